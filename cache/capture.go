@@ -1,0 +1,127 @@
+package cache
+
+import (
+	"net/http"
+)
+
+// What becomes of a response, decided once when its status and headers are
+// known.
+const (
+	undecided = 0
+	passing   = 1 // to the client as it comes
+	teeing    = 2 // to the client as it comes, and kept
+	keeping   = 3 // kept, and sent when it is whole
+	holding   = 4 // not for the client: a 304 of ours, an error that a stale copy stands in for
+)
+
+// capture is the ResponseWriter that the origin writes to. It has headers of
+// its own until the decision, so that a held response leaves no trace.
+//
+// There is no Flush method: the interpreter would not let the origin find it.
+// Responses of unknown length are flushed after every write instead.
+type capture struct {
+	rw     http.ResponseWriter // nil for a background refresh
+	header http.Header
+	status int
+	mode   int
+	decide func(c *capture) // sets mode, and changes header as needed
+	limit  int64            // most bytes to keep
+	body   []byte
+	over   bool  // more than limit came
+	failed error // of a write to the client
+	flush  bool
+}
+
+// Header implements http.ResponseWriter. After the decision it is the client's
+// header map, so that trailers reach it.
+func (c *capture) Header() http.Header {
+	if c.rw != nil && (c.mode == passing || c.mode == teeing) {
+		return c.rw.Header()
+	}
+	return c.header
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (c *capture) WriteHeader(status int) {
+	if c.mode != undecided {
+		return
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		c.inform(status)
+		return
+	}
+	c.status = status
+	c.decide(c)
+	if c.rw == nil && (c.mode == passing || c.mode == teeing) {
+		c.mode = holding
+	}
+	if c.mode != passing && c.mode != teeing {
+		return
+	}
+	copyHeader(c.rw.Header(), c.header)
+	c.flush = len(c.header["Content-Length"]) == 0
+	c.rw.WriteHeader(status)
+}
+
+// inform passes an interim response on (RFC 9110 §15.2).
+func (c *capture) inform(status int) {
+	if c.rw == nil {
+		return
+	}
+	out := c.rw.Header()
+	for name, lines := range c.header {
+		out[name] = lines
+	}
+	c.rw.WriteHeader(status)
+	for name := range c.header {
+		delete(out, name)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (c *capture) Write(p []byte) (int, error) {
+	if c.mode == undecided {
+		c.WriteHeader(http.StatusOK)
+	}
+	if c.mode == keeping || c.mode == teeing {
+		c.keep(p)
+	}
+	if c.mode == passing || c.mode == teeing {
+		return c.send(p)
+	}
+	return len(p), nil
+}
+
+func (c *capture) keep(p []byte) {
+	if c.over || int64(len(c.body)+len(p)) > c.limit {
+		c.over = true
+		c.body = nil
+		return
+	}
+	c.body = append(c.body, p...)
+}
+
+// send writes to the client. If the client is gone, a response that is being
+// kept is read to its end all the same; any other is given up.
+func (c *capture) send(p []byte) (int, error) {
+	if c.failed != nil {
+		if c.mode == teeing && !c.over {
+			return len(p), nil
+		}
+		return 0, c.failed
+	}
+	n, err := c.rw.Write(p)
+	if err != nil {
+		c.failed = err
+		if c.mode == teeing && !c.over {
+			return len(p), nil
+		}
+		return n, err
+	}
+	if c.flush {
+		if f, ok := c.rw.(http.Flusher); ok {
+			f.Flush()
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,221 @@
+// Package config turns the plugin's options, as Traefik decodes them from a
+// file, labels or a custom resource, into settings that the handler uses.
+//
+// Traefik decodes weakly: a label is always a string, a YAML number may land
+// in a string field. So every option is a string, a list or a map of strings,
+// and is parsed here, where a mistake can be reported with its path and what
+// is expected, together with all the others. Options that nobody knows are
+// collected by Traefik's decoder in Unknown, and reported like mistakes: a
+// misspelt bypass must not go unnoticed.
+package config
+
+// Config are the plugin's options.
+type Config struct {
+	Name              string  `json:"name,omitempty"`
+	Tenant            string  `json:"tenant,omitempty"`
+	Preset            string  `json:"preset,omitempty"`
+	Rules             []Rule  `json:"rules,omitempty"`
+	RequestDirectives string  `json:"requestDirectives,omitempty"`
+	Keep              string  `json:"keep,omitempty"`
+	LogLevel          string  `json:"logLevel,omitempty"`
+	Redis             Redis   `json:"redis,omitempty"`
+	Memory            Memory  `json:"memory,omitempty"`
+	Purge             Purge   `json:"purge,omitempty"`
+	Admin             Admin   `json:"admin,omitempty"`
+	Session           Session `json:"session,omitempty"`
+	CSRF              CSRF    `json:"csrf,omitempty"`
+	Headers           Headers `json:"headers,omitempty"`
+	Limits            Limits  `json:"limits,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Rule is a route rule. The first that matches a request counts.
+type Rule struct {
+	Name              string            `json:"name,omitempty"`
+	Match             Match             `json:"match,omitempty"`
+	Bypass            string            `json:"bypass,omitempty"`
+	TTL               string            `json:"ttl,omitempty"`
+	Grace             string            `json:"grace,omitempty"`
+	StaleIfError      string            `json:"staleIfError,omitempty"`
+	Heuristic         string            `json:"heuristic,omitempty"`
+	Override          []string          `json:"override,omitempty"`
+	RequestDirectives string            `json:"requestDirectives,omitempty"`
+	Session           string            `json:"session,omitempty"`
+	Vary              Vary              `json:"vary,omitempty"`
+	Query             Query             `json:"query,omitempty"`
+	Cookies           Cookies           `json:"cookies,omitempty"`
+	Status            []string          `json:"status,omitempty"`
+	MaxBody           string            `json:"maxBody,omitempty"`
+	Require           map[string]string `json:"require,omitempty"`
+	Refuse            map[string]string `json:"refuse,omitempty"`
+	Tags              []string          `json:"tags,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Match says which requests a rule takes. All that is given must match.
+type Match struct {
+	Hosts        []string          `json:"hosts,omitempty"`
+	PathPrefixes []string          `json:"pathPrefixes,omitempty"`
+	PathRegexp   string            `json:"pathRegexp,omitempty"`
+	Methods      []string          `json:"methods,omitempty"`
+	Headers      map[string]string `json:"headers,omitempty"`
+	Query        map[string]string `json:"query,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Vary names what a rule makes part of the key.
+type Vary struct {
+	Headers   []string `json:"headers,omitempty"`
+	Cookies   []string `json:"cookies,omitempty"`
+	Languages []string `json:"languages,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Query says which parameters count. Those that do not count leave the key and
+// the request to the origin.
+type Query struct {
+	Keep   []string `json:"keep,omitempty"`
+	Ignore []string `json:"ignore,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Cookies says what becomes of cookies that a response sets: by default they
+// make it uncacheable.
+type Cookies struct {
+	Drop []string `json:"drop,omitempty"`
+	Keep []string `json:"keep,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Redis is the shared storage. Without an address the storage is this
+// process's memory.
+type Redis struct {
+	Address       string `json:"address,omitempty"`
+	Username      string `json:"username,omitempty"`
+	Password      string `json:"password,omitempty"`
+	PasswordFile  string `json:"passwordFile,omitempty"`
+	PasswordEnv   string `json:"passwordEnv,omitempty"`
+	Database      string `json:"database,omitempty"`
+	Timeout       string `json:"timeout,omitempty"`
+	DialTimeout   string `json:"dialTimeout,omitempty"`
+	PoolSize      string `json:"poolSize,omitempty"`
+	IdleTimeout   string `json:"idleTimeout,omitempty"`
+	MaxReplyBytes string `json:"maxReplyBytes,omitempty"`
+	TLS           TLS    `json:"tls,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// TLS encrypts the connections to Redis.
+type TLS struct {
+	Enabled            string `json:"enabled,omitempty"`
+	CAFile             string `json:"caFile,omitempty"`
+	CertFile           string `json:"certFile,omitempty"`
+	KeyFile            string `json:"keyFile,omitempty"`
+	ServerName         string `json:"serverName,omitempty"`
+	InsecureSkipVerify string `json:"insecureSkipVerify,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Memory is the memory tier in front of Redis, or the storage without one.
+type Memory struct {
+	Bytes        string `json:"bytes,omitempty"`
+	MaxStaleness string `json:"maxStaleness,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Purge says who may purge. Without a secret and networks nobody may by
+// request; purge headers in the origin's responses always count unless
+// fromResponses is false.
+type Purge struct {
+	Secret        string   `json:"secret,omitempty"`
+	SecretFile    string   `json:"secretFile,omitempty"`
+	SecretEnv     string   `json:"secretEnv,omitempty"`
+	Networks      []string `json:"networks,omitempty"`
+	FromResponses string   `json:"fromResponses,omitempty"`
+	MaxMarks      string   `json:"maxMarks,omitempty"`
+	Journal       string   `json:"journal,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Admin is the control endpoint.
+type Admin struct {
+	Path string `json:"path,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Session says how sessions are recognised.
+type Session struct {
+	Cookie string `json:"cookie,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// CSRF says what becomes of pages that hold a CSRF token of Odoo.
+type CSRF struct {
+	Mode string `json:"mode,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Headers are the names of the headers by which the origin and the cache talk.
+type Headers struct {
+	Cache string `json:"cache,omitempty"`
+	Purge string `json:"purge,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Limits bound what a request, a response or a purge may hold.
+type Limits struct {
+	MaxBody      string `json:"maxBody,omitempty"`
+	HeaderBytes  string `json:"headerBytes,omitempty"`
+	KeyBytes     string `json:"keyBytes,omitempty"`
+	QueryParams  string `json:"queryParams,omitempty"`
+	VaryNames    string `json:"varyNames,omitempty"`
+	Variants     string `json:"variants,omitempty"`
+	Tags         string `json:"tags,omitempty"`
+	TagBytes     string `json:"tagBytes,omitempty"`
+	PurgeItems   string `json:"purgeItems,omitempty"`
+	PurgeBody    string `json:"purgeBody,omitempty"`
+	Refreshes    string `json:"refreshes,omitempty"`
+	FetchTimeout string `json:"fetchTimeout,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Default returns the options with their defaults.
+func Default() *Config {
+	return &Config{
+		Name:              "odoocache",
+		Tenant:            "default",
+		RequestDirectives: "honor",
+		Keep:              "1h",
+		LogLevel:          "error",
+		Redis: Redis{
+			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
+			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "16MiB",
+		},
+		Memory:  Memory{Bytes: "64MiB", MaxStaleness: "1s"},
+		Purge:   Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},
+		Admin:   Admin{Path: "/.odoocache"},
+		Session: Session{Cookie: "session_id"},
+		CSRF:    CSRF{Mode: "refuse"},
+		Headers: Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge"},
+		Limits: Limits{
+			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
+			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
+			PurgeItems: "1000", PurgeBody: "256KiB", Refreshes: "16", FetchTimeout: "2m",
+		},
+	}
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/redis"
+)
+
+// redis reads the options of the shared storage, nil where there is none.
+func (p *problems) redis(c Redis) *redis.Options {
+	p.unknown("redis.", c.Unknown)
+	p.unknown("redis.tls.", c.TLS.Unknown)
+	o := &redis.Options{
+		Network: "tcp", Address: strings.TrimSpace(c.Address),
+		Username:    c.Username,
+		Password:    p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv),
+		DB:          p.number("redis.database", c.Database, 0, 1<<20),
+		Timeout:     ms(p.positive("redis.timeout", c.Timeout)),
+		DialTimeout: ms(p.positive("redis.dialTimeout", c.DialTimeout)),
+		PoolSize:    p.number("redis.poolSize", c.PoolSize, 1, 10000),
+		IdleTimeout: ms(p.positive("redis.idleTimeout", c.IdleTimeout)),
+		MaxReply:    int(p.size("redis.maxReplyBytes", c.MaxReplyBytes, 1<<16)),
+		TLS:         p.tls(c.TLS, c.Address),
+	}
+	if o.Address == "" {
+		if c.Username != "" || o.Password != "" {
+			p.add("redis.address", "is empty, but a username or password is set; expected host:port")
+		}
+		return nil
+	}
+	if path := strings.TrimPrefix(o.Address, "unix://"); path != o.Address {
+		o.Network, o.Address = "unix", path
+	} else if host, port, err := net.SplitHostPort(o.Address); err != nil || host == "" || port == "" {
+		p.add("redis.address", "%q; expected host:port or unix:///path", c.Address)
+	}
+	return o
+}
+
+func ms(n int64) time.Duration {
+	return time.Duration(n) * time.Millisecond
+}
+
+// tls reads the options of an encrypted connection, nil where it is not enabled.
+func (p *problems) tls(c TLS, address string) *tls.Config {
+	enabled := p.boolean("redis.tls.enabled", c.Enabled, false)
+	insecure := p.boolean("redis.tls.insecureSkipVerify", c.InsecureSkipVerify, false)
+	if !enabled {
+		if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" {
+			p.add("redis.tls.enabled", "is false, but other options of tls are set; expected true")
+		}
+		return nil
+	}
+	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // the operator's choice, false by default
+	if t.ServerName == "" {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			t.ServerName = host
+		}
+	}
+	if c.CAFile != "" {
+		t.RootCAs = p.certificates("redis.tls.caFile", c.CAFile)
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		p.add("redis.tls.certFile", "certFile and keyFile go together; expected both or none")
+	} else if c.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			p.add("redis.tls.certFile", "%v; expected a certificate and its key in PEM", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t
+}
+
+func (p *problems) certificates(path, file string) *x509.CertPool {
+	pool := x509.NewCertPool()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		p.add(path, "%v; expected a readable file", err)
+	} else if !pool.AppendCertsFromPEM(b) {
+		p.add(path, "%q has no certificate in PEM", file)
+	}
+	return pool
+}

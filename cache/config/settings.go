@@ -1,0 +1,212 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// Settings are valid options, parsed.
+type Settings struct {
+	Name         string
+	Tenant       string
+	Rules        []*rule.Rule
+	Default      *rule.Rule // for requests that no rule takes: RFC 9111 alone
+	CacheHeader  string     // canonical
+	PurgeHeader  string
+	Session      string // name of the session cookie, empty: none
+	RefuseTokens bool
+	AdminPath    string
+	Debug        bool
+	Purge        PurgeSettings
+	Limits       LimitSettings
+	Storage      StorageSettings
+}
+
+// PurgeSettings say who may purge.
+type PurgeSettings struct {
+	Secret        string
+	Networks      []netip.Prefix
+	FromResponses bool
+}
+
+// LimitSettings are the bounds of one request.
+type LimitSettings struct {
+	HeaderBytes  int
+	KeyBytes     int
+	QueryParams  int
+	Variants     int
+	Tags         keys.Limits
+	Purge        keys.Limits
+	PurgeBody    int64
+	Refreshes    int
+	FetchTimeout int64 // ms
+}
+
+// StorageSettings say what the entries are kept in. Middlewares with equal
+// settings share one storage.
+type StorageSettings struct {
+	Redis        *redis.Options // nil: memory alone
+	MemoryBytes  int64
+	MaxStaleness int64 // ms
+	MaxMarks     int
+	Journal      int
+	Fingerprint  string // equal for equal settings, without secrets
+}
+
+// ErrConfig is wrapped by the error of Build.
+var ErrConfig = errors.New("odoocache: invalid configuration")
+
+var (
+	tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 §5.6.2
+)
+
+// Build checks the options and returns them parsed, or one error that names
+// every mistake.
+func Build(c *Config) (*Settings, error) {
+	p := &problems{}
+	p.unknown("", c.Unknown)
+	s := &Settings{
+		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
+		CacheHeader: p.header("headers.cache", c.Headers.Cache),
+		PurgeHeader: p.header("headers.purge", c.Headers.Purge),
+	}
+	p.unknown("headers.", c.Headers.Unknown)
+	if !tenantName.MatchString(c.Tenant) {
+		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", c.Tenant)
+	}
+	if !tokenName.MatchString(c.Name) {
+		p.add("name", "%q; expected a token such as odoocache", c.Name)
+	}
+	p.unknown("session.", c.Session.Unknown)
+	if c.Session.Cookie != "" && !tokenName.MatchString(c.Session.Cookie) {
+		p.add("session.cookie", "%q; expected the name of a cookie", c.Session.Cookie)
+	}
+	p.unknown("csrf.", c.CSRF.Unknown)
+	s.RefuseTokens = p.oneOf("csrf.mode", c.CSRF.Mode, "refuse", "ignore") == "refuse"
+	p.unknown("admin.", c.Admin.Unknown)
+	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
+	if len(s.AdminPath) < 2 || s.AdminPath[0] != '/' {
+		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
+	}
+	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
+	s.Purge = p.purge(c.Purge)
+	s.Limits = p.limits(c)
+	s.Storage = p.storage(c)
+	p.rules(c, s)
+	if len(p.list) > 0 {
+		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+	}
+	return s, nil
+}
+
+func (p *problems) header(path, s string) string {
+	if !tokenName.MatchString(s) {
+		p.add(path, "%q; expected the name of a header", s)
+	}
+	return canonical(s)
+}
+
+func (p *problems) purge(c Purge) PurgeSettings {
+	p.unknown("purge.", c.Unknown)
+	s := PurgeSettings{
+		Secret:        p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv),
+		FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true),
+	}
+	if s.Secret != "" && len(s.Secret) < 8 {
+		p.add("purge.secret", "has %d characters; expected at least 8", len(s.Secret))
+	}
+	for i := 0; i < len(c.Networks); i++ {
+		text := strings.TrimSpace(c.Networks[i])
+		network, err := parseNetwork(text)
+		if err != nil {
+			p.add(fmt.Sprintf("purge.networks[%d]", i), "%q; expected an address or a network such as 10.0.0.0/8", text)
+			continue
+		}
+		s.Networks = append(s.Networks, network)
+	}
+	return s
+}
+
+func parseNetwork(text string) (netip.Prefix, error) {
+	if strings.Contains(text, "/") {
+		network, err := netip.ParsePrefix(text)
+		return network, err
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(addr, addr.BitLen()), nil
+}
+
+func (p *problems) limits(c *Config) LimitSettings {
+	l := c.Limits
+	p.unknown("limits.", l.Unknown)
+	tagBytes := p.number("limits.tagBytes", l.TagBytes, 1, 8192)
+	return LimitSettings{
+		HeaderBytes:  int(p.size("limits.headerBytes", l.HeaderBytes, 1024)),
+		KeyBytes:     int(p.size("limits.keyBytes", l.KeyBytes, 256)),
+		QueryParams:  p.number("limits.queryParams", l.QueryParams, 1, 1000),
+		Variants:     p.number("limits.variants", l.Variants, 1, 1000),
+		Tags:         keys.Limits{Tags: p.number("limits.tags", l.Tags, 1, 100000), Bytes: tagBytes},
+		Purge:        keys.Limits{Tags: p.number("limits.purgeItems", l.PurgeItems, 1, 100000), Bytes: tagBytes},
+		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256),
+		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
+		FetchTimeout: p.positive("limits.fetchTimeout", l.FetchTimeout),
+	}
+}
+
+func (p *problems) storage(c *Config) StorageSettings {
+	p.unknown("memory.", c.Memory.Unknown)
+	s := StorageSettings{
+		MemoryBytes:  p.size("memory.bytes", c.Memory.Bytes, 0),
+		MaxStaleness: p.duration("memory.maxStaleness", c.Memory.MaxStaleness, 1000),
+		MaxMarks:     p.number("purge.maxMarks", c.Purge.MaxMarks, 100, 1000000),
+		Journal:      p.number("purge.journal", c.Purge.Journal, 1, 100000),
+		Redis:        p.redis(c.Redis),
+	}
+	if s.Redis == nil && s.MemoryBytes < 1<<20 {
+		p.add("memory.bytes", "%q; expected at least 1MiB where there is no redis.address", c.Memory.Bytes)
+	}
+	s.Fingerprint = fingerprint(c, s)
+	return s
+}
+
+// fingerprint identifies a storage. Secrets enter it hashed.
+func fingerprint(c *Config, s StorageSettings) string {
+	r := c.Redis
+	secret := ""
+	if s.Redis != nil {
+		secret = s.Redis.Password
+	}
+	t := r.TLS
+	parts := []string{
+		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout,
+		r.MaxReplyBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
+		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// sortedKeys returns the names of a map in order, so that errors and rules do
+// not depend on the order of a map.
+func sortedKeys(m map[string]string) []string {
+	list := make([]string, 0, len(m))
+	for name := range m {
+		list = append(list, name)
+	}
+	sort.Strings(list)
+	return list
+}

@@ -1,0 +1,316 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// SecretHeader carries the purge secret where Authorization is in use for
+// something else.
+const SecretHeader = "X-Odoocache-Secret"
+
+// purgeRequest is the JSON body of a purge request.
+type purgeRequest struct {
+	Tags     []string `json:"tags"`
+	Paths    []string `json:"paths"`
+	Prefixes []string `json:"prefixes"`
+	All      bool     `json:"all"`
+	Soft     bool     `json:"soft"`
+}
+
+// purgeAnswer tells what a purge request has done.
+type purgeAnswer struct {
+	Tenant   string   `json:"tenant"`
+	Kind     string   `json:"kind"` // hard or soft
+	All      bool     `json:"all"`
+	Tags     []string `json:"tags"`
+	Paths    []string `json:"paths"`
+	Prefixes []string `json:"prefixes"`
+	Sequence int64    `json:"sequence"` // number of the purge in its tenant
+}
+
+// errorAnswer is the body of a refused control request.
+type errorAnswer struct {
+	Error string `json:"error"`
+	Field string `json:"field,omitempty"`
+}
+
+// isControl reports whether a path is one of the control endpoint.
+func (h *Handler) isControl(path string) bool {
+	return path == h.s.AdminPath || strings.HasPrefix(path, h.s.AdminPath+"/")
+}
+
+// serveControl answers PURGE requests and those to the control endpoint. None
+// of them reaches the origin.
+func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
+	header := rw.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Add("Cache-Status", h.s.Name+"; detail=control")
+	if problem := h.unauthorised(r); problem != "" {
+		h.count("purge-denied")
+		answer(rw, http.StatusForbidden, errorAnswer{Error: problem})
+		return
+	}
+	switch {
+	case r.Method == "PURGE" && !h.isControl(r.URL.Path):
+		h.purgeAddress(rw, r)
+	case r.URL.Path == h.s.AdminPath+"/purge":
+		h.purgeByRequest(rw, r)
+	case r.URL.Path == h.s.AdminPath+"/status":
+		h.serveStatus(rw, r)
+	default:
+		answer(rw, http.StatusNotFound, errorAnswer{Error: "no such endpoint; there are " + h.s.AdminPath + "/purge and " + h.s.AdminPath + "/status"})
+	}
+}
+
+func answer(rw http.ResponseWriter, status int, body interface{}) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer could not be written"}`)
+	}
+	rw.WriteHeader(status)
+	_, _ = rw.Write(append(b, '\n'))
+}
+
+// unauthorised returns why a control request is refused. All that is
+// configured must hold; where nothing is, nobody may.
+func (h *Handler) unauthorised(r *http.Request) string {
+	s := h.s.Purge
+	if s.Secret == "" && len(s.Networks) == 0 {
+		return "purging by request is not enabled; set purge.secret or purge.networks"
+	}
+	if len(s.Networks) > 0 && !inNetworks(s.Networks, r.RemoteAddr) {
+		return "the address of the client is not in purge.networks"
+	}
+	if s.Secret != "" && !sameSecret(s.Secret, givenSecret(r)) {
+		return "the secret is missing or wrong; send Authorization: Bearer or " + SecretHeader
+	}
+	return ""
+}
+
+func inNetworks(networks []netip.Prefix, remote string) bool {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	for i := 0; i < len(networks); i++ {
+		if networks[i].Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+func givenSecret(r *http.Request) string {
+	if s := r.Header.Get(SecretHeader); s != "" {
+		return s
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	return ""
+}
+
+// sameSecret compares in constant time, whatever the lengths.
+func sameSecret(want, given string) bool {
+	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// purgeAddress handles PURGE /path: this address on this host, with all its
+// variants, and with every query if it has none.
+func (h *Handler) purgeAddress(rw http.ResponseWriter, r *http.Request) {
+	o := purgeOrder{soft: wantsSoft(r), paths: []string{"//" + purgeHost(keys.TargetOf(r)) + r.URL.RequestURI()}}
+	h.execute(rw, o)
+}
+
+func wantsSoft(r *http.Request) bool {
+	words := strings.Fields(strings.ReplaceAll(r.Header.Get("X-Odoocache-Purge-Mode"), ",", " "))
+	return len(words) > 0 && (words[0] == "soft" || words[0] == "stale")
+}
+
+// purgeByRequest handles the purge endpoint: items in the purge header, in a
+// JSON body, or in both.
+func (h *Handler) purgeByRequest(rw http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost && r.Method != "PURGE" {
+		rw.Header().Set("Allow", "POST, PURGE")
+		answer(rw, http.StatusMethodNotAllowed, errorAnswer{Error: "expected POST or PURGE"})
+		return
+	}
+	o := parsePurgeHeader(r.Header[h.s.PurgeHeader])
+	body, err := io.ReadAll(io.LimitReader(r.Body, h.s.Limits.PurgeBody+1))
+	if err != nil {
+		answer(rw, http.StatusBadRequest, errorAnswer{Error: "the body could not be read", Field: "body"})
+		return
+	}
+	if int64(len(body)) > h.s.Limits.PurgeBody {
+		answer(rw, http.StatusRequestEntityTooLarge, errorAnswer{Error: "the body is larger than limits.purgeBody", Field: "body"})
+		return
+	}
+	if len(strings.TrimSpace(string(body))) > 0 {
+		if problem := o.addJSON(body); problem != nil {
+			answer(rw, http.StatusBadRequest, problem)
+			return
+		}
+	}
+	h.execute(rw, o)
+}
+
+// addJSON adds what a JSON body asks for.
+func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return &errorAnswer{Error: "expected a JSON object with tags, paths, prefixes, all and soft: " + err.Error(), Field: "body"}
+	}
+	var p purgeRequest
+	for name, raw := range fields {
+		var err error
+		switch name {
+		case "tags":
+			err = json.Unmarshal(raw, &p.Tags)
+		case "paths":
+			err = json.Unmarshal(raw, &p.Paths)
+		case "prefixes":
+			err = json.Unmarshal(raw, &p.Prefixes)
+		case "all":
+			err = json.Unmarshal(raw, &p.All)
+		case "soft":
+			err = json.Unmarshal(raw, &p.Soft)
+		default:
+			err = errUnknownField
+		}
+		if err != nil {
+			return &errorAnswer{Error: err.Error(), Field: name}
+		}
+	}
+	o.tags = append(o.tags, p.Tags...)
+	o.paths = append(o.paths, p.Paths...)
+	o.prefixes = append(o.prefixes, p.Prefixes...)
+	o.all = o.all || p.All
+	o.soft = o.soft || p.Soft
+	return nil
+}
+
+var errUnknownField = errors.New("unknown field; expected tags, paths, prefixes, all or soft")
+
+// execute carries out an order and answers with what was done.
+func (h *Handler) execute(rw http.ResponseWriter, o purgeOrder) {
+	if o.empty() {
+		answer(rw, http.StatusBadRequest, errorAnswer{Error: "nothing to purge; expected tags, paths, prefixes or all", Field: "body"})
+		return
+	}
+	if o.items() > h.s.Limits.Purge.Tags {
+		answer(rw, http.StatusRequestEntityTooLarge, errorAnswer{Error: "more items than limits.purgeItems", Field: "items"})
+		return
+	}
+	members, err := o.members(h.s.Limits.Purge)
+	if err != nil {
+		part, problem, _ := strings.Cut(err.Error(), ": ")
+		answer(rw, http.StatusBadRequest, errorAnswer{Error: problem, Field: part})
+		return
+	}
+	h.count("purge")
+	head, err := h.shared.tier.Purge(h.view, storage.Purge{Soft: o.soft, All: o.all, Members: members})
+	if err != nil {
+		rw.Header().Set("Retry-After", "1")
+		answer(rw, http.StatusServiceUnavailable, errorAnswer{Error: err.Error()})
+		return
+	}
+	done := purgeAnswer{
+		Tenant: h.s.Tenant, Kind: "hard", All: o.all, Tags: listed(o.tags), Paths: listed(o.paths),
+		Prefixes: listed(o.prefixes), Sequence: head.Seq,
+	}
+	if o.soft {
+		done.Kind = "soft"
+	}
+	answer(rw, http.StatusOK, done)
+}
+
+// listed makes an empty list an empty list in JSON, too.
+func listed(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// statusAnswer is the state of the cache as this process sees it.
+type statusAnswer struct {
+	Tenant   string           `json:"tenant"`
+	Storage  string           `json:"storage"` // redis or memory
+	Breaker  string           `json:"breaker"` // closed or open
+	Pending  int              `json:"pendingPurges"`
+	Sequence int64            `json:"sequence"`
+	Memory   memoryAnswer     `json:"memory"`
+	Redis    *redisAnswer     `json:"redis,omitempty"`
+	Counters map[string]int64 `json:"counters"`
+}
+
+type memoryAnswer struct {
+	Entries int   `json:"entries"`
+	Bytes   int64 `json:"bytes"`
+	Evicted int64 `json:"evicted"`
+}
+
+type redisAnswer struct {
+	Open    int64 `json:"open"`
+	Idle    int64 `json:"idle"`
+	Waiting int64 `json:"waiting"`
+	Dials   int64 `json:"dials"`
+}
+
+// serveStatus answers with the tenant's counters and the state of the storage.
+func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		rw.Header().Set("Allow", "GET, HEAD")
+		answer(rw, http.StatusMethodNotAllowed, errorAnswer{Error: "expected GET"})
+		return
+	}
+	sh := h.shared
+	a := statusAnswer{
+		Tenant: h.s.Tenant, Storage: "memory", Breaker: "closed",
+		Pending: h.view.Pending(), Sequence: h.view.Head().Seq, Counters: map[string]int64{},
+	}
+	if sh.sieve != nil {
+		a.Memory = memoryAnswer{Entries: sh.sieve.Len(), Bytes: sh.sieve.Bytes(), Evicted: sh.sieve.Evicted()}
+	}
+	if sh.client != nil {
+		s := sh.client.Stats()
+		a.Storage = "redis"
+		a.Redis = &redisAnswer{Open: s.Open, Idle: s.Idle, Waiting: s.Waiting, Dials: s.Dials}
+	}
+	if sh.tier.Open() {
+		a.Breaker = "open"
+	}
+	sh.mu.Lock()
+	for name, n := range sh.counters {
+		if word := strings.TrimPrefix(name, h.s.Tenant+" "); word != name {
+			a.Counters[word] = n
+		}
+	}
+	sh.mu.Unlock()
+	answer(rw, http.StatusOK, a)
+}
+
+// cacheableRule is the rule of a GET to the same address.
+func (h *Handler) cacheableRule(v *visit) *rule.Rule {
+	return rule.First(h.s.Rules, h.s.Default, http.MethodGet, keys.FoldHost(purgeHost(v.target)), v.r)
+}

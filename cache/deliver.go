@@ -1,0 +1,86 @@
+package cache
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// deliver answers from a stored response.
+func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
+	detail := ""
+	if v.state == policy.Stale {
+		detail = "stale-while-revalidate"
+	}
+	e := v.entry
+	h.count("hit")
+	h.send(rw, v.r, e, h.hit(e.Life, v.now, detail), v.now)
+}
+
+// send writes an entry to the client: headers, Age (RFC 9111 §5.1),
+// Cache-Status, and what the client's conditions, range and method leave of
+// the body.
+func (h *Handler) send(rw http.ResponseWriter, r *http.Request, e *storage.Entry, status string, now int64) {
+	header := rw.Header()
+	copyHeader(header, e.Header)
+	header["Age"] = []string{policy.FormatAge(e.Life.Age(now))}
+	header["Cache-Status"] = []string{status}
+	sendBody(rw, r, e.Status, header, e.Body, e.Life.Born)
+}
+
+// sendBody answers with a status and a whole body, or with as much of it as
+// the request asks for. The headers are in place.
+func sendBody(rw http.ResponseWriter, r *http.Request, status int, header http.Header, body []byte, born int64) {
+	if status == http.StatusOK {
+		if conditional(r.Header) && policy.NotModified(r.Header, header, born) {
+			notModified(rw, header)
+			return
+		}
+		if len(r.Header["Range"]) > 0 && r.Method == http.MethodGet {
+			sendRange(rw, r, header, body)
+			return
+		}
+	}
+	if bodyAllowed(status) {
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	rw.WriteHeader(status)
+	if r.Method != http.MethodHead && len(body) > 0 {
+		_, _ = rw.Write(body) // the client's connection; nobody is left to tell
+	}
+}
+
+func conditional(h http.Header) bool {
+	return len(h["If-None-Match"]) > 0 || len(h["If-Modified-Since"]) > 0
+}
+
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// notModified answers 304 without the fields that describe a body
+// (RFC 9110 §15.4.5).
+func notModified(rw http.ResponseWriter, header http.Header) {
+	delete(header, "Content-Type")
+	delete(header, "Content-Length")
+	delete(header, "Content-Encoding")
+	delete(header, "Content-Range")
+	rw.WriteHeader(http.StatusNotModified)
+}
+
+// sendRange lets the standard library answer a range request (RFC 9110 §14).
+// The conditions have been judged already; If-Range is left to it.
+func sendRange(rw http.ResponseWriter, r *http.Request, header http.Header, body []byte) {
+	only := &http.Request{Method: r.Method, URL: r.URL, Header: http.Header{"Range": r.Header["Range"]}}
+	if lines := r.Header["If-Range"]; len(lines) > 0 {
+		only.Header["If-Range"] = lines
+	}
+	modified, _ := http.ParseTime(header.Get("Last-Modified"))
+	if len(header["Content-Type"]) == 0 {
+		header["Content-Type"] = nil // no guessing
+	}
+	http.ServeContent(rw, only, "", modified, bytes.NewReader(body))
+}

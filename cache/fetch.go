@@ -1,0 +1,250 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// pass hands a request on that the cache has no part in. Its response is
+// watched for purges: Odoo's answers to changes are POSTs.
+func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
+	c := &capture{rw: rw, header: http.Header{}}
+	c.decide = func(c *capture) {
+		h.applyPurges(v, c.status, c.header)
+		c.mode = passing
+		h.label(c.header, h.forwarded(v.fwd, 0, v.bypass))
+	}
+	h.count(v.bypass)
+	h.next.ServeHTTP(c, v.r)
+	c.end()
+}
+
+// end sees to it that a response without a body is decided, too.
+func (c *capture) end() {
+	if c.mode == undecided {
+		c.WriteHeader(http.StatusOK)
+	}
+}
+
+// label removes the headers that are addressed to the cache and adds
+// Cache-Status after that of caches nearer to the origin (RFC 9211 §2).
+func (h *Handler) label(header http.Header, status string) {
+	h.strip(header)
+	header["Cache-Status"] = append(header["Cache-Status"], status)
+}
+
+// strip removes the headers that are addressed to the cache.
+func (h *Handler) strip(header http.Header) {
+	delete(header, h.s.CacheHeader)
+	delete(header, h.s.PurgeHeader)
+	for i := 0; i < len(edgeHeaders); i++ {
+		delete(header, edgeHeaders[i])
+	}
+}
+
+// edgeHeaders are the tag and purge headers beside those whose names are
+// options.
+var edgeHeaders = []string{
+	"Surrogate-Key", "Xkey", "Cache-Tag", "Cache-Groups", "Cache-Group-Invalidation", "X-Odoo-Cache-Context",
+}
+
+// fetch asks the origin, stores what may be stored, and answers.
+func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
+	if v.cc.OnlyIfCached { // RFC 9111 §5.2.1.7
+		h.count(policy.ReasonOnlyIfCached)
+		h.label(rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
+		rw.WriteHeader(http.StatusGatewayTimeout)
+		return
+	}
+	f := &fetching{h: h, v: v, requested: v.now}
+	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
+	c.decide = func(c *capture) { f.decide(c) }
+	f.run(c, f.upstream(v.r.Context()))
+	f.finish(rw, c)
+}
+
+// hitless is the Cache-Status of an answer that neither cache nor origin gave.
+func (h *Handler) hitless(detail string) string {
+	return h.s.Name + "; detail=" + detail
+}
+
+// fetching is one request to the origin on behalf of a visit.
+type fetching struct {
+	h         *Handler
+	v         *visit
+	requested int64 // Unix ms
+	admission policy.Admission
+	tags      []string // hashed
+	validated bool     // the origin confirmed the stored response
+	standIn   bool     // the origin failed and a stale copy may be used
+	aborted   bool     // the origin's answer broke off
+}
+
+// upstream returns the request for the origin: the visitor's own where nothing
+// can be stored; otherwise one for a whole response, or for the confirmation
+// of what is stored, without the parameters that do not count.
+func (f *fetching) upstream(ctx context.Context) *http.Request {
+	v := f.v
+	stored := v.entry != nil && v.state == policy.Expired
+	whole := v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0
+	rewrite := v.forward != v.r.URL.RawQuery
+	if !stored && !rewrite && !(whole && conditional(v.r.Header)) {
+		return v.r
+	}
+	out := v.r.Clone(ctx)
+	if rewrite {
+		out.URL.RawQuery = v.forward
+		out.RequestURI = out.URL.RequestURI() // what Traefik's proxy goes by
+	}
+	if stored && v.r.Method == http.MethodGet {
+		policy.Conditional(out.Header, v.entry.Header)
+	} else if whole {
+		policy.Unconditional(out.Header)
+	}
+	return out
+}
+
+// run calls the origin. If its answer breaks off, Traefik panics with
+// http.ErrAbortHandler: where a stale copy may stand in and the client has
+// seen nothing yet, that is the end of it.
+func (f *fetching) run(c *capture, out *http.Request) {
+	f.aborted = true
+	defer func() {
+		if !f.aborted || c.mode == passing || c.mode == teeing || !f.mayStandIn() {
+			return
+		}
+		if p := recover(); p != nil {
+			f.standIn = true
+			c.mode = holding
+		}
+	}()
+	f.h.next.ServeHTTP(c, out)
+	c.end()
+	f.aborted = false
+}
+
+func (f *fetching) mayStandIn() bool {
+	v := f.v
+	return v.entry != nil && policy.StandsIn(v.entry.Life, v.now)
+}
+
+// decide is called when status and headers of the origin's answer are known.
+func (f *fetching) decide(c *capture) {
+	h, v := f.h, f.v
+	h.applyPurges(v, c.status, c.header)
+	if c.status == http.StatusNotModified && v.entry != nil && v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0 {
+		f.validated = true
+		c.mode = holding
+		return
+	}
+	if policy.IsError(c.status) && f.mayStandIn() {
+		f.standIn = true
+		c.mode = holding
+		return
+	}
+	f.admission = f.admit(c.status, c.header, nowMS())
+	length := contentLength(c.header)
+	switch {
+	case !f.admission.Store:
+		c.mode = passing
+	case length > v.rule.MaxBody:
+		f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
+		c.mode = passing
+	case length < 0 && bodyAllowed(c.status):
+		c.mode = teeing
+	default:
+		c.mode = keeping
+		return
+	}
+	if c.mode == teeing {
+		h.count("stored")
+		h.label(c.header, h.storedStatus(v.fwd, 0, f.admission.Life, v.reason))
+		return
+	}
+	h.count(f.reason())
+	h.label(c.header, h.forwarded(v.fwd, 0, f.reason()))
+}
+
+// reason says why the answer was not stored. What kept the storage from being
+// asked goes first: it explains more.
+func (f *fetching) reason() string {
+	if f.v.reason != "" && f.v.head.Epoch == 0 {
+		return f.v.reason
+	}
+	if f.admission.Reason != "" {
+		return f.admission.Reason
+	}
+	return f.v.reason
+}
+
+// admit asks the policy, the rule and the limits whether a response may be
+// stored.
+func (f *fetching) admit(status int, header http.Header, received int64) policy.Admission {
+	v := f.v
+	a := policy.Admit(policy.Request{
+		Method:        v.r.Method,
+		Authorization: len(v.r.Header["Authorization"]) > 0,
+		Session:       v.session,
+		NoStore:       v.cc.NoStore,
+		Requested:     f.requested,
+		Received:      received,
+	}, status, header, v.rule.Terms)
+	if a.Store {
+		a.Reason = f.condition(header)
+		a.Store = a.Reason == ""
+	}
+	if a.Store && v.head.Epoch == 0 {
+		a.Store, a.Reason = false, v.reason
+	}
+	return a
+}
+
+// condition checks what the rule and the limits ask of the headers, and reads
+// the tags.
+func (f *fetching) condition(header http.Header) string {
+	h, v := f.h, f.v
+	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
+		return policy.ReasonRequire
+	}
+	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {
+		return policy.ReasonRefuse
+	}
+	if headerBytes(header) > h.s.Limits.HeaderBytes {
+		return policy.ReasonHeaderLimit
+	}
+	tags, err := keys.ParseTags(header, h.s.Limits.Tags)
+	if err != nil {
+		h.logf("%s %s: %v; the response was not stored", v.r.Method, v.r.URL.Path, err)
+		return tagReason(err)
+	}
+	f.tags = h.hashTags(v, tags)
+	return ""
+}
+
+func headerBytes(header http.Header) int {
+	n := 0
+	for name, lines := range header {
+		for i := 0; i < len(lines); i++ {
+			n += len(name) + len(lines[i]) + 4
+		}
+	}
+	return n
+}
+
+// contentLength returns the announced length, -1 if there is none.
+func contentLength(header http.Header) int64 {
+	lines := header["Content-Length"]
+	if len(lines) == 0 {
+		return -1
+	}
+	n, err := strconv.ParseInt(lines[0], 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}

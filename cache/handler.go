@@ -1,0 +1,64 @@
+package cache
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// Handler answers requests from the cache of one tenant.
+type Handler struct {
+	s      *config.Settings
+	next   http.Handler
+	shared *Shared
+	view   *storage.View
+}
+
+// New returns a handler in front of next. It dials nothing.
+func New(s *config.Settings, next http.Handler, shared *Shared) *Handler {
+	return &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant)}
+}
+
+// ServeHTTP implements http.Handler. Read this first.
+func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if r.Method == "PURGE" || strings.HasPrefix(r.URL.Path, h.s.AdminPath) && h.isControl(r.URL.Path) {
+		h.serveControl(rw, r)
+		return
+	}
+	if reason := transparent(r); reason != "" {
+		rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
+		h.count(reason)
+		h.next.ServeHTTP(rw, r)
+		return
+	}
+	v := h.newVisit(r)
+	if v.bypass != "" {
+		h.pass(rw, v)
+		return
+	}
+	h.lookup(v)
+	switch v.state {
+	case policy.Fresh:
+		h.deliver(rw, v)
+	case policy.Stale:
+		h.refresh(v)
+		h.deliver(rw, v)
+	default:
+		h.fetch(rw, v)
+	}
+}
+
+// transparent names requests whose answer must reach the client through
+// Traefik's own writer: other protocols and streams.
+func transparent(r *http.Request) string {
+	if len(r.Header["Upgrade"]) > 0 {
+		return policy.ReasonUpgrade
+	}
+	if accept := r.Header["Accept"]; len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream") {
+		return policy.ReasonEventStream
+	}
+	return ""
+}

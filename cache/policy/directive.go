@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxDelta is what a delta-seconds value too large to represent becomes
+// (RFC 9111 §1.2.2).
+const maxDelta = int64(1) << 31
+
+// Directives are the members of a Cache-Control field, of a request or of a
+// response (RFC 9111 §5.2). A duration that is absent is Unset.
+type Directives struct {
+	Present         bool // the field was there
+	NoStore         bool
+	NoCache         bool // the unqualified form
+	Private         bool // the unqualified form
+	Public          bool
+	MustRevalidate  bool
+	ProxyRevalidate bool
+	MustUnderstand  bool
+	OnlyIfCached    bool
+	Fields          []string // named by no-cache="…" and private="…"
+
+	MaxAge               int64
+	SharedMaxAge         int64
+	StaleWhileRevalidate int64
+	StaleIfError         int64
+	MaxStale             int64
+	MinFresh             int64
+}
+
+func newDirectives() Directives {
+	return Directives{
+		MaxAge: Unset, SharedMaxAge: Unset, StaleWhileRevalidate: Unset,
+		StaleIfError: Unset, MaxStale: Unset, MinFresh: Unset,
+	}
+}
+
+// ParseDirectives reads the lines of a Cache-Control field. Unknown directives
+// are ignored (RFC 9111 §5.2.3). Of a directive given twice the first counts,
+// and a max-age or s-maxage that is no number counts as 0 (§4.2.1).
+func ParseDirectives(lines []string) Directives {
+	d := newDirectives()
+	d.Present = len(lines) > 0
+	for i := 0; i < len(lines); i++ {
+		rest := lines[i]
+		for rest != "" {
+			var item string
+			item, rest = nextItem(rest)
+			name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
+			d.set(strings.ToLower(name), value, hasValue)
+		}
+	}
+	return d
+}
+
+// nextItem cuts the first member off a comma-separated list, respecting quoted
+// strings (RFC 9110 §5.6.4).
+func nextItem(s string) (item, rest string) {
+	from := 0
+	for {
+		i := strings.IndexAny(s[from:], ",\"")
+		if i < 0 {
+			return s, ""
+		}
+		i += from
+		if s[i] == ',' {
+			return s[:i], s[i+1:]
+		}
+		end := closingQuote(s, i+1)
+		if end < 0 {
+			return s, ""
+		}
+		from = end + 1
+	}
+}
+
+// closingQuote returns the index of the quote that ends a quoted string whose
+// content starts at from, or -1.
+func closingQuote(s string, from int) int {
+	for from < len(s) {
+		i := strings.IndexAny(s[from:], "\"\\")
+		if i < 0 {
+			return -1
+		}
+		i += from
+		if s[i] == '"' {
+			return i
+		}
+		from = i + 2 // a quoted-pair
+	}
+	return -1
+}
+
+func (d *Directives) set(name, value string, hasValue bool) {
+	switch name {
+	case "no-store":
+		d.NoStore = true
+	case "no-cache":
+		if fields := fieldNames(value, hasValue); len(fields) > 0 {
+			d.Fields = append(d.Fields, fields...)
+		} else {
+			d.NoCache = true
+		}
+	case "private":
+		if fields := fieldNames(value, hasValue); len(fields) > 0 {
+			d.Fields = append(d.Fields, fields...)
+		} else {
+			d.Private = true
+		}
+	case "public":
+		d.Public = true
+	case "must-revalidate":
+		d.MustRevalidate = true
+	case "proxy-revalidate":
+		d.ProxyRevalidate = true
+	case "must-understand":
+		d.MustUnderstand = true
+	case "only-if-cached":
+		d.OnlyIfCached = true
+	case "max-age":
+		setOnce(&d.MaxAge, delta(value, 0))
+	case "s-maxage":
+		setOnce(&d.SharedMaxAge, delta(value, 0))
+	case "stale-while-revalidate":
+		setOnce(&d.StaleWhileRevalidate, delta(value, 0))
+	case "stale-if-error":
+		setOnce(&d.StaleIfError, delta(value, 0))
+	case "min-fresh":
+		setOnce(&d.MinFresh, delta(value, 0))
+	case "max-stale":
+		if hasValue {
+			setOnce(&d.MaxStale, delta(value, 0))
+		} else {
+			setOnce(&d.MaxStale, maxDelta*Second)
+		}
+	}
+}
+
+func setOnce(field *int64, value int64) {
+	if *field == Unset {
+		*field = value
+	}
+}
+
+// fieldNames reads the quoted list of the qualified forms. An empty list means
+// the unqualified form: when in doubt the stricter reading.
+func fieldNames(value string, hasValue bool) []string {
+	if !hasValue {
+		return nil
+	}
+	var names []string
+	for _, name := range strings.Split(strings.Trim(value, "\" \t"), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// delta reads delta-seconds, also as a quoted string, and returns milliseconds;
+// invalid if it is no non-negative integer.
+func delta(value string, invalid int64) int64 {
+	value = strings.TrimSpace(value)
+	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+		value = value[1 : len(value)-1]
+	}
+	if value == "" || strings.Trim(value, "0123456789") != "" {
+		return invalid
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n > maxDelta {
+		n = maxDelta
+	}
+	return n * Second
+}

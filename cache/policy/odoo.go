@@ -1,0 +1,82 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrSyntax is wrapped by every parse error of this package.
+var ErrSyntax = errors.New("policy: syntax")
+
+// App is what the application says in X-Odoo-Cache, the header addressed to
+// this cache: "no-store", or "public, ttl=600, grace=3600, sie=86400". It goes
+// before the rule, which goes before Cache-Control. Durations are Unset where
+// the header leaves them to the rule.
+type App struct {
+	Present      bool
+	NoStore      bool
+	TTL          int64
+	Grace        int64
+	StaleIfError int64
+}
+
+// ParseApp reads X-Odoo-Cache. Durations are whole seconds or carry a unit
+// (10m, 1h30m). An error means that the page must not be stored: an
+// application that meant to say something about its privacy was not understood.
+func ParseApp(lines []string) (App, error) {
+	a := App{TTL: Unset, Grace: Unset, StaleIfError: Unset}
+	if len(lines) == 0 {
+		return a, nil
+	}
+	a.Present = true
+	public := false
+	for _, item := range strings.Split(strings.Join(lines, ","), ",") {
+		name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
+		var err error
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "":
+		case "public":
+			public = true
+		case "no-store", "no-cache", "private", "no":
+			a.NoStore = true
+		case "ttl":
+			a.TTL, err = ParseDuration(value)
+		case "grace", "swr":
+			a.Grace, err = ParseDuration(value)
+		case "sie":
+			a.StaleIfError, err = ParseDuration(value)
+		default:
+			err = fmt.Errorf("unknown word")
+		}
+		if err != nil {
+			return a, fmt.Errorf("%w: %q: %v; expected no-store, or public with ttl, grace and sie", ErrSyntax, item, err)
+		}
+		if hasValue && value == "" {
+			return a, fmt.Errorf("%w: %q has no value", ErrSyntax, item)
+		}
+	}
+	if !public && !a.NoStore {
+		return a, fmt.Errorf("%w: neither public nor no-store", ErrSyntax)
+	}
+	return a, nil
+}
+
+// ParseDuration reads whole seconds ("600") or a Go duration ("10m") and
+// returns milliseconds. Negative values are refused.
+func ParseDuration(s string) (int64, error) {
+	s = strings.TrimSpace(s)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if n < 0 || n > maxDelta {
+			return 0, fmt.Errorf("%w: duration %q is negative or too long", ErrSyntax, s)
+		}
+		return n * Second, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > time.Duration(maxDelta)*time.Second {
+		return 0, fmt.Errorf("%w: duration %q; expected seconds or a duration such as 10m", ErrSyntax, s)
+	}
+	return int64(d / time.Millisecond), nil
+}

@@ -1,0 +1,59 @@
+package policy
+
+// Reasons say why a response was not stored or a stored one not used. The same
+// words stand in Cache-Status as detail=, in the log and in the counters, and
+// the README lists them.
+const (
+	// The request.
+	ReasonMethod          = "method"           // neither GET nor HEAD
+	ReasonUpgrade         = "upgrade"          // WebSocket or another protocol
+	ReasonEventStream     = "event-stream"     // Accept: text/event-stream
+	ReasonRule            = "rule"             // a rule with bypass matched
+	ReasonRange           = "range"            // Range on something not stored
+	ReasonAuthorization   = "authorization"    // RFC 9111 §3.5
+	ReasonSession         = "session"          // a session cookie, and the response is not for everybody
+	ReasonRequestNoStore  = "request-no-store" // RFC 9111 §5.2.1.5
+	ReasonRequestNoCache  = "request-no-cache" // RFC 9111 §5.2.1.4
+	ReasonRequestMaxAge   = "request-max-age"  // RFC 9111 §5.2.1.1
+	ReasonRequestMinFresh = "request-min-fresh"
+	ReasonOnlyIfCached    = "only-if-cached"
+	ReasonBody            = "request-body" // a GET with a body
+	ReasonPrecondition    = "precondition" // If-Match, If-Unmodified-Since: for the origin to decide
+	ReasonKeyLimit        = "key-limit"    // URL or key dimensions over limits.keyBytes
+
+	// The response.
+	ReasonStatus        = "status"         // a status that is not stored
+	ReasonPartial       = "partial"        // 206, 304 or Content-Range
+	ReasonNoStore       = "no-store"       // RFC 9111 §5.2.2.5
+	ReasonPrivate       = "private"        // RFC 9111 §5.2.2.7
+	ReasonNoCache       = "no-cache"       // RFC 9111 §5.2.2.4, and no validator
+	ReasonAppNoStore    = "app-no-store"   // X-Odoo-Cache: no-store
+	ReasonAppHeader     = "app-header"     // X-Odoo-Cache that cannot be read
+	ReasonSetCookie     = "set-cookie"     // a cookie that no rule drops or keeps
+	ReasonVaryStar      = "vary-star"      // RFC 9111 §4.1
+	ReasonVaryCookie    = "vary-cookie"    // one entry for each visitor
+	ReasonVaryLimit     = "vary-limit"     // more than limits.varyNames fields
+	ReasonNoTTL         = "no-ttl"         // nothing says how long it is fresh
+	ReasonExpired       = "expired"        // already stale when it came
+	ReasonTooLarge      = "too-large"      // body over maxBody
+	ReasonHeaderLimit   = "header-limit"   // headers over limits.headerBytes
+	ReasonTruncated     = "truncated"      // shorter or longer than Content-Length
+	ReasonTrailer       = "trailer"        // a response with trailers
+	ReasonSendfile      = "sendfile"       // X-Accel-Redirect, X-Sendfile: no body of its own
+	ReasonRequire       = "require"        // a required response header is missing
+	ReasonRefuse        = "refuse"         // a refused response header is there
+	ReasonTagSyntax     = "tag-syntax"     // a tag header that cannot be read
+	ReasonTagLimit      = "tag-limit"      // more or longer tags than limits allow
+	ReasonCSRF          = "csrf-token"     // the body holds a visitor's CSRF token
+	ReasonPersonal      = "personal"       // the body belongs to a signed-in visitor or a cart
+	ReasonPurged        = "purged"         // a purge passed while it was rendered
+	ReasonPanic         = "origin-aborted" // the origin's answer broke off
+	ReasonVariantFailed = "variant-failed" // the variant list could not be written
+
+	// The storage.
+	ReasonStoreError   = "store-error"   // an error or timeout of the storage
+	ReasonStoreOpen    = "store-open"    // the breaker is open: the storage is not asked
+	ReasonStoreCorrupt = "store-corrupt" // bytes that are no entry
+	ReasonForeign      = "store-foreign" // an entry of another tenant or key
+	ReasonPurgePending = "purge-pending" // a purge waits to be written
+)

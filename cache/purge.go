@@ -1,0 +1,169 @@
+package cache
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// purgeOrder is what a purge header or request asks for.
+type purgeOrder struct {
+	soft     bool
+	all      bool
+	tags     []string
+	paths    []string // /path, //host/path or a URL, perhaps with a query
+	prefixes []string // /prefix or //host/prefix
+}
+
+func (o *purgeOrder) empty() bool {
+	return !o.all && len(o.tags)+len(o.paths)+len(o.prefixes) == 0
+}
+
+func (o *purgeOrder) items() int {
+	return len(o.tags) + len(o.paths) + len(o.prefixes)
+}
+
+// parsePurgeHeader reads X-Odoo-Purge: items separated by commas or white
+// space, each a tag, a path, a prefix that ends in *, or * for everything. A
+// first word "stale" makes the purge soft.
+func parsePurgeHeader(lines []string) purgeOrder {
+	var o purgeOrder
+	words := strings.Fields(strings.ReplaceAll(strings.Join(lines, ","), ",", " "))
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		switch {
+		case i == 0 && word == "stale":
+			o.soft = true
+		case word == "*":
+			o.all = true
+		case !isAddress(word):
+			o.tags = append(o.tags, word)
+		case strings.HasSuffix(word, "*"):
+			o.prefixes = append(o.prefixes, strings.TrimSuffix(word, "*"))
+		default:
+			o.paths = append(o.paths, word)
+		}
+	}
+	return o
+}
+
+func isAddress(word string) bool {
+	return word[0] == '/' || strings.HasPrefix(word, "http://") || strings.HasPrefix(word, "https://")
+}
+
+// members returns the marks that carry out an order, or an error that names
+// the part that cannot be carried out.
+func (o *purgeOrder) members(l keys.Limits) ([]string, error) {
+	if n := o.items(); n > l.Tags {
+		return nil, &itemError{part: "items", problem: "too many"}
+	}
+	var members []string
+	for i := 0; i < len(o.tags); i++ {
+		if len(o.tags[i]) > l.Bytes || strings.TrimSpace(o.tags[i]) == "" {
+			return nil, &itemError{part: "tags", problem: "a tag is empty or too long"}
+		}
+		members = append(members, storage.TagMark(keys.HashTag("t", o.tags[i]), o.soft))
+	}
+	for i := 0; i < len(o.paths); i++ {
+		hash, err := keys.PathTag(o.paths[i])
+		if err != nil {
+			return nil, &itemError{part: "paths", problem: err.Error()}
+		}
+		members = append(members, storage.TagMark(hash, o.soft))
+	}
+	for i := 0; i < len(o.prefixes); i++ {
+		prefix, err := keys.PrefixOf(o.prefixes[i])
+		if err != nil || len(prefix) > 4*l.Bytes {
+			return nil, &itemError{part: "prefixes", problem: "a prefix is no /path or //host/path, or too long"}
+		}
+		members = append(members, storage.PrefixMark(prefix, o.soft))
+	}
+	if o.all && o.soft {
+		members = append(members, storage.TagMark(tenantTag, true))
+	}
+	return members, nil
+}
+
+// itemError says what is wrong with a part of a purge.
+type itemError struct {
+	part    string
+	problem string
+}
+
+// Error implements error.
+func (e *itemError) Error() string {
+	return e.part + ": " + e.problem
+}
+
+// applyPurges carries out what a response's headers and its request's method
+// ask for, before anything of it reaches the client: purge headers of the
+// application, and the invalidation of what an unsafe method has changed
+// (RFC 9111 §4.4). A purge that cannot be understood, or is too large, becomes
+// one of everything: none is lost.
+func (h *Handler) applyPurges(v *visit, status int, header http.Header) {
+	if h.s.Purge.FromResponses {
+		if lines := header[h.s.PurgeHeader]; len(lines) > 0 {
+			h.order(parsePurgeHeader(lines), "header")
+		}
+		if lines := header["Cache-Group-Invalidation"]; len(lines) > 0 {
+			groups, err := keys.ParseStrings(strings.Join(lines, ","))
+			h.order(purgeOrder{tags: groups, all: err != nil}, "header")
+		}
+	}
+	if unsafeMethod(v.r.Method) && status >= 200 && status < 400 {
+		h.invalidate(v, header)
+	}
+}
+
+// order carries out an order of the application.
+func (h *Handler) order(o purgeOrder, from string) {
+	if o.empty() {
+		return
+	}
+	members, err := o.members(h.s.Limits.Purge)
+	p := storage.Purge{Soft: o.soft, All: o.all, Members: members}
+	if err != nil {
+		h.logf("a purge %s: %v; everything was purged instead", from, err)
+		p = storage.Purge{All: true}
+	}
+	h.count("purge")
+	if _, err := h.shared.tier.Purge(h.view, p); err != nil {
+		h.logf("purge by %s: %v", from, err)
+	}
+}
+
+func unsafeMethod(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return false
+	}
+	return true
+}
+
+// invalidate marks the address of an unsafe request, and those on the same
+// host that its response names. Where the rule says that nothing of this
+// address is stored, there is nothing to mark.
+func (h *Handler) invalidate(v *visit, header http.Header) {
+	if h.cacheableRule(v).Bypass {
+		return
+	}
+	host := purgeHost(v.target)
+	o := purgeOrder{paths: []string{"//" + host + v.r.URL.RequestURI()}}
+	for _, name := range []string{"Location", "Content-Location"} {
+		if u, err := v.r.URL.Parse(header.Get(name)); err == nil && header.Get(name) != "" {
+			if u.Host == "" || keys.FoldHost(u.Host) == keys.FoldHost(host) {
+				o.paths = append(o.paths, "//"+host+u.RequestURI())
+			}
+		}
+	}
+	members, err := o.members(h.s.Limits.Purge)
+	if err != nil {
+		members = []string{}
+		h.logf("invalidation of %s: %v", v.r.URL.Path, err)
+	}
+	if _, err := h.shared.tier.Purge(h.view, storage.Purge{Members: members}); err != nil {
+		h.logf("invalidation: %v", err)
+	}
+}

@@ -1,0 +1,236 @@
+package redis
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// The errors of this package, each of them wrapped with what happened. A
+// failure while a connection is made wraps ErrConnect and its cause.
+var (
+	ErrTimeout     = errors.New("redis: timeout")              // no full answer within the time
+	ErrConnect     = errors.New("redis: connection failed")    // none could be made, or it broke
+	ErrPoolTimeout = errors.New("redis: no free connection")   // within the time; nothing was sent
+	ErrProtocol    = errors.New("redis: protocol error")       // not RESP2, or more than was asked for
+	ErrTooLarge    = errors.New("redis: reply too large")      // more than MaxReply
+	ErrAuth        = errors.New("redis: not authorised")       // AUTH or SELECT refused
+	ErrClosed      = errors.New("redis: client closed")        // by Close
+	ErrServer      = errors.New("redis: server answered with") // an error reply
+)
+
+// Options says where the server is and what the client may use. A field that
+// is zero has the default.
+type Options struct {
+	Network  string // "tcp" (default) or "unix"
+	Address  string // host:port, or the path of the socket
+	Username string // AUTH Username Password
+	Password string // AUTH Password
+	DB       int    // SELECT, if > 0
+	TLS      *tls.Config
+
+	DialTimeout time.Duration // of dial, TLS, AUTH and SELECT together; 250 ms
+	Timeout     time.Duration // of a whole Do: waiting, dialling, writing, reading; 100 ms
+	PoolSize    int           // most connections; 32
+	IdleTimeout time.Duration // idle connections older than this are closed at the next Do; 5 min
+	MaxReply    int           // bytes of one reply with all its items, 96 for each item included; 16 MiB
+}
+
+// Client is a pool of connections to one server, for any number of goroutines.
+type Client struct {
+	o    Options
+	pool *pool
+
+	mu    sync.Mutex
+	stats Stats // without what the pool counts
+}
+
+// Stats is what a client has, and what it has seen since New. An error counts
+// once, under the most telling of its names.
+type Stats struct {
+	Open    int64 // connections, with those that are being made
+	Idle    int64
+	Waiting int64 // callers that wait for a connection
+
+	Dials   int64 // connections that were made or attempted
+	Reuses  int64 // times that a connection was used again
+	Retries int64 // pipelines sent twice, because an idle connection was dead
+
+	Timeouts       int64 // ErrTimeout
+	PoolTimeouts   int64 // ErrPoolTimeout
+	ConnectErrors  int64 // ErrConnect
+	AuthErrors     int64 // ErrAuth
+	ProtocolErrors int64 // ErrProtocol
+	TooLarge       int64 // ErrTooLarge
+	ServerErrors   int64 // error replies, each of a pipeline
+}
+
+// New returns a client. It dials nothing and starts no goroutine.
+func New(o Options) *Client {
+	if o.Network == "" {
+		o.Network = "tcp"
+	}
+	if o.DialTimeout <= 0 {
+		o.DialTimeout = 250 * time.Millisecond
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 100 * time.Millisecond
+	}
+	if o.PoolSize <= 0 {
+		o.PoolSize = 32
+	}
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = 5 * time.Minute
+	}
+	if o.MaxReply <= 0 {
+		o.MaxReply = 16 << 20
+	}
+	if o.TLS != nil {
+		o.TLS = o.TLS.Clone()
+		if host, _, err := net.SplitHostPort(o.Address); err == nil && o.TLS.ServerName == "" {
+			o.TLS.ServerName = host
+		}
+	}
+	return &Client{o: o, pool: &pool{size: o.PoolSize, idleTimeout: o.IdleTimeout}}
+}
+
+// Do sends the commands in one round trip and returns one reply for each, or
+// an error and no reply. The server's error replies are replies: see Err.
+func (c *Client) Do(cmds ...Command) ([]Reply, error) {
+	return run(c, c.o.Timeout, cmds)
+}
+
+// DoTimeout is Do with another time than Options.Timeout.
+func (c *Client) DoTimeout(timeout time.Duration, cmds ...Command) ([]Reply, error) {
+	return run(c, timeout, cmds)
+}
+
+// run does it and counts.
+func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
+	if len(cmds) == 0 {
+		return nil, nil
+	}
+	replies, err := do(c, timeout, cmds)
+	if err != nil {
+		countError(c, err)
+		return nil, err
+	}
+	return replies, nil
+}
+
+// do is deferred put's frame: the slot comes back whatever happens.
+func do(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
+	if timeout <= 0 {
+		return nil, fmt.Errorf("%w: no time left", ErrTimeout)
+	}
+	deadline := time.Now().Add(timeout)
+	s, err := take(c.pool, deadline)
+	if err != nil {
+		return nil, err
+	}
+	defer put(c.pool, s)
+	replies, dead, err := attempt(c, s, deadline, cmds)
+	if dead {
+		c.mu.Lock()
+		c.stats.Retries++
+		c.mu.Unlock()
+		replies, _, err = attempt(c, s, deadline, cmds)
+	}
+	return replies, err
+}
+
+// attempt uses the slot's connection, or a new one. It returns dead if a
+// connection from the pool turned out to have ended: then the slot is empty, and
+// the next attempt dials.
+//
+// The connection is out of its slot until it has proved to be clean, so that
+// no way out of here, not even a panic, gives a dirty one back.
+func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []Reply, dead bool, err error) {
+	k := s.conn
+	s.conn = nil
+	reused := k != nil
+	if !reused {
+		c.mu.Lock()
+		c.stats.Dials++
+		c.mu.Unlock()
+		if k, err = dial(c.o, deadline); err != nil {
+			return nil, false, err
+		}
+	}
+	replies, silent, err := exchange(k, deadline, cmds)
+	if err != nil {
+		k.raw.Close()
+		return nil, silent && reused, err
+	}
+	if refused(c, replies) {
+		k.raw.Close()
+		return replies, false, nil
+	}
+	s.conn = k
+	return replies, false, nil
+}
+
+// refused counts error replies. It reports whether one of them says that this
+// server takes no writes any more: behind a name or a balancer a new connection
+// may lead to the one that does.
+func refused(c *Client, replies []Reply) bool {
+	n := 0
+	readOnly := false
+	for i := 0; i < len(replies); i++ {
+		if replies[i].Kind == Error {
+			n++
+			readOnly = readOnly || Code(replies[i]) == "READONLY"
+		}
+	}
+	if n > 0 {
+		c.mu.Lock()
+		c.stats.ServerErrors += int64(n)
+		c.mu.Unlock()
+	}
+	return readOnly
+}
+
+func countError(c *Client, err error) {
+	c.mu.Lock()
+	switch {
+	case errors.Is(err, ErrAuth):
+		c.stats.AuthErrors++
+	case errors.Is(err, ErrTimeout):
+		c.stats.Timeouts++
+	case errors.Is(err, ErrPoolTimeout):
+		c.stats.PoolTimeouts++
+	case errors.Is(err, ErrTooLarge):
+		c.stats.TooLarge++
+	case errors.Is(err, ErrProtocol):
+		c.stats.ProtocolErrors++
+	case errors.Is(err, ErrServer):
+		c.stats.ServerErrors++
+	case errors.Is(err, ErrConnect):
+		c.stats.ConnectErrors++
+	}
+	c.mu.Unlock()
+}
+
+// Close closes the idle connections now, those in use when they come back, and
+// sends callers that wait away with ErrClosed.
+func (c *Client) Close() {
+	shut(c.pool)
+}
+
+// Stats returns the counters.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	s := c.stats
+	c.mu.Unlock()
+	p := c.pool
+	p.mu.Lock()
+	s.Open = int64(p.open)
+	s.Idle = int64(len(p.idle))
+	s.Waiting = int64(len(p.queue))
+	s.Reuses = p.reuses
+	p.mu.Unlock()
+	return s
+}

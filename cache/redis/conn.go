@@ -1,0 +1,187 @@
+package redis
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// conn is one connection to the server. It knows nothing of the pool.
+type conn struct {
+	raw net.Conn // what is closed: closing the TLS layer may wait for the peer
+	rw  net.Conn // what is read and written: raw, or TLS over it
+	in  source
+	out []byte
+	max int // Options.MaxReply
+}
+
+// dial makes a connection that is ready for commands. Its errors wrap
+// ErrConnect, and ErrTimeout, ErrAuth, ErrServer or ErrProtocol where one of
+// these was the cause. No error holds text that was read while the password was
+// under way, since a server may echo it.
+func dial(o Options, deadline time.Time) (*conn, error) {
+	limit := time.Now().Add(o.DialTimeout)
+	if limit.After(deadline) {
+		limit = deadline
+	}
+	d := net.Dialer{Deadline: limit}
+	raw, err := d.Dial(o.Network, o.Address)
+	if err != nil {
+		return nil, connectError(err)
+	}
+	c, err := setUp(raw, o, limit)
+	if err != nil {
+		raw.Close()
+		return nil, connectError(err)
+	}
+	return c, nil
+}
+
+func setUp(raw net.Conn, o Options, deadline time.Time) (*conn, error) {
+	c := &conn{raw: raw, rw: raw, max: o.MaxReply}
+	if o.TLS != nil {
+		if err := raw.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
+		t := tls.Client(raw, o.TLS)
+		if err := t.Handshake(); err != nil {
+			return nil, err
+		}
+		c.rw = t
+	}
+	c.in.r = bufio.NewReaderSize(c.rw, maxLine)
+	return c, greet(c, o, deadline)
+}
+
+// greet sends AUTH and SELECT, in one round trip.
+func greet(c *conn, o Options, deadline time.Time) error {
+	var cmds []Command
+	if o.Username != "" {
+		cmds = append(cmds, Command{Args: []string{"AUTH", o.Username, o.Password}})
+	} else if o.Password != "" {
+		cmds = append(cmds, Command{Args: []string{"AUTH", o.Password}})
+	}
+	if o.DB > 0 {
+		cmds = append(cmds, Command{Args: []string{"SELECT", strconv.Itoa(o.DB)}})
+	}
+	if len(cmds) == 0 {
+		return nil
+	}
+	replies, _, err := exchange(c, deadline, cmds)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(replies); i++ {
+		name := cmds[i].Args[0]
+		if name == "SELECT" {
+			name = "SELECT " + cmds[i].Args[1]
+		}
+		if err = greeted(name, replies[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// greeted says what is wrong with the answer to AUTH or SELECT, in words of
+// our own: some servers quote the arguments of a command that they do not know.
+func greeted(name string, r Reply) error {
+	if r.Kind == Status && r.Text == "OK" {
+		return nil
+	}
+	if r.Kind != Error {
+		return fmt.Errorf("%w: %s was not answered with OK", ErrProtocol, name)
+	}
+	code := Code(r)
+	if code == "NOAUTH" || code == "WRONGPASS" || code == "NOPERM" {
+		return fmt.Errorf("%w: %s was answered with %s", ErrAuth, name, code)
+	}
+	text := strings.ToLower(r.Text)
+	if strings.Contains(text, "max number of clients") {
+		return fmt.Errorf("%w: %s was not read, the server has too many clients", ErrServer, name)
+	}
+	if name == "AUTH" && (strings.Contains(text, "auth") || strings.Contains(text, "password")) {
+		return fmt.Errorf("%w: AUTH was answered with an error", ErrAuth)
+	}
+	return fmt.Errorf("%w: %s was answered with an error", ErrServer, name)
+}
+
+// exchange writes the commands and reads a reply for each. It returns silent if
+// the connection broke before a byte of an answer came. After an error the
+// connection has to be closed.
+func exchange(c *conn, deadline time.Time, cmds []Command) (replies []Reply, silent bool, err error) {
+	if err = write(c, deadline, cmds); err == nil {
+		_, err = c.in.r.Peek(1)
+	}
+	if err != nil {
+		err = transportError(err)
+		return nil, errors.Is(err, ErrConnect), err
+	}
+	replies = make([]Reply, len(cmds))
+	for i := 0; i < len(cmds); i++ {
+		c.in.left = c.max
+		if err = readReply(&c.in, &replies[i], 0); err != nil {
+			return nil, false, transportError(err)
+		}
+	}
+	if c.in.r.Buffered() != 0 {
+		return nil, false, fmt.Errorf("%w: data after the last reply", ErrProtocol)
+	}
+	return replies, false, nil
+}
+
+func write(c *conn, deadline time.Time, cmds []Command) error {
+	out, pieces, err := encode(c.out, cmds)
+	if err != nil {
+		return err
+	}
+	if err = c.rw.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if pieces == nil {
+		_, err = c.rw.Write(out)
+	} else {
+		_, err = pieces.WriteTo(c.rw)
+	}
+	if cap(out) <= maxLine {
+		c.out = out[:0]
+	}
+	return err
+}
+
+// connectError adds ErrConnect to what dial failed with.
+func connectError(err error) error {
+	err = transportError(err)
+	if errors.Is(err, ErrConnect) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrConnect, err)
+}
+
+// transportError tells timeouts from other failures of a connection. Errors that
+// are ours already stay what they are.
+func transportError(err error) error {
+	if timedOut(err) {
+		return fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	if errors.Is(err, ErrProtocol) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTimeout) ||
+		errors.Is(err, ErrConnect) || errors.Is(err, ErrAuth) || errors.Is(err, ErrServer) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrConnect, err)
+}
+
+func timedOut(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return !errors.Is(err, ErrTimeout)
+	}
+	n, ok := err.(net.Error)
+	return ok && n.Timeout()
+}

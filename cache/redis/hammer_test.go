@@ -1,0 +1,169 @@
+package redis_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/traefik/yaegi/interp"
+	"github.com/traefik/yaegi/stdlib"
+
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/redis/testdata/hammer"
+)
+
+// program is package hammer, compiled or interpreted.
+type program struct {
+	run   func(string, string, int, int, time.Duration, bool) (string, int, redis.Stats)
+	ask   func(string, int, time.Duration) (string, redis.Stats)
+	get   func(string, string, int, int) (time.Duration, string)
+	set   func(string, string, int, int) (time.Duration, string)
+	label string
+}
+
+func compiled(testing.TB) program {
+	return program{hammer.Run, hammer.Ask, hammer.Bench, hammer.BenchSet, "compiled"}
+}
+
+// interpreted loads both packages the way Traefik loads a plugin. What it
+// returns of a struct type of ours is another type here, so Stats go over as
+// their fields.
+func interpreted(t testing.TB) program {
+	if raceEnabled {
+		t.Skip("the race detector sees the interpreter, not what it interprets")
+	}
+	path := t.TempDir()
+	copyPackage(t, ".", filepath.Join(path, "src/github.com/odoocache/odoocache/cache/redis"))
+	copyPackage(t, "testdata/hammer", filepath.Join(path, "src/hammer"))
+	i := interp.New(interp.Options{GoPath: path})
+	require.NoError(t, i.Use(stdlib.Symbols))
+	_, err := i.Eval(`package main
+
+import (
+	"hammer"
+	"time"
+)
+
+func Run(network, address string, goroutines, ops int, timeout time.Duration, strict bool) (string, int, int64, int64, int64) {
+	wrong, failed, s := hammer.Run(network, address, goroutines, ops, timeout, strict)
+	return wrong, failed, s.Dials, s.Reuses, s.Retries
+}
+
+func Ask(address string, n int, timeout time.Duration) (string, int64, int64, int64) {
+	out, s := hammer.Ask(address, n, timeout)
+	return out, s.Dials, s.Reuses, s.Retries
+}
+
+func Get(address, key string, n, size int) (time.Duration, string) { return hammer.Bench(address, key, n, size) }
+func Set(address, key string, n, size int) (time.Duration, string) { return hammer.BenchSet(address, key, n, size) }
+`)
+	require.NoError(t, err)
+	symbol := func(name string) interface{} {
+		v, err := i.Eval("main." + name)
+		require.NoError(t, err)
+		return v.Interface()
+	}
+	run := symbol("Run").(func(string, string, int, int, time.Duration, bool) (string, int, int64, int64, int64))
+	ask := symbol("Ask").(func(string, int, time.Duration) (string, int64, int64, int64))
+	return program{
+		run: func(network, address string, g, n int, d time.Duration, strict bool) (string, int, redis.Stats) {
+			wrong, failed, dials, reuses, retries := run(network, address, g, n, d, strict)
+			return wrong, failed, redis.Stats{Dials: dials, Reuses: reuses, Retries: retries}
+		},
+		ask: func(address string, n int, d time.Duration) (string, redis.Stats) {
+			out, dials, reuses, retries := ask(address, n, d)
+			return out, redis.Stats{Dials: dials, Reuses: reuses, Retries: retries}
+		},
+		get:   symbol("Get").(func(string, string, int, int) (time.Duration, string)),
+		set:   symbol("Set").(func(string, string, int, int) (time.Duration, string)),
+		label: "interpreted",
+	}
+}
+
+func copyPackage(t testing.TB, from, to string) {
+	require.NoError(t, os.MkdirAll(to, 0o755))
+	files, err := filepath.Glob(filepath.Join(from, "*.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		if match, _ := filepath.Match("*_test.go", filepath.Base(file)); match {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(to, filepath.Base(file)), b, 0o644))
+	}
+}
+
+func both(t *testing.T, test func(t *testing.T, p program)) {
+	t.Run("compiled", func(t *testing.T) { test(t, compiled(t)) })
+	t.Run("interpreted", func(t *testing.T) { test(t, interpreted(t)) })
+}
+
+func TestFaults(t *testing.T) {
+	both(t, func(t *testing.T, p program) {
+		for _, f := range redis.Faults() {
+			t.Run(f.Name, func(t *testing.T) {
+				fake := redis.StartFake(t, f.Serve)
+				start := time.Now()
+				got, stats := p.ask(fake.Address, f.Asks, redis.Timeout)
+				assert.Less(t, time.Since(start), time.Duration(f.Asks)*(redis.Timeout+200*time.Millisecond))
+				assert.Equal(t, f.Want, got)
+				assert.Equal(t, f.Dials, stats.Dials, "dials")
+				assert.Equal(t, f.Retries, stats.Retries, "retries")
+				assert.EqualValues(t, stats.Dials, fake.Accepted(), "connections that the server saw")
+			})
+		}
+	})
+}
+
+func TestHammer(t *testing.T) {
+	server := redis.StartRedis(t)
+	both(t, func(t *testing.T, p program) {
+		wrong, failed, stats := p.run("tcp", server.Address, 64, 500, 30*time.Second, true)
+		assert.Empty(t, wrong)
+		assert.Zero(t, failed)
+		assert.LessOrEqual(t, stats.Dials, int64(8))
+		assert.Zero(t, stats.Retries)
+		assert.Equal(t, int64(64*500), stats.Dials+stats.Reuses)
+	})
+}
+
+// Timeouts at every point of an exchange and of the queue: operations may
+// fail, none may get what belongs to another.
+func TestHammerTimeouts(t *testing.T) {
+	server := redis.StartRedis(t)
+	both(t, func(t *testing.T, p program) {
+		failures := 0
+		for _, d := range []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
+			wrong, failed, stats := p.run("tcp", server.Address, 64, 200, d, false)
+			assert.Empty(t, wrong)
+			t.Logf("timeout %v: %d of %d failed, %d dials, %d reuses, %d retries", d, failed, 64*200, stats.Dials, stats.Reuses, stats.Retries)
+			failures += failed
+		}
+		assert.NotZero(t, failures, "the test was to provoke timeouts")
+	})
+}
+
+func BenchmarkGet50k(b *testing.B)            { benchGet(b, compiled(b)) }
+func BenchmarkGet50kInterpreted(b *testing.B) { benchGet(b, interpreted(b)) }
+func BenchmarkSet50k(b *testing.B)            { benchSet(b, compiled(b)) }
+func BenchmarkSet50kInterpreted(b *testing.B) { benchSet(b, interpreted(b)) }
+
+func benchGet(b *testing.B, p program) {
+	server := redis.StartRedis(b)
+	_, wrong := p.set(server.Address, "page", 1, 50_000)
+	require.Empty(b, wrong)
+	b.ResetTimer()
+	_, wrong = p.get(server.Address, "page", b.N, 50_000)
+	require.Empty(b, wrong)
+}
+
+func benchSet(b *testing.B, p program) {
+	server := redis.StartRedis(b)
+	b.ResetTimer()
+	_, wrong := p.set(server.Address, "page", b.N, 50_000)
+	require.Empty(b, wrong)
+}

@@ -1,0 +1,168 @@
+package redis
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// pool is a bounded set of slots. The caller that holds a slot is the only one
+// that touches it or its connection.
+type pool struct {
+	size        int
+	idleTimeout time.Duration
+
+	mu     sync.Mutex
+	idle   []*slot      // the most recently used last
+	queue  []chan *slot // callers that wait, the first first; empty unless open == size
+	open   int          // slots that exist: idle, in use, being dialled
+	reuses int64
+	closed bool
+}
+
+// slot is the right to one connection. The connection is nil until the holder
+// has dialled it, and while it is in use.
+type slot struct {
+	conn  *conn
+	since time.Time // when it became idle
+}
+
+// take returns a slot to be given back with put.
+func take(p *pool, deadline time.Time) (*slot, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	old := expireLocked(p)
+	var s *slot
+	var turn chan *slot
+	if n := len(p.idle); n > 0 {
+		s = p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		p.reuses++
+	} else if p.open < p.size {
+		s = &slot{}
+		p.open++
+	} else {
+		turn = make(chan *slot, 2) // a slot, or Close's nil; and the timer's nil
+		p.queue = append(p.queue, turn)
+	}
+	p.mu.Unlock()
+	closeAll(old)
+	if s != nil {
+		return s, nil
+	}
+	return await(p, turn, deadline)
+}
+
+// expireLocked removes the slots that were idle for too long: the first ones,
+// since the last one is always used first.
+func expireLocked(p *pool) []*slot {
+	if len(p.idle) == 0 {
+		return nil
+	}
+	limit := time.Now().Add(-p.idleTimeout)
+	n := 0
+	for n < len(p.idle) && p.idle[n].since.Before(limit) {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	old := p.idle[:n:n]
+	p.idle = append([]*slot{}, p.idle[n:]...)
+	p.open -= n
+	return old
+}
+
+// await waits for a slot until the deadline.
+//
+// The slot and the timer's nil may come at the same time. What decides is the
+// queue: put takes a caller out of it and sends under the lock, so whoever
+// finds himself gone from the queue has a slot in his channel. He gives it to
+// the next one; his time is over.
+func await(p *pool, turn chan *slot, deadline time.Time) (*slot, error) {
+	timer := time.AfterFunc(time.Until(deadline), func() { turn <- nil })
+	s := <-turn
+	timer.Stop()
+	if s != nil {
+		return s, nil
+	}
+	queued, closed := leave(p, turn)
+	if closed {
+		return nil, ErrClosed
+	}
+	if !queued {
+		s = <-turn
+		put(p, s)
+	}
+	return nil, fmt.Errorf("%w: all %d connections were busy", ErrPoolTimeout, p.size)
+}
+
+// leave takes a caller out of the queue. It returns queued if he was in it.
+func leave(p *pool, turn chan *slot) (queued, closed bool) {
+	p.mu.Lock()
+	for i := 0; i < len(p.queue); i++ {
+		if p.queue[i] == turn {
+			p.queue = append(p.queue[:i], p.queue[i+1:]...)
+			queued = true
+			break
+		}
+	}
+	closed = queued && p.closed
+	p.mu.Unlock()
+	return queued, closed
+}
+
+// put gives a slot back: with its connection if that can be used again, with
+// nil if the next holder has to dial.
+func put(p *pool, s *slot) {
+	s.since = time.Now()
+	p.mu.Lock()
+	drop := false
+	if p.closed {
+		p.open--
+		drop = true
+	} else if len(p.queue) > 0 {
+		if s.conn != nil {
+			p.reuses++
+		}
+		turn := p.queue[0]
+		p.queue[0] = nil
+		p.queue = p.queue[1:]
+		turn <- s
+	} else if s.conn == nil {
+		p.open--
+	} else {
+		p.idle = append(p.idle, s)
+	}
+	p.mu.Unlock()
+	if drop && s.conn != nil {
+		s.conn.raw.Close()
+	}
+}
+
+// shut closes the idle connections and sends those who wait away. Connections
+// in use are closed by put.
+func shut(p *pool) {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.open -= len(idle)
+	if !p.closed {
+		p.closed = true
+		for i := 0; i < len(p.queue); i++ {
+			p.queue[i] <- nil // leave takes them out of the queue
+		}
+	}
+	p.mu.Unlock()
+	closeAll(idle)
+}
+
+func closeAll(slots []*slot) {
+	for i := 0; i < len(slots); i++ {
+		slots[i].conn.raw.Close()
+	}
+}

@@ -1,0 +1,194 @@
+// Package hammer is what the tests of package redis run twice: compiled, and
+// interpreted by Yaegi. So it is written in Yaegi's dialect.
+package hammer
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/redis"
+)
+
+const keys = 97
+
+// Run lets goroutines work on few keys over a small pool. Each value says which
+// key it belongs to, each pipeline ends with a word of its own. It returns what
+// went wrong, "" if nothing did; how many operations came to nothing, which is an
+// error only if strict; and the counters.
+func Run(network, address string, goroutines, ops int, timeout time.Duration, strict bool) (string, int, redis.Stats) {
+	c := redis.New(redis.Options{Network: network, Address: address, PoolSize: 8, Timeout: timeout, DialTimeout: timeout})
+	defer c.Close()
+	var mu sync.Mutex
+	wrong := ""
+	failed := 0
+	var wg sync.WaitGroup
+	for g := 0; g < goroutines; g++ {
+		wg.Add(1)
+		go func(g int) {
+			defer wg.Done()
+			rnd := rand.New(rand.NewSource(int64(g)))
+			for i := 0; i < ops; i++ {
+				bad, err := operate(c, rnd, strconv.Itoa(g)+"/"+strconv.Itoa(i))
+				if bad == "" && err == nil {
+					continue
+				}
+				mu.Lock()
+				if err != nil {
+					failed++
+				}
+				if err != nil && (strict || !expected(err)) {
+					bad = "unexpected: " + err.Error()
+				}
+				if bad != "" && wrong == "" {
+					wrong = bad
+				}
+				mu.Unlock()
+			}
+		}(g)
+	}
+	wg.Wait()
+	s := c.Stats()
+	if wrong == "" && (s.Open != s.Idle || s.Open > 8 || s.Waiting != 0) {
+		wrong = fmt.Sprintf("the pool is left with %+v", s)
+	}
+	return wrong, failed, s
+}
+
+func expected(err error) bool {
+	return errors.Is(err, redis.ErrTimeout) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrConnect)
+}
+
+// operate writes one key and reads two.
+func operate(c *redis.Client, rnd *rand.Rand, nonce string) (string, error) {
+	if rnd.Intn(4) == 0 {
+		key := "hammer:" + strconv.Itoa(rnd.Intn(keys))
+		n := rnd.Intn(300)
+		if rnd.Intn(8) == 0 {
+			n = rnd.Intn(6000)
+		}
+		value := []byte(strings.Repeat(key+"|", n+1))
+		r, err := c.Do(redis.Command{Args: []string{"SET", key}, Body: value, Tail: []string{"PX", "60000"}})
+		if err != nil {
+			return "", err
+		}
+		if r[0].Kind != redis.Status || r[0].Text != "OK" {
+			return fmt.Sprintf("SET %s: %+v", key, r[0]), nil
+		}
+		return "", nil
+	}
+	a := "hammer:" + strconv.Itoa(rnd.Intn(keys))
+	b := "hammer:" + strconv.Itoa(rnd.Intn(keys))
+	r, err := c.Do(redis.Command{Args: []string{"GET", a}}, redis.Command{Args: []string{"GET", b}},
+		redis.Command{Args: []string{"ECHO", nonce}})
+	if err != nil {
+		return "", err
+	}
+	if len(r) != 3 || string(r[2].Body) != nonce {
+		return fmt.Sprintf("%s: a pipeline got another's replies", nonce), nil
+	}
+	return says(a, r[0]) + says(b, r[1]), nil
+}
+
+func says(key string, r redis.Reply) string {
+	if r.Kind != redis.Bulk {
+		return fmt.Sprintf("GET %s: kind %d", key, r.Kind)
+	}
+	if r.Null {
+		return ""
+	}
+	word := key + "|"
+	if len(r.Body)%len(word) != 0 || strings.Count(string(r.Body), word)*len(word) != len(r.Body) {
+		return fmt.Sprintf("GET %s: got %.40q", key, r.Body)
+	}
+	return ""
+}
+
+// Ask opens a client and asks n times for GET key, one after the other. It
+// returns the outcomes, each a name or the text of the reply, and the counters.
+func Ask(address string, n int, timeout time.Duration) (string, redis.Stats) {
+	c := redis.New(redis.Options{Address: address, Timeout: timeout, MaxReply: 4096})
+	defer c.Close()
+	out := make([]string, n)
+	for i := 0; i < n; i++ {
+		r, err := c.Do(redis.Command{Args: []string{"GET", "key"}})
+		if err != nil {
+			out[i] = name(err)
+			continue
+		}
+		out[i] = show(r[0])
+	}
+	return strings.Join(out, " "), c.Stats()
+}
+
+func name(err error) string {
+	switch {
+	case errors.Is(err, redis.ErrTimeout):
+		return "timeout"
+	case errors.Is(err, redis.ErrPoolTimeout):
+		return "pool-timeout"
+	case errors.Is(err, redis.ErrProtocol):
+		return "protocol"
+	case errors.Is(err, redis.ErrTooLarge):
+		return "too-large"
+	case errors.Is(err, redis.ErrConnect):
+		return "connect"
+	}
+	return err.Error()
+}
+
+func show(r redis.Reply) string {
+	switch {
+	case r.Kind == redis.Error && errors.Is(redis.Err(r), redis.ErrServer):
+		return "-" + redis.Code(r)
+	case r.Null:
+		return "null"
+	case r.Kind == redis.Bulk:
+		return "$" + string(r.Body)
+	case r.Kind == redis.Integer:
+		return ":" + strconv.FormatInt(r.Int, 10)
+	case r.Kind == redis.Array:
+		items := ""
+		for i := 0; i < len(r.Items); i++ {
+			items += show(r.Items[i])
+		}
+		return "[" + items + "]"
+	}
+	return "+" + r.Text
+}
+
+// Bench does n GETs of key over one connection and returns the time of one.
+func Bench(address, key string, n, size int) (time.Duration, string) {
+	c := redis.New(redis.Options{Address: address, Timeout: 10 * time.Second})
+	defer c.Close()
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		r, err := c.Do(redis.Command{Args: []string{"GET", key}})
+		if err != nil {
+			return 0, err.Error()
+		}
+		if len(r[0].Body) != size {
+			return 0, "wrong size"
+		}
+	}
+	return time.Since(start) / time.Duration(n), ""
+}
+
+// BenchSet is Bench for SET.
+func BenchSet(address, key string, n, size int) (time.Duration, string) {
+	c := redis.New(redis.Options{Address: address, Timeout: 10 * time.Second})
+	defer c.Close()
+	body := make([]byte, size)
+	start := time.Now()
+	for i := 0; i < n; i++ {
+		r, err := c.Do(redis.Command{Args: []string{"SET", key}, Body: body, Tail: []string{"PX", "60000"}})
+		if err != nil || r[0].Kind != redis.Status {
+			return 0, fmt.Sprint(r, err)
+		}
+	}
+	return time.Since(start) / time.Duration(n), ""
+}

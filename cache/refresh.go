@@ -1,0 +1,79 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
+)
+
+// refresh asks the origin in the background for a newer copy of a stale entry:
+// one at a time for each key, and not more at once than limits.refreshes. The
+// visitor's request is over before it is done, so it has a context of its own.
+func (h *Handler) refresh(v *visit) {
+	key := v.entry.Key
+	if v.r.Method != http.MethodGet || !h.shared.begin(key, h.s.Limits.Refreshes) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
+	b := *v
+	b.r = anonymous(v.r.Clone(ctx), v.rule)
+	b.state, b.fwd, b.now = policy.Expired, "stale", nowMS()
+	b.cc = policy.Directives{}
+	go func() {
+		defer cancel()
+		defer h.shared.end(key)
+		defer func() {
+			if p := recover(); p != nil {
+				h.count(policy.ReasonPanic)
+				if p != http.ErrAbortHandler {
+					h.logf("refresh of %s: %v", b.r.URL.Path, p)
+				}
+			}
+		}()
+		h.refetch(&b)
+	}()
+}
+
+// refetch is fetch without a client.
+func (h *Handler) refetch(v *visit) {
+	f := &fetching{h: h, v: v, requested: nowMS()}
+	c := &capture{header: http.Header{}, limit: v.rule.MaxBody}
+	c.decide = func(c *capture) { f.decide(c) }
+	f.run(c, f.upstream(v.r.Context()))
+	f.finish(nil, c)
+	h.count("refresh")
+}
+
+// anonymous takes everything out of a request that speaks of one visitor. What
+// the rule varies by stays: it is what the entry is for.
+func anonymous(r *http.Request, ru *rule.Rule) *http.Request {
+	cookies := r.Cookies()
+	for name := range r.Header {
+		switch name {
+		case "Authorization", "Cookie", "Cache-Control", "Pragma", "Referer":
+			delete(r.Header, name)
+		}
+		if strings.HasPrefix(name, "If-") || name == "Range" {
+			delete(r.Header, name)
+		}
+	}
+	for i := 0; i < len(cookies); i++ {
+		if hasName(ru.Cookies, cookies[i].Name) || (ru.Language != nil && cookies[i].Name == rule.LanguageCookie) {
+			r.AddCookie(cookies[i])
+		}
+	}
+	return r
+}
+
+func hasName(list []string, name string) bool {
+	for i := 0; i < len(list); i++ {
+		if list[i] == name {
+			return true
+		}
+	}
+	return false
+}

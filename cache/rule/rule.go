@@ -1,0 +1,195 @@
+// Package rule holds compiled route rules: which requests a rule takes, and
+// what it says of their responses.
+package rule
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// Rule is a compiled route rule. The first that matches a request counts.
+type Rule struct {
+	Name   string
+	Match  Match
+	Bypass bool
+
+	Terms    policy.Terms
+	MaxBody  int64 // bytes of a body that is stored
+	Keep     keys.Names
+	Ignore   keys.Names
+	Tags     []string
+	Require  []Field // response header fields that must be there
+	Refuse   []Field // response header fields that must not be there
+	Headers  []string
+	Cookies  []string
+	Language *keys.Languages // nil: not part of the key
+
+	// ClientDirectives says whether Cache-Control of a request is heeded.
+	ClientDirectives bool
+}
+
+// Match says which requests a rule takes. Empty lists match everything; all
+// that is given must match.
+type Match struct {
+	Hosts    []string // folded; "*.example" takes subdomains
+	Prefixes []string // of the path, at segment boundaries unless they end in /
+	Path     *regexp.Regexp
+	Methods  []string
+	Headers  []Field
+	Query    []Field
+}
+
+// Field is a named value and the pattern it has to match; nil matches any value.
+type Field struct {
+	Name    string
+	Pattern *regexp.Regexp
+}
+
+// First returns the first rule that takes a request, seen as one with the
+// given method, or last.
+func First(rules []*Rule, last *Rule, method, host string, r *http.Request) *Rule {
+	path := r.URL.Path
+	for i := 0; i < len(rules); i++ {
+		if takes(&rules[i].Match, method, host, path, r) {
+			return rules[i]
+		}
+	}
+	return last
+}
+
+func takes(m *Match, method, host, path string, r *http.Request) bool {
+	if len(m.Prefixes) > 0 && !hasPrefix(m.Prefixes, path) {
+		return false
+	}
+	if len(m.Hosts) > 0 && !hasHost(m.Hosts, host) {
+		return false
+	}
+	if m.Path != nil && !m.Path.MatchString(path) {
+		return false
+	}
+	if len(m.Methods) > 0 && !hasMethod(m.Methods, method) {
+		return false
+	}
+	return (len(m.Headers) == 0 || All(m.Headers, r.Header)) &&
+		(len(m.Query) == 0 || hasParams(m.Query, r.URL.RawQuery))
+}
+
+// hasPrefix matches /shop with /shop and /shop/1, not with /shopping.
+func hasPrefix(prefixes []string, path string) bool {
+	for i := 0; i < len(prefixes); i++ {
+		p := prefixes[i]
+		if strings.HasPrefix(path, p) &&
+			(len(path) == len(p) || p[len(p)-1] == '/' || path[len(p)] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+func hasHost(hosts []string, host string) bool {
+	for i := 0; i < len(hosts); i++ {
+		if hosts[i] == host || (strings.HasPrefix(hosts[i], "*.") && strings.HasSuffix(host, hosts[i][1:])) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasMethod takes HEAD where GET is asked for: they are one resource.
+func hasMethod(methods []string, method string) bool {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for i := 0; i < len(methods); i++ {
+		if methods[i] == method {
+			return true
+		}
+	}
+	return false
+}
+
+// hasParams reports whether a raw query has all the parameters.
+func hasParams(fields []Field, raw string) bool {
+	pairs := strings.Split(raw, "&")
+	for i := 0; i < len(fields); i++ {
+		if !hasParam(fields[i], pairs) {
+			return false
+		}
+	}
+	return true
+}
+
+func hasParam(f Field, pairs []string) bool {
+	for i := 0; i < len(pairs); i++ {
+		if pairs[i] == "" || keys.ParamName(pairs[i]) != f.Name {
+			continue
+		}
+		_, value, _ := strings.Cut(pairs[i], "=")
+		if f.Pattern == nil || f.Pattern.MatchString(value) {
+			return true
+		}
+	}
+	return false
+}
+
+// All reports whether a header has every field. Names are canonical.
+func All(fields []Field, h http.Header) bool {
+	for i := 0; i < len(fields); i++ {
+		if !hasField(fields[i], h) {
+			return false
+		}
+	}
+	return true
+}
+
+// Any reports whether a header has one of the fields.
+func Any(fields []Field, h http.Header) bool {
+	for i := 0; i < len(fields); i++ {
+		if hasField(fields[i], h) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasField(f Field, h http.Header) bool {
+	lines, found := h[f.Name]
+	if f.Pattern == nil || !found {
+		return found
+	}
+	return f.Pattern.MatchString(strings.Join(lines, ", "))
+}
+
+// Dimensions returns what the rule varies by, as parts of the primary key.
+func (r *Rule) Dimensions(req *http.Request) []string {
+	if len(r.Headers) == 0 && len(r.Cookies) == 0 && r.Language == nil {
+		return nil
+	}
+	parts := make([]string, 0, len(r.Headers)+len(r.Cookies)+1)
+	for i := 0; i < len(r.Headers); i++ {
+		parts = append(parts, "h "+r.Headers[i]+keys.FieldValue(r.Headers[i], req.Header))
+	}
+	for i := 0; i < len(r.Cookies); i++ {
+		value := "-"
+		if c, err := req.Cookie(r.Cookies[i]); err == nil {
+			value = "=" + c.Value
+		}
+		parts = append(parts, "c "+r.Cookies[i]+value)
+	}
+	if r.Language != nil {
+		cookie := ""
+		if c, err := req.Cookie(LanguageCookie); err == nil {
+			cookie = c.Value
+		}
+		parts = append(parts, "l "+r.Language.Pick(cookie, req.Header.Get("Accept-Language")))
+	}
+	return parts
+}
+
+// LanguageCookie is the cookie in which Odoo keeps a visitor's language
+// (addons/http_routing/models/ir_http.py).
+const LanguageCookie = "frontend_lang"

@@ -1,0 +1,153 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// Shared is what all middlewares with the same storage settings have in
+// common: the storage, its memory tier, the refreshes under way, the counters.
+// It outlives reloads of Traefik's configuration.
+type Shared struct {
+	tier   *storage.Tier
+	client *redis.Client // nil: memory alone
+	sieve  *storage.Sieve
+
+	mu         sync.Mutex
+	refreshing map[string]bool
+	counters   map[string]int64 // by tenant and word
+	lastLog    time.Time
+	quiet      int64 // messages not logged since
+}
+
+// linger is how long a storage that no middleware uses any more is kept: a
+// reload takes the old middlewares away before it puts the new ones in place.
+const linger = time.Minute
+
+var (
+	registryMu sync.Mutex
+	registry   = map[string]*registered{}
+)
+
+type registered struct {
+	shared *Shared
+	users  int
+}
+
+// Acquire returns the storage for the settings, a new one if there is none. It
+// is given back when ctx ends, which Traefik sees to when it replaces the
+// configuration that the middleware belongs to.
+func Acquire(ctx context.Context, s config.StorageSettings) *Shared {
+	registryMu.Lock()
+	defer registryMu.Unlock()
+	r := registry[s.Fingerprint]
+	if r == nil {
+		r = &registered{shared: newShared(s)}
+		registry[s.Fingerprint] = r
+	}
+	r.users++
+	context.AfterFunc(ctx, func() { release(s.Fingerprint) })
+	return r.shared
+}
+
+// release counts a user off, and closes the storage if nobody has come back
+// for it after a while.
+func release(fingerprint string) {
+	registryMu.Lock()
+	defer registryMu.Unlock()
+	r := registry[fingerprint]
+	r.users--
+	if r.users > 0 {
+		return
+	}
+	time.AfterFunc(linger, func() {
+		registryMu.Lock()
+		defer registryMu.Unlock()
+		if r.users == 0 && registry[fingerprint] == r {
+			delete(registry, fingerprint)
+			r.shared.tier.Close()
+		}
+	})
+}
+
+func newShared(s config.StorageSettings) *Shared {
+	sh := &Shared{refreshing: map[string]bool{}, counters: map[string]int64{}}
+	o := storage.TierOptions{
+		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
+		Log: func(message string) { sh.log(message) },
+	}
+	if s.Redis == nil {
+		m := storage.NewMemory(s.MemoryBytes, s.MaxMarks)
+		sh.sieve = m.Entries()
+		sh.tier = storage.NewTier(m, o)
+		fmt.Fprintln(os.Stdout, "odoocache: no redis.address: responses are kept in this process's memory alone")
+		return sh
+	}
+	o.MemoryBytes = s.MemoryBytes
+	sh.client = redis.New(*s.Redis)
+	sh.tier = storage.NewTier(storage.NewRedis(sh.client, s.MaxMarks), o)
+	sh.sieve = sh.tier.Memory()
+	return sh
+}
+
+// begin claims the refresh of a key.
+func (sh *Shared) begin(key string, most int) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.refreshing[key] || len(sh.refreshing) >= most {
+		return false
+	}
+	sh.refreshing[key] = true
+	return true
+}
+
+func (sh *Shared) end(key string) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.refreshing, key)
+}
+
+// log writes to standard error, which Traefik logs as errors: one message a
+// second at most, with the number of those that were left out.
+func (sh *Shared) log(message string) {
+	quiet, speak := sh.mayLog(time.Now())
+	if !speak {
+		return
+	}
+	if quiet > 0 {
+		message += fmt.Sprintf(" (and %d more messages)", quiet)
+	}
+	fmt.Fprintln(os.Stderr, message)
+}
+
+func (sh *Shared) mayLog(now time.Time) (quiet int64, speak bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if now.Sub(sh.lastLog) < time.Second {
+		sh.quiet++
+		return 0, false
+	}
+	quiet = sh.quiet
+	sh.lastLog = now
+	sh.quiet = 0
+	return quiet, true
+}
+
+func (h *Handler) logf(format string, args ...interface{}) {
+	h.shared.log("odoocache: tenant " + h.s.Tenant + ": " + fmt.Sprintf(format, args...))
+}
+
+// count counts a hit or a reason for the tenant.
+func (h *Handler) count(word string) {
+	sh := h.shared
+	sh.mu.Lock()
+	sh.counters[h.s.Tenant+" "+word]++
+	sh.mu.Unlock()
+}

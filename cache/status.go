@@ -1,0 +1,56 @@
+package cache
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+// hit is the Cache-Status of an answer from the cache (RFC 9211 §2.1, §2.4).
+func (h *Handler) hit(l policy.Life, now int64, detail string) string {
+	s := h.s.Name + "; hit; ttl=" + ttl(l, now)
+	return s + detailOf(detail)
+}
+
+// forwarded is the Cache-Status of an answer of the origin that was not stored
+// (RFC 9211 §2.2, §2.8). status is the origin's where the client got another.
+func (h *Handler) forwarded(fwd string, status int, detail string) string {
+	s := h.s.Name + "; fwd=" + fwd
+	if status != 0 {
+		s += "; fwd-status=" + strconv.Itoa(status)
+	}
+	return s + detailOf(detail)
+}
+
+// storedStatus is the Cache-Status of an answer of the origin that was stored
+// (RFC 9211 §2.5).
+func (h *Handler) storedStatus(fwd string, status int, l policy.Life, detail string) string {
+	return h.forwarded(fwd, status, "") + "; stored; ttl=" + ttl(l, nowMS()) + detailOf(detail)
+}
+
+// ttl is what is left of the freshness lifetime in whole seconds, negative for
+// a stale response: the lifetime less the Age that goes with it.
+func ttl(l policy.Life, now int64) string {
+	return strconv.FormatInt(l.TTL/1000-l.Age(now)/1000, 10)
+}
+
+func detailOf(word string) string {
+	if word == "" {
+		return ""
+	}
+	return "; detail=" + word
+}
+
+func nowMS() int64 {
+	return time.Now().UnixMilli()
+}
+
+// copyHeader sets the fields of from in to. The lines are shared: entries are
+// never changed, and their slices have no room to append to.
+func copyHeader(to, from http.Header) {
+	for name, lines := range from {
+		to[name] = lines
+	}
+}

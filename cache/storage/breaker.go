@@ -1,0 +1,71 @@
+package storage
+
+import (
+	"math/rand"
+	"sync"
+)
+
+// breaker keeps requests from waiting for a storage that does not answer.
+// After threshold failures in a row it opens; when its pause is over, one
+// request may try, and the pause doubles if that fails. The pause is jittered
+// so that replicas do not all try at once.
+type breaker struct {
+	threshold int
+	min, max  int64 // ms
+
+	mu       sync.Mutex
+	failures int
+	pause    int64
+	until    int64 // Unix ms
+	opened   int64 // how often, for the status
+}
+
+// allow reports whether the storage may be asked now.
+func (b *breaker) allow(now int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.failures < b.threshold {
+		return true
+	}
+	if now < b.until {
+		return false
+	}
+	b.until = now + b.min // the next may try if this one never tells
+	return true
+}
+
+// success closes the breaker.
+func (b *breaker) success() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures = 0
+	b.pause = 0
+}
+
+// failure counts, and opens the breaker when it has seen enough.
+func (b *breaker) failure(now int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures++
+	if b.failures < b.threshold {
+		return
+	}
+	if b.pause == 0 {
+		b.opened++
+	}
+	b.pause *= 2
+	if b.pause < b.min {
+		b.pause = b.min
+	}
+	if b.pause > b.max {
+		b.pause = b.max
+	}
+	b.until = now + b.pause/2 + rand.Int63n(b.pause/2+1)
+}
+
+// open reports whether the breaker is open, for the status.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= b.threshold
+}

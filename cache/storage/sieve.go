@@ -1,0 +1,174 @@
+package storage
+
+import "sync"
+
+// Sieve is a cache of entries bounded by bytes, with SIEVE eviction (Zhang et
+// al., NSDI 2024): entries stand in the order in which they came, a hit only
+// sets a flag, and a hand that moves from old to new evicts the first entry
+// whose flag is not set, clearing flags on its way. A hit moves nothing, which
+// under an interpreter is the point.
+//
+// The list is made of indices into a slice. A structure that points to its own
+// kind is not safe in Yaegi: a nil pointer read from it can panic.
+type Sieve struct {
+	max int64 // bytes
+
+	mu      sync.Mutex
+	bytes   int64
+	index   map[string]int // of slots
+	slots   []slot
+	free    []int // slots not in use
+	newest  int   // none, or a slot
+	oldest  int
+	hand    int
+	evicted int64
+}
+
+type slot struct {
+	id      string
+	entry   *Entry
+	size    int64
+	expires int64 // Unix ms
+	visited bool
+	newer   int
+	older   int
+}
+
+// none is the index of no slot.
+const none = -1
+
+// NewSieve returns a cache that holds max bytes at most.
+func NewSieve(max int64) *Sieve {
+	return &Sieve{max: max, index: map[string]int{}, newest: none, oldest: none, hand: none}
+}
+
+// Get returns the entry of id, nil if there is none or its time is over.
+func (s *Sieve) Get(id string, now int64) *Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.index[id]
+	if !found {
+		return nil
+	}
+	n := &s.slots[i]
+	if now >= n.expires {
+		s.drop(i)
+		return nil
+	}
+	n.visited = true
+	return n.entry
+}
+
+// Put keeps an entry until expires. It reports false if the entry is larger
+// than an eighth of the cache: one page must not empty it.
+func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
+	size := e.Size() + int64(len(id))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.index[id]
+	if size > s.max/8 {
+		if found {
+			s.drop(i)
+		}
+		return false
+	}
+	if found {
+		n := &s.slots[i]
+		s.bytes += size - n.size
+		n.entry, n.size, n.expires = e, size, expires
+	} else {
+		s.insert(slot{id: id, entry: e, size: size, expires: expires})
+	}
+	for s.bytes > s.max && s.oldest != none {
+		s.evict()
+	}
+	return true
+}
+
+// Remove drops an entry.
+func (s *Sieve) Remove(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i, found := s.index[id]; found {
+		s.drop(i)
+	}
+}
+
+// Len returns the number of entries.
+func (s *Sieve) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.index)
+}
+
+// Bytes returns about how many bytes the entries hold.
+func (s *Sieve) Bytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
+// Evicted returns how many entries had to go for others.
+func (s *Sieve) Evicted() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evicted
+}
+
+func (s *Sieve) insert(n slot) {
+	n.newer, n.older = none, s.newest
+	i := len(s.slots)
+	if last := len(s.free) - 1; last >= 0 {
+		i = s.free[last]
+		s.free = s.free[:last]
+		s.slots[i] = n
+	} else {
+		s.slots = append(s.slots, n)
+	}
+	if s.newest != none {
+		s.slots[s.newest].newer = i
+	} else {
+		s.oldest = i
+	}
+	s.newest = i
+	s.index[n.id] = i
+	s.bytes += n.size
+}
+
+func (s *Sieve) drop(i int) {
+	n := s.slots[i]
+	if s.hand == i {
+		s.hand = n.newer
+	}
+	if n.newer != none {
+		s.slots[n.newer].older = n.older
+	} else {
+		s.newest = n.older
+	}
+	if n.older != none {
+		s.slots[n.older].newer = n.newer
+	} else {
+		s.oldest = n.newer
+	}
+	s.slots[i] = slot{}
+	s.free = append(s.free, i)
+	delete(s.index, n.id)
+	s.bytes -= n.size
+}
+
+func (s *Sieve) evict() {
+	i := s.hand
+	if i == none {
+		i = s.oldest
+	}
+	for s.slots[i].visited {
+		s.slots[i].visited = false
+		i = s.slots[i].newer
+		if i == none {
+			i = s.oldest
+		}
+	}
+	s.hand = i
+	s.drop(i) // moves the hand on
+	s.evicted++
+}

@@ -1,0 +1,88 @@
+package storage
+
+import "errors"
+
+// ErrUnavailable says that the storage did not answer: unreachable, too slow,
+// full, read-only. The request goes to the origin.
+var ErrUnavailable = errors.New("storage: unavailable")
+
+// ErrTooLarge says that an entry is larger than the storage takes.
+var ErrTooLarge = errors.New("storage: entry too large")
+
+// Head is the position of a tenant's purge state: which state it is, and how
+// many purges it has seen. The zero Head means that there is no state.
+type Head struct {
+	Epoch int64
+	Seq   int64
+}
+
+// Mark is one purge of one thing.
+type Mark struct {
+	Member string // see TagMark, PrefixMark
+	Seq    int64
+}
+
+// Delta is what a purge state has beyond an earlier position.
+type Delta struct {
+	Head  Head
+	Floor int64 // entries of an earlier position are invalid
+	Marks []Mark
+	Whole bool // Marks are all there are, not those since
+}
+
+// Purge is one order to purge.
+type Purge struct {
+	Soft    bool
+	All     bool
+	Members []string // TagMark and PrefixMark
+}
+
+// The kinds of purge marks. Tags are hashed, a prefix stands in clear text.
+const (
+	hardTag    = "ht:"
+	softTag    = "st:"
+	hardPrefix = "hp:"
+	softPrefix = "sp:"
+)
+
+// TagMark returns the member that marks a hashed tag.
+func TagMark(hash string, soft bool) string {
+	if soft {
+		return softTag + hash
+	}
+	return hardTag + hash
+}
+
+// PrefixMark returns the member that marks all paths with a prefix:
+// "/blog/" on every host, "shop.example/blog/" on one.
+func PrefixMark(prefix string, soft bool) string {
+	if soft {
+		return softPrefix + prefix
+	}
+	return hardPrefix + prefix
+}
+
+// Storage holds entries and purge states. An implementation may lose an entry
+// at any time; it must never lose a mark without losing the whole state
+// (another Epoch) or raising its Floor: what is lost counts as purged.
+//
+// Every error wraps ErrUnavailable, ErrCorrupt or ErrTooLarge.
+type Storage interface {
+	// Lookup returns the entry, nil if there is none, and the tenant's position
+	// at that moment. ErrCorrupt comes with a valid Head.
+	Lookup(tenant, id string) (*Entry, Head, error)
+	// Store keeps an entry for ttl ms at most.
+	Store(tenant, id string, e *Entry, ttl int64) error
+	// Remove drops entries.
+	Remove(tenant string, ids []string) error
+	// Head returns the tenant's position, and starts a state where there is none.
+	Head(tenant string) (Head, error)
+	// Marks returns what came after since, everything if since is of another state.
+	Marks(tenant string, since Head) (Delta, error)
+	// Purge takes the next number and marks with it.
+	Purge(tenant string, p Purge) (Head, error)
+	// Reset begins a new state: every entry of the tenant is invalid.
+	Reset(tenant string) (Head, error)
+	// Close gives back what the storage holds.
+	Close()
+}

@@ -1,0 +1,382 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// TierOptions configure a Tier. Times are ms.
+type TierOptions struct {
+	MemoryBytes  int64 // 0: no memory tier
+	MaxStaleness int64 // how old the known purge state may be for a hit from memory
+	Journal      int   // most purges kept while they cannot be written
+	Failures     int   // failures in a row that open the breaker
+	MinPause     int64 // first and longest pause of the breaker
+	MaxPause     int64
+	Log          func(message string)
+}
+
+// Tier is what the handler talks to: a storage, a memory tier in front of it,
+// the views of the tenants' purge states, the journal of purges that could not
+// be written, and the breaker. It never returns an entry that a purge known to
+// this process has made wrong.
+type Tier struct {
+	o       TierOptions
+	remote  Storage
+	memory  *Sieve // nil: the storage is in this process itself
+	breaker breaker
+
+	mu    sync.Mutex
+	views map[string]*View
+}
+
+// NewTier puts a tier in front of a storage.
+func NewTier(remote Storage, o TierOptions) *Tier {
+	t := &Tier{o: o, remote: remote, views: map[string]*View{}}
+	t.breaker.threshold, t.breaker.min, t.breaker.max = o.Failures, o.MinPause, o.MaxPause
+	if o.MemoryBytes > 0 {
+		t.memory = NewSieve(o.MemoryBytes)
+	}
+	return t
+}
+
+// View returns the view of a tenant's purge state.
+func (t *Tier) View(tenant string) *View {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v := t.views[tenant]
+	if v == nil {
+		v = newView(tenant)
+		t.views[tenant] = v
+	}
+	return v
+}
+
+// Found is the answer of a lookup.
+type Found struct {
+	Entry  *Entry // nil: nothing usable
+	Soft   bool   // a soft purge has ended its freshness
+	Memory bool   // it came from the memory tier
+	Head   Head   // position of the purge state before the origin is asked; zero: do not store
+	Reason string // why there is nothing: policy.ReasonStoreError and the like
+}
+
+// Lookup returns what is stored under a full key.
+func (t *Tier) Lookup(v *View, key string) Found {
+	now := nowMS()
+	if t.memory != nil {
+		if e := t.memory.Get(key, now); e != nil {
+			if f, ok := t.fromMemory(v, key, e, now); ok {
+				return f
+			}
+		}
+	}
+	return t.fromRemote(v, key, now)
+}
+
+// fromMemory checks an entry of the memory tier, asking for the purge state
+// first if what is known of it is too old (promise P3).
+func (t *Tier) fromMemory(v *View, key string, e *Entry, now int64) (Found, bool) {
+	if !v.current(now - t.o.MaxStaleness) {
+		if reason := t.refresh(v); reason != "" {
+			return Found{Reason: reason}, true
+		}
+	}
+	f := Found{Entry: e, Memory: true, Head: v.Head()}
+	switch v.Check(e) {
+	case Purged:
+		t.memory.Remove(key)
+		return f, false
+	case SoftPurged:
+		f.Soft = true
+	}
+	return f, true
+}
+
+func (t *Tier) fromRemote(v *View, key string, now int64) Found {
+	if reason := t.ready(v); reason != "" {
+		return Found{Reason: reason}
+	}
+	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return Found{Reason: t.failed("lookup", err)}
+	}
+	t.breaker.success()
+	if reason := t.sync(v, head, now); reason != "" {
+		return Found{Reason: reason}
+	}
+	f := Found{Head: v.Head()}
+	switch {
+	case err != nil:
+		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
+		f.Reason = policy.ReasonStoreCorrupt
+	case e == nil:
+	case e.Tenant != v.tenant || e.Key != key:
+		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
+		f.Reason = policy.ReasonForeign
+	default:
+		t.accept(v, key, e, now, &f)
+	}
+	return f
+}
+
+// accept takes an entry of the remote storage unless it has been purged.
+func (t *Tier) accept(v *View, key string, e *Entry, now int64, f *Found) {
+	verdict := v.Check(e)
+	if verdict == Purged {
+		f.Reason = policy.ReasonPurged
+		return
+	}
+	f.Entry = e
+	f.Soft = verdict == SoftPurged
+	if t.memory != nil {
+		t.memory.Put(key, e, now+e.Life.Retention(now))
+	}
+}
+
+// Store keeps an entry. It returns a reason if it did not.
+func (t *Tier) Store(v *View, e *Entry) string {
+	if e.Epoch == 0 {
+		return policy.ReasonStoreError // the storage did not answer before the origin was asked
+	}
+	if v.Check(e) == Purged {
+		return policy.ReasonPurged
+	}
+	now := nowMS()
+	ttl := e.Life.Retention(now)
+	if ttl <= 0 {
+		return policy.ReasonExpired
+	}
+	if !t.breaker.allow(now) {
+		return policy.ReasonStoreOpen
+	}
+	err := t.remote.Store(v.tenant, keys.ID(e.Key), e, ttl)
+	if errors.Is(err, ErrTooLarge) {
+		t.breaker.success()
+		return policy.ReasonTooLarge
+	}
+	if err != nil {
+		return t.failed("store", err)
+	}
+	t.breaker.success()
+	if t.memory != nil {
+		t.memory.Put(e.Key, e, now+ttl)
+	}
+	return ""
+}
+
+// Remove drops entries by their full keys. A failure leaves them to their TTL:
+// nothing that must not be served depends on it.
+func (t *Tier) Remove(v *View, fullKeys []string) {
+	ids := make([]string, 0, len(fullKeys))
+	for i := 0; i < len(fullKeys); i++ {
+		if t.memory != nil {
+			t.memory.Remove(fullKeys[i])
+		}
+		ids = append(ids, keys.ID(fullKeys[i]))
+	}
+	t.RemoveIDs(v, ids)
+}
+
+// RemoveIDs drops entries of the storage by their identities.
+func (t *Tier) RemoveIDs(v *View, ids []string) {
+	if len(ids) == 0 || !t.breaker.allow(nowMS()) {
+		return
+	}
+	if err := t.remote.Remove(v.tenant, ids); err != nil {
+		t.failed("remove", err)
+		return
+	}
+	t.breaker.success()
+}
+
+// Purge marks what p names. When it returns nil, no lookup that starts later
+// returns anything whose origin was asked before. When it returns an error, the
+// purge is kept and applied before the tenant's cache is used again.
+func (t *Tier) Purge(v *View, p Purge) (Head, error) {
+	if reason := t.ready(v); reason != "" {
+		t.keep(v, p)
+		return Head{}, fmt.Errorf("%w: %s; the purge is kept and will be applied", ErrUnavailable, reason)
+	}
+	head, err := t.write(v, p)
+	if err != nil {
+		t.keep(v, p)
+		return Head{}, fmt.Errorf("%w; the purge is kept and will be applied", err)
+	}
+	return head, nil
+}
+
+// write sends a purge to the storage and takes the marks over into the view.
+func (t *Tier) write(v *View, p Purge) (Head, error) {
+	head, err := t.remote.Purge(v.tenant, p)
+	if err != nil {
+		t.failed("purge", err)
+		return head, err
+	}
+	t.breaker.success()
+	if reason := t.pull(v, nowMS()); reason != "" {
+		v.distrust() // the mark is written; this view has to read it before it is used
+	}
+	return head, nil
+}
+
+// ready reports why the storage must not be asked for this tenant now: the
+// breaker is open, or purges are waiting that cannot be written.
+func (t *Tier) ready(v *View) string {
+	if !t.breaker.allow(nowMS()) {
+		if v.Pending() > 0 {
+			return policy.ReasonPurgePending
+		}
+		return policy.ReasonStoreOpen
+	}
+	if v.Pending() > 0 && !t.replay(v) {
+		return policy.ReasonPurgePending
+	}
+	return ""
+}
+
+// keep journals a purge, and sees to it that it is tried again even if no
+// request comes.
+func (t *Tier) keep(v *View, p Purge) {
+	if v.journal(p, t.o.Journal) {
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d purges wait for the storage; they became a purge of everything", v.tenant, t.o.Journal))
+	}
+	t.retryLater(v)
+}
+
+func (t *Tier) retryLater(v *View) {
+	if !v.scheduleRetry() {
+		return
+	}
+	time.AfterFunc(time.Second, func() {
+		defer func() {
+			if p := recover(); p != nil {
+				t.o.Log(fmt.Sprintf("odoocache: retry of a purge: %v", p))
+			}
+		}()
+		v.retryDone()
+		if t.breaker.allow(nowMS()) {
+			t.replay(v)
+		}
+		if v.Pending() > 0 {
+			t.retryLater(v)
+		}
+	})
+}
+
+// replay writes the journal in order. It reports whether nothing is left.
+func (t *Tier) replay(v *View) bool {
+	v.replayMu.Lock()
+	defer v.replayMu.Unlock()
+	for {
+		p, ok := v.first()
+		if !ok {
+			return true
+		}
+		if _, err := t.write(v, p); err != nil {
+			return false
+		}
+		v.written()
+	}
+}
+
+// refresh asks for the tenant's position and what the view lacks.
+func (t *Tier) refresh(v *View) string {
+	if reason := t.ready(v); reason != "" {
+		return reason
+	}
+	now := nowMS()
+	head, err := t.remote.Head(v.tenant)
+	if err != nil {
+		return t.failed("head", err)
+	}
+	t.breaker.success()
+	return t.sync(v, head, now)
+}
+
+// sync brings the view up to head, a position read at or after now.
+func (t *Tier) sync(v *View, head Head, now int64) string {
+	if head.Epoch == 0 {
+		return t.begin(v, now)
+	}
+	if v.at(head, now) {
+		return ""
+	}
+	local := v.Head()
+	if head.Epoch != 0 && head.Epoch == local.Epoch && head.Seq < local.Seq {
+		return t.behind(v, local)
+	}
+	return t.pull(v, now)
+}
+
+// behind handles a position older than one this view has seen. Either a purge
+// of this process passed between the answer and now, which is harmless, or the
+// storage has lost purges (restored from a snapshot, failed over to a replica
+// that lagged): then everything of the tenant counts as purged.
+func (t *Tier) behind(v *View, local Head) string {
+	head, err := t.remote.Head(v.tenant)
+	if err != nil {
+		return t.failed("head", err)
+	}
+	if head.Epoch != local.Epoch || head.Seq >= local.Seq {
+		return t.pull(v, nowMS())
+	}
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", v.tenant, local.Seq, head.Seq))
+	if _, err := t.remote.Reset(v.tenant); err != nil {
+		return t.failed("reset", err)
+	}
+	return t.pull(v, nowMS())
+}
+
+// pull reads the marks that the view lacks. now must be before the request.
+func (t *Tier) pull(v *View, now int64) string {
+	d, err := t.remote.Marks(v.tenant, v.Head())
+	if err != nil {
+		return t.failed("marks", err)
+	}
+	if d.Head.Epoch == 0 {
+		return t.begin(v, now)
+	}
+	v.apply(d, now)
+	return ""
+}
+
+// begin starts the purge state of a tenant that has none: a new tenant, or one
+// whose state was evicted. Whatever is stored is invalid then.
+func (t *Tier) begin(v *View, now int64) string {
+	if _, err := t.remote.Head(v.tenant); err != nil {
+		return t.failed("head", err)
+	}
+	d, err := t.remote.Marks(v.tenant, Head{})
+	if err != nil || d.Head.Epoch == 0 {
+		return t.failed("marks", fmt.Errorf("%w: no purge state", ErrUnavailable))
+	}
+	v.apply(d, now)
+	return ""
+}
+
+func (t *Tier) failed(what string, err error) string {
+	t.breaker.failure(nowMS())
+	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
+	return policy.ReasonStoreError
+}
+
+// Close gives back what the tier holds.
+func (t *Tier) Close() {
+	t.remote.Close()
+}
+
+// Memory returns the memory tier, nil if there is none.
+func (t *Tier) Memory() *Sieve {
+	return t.memory
+}
+
+// Open reports whether the breaker is open.
+func (t *Tier) Open() bool {
+	return t.breaker.open()
+}

@@ -1,0 +1,250 @@
+package storage
+
+import (
+	"strings"
+	"sync"
+)
+
+// The verdicts of a view on an entry.
+const (
+	Valid      = 0
+	SoftPurged = 1
+	Purged     = 2
+)
+
+// View is what this process knows of one tenant's purge state. Checking an
+// entry against it costs no round trip; how current it is, Checked tells.
+type View struct {
+	tenant string
+
+	mu       sync.RWMutex
+	head     Head
+	floor    int64
+	checked  int64 // Unix ms at which the state was last known to be current
+	hard     map[string]int64
+	soft     map[string]int64
+	prefixes []prefixMark
+	pending  []Purge // purges that could not be written yet
+	retrying bool
+
+	replayMu sync.Mutex // one replay of the journal at a time
+}
+
+type prefixMark struct {
+	prefix string
+	seq    int64
+	soft   bool
+}
+
+// maxPrefixes bounds the prefix marks that every check has to walk. Older ones
+// are replaced by a floor: what they could have meant counts as purged.
+const maxPrefixes = 64
+
+func newView(tenant string) *View {
+	return &View{tenant: tenant, hard: map[string]int64{}, soft: map[string]int64{}}
+}
+
+// Head returns the view's position.
+func (v *View) Head() Head {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.head
+}
+
+// current reports whether the state was known to be current at since.
+func (v *View) current(since int64) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.checked >= since && v.head.Epoch != 0 && len(v.pending) == 0
+}
+
+// at tells the view that the state was at head at the time now. It reports
+// false if the view lacks marks.
+func (v *View) at(head Head, now int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.head != head {
+		return false
+	}
+	if now > v.checked {
+		v.checked = now
+	}
+	return true
+}
+
+// apply takes a delta over. now is the time before the delta was asked for.
+func (v *View) apply(d Delta, now int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if d.Whole {
+		v.hard = map[string]int64{}
+		v.soft = map[string]int64{}
+		v.prefixes = nil
+		v.floor = 0
+	} else if d.Head.Epoch != v.head.Epoch || d.Head.Seq < v.head.Seq {
+		return // overtaken by a newer view
+	}
+	v.head = d.Head
+	floor := v.floor
+	if d.Floor > v.floor {
+		v.floor = d.Floor
+	}
+	for i := 0; i < len(d.Marks); i++ {
+		v.mark(d.Marks[i])
+	}
+	v.trimPrefixes()
+	if v.floor > floor {
+		v.forget()
+	}
+	if now > v.checked {
+		v.checked = now
+	}
+}
+
+func (v *View) mark(m Mark) {
+	kind, name := m.Member[:3], m.Member[3:]
+	switch kind {
+	case hardTag:
+		v.hard[name] = m.Seq
+	case softTag:
+		v.soft[name] = m.Seq
+	case hardPrefix, softPrefix:
+		p := prefixMark{prefix: name, seq: m.Seq, soft: kind == softPrefix}
+		for i := 0; i < len(v.prefixes); i++ {
+			if v.prefixes[i].prefix == name && v.prefixes[i].soft == p.soft {
+				v.prefixes[i] = p
+				return
+			}
+		}
+		v.prefixes = append(v.prefixes, p)
+	}
+}
+
+// trimPrefixes keeps the newest prefix marks and raises the floor over the rest.
+func (v *View) trimPrefixes() {
+	for len(v.prefixes) > maxPrefixes {
+		oldest := 0
+		for i := 1; i < len(v.prefixes); i++ {
+			if v.prefixes[i].seq < v.prefixes[oldest].seq {
+				oldest = i
+			}
+		}
+		if seq := v.prefixes[oldest].seq; seq > v.floor {
+			v.floor = seq
+		}
+		v.prefixes = append(v.prefixes[:oldest], v.prefixes[oldest+1:]...)
+	}
+}
+
+// forget drops marks that the floor has made superfluous, so that a view holds
+// no more than the state does.
+func (v *View) forget() {
+	for name, seq := range v.hard {
+		if seq <= v.floor {
+			delete(v.hard, name)
+		}
+	}
+	for name, seq := range v.soft {
+		if seq <= v.floor {
+			delete(v.soft, name)
+		}
+	}
+}
+
+// Check returns whether an entry has been purged since its origin was asked.
+func (v *View) Check(e *Entry) int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if e.Epoch != v.head.Epoch || e.Seq < v.floor || e.Seq > v.head.Seq {
+		return Purged
+	}
+	if e.Seq == v.head.Seq { // no purge at all since
+		return Valid
+	}
+	verdict := Valid
+	for i := 0; i < len(e.Tags); i++ {
+		if v.hard[e.Tags[i]] > e.Seq {
+			return Purged
+		}
+		if v.soft[e.Tags[i]] > e.Seq {
+			verdict = SoftPurged
+		}
+	}
+	for i := 0; i < len(v.prefixes); i++ {
+		p := v.prefixes[i]
+		if p.seq <= e.Seq || !p.covers(e) {
+			continue
+		}
+		if !p.soft {
+			return Purged
+		}
+		verdict = SoftPurged
+	}
+	return verdict
+}
+
+func (p prefixMark) covers(e *Entry) bool {
+	if strings.HasPrefix(p.prefix, "/") {
+		return strings.HasPrefix(e.Path, p.prefix)
+	}
+	return strings.HasPrefix(e.Host+e.Path, p.prefix)
+}
+
+// Pending returns how many purges wait to be written.
+func (v *View) Pending() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.pending)
+}
+
+// distrust makes the view ask for the state before it is used again.
+func (v *View) distrust() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.checked = 0
+}
+
+// journal keeps a purge until it can be written. Beyond most the journal
+// becomes one purge of everything, which loses nothing; it reports that.
+func (v *View) journal(p Purge, most int) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.pending) < most {
+		v.pending = append(v.pending, p)
+		return false
+	}
+	// The first may be on its way to the storage: it stays where it is.
+	v.pending = append(v.pending[:1:1], Purge{All: true})
+	return true
+}
+
+func (v *View) first() (Purge, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if len(v.pending) == 0 {
+		return Purge{}, false
+	}
+	return v.pending[0], true
+}
+
+func (v *View) written() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pending = v.pending[1:]
+}
+
+func (v *View) scheduleRetry() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.retrying {
+		return false
+	}
+	v.retrying = true
+	return true
+}
+
+func (v *View) retryDone() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.retrying = false
+}

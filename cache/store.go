@@ -1,0 +1,283 @@
+package cache
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// finish stores and answers when the origin is done.
+func (f *fetching) finish(rw http.ResponseWriter, c *capture) {
+	switch {
+	case f.standIn:
+		f.deliverStale(rw, c)
+	case f.validated:
+		f.deliverValidated(rw, c)
+	case c.mode == teeing:
+		if reason := f.store(c, c.status, f.storedHeader(c.header)); reason != "" {
+			f.h.count(reason)
+		}
+	case c.mode == keeping:
+		f.deliverKept(rw, c)
+	}
+}
+
+// deliverStale answers with the stored copy in place of an error (RFC 5861 §4).
+func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
+	h, v := f.h, f.v
+	h.count("stale-if-error")
+	if rw == nil {
+		return
+	}
+	h.send(rw, v.r, v.entry, h.forwarded("stale", c.status, "stale-if-error"), nowMS())
+}
+
+// deliverValidated freshens the stored response with a 304 and answers with it
+// (RFC 9111 §4.3.4). A 304 that speaks of another response means that the
+// stored one is wrong: the origin is asked again, without conditions.
+func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
+	h, v := f.h, f.v
+	if !policy.Validates(v.entry.Header, c.header) {
+		v.entry = nil
+		v.state = 0
+		h.fetchAgain(rw, v)
+		return
+	}
+	now := nowMS()
+	merged := policy.Freshen(v.entry.Header, c.header)
+	f.admission = f.admit(v.entry.Status, merged, now)
+	old := v.entry
+	e := *old
+	status := h.forwarded("stale", c.status, f.admission.Reason)
+	e.Header = f.storedHeader(merged)
+	e.Life = f.admission.Life
+	if e.Life.Born == 0 { // not admitted any more: as fresh as it can be, once
+		e.Life.Born = now
+	}
+	if f.admission.Store {
+		e.Epoch, e.Seq = v.head.Epoch, v.head.Seq
+		if len(f.tags) == 0 || !carriesTags(c.header) {
+			f.tags = old.Tags
+		}
+		e.Tags = f.tags
+		if reason := h.shared.tier.Store(h.view, &e); reason != "" {
+			status = h.forwarded("stale", c.status, reason)
+		} else {
+			status = h.storedStatus("stale", c.status, e.Life, "")
+		}
+	}
+	h.count("revalidated")
+	if rw != nil {
+		h.send(rw, v.r, &e, status, now)
+	}
+}
+
+func carriesTags(header http.Header) bool {
+	return len(header["Surrogate-Key"])+len(header["Xkey"])+len(header["Cache-Tag"])+len(header["Cache-Groups"]) > 0
+}
+
+// fetchAgain asks the origin anew for a visit whose stored response is useless.
+func (h *Handler) fetchAgain(rw http.ResponseWriter, v *visit) {
+	if rw != nil {
+		h.fetch(rw, v)
+	}
+}
+
+// deliverKept stores a whole response and answers with it as the origin sent
+// it: what is stored may lack cookies that belong to this visitor alone.
+func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
+	h, v := f.h, f.v
+	reason := f.store(c, c.status, f.storedHeader(c.header))
+	status := h.storedStatus(v.fwd, 0, f.admission.Life, v.reason)
+	if reason != "" {
+		status = h.forwarded(v.fwd, 0, reason)
+		h.count(reason)
+	} else {
+		h.count("stored")
+	}
+	if rw == nil {
+		return
+	}
+	header := rw.Header()
+	h.label(c.header, status)
+	copyHeader(header, c.header)
+	if c.over {
+		return // cannot be: the length was known and within the limit
+	}
+	if reason == policy.ReasonTruncated {
+		// The origin promised another length. So do we, as it did: the client
+		// sees the same broken response.
+		rw.WriteHeader(c.status)
+		_, _ = rw.Write(c.body)
+		return
+	}
+	sendBody(rw, v.r, c.status, header, c.body, f.requested)
+}
+
+// storedHeader returns what of a header is stored.
+func (f *fetching) storedHeader(header http.Header) http.Header {
+	out := policy.StoredHeader(header, f.admission.Fields, f.v.rule.Terms.KeepCookies)
+	f.h.strip(out)
+	return out
+}
+
+// store keeps a captured response. It returns a reason if it did not.
+func (f *fetching) store(c *capture, status int, header http.Header) string {
+	h, v := f.h, f.v
+	if f.aborted {
+		return policy.ReasonPanic
+	}
+	if c.over {
+		return policy.ReasonTooLarge
+	}
+	if n := contentLength(c.header); n >= 0 && n != int64(len(c.body)) {
+		return policy.ReasonTruncated
+	}
+	if len(c.Header()["Trailer"]) > 0 {
+		return policy.ReasonTrailer
+	}
+	if reason := h.personal(header, c.body); reason != "" {
+		return reason
+	}
+	e := &storage.Entry{
+		Tenant: h.s.Tenant, Key: v.primary,
+		Host: keys.FoldHost(purgeHost(v.target)), Path: v.r.URL.Path,
+		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
+		Status: status, Header: header, Body: c.body,
+	}
+	if len(f.admission.Vary) > 0 {
+		return h.storeVariant(v, e, f.admission.Vary)
+	}
+	return h.shared.tier.Store(h.view, e)
+}
+
+// storeVariant keeps a response that has Vary, and the list by which it is
+// found (RFC 9111 §4.1). A resource whose responses name different fields is
+// looked up by all of them: that can miss, and never answers wrongly.
+func (h *Handler) storeVariant(v *visit, e *storage.Entry, vary []string) string {
+	names := vary
+	var before []string
+	if v.list != nil {
+		names = union(v.list.Vary, vary)
+		if len(names) > v.rule.Terms.VaryNames {
+			return policy.ReasonVaryLimit
+		}
+		if len(names) == len(v.list.Vary) {
+			before = v.list.Variants
+		} else {
+			h.shared.tier.RemoveIDs(h.view, v.list.Variants)
+		}
+	}
+	e.Key = keys.Variant(v.primary, names, v.r.Header)
+	variants, dropped := pushVariant(before, keys.ID(e.Key), h.s.Limits.Variants)
+	if reason := h.shared.tier.Store(h.view, e); reason != "" {
+		return reason
+	}
+	list := &storage.Entry{
+		Tenant: e.Tenant, Key: v.primary, Host: e.Host, Path: e.Path, Epoch: e.Epoch, Seq: e.Seq,
+		Life: e.Life, Header: http.Header{}, Vary: names, Variants: variants,
+	}
+	if v.list != nil && v.list.Life.Retention(v.now) > list.Life.Retention(v.now) {
+		list.Life = v.list.Life // it must outlive the variants it leads to
+	}
+	if reason := h.shared.tier.Store(h.view, list); reason != "" {
+		return policy.ReasonVariantFailed
+	}
+	h.shared.tier.RemoveIDs(h.view, dropped)
+	return ""
+}
+
+// union merges two sorted lists of names.
+func union(a, b []string) []string {
+	out := append([]string{}, a...)
+	for i := 0; i < len(b); i++ {
+		at := 0
+		for at < len(out) && out[at] < b[i] {
+			at++
+		}
+		if at < len(out) && out[at] == b[i] {
+			continue
+		}
+		out = append(out, "")
+		copy(out[at+1:], out[at:])
+		out[at] = b[i]
+	}
+	return out
+}
+
+// pushVariant puts id first in a list of variants and returns those that are
+// beyond most.
+func pushVariant(list []string, id string, most int) (kept, dropped []string) {
+	kept = append(kept, id)
+	for i := 0; i < len(list); i++ {
+		if list[i] == id {
+			continue
+		}
+		if len(kept) < most {
+			kept = append(kept, list[i])
+		} else {
+			dropped = append(dropped, list[i])
+		}
+	}
+	return kept, dropped
+}
+
+// token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
+// and the expiry as Unix time (odoo/http.py, csrf_token).
+var token = regexp.MustCompile(`[0-9a-f]{40}o[0-9]{10}`)
+
+// Signs of a page that was rendered for one visitor: a signed-in user in the
+// session info of every page (addons/web/models/ir_http.py), a cart in its
+// header (addons/website_sale/views/templates.xml).
+var personalSigns = [][]byte{
+	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`),
+}
+
+// personal reads a body for signs that it belongs to one visitor: the last line
+// of defence, after everything that headers and cookies tell.
+func (h *Handler) personal(header http.Header, body []byte) string {
+	kind := header.Get("Content-Type")
+	if !strings.HasPrefix(kind, "text/html") && !strings.HasPrefix(kind, "application/json") {
+		return ""
+	}
+	for i := 0; i < len(personalSigns); i++ {
+		if bytes.Contains(body, personalSigns[i]) {
+			return policy.ReasonPersonal
+		}
+	}
+	if h.s.RefuseTokens && bytes.Contains(body, []byte("csrf_token")) && token.Match(body) {
+		return policy.ReasonCSRF
+	}
+	return ""
+}
+
+// tagReason names an error of keys.ParseTags.
+func tagReason(err error) string {
+	if errors.Is(err, keys.ErrTagLimit) {
+		return policy.ReasonTagLimit
+	}
+	return policy.ReasonTagSyntax
+}
+
+// hashTags returns everything by which a page can be purged: the tenant, its
+// addresses, the application's tags and the rule's.
+func (h *Handler) hashTags(v *visit, tags []string) []string {
+	hashed := keys.URLTags(purgeHost(v.target), v.r.URL.Path, strings.TrimPrefix(v.target.Query, "?"))
+	hashed = append(hashed, tenantTag)
+	for i := 0; i < len(v.rule.Tags); i++ {
+		hashed = append(hashed, keys.HashTag("t", v.rule.Tags[i]))
+	}
+	for i := 0; i < len(tags); i++ {
+		hashed = append(hashed, keys.HashTag("t", tags[i]))
+	}
+	return hashed
+}
+
+// tenantTag is carried by every entry: a soft purge of everything marks it.
+var tenantTag = keys.HashTag(keys.Tenant, "")

@@ -1,0 +1,132 @@
+package cache
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// visit is what is known of one request.
+type visit struct {
+	r       *http.Request
+	rule    *rule.Rule
+	target  keys.Target
+	forward string // the query for the origin
+	session bool   // it carries a session cookie
+	cc      policy.Directives
+
+	bypass string // why the cache has no part in this request
+	fwd    string // Cache-Status fwd= (RFC 9211 §2.2)
+
+	primary string         // full primary key
+	list    *storage.Entry // variant list of the resource
+	entry   *storage.Entry // what is stored for the request
+	soft    bool
+	memory  bool
+	head    storage.Head // position of the purge state before the origin is asked
+	state   int          // policy.Fresh, Stale, Expired; 0: nothing stored
+	reason  string       // why it is not a hit
+	now     int64
+}
+
+// newVisit finds out what the request is to the cache.
+func (h *Handler) newVisit(r *http.Request) *visit {
+	v := &visit{r: r, now: nowMS()}
+	v.target = keys.TargetOf(r)
+	v.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(v.target)), r)
+	v.fwd = "bypass"
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		v.fwd = "method"
+		v.bypass = policy.ReasonMethod
+	case v.rule.Bypass:
+		v.bypass = policy.ReasonRule
+	case r.ContentLength != 0:
+		v.bypass = policy.ReasonBody
+	case len(r.Header["If-Match"]) > 0 || len(r.Header["If-Unmodified-Since"]) > 0:
+		v.bypass = policy.ReasonPrecondition
+	}
+	if v.bypass != "" {
+		return v
+	}
+	h.identify(v)
+	if v.rule.ClientDirectives {
+		v.cc = policy.ParseDirectives(r.Header["Cache-Control"])
+	}
+	if h.s.Session != "" && len(r.Header["Cookie"]) > 0 {
+		_, err := r.Cookie(h.s.Session)
+		v.session = err == nil
+	}
+	return v
+}
+
+// identify computes the primary key.
+func (h *Handler) identify(v *visit) {
+	query, forward, more := keys.Query(v.r.URL.RawQuery, v.r.URL.ForceQuery, v.rule.Keep, v.rule.Ignore, h.s.Limits.QueryParams)
+	v.target.Query, v.forward = query, forward
+	v.primary = keys.Primary(h.s.Tenant, v.rule.Name, v.target, v.rule.Dimensions(v.r))
+	if more || len(v.primary) > h.s.Limits.KeyBytes {
+		v.bypass = policy.ReasonKeyLimit
+	}
+}
+
+// lookup asks the storage and decides whether what it has may be used.
+func (h *Handler) lookup(v *visit) {
+	v.fwd = "uri-miss"
+	h.find(v)
+	e := v.entry
+	if e == nil {
+		return
+	}
+	v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
+	if reason := withheld(v, e); reason != "" {
+		v.state, v.reason, v.fwd = 0, reason, "request"
+		v.entry = nil
+		return
+	}
+	if v.state == policy.Expired {
+		v.fwd = "stale"
+		if strings.HasPrefix(v.reason, "request-") {
+			v.fwd = "request"
+		}
+	}
+}
+
+// withheld returns why a stored response is not for this visitor.
+func withheld(v *visit, e *storage.Entry) string {
+	if v.session && !e.Life.Public && !v.rule.Terms.AnySession {
+		return policy.ReasonSession
+	}
+	if len(v.r.Header["Authorization"]) > 0 && !e.Life.Shared {
+		return policy.ReasonAuthorization
+	}
+	return ""
+}
+
+// find looks the entry up, by way of the variant list if there is one.
+func (h *Handler) find(v *visit) {
+	f := h.shared.tier.Lookup(h.view, v.primary)
+	if f.Entry != nil && f.Entry.IsList() {
+		v.list = f.Entry
+		f = h.shared.tier.Lookup(h.view, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
+		if f.Entry == nil && f.Reason == "" {
+			v.fwd = "vary-miss"
+		}
+	}
+	v.entry, v.soft, v.memory, v.head, v.reason = f.Entry, f.Soft, f.Memory, f.Head, f.Reason
+	if f.Entry != nil && f.Entry.IsList() {
+		v.entry = nil
+	}
+}
+
+// purgeHost is the host by which a page is purged: the one the origin sees.
+func purgeHost(t keys.Target) string {
+	if t.Forwarded != "" {
+		return t.Forwarded
+	}
+	return t.Host
+}

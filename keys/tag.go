@@ -1,0 +1,191 @@
+package keys
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// ErrTag is wrapped by every error about tag and purge headers.
+var ErrTag = errors.New("keys: tags")
+
+// TagHashLen is the length of a hashed tag.
+const TagHashLen = 22
+
+// Tenant is the tag that every entry of a tenant carries.
+const Tenant = "*"
+
+// HashTag returns the identity of a tag: 128 bits of its SHA-256 in base64.
+// kind keeps the name spaces apart: 't' a tag of the application, 'p' a path
+// with any query, 'u' a path with its query, '*' the whole tenant.
+func HashTag(kind, value string) string {
+	sum := sha256.Sum256([]byte(kind + ":" + value))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// URLTags returns the hashed tags under which a page can be purged by its
+// address: on this host and on any host of the tenant, with and without its
+// query. path is decoded, query normalised.
+func URLTags(host, path, query string) []string {
+	host = FoldHost(host)
+	tags := []string{HashTag("p", path), HashTag("p", host+path)}
+	if query != "" {
+		tags = append(tags, HashTag("u", path+"?"+query), HashTag("u", host+path+"?"+query))
+	}
+	return tags
+}
+
+// FoldHost lower-cases a host and removes its port, for purging: a purge of
+// shop.example takes shop.example:8443 with it.
+func FoldHost(host string) string {
+	host = strings.ToLower(host)
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
+		host = host[:i]
+	}
+	return host
+}
+
+// PathTag returns the hashed tag that a purge of an address marks. address is
+// "/path", "/path?query", "//host/path" or "https://host/path". Without a query
+// every query of that path is meant, without a host every host of the tenant.
+func PathTag(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Path == "" || u.Path[0] != '/' {
+		return "", fmt.Errorf("%w: %q is no path; expected /path, //host/path or a URL", ErrTag, address)
+	}
+	where := FoldHost(u.Host) + u.Path
+	if u.RawQuery == "" {
+		return HashTag("p", where), nil
+	}
+	query, _, more := Query(u.RawQuery, false, Names{}, Names{}, 1000)
+	if more {
+		return "", fmt.Errorf("%w: the query of the path has too many parameters", ErrTag)
+	}
+	return HashTag("u", where+"?"+query), nil
+}
+
+// PrefixOf returns the prefix that a purge of "/prefix", "//host/prefix" or a URL
+// means: of the decoded path, with the folded host before it if one is given.
+func PrefixOf(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Path == "" || u.Path[0] != '/' || u.RawQuery != "" {
+		return "", fmt.Errorf("%w: %q is no prefix; expected /path, //host/path or a URL without query", ErrTag, address)
+	}
+	return FoldHost(u.Host) + u.Path, nil
+}
+
+// Limits bound what a tag header may hold.
+type Limits struct {
+	Tags  int // most tags of a page or of a purge
+	Bytes int // longest tag
+}
+
+// ParseTags reads the tags of a response, each header in its own grammar:
+// Surrogate-Key and xkey by white space (xkey also by commas), Cache-Tag by
+// commas, Cache-Groups as a list of strings (RFC 9875 §2). The tags come back
+// unhashed, without duplicates. An error means that the page cannot be purged
+// as the application expects, and so must not be stored.
+func ParseTags(h map[string][]string, l Limits) ([]string, error) {
+	s := tagSet{seen: map[string]bool{}, limits: l}
+	for _, line := range h["Surrogate-Key"] {
+		s.addAll(strings.Fields(line))
+	}
+	for _, line := range h["Xkey"] {
+		s.addAll(strings.Fields(strings.ReplaceAll(line, ",", " ")))
+	}
+	for _, line := range h["Cache-Tag"] {
+		s.addAll(strings.Split(line, ","))
+	}
+	if lines := h["Cache-Groups"]; len(lines) > 0 {
+		groups, err := ParseStrings(strings.Join(lines, ","))
+		if err != nil {
+			return nil, fmt.Errorf("Cache-Groups: %w", err)
+		}
+		s.addAll(groups)
+	}
+	return s.list, s.err
+}
+
+type tagSet struct {
+	list   []string
+	seen   map[string]bool
+	limits Limits
+	err    error
+}
+
+func (s *tagSet) addAll(tags []string) {
+	for i := 0; i < len(tags) && s.err == nil; i++ {
+		tag := strings.TrimSpace(tags[i])
+		if tag == "" || s.seen[tag] {
+			continue
+		}
+		if len(s.list) >= s.limits.Tags {
+			s.err = fmt.Errorf("%w: more than %d tags", ErrTagLimit, s.limits.Tags)
+			return
+		}
+		if s.err = checkTag(tag, s.limits.Bytes); s.err != nil {
+			return
+		}
+		s.seen[tag] = true
+		s.list = append(s.list, tag)
+	}
+}
+
+// ErrTagLimit is wrapped by errors about the number and length of tags.
+var ErrTagLimit = errors.New("keys: tag limit")
+
+// checkTag accepts printable ASCII and bytes of UTF-8: what an application can
+// put into a header and name again in a purge.
+func checkTag(tag string, most int) error {
+	if len(tag) > most {
+		return fmt.Errorf("%w: a tag of %d bytes; at most %d are allowed", ErrTagLimit, len(tag), most)
+	}
+	if i := strings.IndexFunc(tag, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }); i >= 0 {
+		return fmt.Errorf("%w: %q has a control character", ErrTag, tag)
+	}
+	return nil
+}
+
+// ParseStrings reads a list of strings (RFC 8941 §3.1): "a", "b". Parameters of
+// a member are ignored, anything but a string is refused.
+func ParseStrings(s string) ([]string, error) {
+	var list []string
+	s = strings.TrimSpace(s)
+	for s != "" {
+		if s[0] != '"' {
+			return nil, fmt.Errorf("%w: %q; expected a list of quoted strings", ErrTag, s)
+		}
+		end := 1
+		for end < len(s) && s[end] != '"' {
+			if s[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		if end >= len(s) {
+			return nil, fmt.Errorf("%w: %q has no closing quote", ErrTag, s)
+		}
+		item := strings.ReplaceAll(s[1:end], "\\\"", "\"")
+		list = append(list, strings.ReplaceAll(item, "\\\\", "\\"))
+		rest := strings.TrimSpace(s[end+1:])
+		if i := strings.IndexByte(rest, ','); strings.HasPrefix(rest, ";") && i >= 0 {
+			rest = rest[i:]
+		} else if strings.HasPrefix(rest, ";") {
+			rest = ""
+		}
+		if rest == "" {
+			break
+		}
+		if rest[0] != ',' {
+			return nil, fmt.Errorf("%w: %q; expected a comma", ErrTag, rest)
+		}
+		s = strings.TrimSpace(rest[1:])
+		if s == "" {
+			return nil, fmt.Errorf("%w: a list ends in a comma", ErrTag)
+		}
+	}
+	return list, nil
+}

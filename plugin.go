@@ -1,0 +1,32 @@
+// Package odoocache is a cache middleware for Traefik that sits in front of
+// Odoo: it answers anonymous traffic from Redis, and drops what Odoo says in a
+// response header to have changed. Traefik interprets it.
+package odoocache
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/odoocache/odoocache/cache"
+	"github.com/odoocache/odoocache/cache/config"
+)
+
+// Config are the plugin's options. The README explains each.
+type Config = config.Config
+
+// CreateConfig returns the options with their defaults.
+func CreateConfig() *Config {
+	return config.Default()
+}
+
+// New returns the middleware in front of next, or an error that names every
+// mistake in the options. It opens no connection. When ctx ends, which Traefik
+// sees to when it replaces the configuration, the middleware gives back what it
+// shares with others.
+func New(ctx context.Context, next http.Handler, c *Config, _ string) (http.Handler, error) {
+	settings, err := config.Build(c)
+	if err != nil {
+		return nil, err
+	}
+	return cache.New(settings, next, cache.Acquire(ctx, settings.Storage)), nil
+}

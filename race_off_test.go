@@ -1,0 +1,5 @@
+//go:build !race
+
+package odoocache_test
+
+const raceEnabled = false

@@ -1,0 +1,7 @@
+// Pins the lego module that build copies, and holds the package that takes
+// the place of its providers/dns.
+module github.com/odoocache/odoocache/testdata/traefik/dns
+
+go 1.26.0
+
+require github.com/go-acme/lego/v5 v5.4.1
