@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/traefik/yaegi/interp"
@@ -250,6 +251,12 @@ func (s *site) get(path string, lines ...string) reply {
 	s.t.Helper()
 	return s.do(http.MethodGet, path, "", lines...)
 }
+
+// waitFor and tick are for conditions that come true in the background.
+const (
+	waitFor = 5 * time.Second
+	tick    = 5 * time.Millisecond
+)
 
 // page answers with a body and headers, with a known length.
 func page(body string, lines ...string) http.HandlerFunc {

@@ -150,7 +150,7 @@ func (h *Handler) invalidate(v *visit, header http.Header) {
 		return
 	}
 	host := purgeHost(v.target)
-	o := purgeOrder{paths: []string{"//" + host + v.r.URL.RequestURI()}}
+	o := purgeOrder{paths: []string{h.address(v)}}
 	for _, name := range []string{"Location", "Content-Location"} {
 		if u, err := v.r.URL.Parse(header.Get(name)); err == nil && header.Get(name) != "" {
 			if u.Host == "" || keys.FoldHost(u.Host) == keys.FoldHost(host) {
@@ -166,4 +166,19 @@ func (h *Handler) invalidate(v *visit, header http.Header) {
 	if _, err := h.shared.tier.Purge(h.view, storage.Purge{Members: members}); err != nil {
 		h.logf("invalidation: %v", err)
 	}
+}
+
+// address is the address of a request as the tags of its page have it: without
+// the parameters that its rule does not count.
+func (h *Handler) address(v *visit) string {
+	ru := h.cacheableRule(v)
+	address := "//" + keys.FoldHost(purgeHost(v.target)) + v.r.URL.EscapedPath()
+	query, _, more := keys.Query(v.r.URL.RawQuery, false, ru.Keep, ru.Ignore, h.s.Limits.QueryParams)
+	if more { // no page has that many
+		query = v.r.URL.RawQuery
+	}
+	if query == "" {
+		return address
+	}
+	return address + "?" + strings.ReplaceAll(query, "#", "%23")
 }

@@ -63,6 +63,9 @@ func release(fingerprint string) {
 	registryMu.Lock()
 	defer registryMu.Unlock()
 	r := registry[fingerprint]
+	if r == nil {
+		return
+	}
 	r.users--
 	if r.users > 0 {
 		return

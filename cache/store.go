@@ -268,7 +268,7 @@ func tagReason(err error) string {
 // hashTags returns everything by which a page can be purged: the tenant, its
 // addresses, the application's tags and the rule's.
 func (h *Handler) hashTags(v *visit, tags []string) []string {
-	hashed := keys.URLTags(purgeHost(v.target), v.r.URL.Path, strings.TrimPrefix(v.target.Query, "?"))
+	hashed := keys.URLTags(purgeHost(v.target), v.r.URL.Path, v.target.Query)
 	hashed = append(hashed, tenantTag)
 	for i := 0; i < len(v.rule.Tags); i++ {
 		hashed = append(hashed, keys.HashTag("t", v.rule.Tags[i]))

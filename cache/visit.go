@@ -58,8 +58,7 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 		v.cc = policy.ParseDirectives(r.Header["Cache-Control"])
 	}
 	if h.s.Session != "" && len(r.Header["Cookie"]) > 0 {
-		_, err := r.Cookie(h.s.Session)
-		v.session = err == nil
+		v.session = rule.HasCookie(h.s.Session, r)
 	}
 	return v
 }

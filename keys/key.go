@@ -57,7 +57,8 @@ func part(s string) string {
 // Variant returns the key of the variant that a request selects: the primary
 // key, and the value of each field that Vary names. names are lower case and
 // sorted. Values are compared as RFC 9111 §4.1 allows: lines combined, white
-// space around commas removed, the case of languages and codings folded.
+// space around commas removed, the case of languages and codings folded. A
+// value with a quote stays as it is: there white space may be content.
 func Variant(primary string, names []string, h http.Header) string {
 	key := primary + "v"
 	for i := 0; i < len(names); i++ {
@@ -74,6 +75,9 @@ func FieldValue(name string, h http.Header) string {
 		return "-"
 	}
 	value := strings.Join(lines, ",")
+	if strings.IndexByte(value, '"') >= 0 {
+		return "=" + value
+	}
 	if strings.IndexByte(value, ',') >= 0 || strings.IndexByte(value, ' ') >= 0 {
 		members := strings.Split(value, ",")
 		for i := 0; i < len(members); i++ {

@@ -42,6 +42,10 @@ func (n Names) Has(name string) bool {
 	return false
 }
 
+// EmptyQuery is the normal form of a query that is present but empty. No other
+// query has it: empty pairs are dropped.
+const EmptyQuery = "&"
+
 // Query splits a raw query by what a rule says of its parameters. normal is
 // what goes into the key: the kept parameters sorted by name, those of one
 // name in the order given. forward is what goes to the origin: the kept
@@ -50,11 +54,12 @@ func (n Names) Has(name string) bool {
 // parameters: then nothing was normalised.
 //
 // A query that is present but empty ("/shop?") is told from none by forced:
-// Odoo renders alternate links only without a question mark.
+// Odoo renders alternate links only without a question mark. Its normal form is
+// EmptyQuery.
 func Query(raw string, forced bool, keep, ignore Names, most int) (normal, forward string, more bool) {
 	if raw == "" {
 		if forced {
-			return "?", "", false
+			return EmptyQuery, "", false
 		}
 		return "", "", false
 	}
@@ -86,12 +91,40 @@ func Query(raw string, forced bool, keep, ignore Names, most int) (normal, forwa
 // ParamName returns the decoded name of a name=value pair of a query.
 func ParamName(pair string) string {
 	name, _, _ := strings.Cut(pair, "=")
-	if strings.IndexByte(name, '%') >= 0 || strings.IndexByte(name, '+') >= 0 {
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			return decoded
-		}
+	return unescape(name)
+}
+
+// ParamValue returns the decoded value of a name=value pair of a query.
+func ParamValue(pair string) string {
+	_, value, _ := strings.Cut(pair, "=")
+	return unescape(value)
+}
+
+// unescape decodes as Odoo does (werkzeug, url_unquote_plus): an escape that is
+// none stays as it is, and the others count.
+func unescape(s string) string {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s
 	}
-	return name
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	parts := strings.Split(strings.ReplaceAll(s, "+", " "), "%")
+	for i := 1; i < len(parts); i++ {
+		decoded, err := url.PathUnescape("%" + firstTwo(parts[i]))
+		if err != nil {
+			decoded = "%" + firstTwo(parts[i])
+		}
+		parts[i] = decoded + parts[i][len(firstTwo(parts[i])):]
+	}
+	return strings.Join(parts, "")
+}
+
+func firstTwo(s string) string {
+	if len(s) > 2 {
+		return s[:2]
+	}
+	return s
 }
 
 // sortPairs sorts pairs by name and keeps the order within a name: an

@@ -9,8 +9,11 @@ import (
 	"strings"
 )
 
-// ErrTag is wrapped by every error about tag and purge headers.
+// ErrTag is wrapped by errors about the syntax of tags, addresses and lists.
 var ErrTag = errors.New("keys: tags")
+
+// ErrTagLimit is wrapped by errors about the number and length of tags.
+var ErrTagLimit = errors.New("keys: tag limit")
 
 // TagHashLen is the length of a hashed tag.
 const TagHashLen = 22
@@ -28,24 +31,30 @@ func HashTag(kind, value string) string {
 
 // URLTags returns the hashed tags under which a page can be purged by its
 // address: on this host and on any host of the tenant, with and without its
-// query. path is decoded, query normalised.
+// query. path is decoded, query normalised. An empty query is none.
 func URLTags(host, path, query string) []string {
 	host = FoldHost(host)
 	tags := []string{HashTag("p", path), HashTag("p", host+path)}
-	if query != "" {
+	if query != "" && query != EmptyQuery {
+		query = strings.ReplaceAll(query, "#", "%23") // of an address it would be the fragment
 		tags = append(tags, HashTag("u", path+"?"+query), HashTag("u", host+path+"?"+query))
 	}
 	return tags
 }
 
-// FoldHost lower-cases a host and removes its port, for purging: a purge of
-// shop.example takes shop.example:8443 with it.
+// FoldHost lower-cases a host and removes its port and the dot of the root, for
+// rules and purging: a purge of shop.example takes shop.example:8443 and
+// shop.example. with it. Of a list, as proxies make of X-Forwarded-Host, the last
+// counts, which is the one that Odoo believes.
 func FoldHost(host string) string {
+	if i := strings.LastIndexByte(host, ','); i >= 0 {
+		host = strings.TrimSpace(host[i+1:])
+	}
 	host = strings.ToLower(host)
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
 		host = host[:i]
 	}
-	return host
+	return strings.TrimSuffix(host, ".")
 }
 
 // PathTag returns the hashed tag that a purge of an address marks. address is
@@ -57,12 +66,12 @@ func PathTag(address string) (string, error) {
 		return "", fmt.Errorf("%w: %q is no path; expected /path, //host/path or a URL", ErrTag, address)
 	}
 	where := FoldHost(u.Host) + u.Path
-	if u.RawQuery == "" {
-		return HashTag("p", where), nil
-	}
 	query, _, more := Query(u.RawQuery, false, Names{}, Names{}, 1000)
 	if more {
 		return "", fmt.Errorf("%w: the query of the path has too many parameters", ErrTag)
+	}
+	if query == "" {
+		return HashTag("p", where), nil
 	}
 	return HashTag("u", where+"?"+query), nil
 }
@@ -134,9 +143,6 @@ func (s *tagSet) addAll(tags []string) {
 	}
 }
 
-// ErrTagLimit is wrapped by errors about the number and length of tags.
-var ErrTagLimit = errors.New("keys: tag limit")
-
 // checkTag accepts printable ASCII and bytes of UTF-8: what an application can
 // put into a header and name again in a purge.
 func checkTag(tag string, most int) error {
@@ -168,14 +174,12 @@ func ParseStrings(s string) ([]string, error) {
 		if end >= len(s) {
 			return nil, fmt.Errorf("%w: %q has no closing quote", ErrTag, s)
 		}
-		item := strings.ReplaceAll(s[1:end], "\\\"", "\"")
-		list = append(list, strings.ReplaceAll(item, "\\\\", "\\"))
-		rest := strings.TrimSpace(s[end+1:])
-		if i := strings.IndexByte(rest, ','); strings.HasPrefix(rest, ";") && i >= 0 {
-			rest = rest[i:]
-		} else if strings.HasPrefix(rest, ";") {
-			rest = ""
+		item, err := unquote(s[1:end])
+		if err != nil {
+			return nil, err
 		}
+		list = append(list, item)
+		rest := afterParameters(strings.TrimSpace(s[end+1:]))
 		if rest == "" {
 			break
 		}
@@ -188,4 +192,41 @@ func ParseStrings(s string) ([]string, error) {
 		}
 	}
 	return list, nil
+}
+
+// unquote takes the escapes out of a string: of a quote and of a backslash,
+// nothing else can be escaped (RFC 8941 §3.3.3).
+func unquote(s string) (string, error) {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s, nil
+	}
+	out := ""
+	for i := strings.IndexByte(s, '\\'); i >= 0; i = strings.IndexByte(s, '\\') {
+		if s[i+1] != '"' && s[i+1] != '\\' {
+			return "", fmt.Errorf("%w: %q has an escape that is none", ErrTag, s)
+		}
+		out += s[:i] + s[i+1:i+2]
+		s = s[i+2:]
+	}
+	return out + s, nil
+}
+
+// afterParameters returns what follows the parameters of a member of a list: a
+// comma in a quoted value does not end them.
+func afterParameters(s string) string {
+	if !strings.HasPrefix(s, ";") {
+		return s
+	}
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == '\\' && quoted:
+			i++
+		case s[i] == ',' && !quoted:
+			return s[i:]
+		}
+	}
+	return ""
 }

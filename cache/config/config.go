@@ -204,7 +204,7 @@ func Default() *Config {
 		LogLevel:          "error",
 		Redis: Redis{
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
-			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "16MiB",
+			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "32MiB",
 		},
 		Memory:  Memory{Bytes: "64MiB", MaxStaleness: "1s"},
 		Purge:   Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
 )
@@ -21,8 +23,13 @@ func (p *problems) add(path, format string, args ...interface{}) {
 
 // unknown reports options that the decoder could not place.
 func (p *problems) unknown(path string, options map[string]interface{}) {
+	names := make([]string, 0, len(options))
 	for name := range options {
-		p.add(path+name, "unknown option")
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for i := 0; i < len(names); i++ {
+		p.add(path+names[i], "unknown option")
 	}
 }
 
@@ -33,20 +40,16 @@ func (p *problems) duration(path, s string, unset int64) int64 {
 	}
 	ms, err := policy.ParseDuration(s)
 	if err != nil {
-		p.add(path, "%q; expected a duration such as 10m, or whole seconds, not negative", s)
+		p.add(path, "%q; expected a duration such as 10m, or whole seconds, from 0 to 68 years", s)
 	}
 	return ms
 }
 
-// positive reads a duration that must be longer than zero.
-func (p *problems) positive(path, s string) int64 {
-	ms := p.duration(path, s, 0)
-	if ms <= 0 && len(s) > 0 {
-		if _, err := policy.ParseDuration(s); err == nil {
-			p.add(path, "%q; expected a duration longer than 0", s)
-		}
-	} else if s == "" {
-		p.add(path, "is empty; expected a duration such as 10m")
+// between reads a duration in ms from 1 to most.
+func (p *problems) between(path, s string, most int64) int64 {
+	ms, err := policy.ParseDuration(s)
+	if err != nil || ms < 1 || ms > most {
+		p.add(path, "%q; expected a duration from 1ms to %s", s, time.Duration(most)*time.Millisecond)
 	}
 	return ms
 }
@@ -56,6 +59,7 @@ func (p *problems) number(path, s string, least, most int) int {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
 	if err != nil || n < least || n > most {
 		p.add(path, "%q; expected a number from %d to %d", s, least, most)
+		return least
 	}
 	return n
 }
@@ -70,8 +74,8 @@ var units = []struct {
 	{"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"B", 1},
 }
 
-// size reads a number of bytes: 65536, 64KiB, 2MB.
-func (p *problems) size(path, s string, least int64) int64 {
+// size reads a number of bytes from least to most: 65536, 64KiB, 2MB.
+func (p *problems) size(path, s string, least, most int64) int64 {
 	text := strings.TrimSpace(s)
 	factor := int64(1)
 	for i := 0; i < len(units); i++ {
@@ -82,11 +86,22 @@ func (p *problems) size(path, s string, least int64) int64 {
 		}
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > (int64(1)<<40)/factor || n*factor < least {
-		p.add(path, "%q; expected a size such as 64MiB, at least %d bytes", s, least)
-		return least
+	if err != nil || n < 0 || n > most/factor || n*factor < least {
+		p.add(path, "%q; expected a size such as 4MiB, from %s to %s", s, inUnits(least), inUnits(most))
+		return most
 	}
 	return n * factor
+}
+
+// inUnits writes a number of bytes in the largest unit that divides it.
+func inUnits(n int64) string {
+	names := []string{"GiB", "MiB", "KiB"}
+	for i := 0; i < len(names); i++ {
+		if unit := int64(1) << uint(30-10*i); n >= unit && n%unit == 0 {
+			return strconv.FormatInt(n/unit, 10) + names[i]
+		}
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // boolean reads true or false; 1 and 0 are what a weak decoder makes of them.
@@ -154,21 +169,26 @@ func (p *problems) secret(path, name, value, file, env string) string {
 	return value
 }
 
-// names trims a list and refuses empty and duplicate members.
+// names trims a list and refuses empty and duplicate members: a list that is
+// empty by accident would match everything. The members keep their places.
 func (p *problems) names(path string, list []string) []string {
 	var out []string
 	seen := map[string]bool{}
 	for i := 0; i < len(list); i++ {
 		name := strings.TrimSpace(list[i])
-		if name == "" {
-			continue
-		}
-		if seen[name] {
-			p.add(fmt.Sprintf("%s[%d]", path, i), "%q is listed twice", name)
-			continue
+		switch {
+		case name == "":
+			p.add(at(path, i), "is empty; expected a value, or no list at all")
+		case seen[name]:
+			p.add(at(path, i), "%q is listed twice", name)
 		}
 		seen[name] = true
 		out = append(out, name)
 	}
 	return out
+}
+
+// at is the path of a member of a list.
+func at(path string, i int) string {
+	return path + "[" + strconv.Itoa(i) + "]"
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/x509"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 )
 
@@ -15,30 +17,45 @@ import (
 func (p *problems) redis(c Redis) *redis.Options {
 	p.unknown("redis.", c.Unknown)
 	p.unknown("redis.tls.", c.TLS.Unknown)
+	address := strings.TrimSpace(c.Address)
 	o := &redis.Options{
-		Network: "tcp", Address: strings.TrimSpace(c.Address),
+		Network: "tcp", Address: address,
 		Username:    c.Username,
 		Password:    p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv),
 		DB:          p.number("redis.database", c.Database, 0, 1<<20),
-		Timeout:     ms(p.positive("redis.timeout", c.Timeout)),
-		DialTimeout: ms(p.positive("redis.dialTimeout", c.DialTimeout)),
+		Timeout:     ms(p.between("redis.timeout", c.Timeout, 60*policy.Second)),
+		DialTimeout: ms(p.between("redis.dialTimeout", c.DialTimeout, 60*policy.Second)),
 		PoolSize:    p.number("redis.poolSize", c.PoolSize, 1, 10000),
-		IdleTimeout: ms(p.positive("redis.idleTimeout", c.IdleTimeout)),
-		MaxReply:    int(p.size("redis.maxReplyBytes", c.MaxReplyBytes, 1<<16)),
-		TLS:         p.tls(c.TLS, c.Address),
+		IdleTimeout: ms(p.between("redis.idleTimeout", c.IdleTimeout, policy.Day)),
+		MaxReply:    int(p.size("redis.maxReplyBytes", c.MaxReplyBytes, 1<<20, 1<<30)),
+		TLS:         p.tls(c.TLS, address),
 	}
 	if o.Address == "" {
-		if c.Username != "" || o.Password != "" {
-			p.add("redis.address", "is empty, but a username or password is set; expected host:port")
+		if c.Username != "" || o.Password != "" || o.TLS != nil {
+			p.add("redis.address", "is empty, but a username, password or tls is set; expected host:port")
 		}
 		return nil
 	}
-	if path := strings.TrimPrefix(o.Address, "unix://"); path != o.Address {
+	if path := strings.TrimPrefix(address, "unix://"); path != address {
 		o.Network, o.Address = "unix", path
-	} else if host, port, err := net.SplitHostPort(o.Address); err != nil || host == "" || port == "" {
-		p.add("redis.address", "%q; expected host:port or unix:///path", c.Address)
+		if !strings.HasPrefix(path, "/") {
+			p.add("redis.address", "%q; expected host:port or unix:///path", address)
+		}
+	} else if strings.Contains(address, "@") { // it may hold a password
+		p.add("redis.address", "holds a user; expected host:port, and redis.username and redis.password")
+	} else if !isHostPort(address) {
+		p.add("redis.address", "%q; expected host:port or unix:///path", address)
 	}
 	return o
+}
+
+func isHostPort(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || strings.ContainsAny(host, "/ ") {
+		return false
+	}
+	n, err := strconv.Atoi(port)
+	return err == nil && n > 0 && n < 1<<16
 }
 
 func ms(n int64) time.Duration {
@@ -50,7 +67,7 @@ func (p *problems) tls(c TLS, address string) *tls.Config {
 	enabled := p.boolean("redis.tls.enabled", c.Enabled, false)
 	insecure := p.boolean("redis.tls.insecureSkipVerify", c.InsecureSkipVerify, false)
 	if !enabled {
-		if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" {
+		if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" || insecure {
 			p.add("redis.tls.enabled", "is false, but other options of tls are set; expected true")
 		}
 		return nil
@@ -60,6 +77,9 @@ func (p *problems) tls(c TLS, address string) *tls.Config {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			t.ServerName = host
 		}
+	}
+	if t.ServerName == "" && strings.HasPrefix(address, "unix://") && !insecure {
+		p.add("redis.tls.serverName", "is empty; expected the name in the server's certificate, since redis.address has none")
 	}
 	if c.CAFile != "" {
 		t.RootCAs = p.certificates("redis.tls.caFile", c.CAFile)

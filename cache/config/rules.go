@@ -1,8 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,6 +14,10 @@ import (
 // maxRules bounds what a request has to be compared with.
 const maxRules = 1000
 
+// defaultName is the name of the rule that takes what no other does. Names are
+// part of the keys, so no other rule may have it.
+const defaultName = "-"
+
 func canonical(name string) string {
 	return http.CanonicalHeaderKey(strings.TrimSpace(name))
 }
@@ -22,13 +26,18 @@ func canonical(name string) string {
 type defaults struct {
 	directives bool
 	maxBody    int64
+	preset     bool   // the rule is not the operator's own
+	fits       int64  // largest body that can be read back from Redis
+	session    string // name of the session cookie
 	terms      policy.Terms
 }
 
-func (p *problems) defaults(c *Config) defaults {
+func (p *problems) defaults(c *Config, s *Settings) defaults {
 	return defaults{
+		session:    s.Session,
+		fits:       largestBody(s),
 		directives: p.oneOf("requestDirectives", c.RequestDirectives, "honor", "ignore") == "honor",
-		maxBody:    p.size("limits.maxBody", c.Limits.MaxBody, 0),
+		maxBody:    p.size("limits.maxBody", c.Limits.MaxBody, 0, 1<<30),
 		terms: policy.Terms{
 			AppHeader:    canonical(c.Headers.Cache),
 			TTL:          policy.Unset,
@@ -38,6 +47,28 @@ func (p *problems) defaults(c *Config) defaults {
 			VaryNames:    p.number("limits.varyNames", c.Limits.VaryNames, 0, 100),
 		},
 	}
+}
+
+// largestBody is what of a reply of Redis is left beside key, header and tags. A
+// larger body could be written, but never read.
+func largestBody(s *Settings) int64 {
+	if s.Storage.Redis == nil {
+		return 1 << 30
+	}
+	most := int64(s.Storage.Redis.MaxReply - s.Limits.HeaderBytes - s.Limits.KeyBytes - 32*s.Limits.Tags.Tags - 1<<16)
+	if most < 0 {
+		return 0
+	}
+	return most
+}
+
+func hasString(list []string, s string) bool {
+	for i := 0; i < len(list); i++ {
+		if list[i] == s {
+			return true
+		}
+	}
+	return false
 }
 
 // rules compiles the rules: the operator's own, then the preset's, then what
@@ -55,21 +86,28 @@ func (p *problems) rules(c *Config, s *Settings) {
 		p.add("rules", "%d rules; expected at most %d", len(all), maxRules)
 		return
 	}
-	d := p.defaults(c)
-	names := map[string]bool{}
+	d := p.defaults(c, s)
+	if d.maxBody > d.fits {
+		p.add("limits.maxBody", "%q; expected at most %d bytes, which redis.maxReplyBytes leaves for a body", c.Limits.MaxBody, d.fits)
+	}
+	names := map[string]bool{defaultName: true}
+	for i := len(c.Rules); i < len(all); i++ {
+		names[all[i].Name] = true
+	}
 	for i := 0; i < len(all); i++ {
-		path := fmt.Sprintf("rules[%d].", i)
+		path := at("rules", i) + "."
 		if all[i].Name == "" {
 			all[i].Name = "rule" + strconv.Itoa(i)
 		}
-		if names[all[i].Name] {
-			p.add(path+"name", "%q is the name of an earlier rule; expected another", all[i].Name)
+		if i < len(c.Rules) && names[all[i].Name] {
+			p.add(path+"name", "%q is the name of another rule; expected one of its own", all[i].Name)
 		}
 		names[all[i].Name] = true
+		d.preset = i >= len(c.Rules)
 		s.Rules = append(s.Rules, p.rule(path, all[i], d))
 	}
 	s.Default = &rule.Rule{
-		Name: "-", Terms: d.terms, MaxBody: d.maxBody, ClientDirectives: d.directives,
+		Name: defaultName, Terms: d.terms, MaxBody: d.maxBody, ClientDirectives: d.directives,
 		Keep: keys.NewNames(nil), Ignore: keys.NewNames(nil),
 	}
 }
@@ -81,7 +119,7 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		Name:             c.Name,
 		Match:            p.match(path+"match.", c.Match),
 		Bypass:           p.boolean(path+"bypass", c.Bypass, false),
-		Terms:            p.terms(path, c, d.terms),
+		Terms:            p.terms(path, c, d),
 		MaxBody:          d.maxBody,
 		Keep:             keys.NewNames(p.names(path+"query.keep", c.Query.Keep)),
 		Ignore:           keys.NewNames(p.names(path+"query.ignore", c.Query.Ignore)),
@@ -95,7 +133,13 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 	}
 	p.vary(path+"vary.", c.Vary, r)
 	if c.MaxBody != "" {
-		r.MaxBody = p.size(path+"maxBody", c.MaxBody, 0)
+		r.MaxBody = p.size(path+"maxBody", c.MaxBody, 0, 1<<30)
+	}
+	if r.MaxBody > d.fits {
+		if c.MaxBody != "" && !d.preset {
+			p.add(path+"maxBody", "%q; expected at most %d bytes, which redis.maxReplyBytes leaves for a body", c.MaxBody, d.fits)
+		}
+		r.MaxBody = d.fits
 	}
 	if c.RequestDirectives != "" {
 		r.ClientDirectives = p.oneOf(path+"requestDirectives", c.RequestDirectives, "honor", "ignore") == "honor"
@@ -112,25 +156,34 @@ func (p *problems) match(path string, c Match) rule.Match {
 		Query:    p.fields(path+"query.", c.Query, false),
 	}
 	for i := 0; i < len(m.Hosts); i++ {
-		m.Hosts[i] = keys.FoldHost(m.Hosts[i])
-		if strings.ContainsAny(strings.TrimPrefix(m.Hosts[i], "*."), "*/ ") {
-			p.add(fmt.Sprintf("%shosts[%d]", path, i), "%q; expected a host such as shop.example or *.example", c.Hosts[i])
+		if strings.ContainsAny(strings.TrimPrefix(m.Hosts[i], "*."), "*/, ") {
+			p.add(at(path+"hosts", i), "%q; expected a host such as shop.example or *.example", c.Hosts[i])
 		}
+		m.Hosts[i] = keys.FoldHost(m.Hosts[i])
 	}
 	for i := 0; i < len(m.Prefixes); i++ {
-		if m.Prefixes[i][0] != '/' {
-			p.add(fmt.Sprintf("%spathPrefixes[%d]", path, i), "%q; expected a path that begins with /", m.Prefixes[i])
+		if m.Prefixes[i] != "" && m.Prefixes[i][0] != '/' {
+			p.add(at(path+"pathPrefixes", i), "%q; expected a path that begins with /", m.Prefixes[i])
 		}
 	}
 	if c.PathRegexp != "" {
 		m.Path = p.pattern(path+"pathRegexp", c.PathRegexp)
 	}
-	for _, name := range p.names(path+"methods", c.Methods) {
-		method := strings.ToUpper(name)
-		if !tokenName.MatchString(method) {
-			p.add(path+"methods", "%q; expected a method such as GET", name)
+	head, get := -1, false
+	m.Methods = p.names(path+"methods", c.Methods)
+	for i := 0; i < len(m.Methods); i++ {
+		m.Methods[i] = strings.ToUpper(m.Methods[i])
+		switch {
+		case m.Methods[i] == http.MethodHead:
+			head = i
+		case m.Methods[i] == http.MethodGet:
+			get = true
+		case m.Methods[i] != "" && !tokenName.MatchString(m.Methods[i]):
+			p.add(at(path+"methods", i), "%q; expected a method such as GET", c.Methods[i])
 		}
-		m.Methods = append(m.Methods, method)
+	}
+	if head >= 0 && !get {
+		p.add(at(path+"methods", head), "%q goes with GET, which takes it; expected GET", c.Methods[head])
 	}
 	return m
 }
@@ -140,8 +193,14 @@ func (p *problems) fields(path string, m map[string]string, header bool) []rule.
 	var fields []rule.Field
 	for _, name := range sortedKeys(m) {
 		f := rule.Field{Name: name}
+		if header && strings.EqualFold(name, "host") {
+			p.add(path+name, "is no header field here; expected match.hosts")
+		}
 		if header {
 			f.Name = p.header(path+name, name)
+		}
+		if !header && name == "" {
+			p.add(strings.TrimSuffix(path, "."), "has an empty name; expected that of a parameter")
 		}
 		if pattern := m[name]; pattern != "" && pattern != "*" {
 			f.Pattern = p.pattern(path+name, pattern)
@@ -153,33 +212,62 @@ func (p *problems) fields(path string, m map[string]string, header bool) []rule.
 
 func (p *problems) vary(path string, c Vary, r *rule.Rule) {
 	p.unknown(path, c.Unknown)
-	r.Cookies = p.names(path+"cookies", c.Cookies)
-	for _, name := range p.names(path+"headers", c.Headers) {
-		if strings.EqualFold(name, "cookie") {
-			p.add(path+"headers", "%q would make an entry for each visitor; expected vary.cookies with names", name)
+	r.Cookies = p.cookieNames(path+"cookies", c.Cookies)
+	headers := p.names(path+"headers", c.Headers)
+	for i := 0; i < len(headers); i++ {
+		if strings.EqualFold(headers[i], "cookie") {
+			p.add(at(path+"headers", i), "%q would make an entry for each visitor; expected vary.cookies with names", headers[i])
 		}
-		r.Headers = append(r.Headers, strings.ToLower(p.header(path+"headers", name)))
+		if headers[i] != "" {
+			r.Headers = append(r.Headers, strings.ToLower(p.header(at(path+"headers", i), headers[i])))
+		}
 	}
 	if languages := p.names(path+"languages", c.Languages); len(languages) > 0 {
+		for i := 0; i < len(languages); i++ {
+			if languages[i] != "" && !languageCode.MatchString(languages[i]) {
+				p.add(at(path+"languages", i), "%q; expected a code of Odoo such as fr_FR", languages[i])
+			}
+		}
 		l := keys.NewLanguages(languages)
 		r.Language = &l
 	}
 }
 
-// terms reads what a rule says of responses; t are the defaults.
-func (p *problems) terms(path string, c Rule, t policy.Terms) policy.Terms {
+// languageCode is the shape of the codes in res.lang: fr_FR, es_419, sr@latin.
+var languageCode = regexp.MustCompile(`^[a-z]{2,3}(_[A-Z]{2}|_[0-9]{3})?(@[A-Za-z]+)?$`)
+
+func (p *problems) cookieNames(path string, list []string) []string {
+	names := p.names(path, list)
+	for i := 0; i < len(names); i++ {
+		if names[i] != "" && !tokenName.MatchString(names[i]) {
+			p.add(at(path, i), "%q; expected the name of a cookie", names[i])
+		}
+	}
+	return names
+}
+
+// terms reads what a rule says of responses.
+func (p *problems) terms(path string, c Rule, d defaults) policy.Terms {
+	t := d.terms
 	p.unknown(path+"cookies.", c.Cookies.Unknown)
 	t.TTL = p.duration(path+"ttl", c.TTL, policy.Unset)
 	t.Grace = p.duration(path+"grace", c.Grace, policy.Unset)
 	t.StaleIfError = p.duration(path+"staleIfError", c.StaleIfError, policy.Unset)
 	t.Heuristic = p.boolean(path+"heuristic", c.Heuristic, false)
-	t.DropCookies = p.names(path+"cookies.drop", c.Cookies.Drop)
-	t.KeepCookies = p.names(path+"cookies.keep", c.Cookies.Keep)
+	t.DropCookies = p.cookieNames(path+"cookies.drop", c.Cookies.Drop)
+	t.KeepCookies = p.cookieNames(path+"cookies.keep", c.Cookies.Keep)
+	for i := 0; i < len(t.KeepCookies); i++ {
+		if name := t.KeepCookies[i]; name != "" && name == d.session {
+			p.add(at(path+"cookies.keep", i), "%q would hand one visitor's session to all others; expected cookies.drop", name)
+		} else if hasString(t.DropCookies, name) {
+			p.add(at(path+"cookies.keep", i), "%q is in cookies.drop, too; expected one or the other", name)
+		}
+	}
 	if c.Session != "" {
 		t.AnySession = p.oneOf(path+"session", c.Session, "bypass", "ignore") == "ignore"
 	}
 	for i := 0; i < len(c.Status); i++ {
-		t.Statuses = append(t.Statuses, p.number(fmt.Sprintf("%sstatus[%d]", path, i), c.Status[i], 200, 599))
+		t.Statuses = append(t.Statuses, p.number(at(path+"status", i), c.Status[i], 200, 599))
 	}
 	for i := 0; i < len(c.Override); i++ {
 		switch strings.TrimSpace(c.Override[i]) {
@@ -190,7 +278,7 @@ func (p *problems) terms(path string, c Rule, t policy.Terms) policy.Terms {
 		case "private":
 			t.Override.Private = true
 		default:
-			p.add(fmt.Sprintf("%soverride[%d]", path, i), "%q; expected no-store, no-cache or private", c.Override[i])
+			p.add(at(path+"override", i), "%q; expected no-store, no-cache or private", c.Override[i])
 		}
 	}
 	return t

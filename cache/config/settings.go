@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"regexp"
 	"sort"
 	"strings"
+	"unicode"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
@@ -68,7 +71,8 @@ var ErrConfig = errors.New("odoocache: invalid configuration")
 
 var (
 	tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 §5.6.2
+	statusName = regexp.MustCompile("^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$") // a token of RFC 8941 §3.3.4
+	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")            // RFC 9110 §5.6.2
 )
 
 // Build checks the options and returns them parsed, or one error that names
@@ -82,11 +86,14 @@ func Build(c *Config) (*Settings, error) {
 		PurgeHeader: p.header("headers.purge", c.Headers.Purge),
 	}
 	p.unknown("headers.", c.Headers.Unknown)
+	if s.CacheHeader == s.PurgeHeader && s.CacheHeader != "" {
+		p.add("headers.purge", "%q is the name of headers.cache, too; expected another", c.Headers.Purge)
+	}
 	if !tenantName.MatchString(c.Tenant) {
 		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", c.Tenant)
 	}
-	if !tokenName.MatchString(c.Name) {
-		p.add("name", "%q; expected a token such as odoocache", c.Name)
+	if !statusName.MatchString(c.Name) {
+		p.add("name", "%q; expected a token that begins with a letter, such as odoocache", c.Name)
 	}
 	p.unknown("session.", c.Session.Unknown)
 	if c.Session.Cookie != "" && !tokenName.MatchString(c.Session.Cookie) {
@@ -96,7 +103,7 @@ func Build(c *Config) (*Settings, error) {
 	s.RefuseTokens = p.oneOf("csrf.mode", c.CSRF.Mode, "refuse", "ignore") == "refuse"
 	p.unknown("admin.", c.Admin.Unknown)
 	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
-	if len(s.AdminPath) < 2 || s.AdminPath[0] != '/' {
+	if len(s.AdminPath) < 2 || s.AdminPath[0] != '/' || strings.ContainsAny(s.AdminPath, "?#% ") {
 		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
@@ -126,11 +133,14 @@ func (p *problems) purge(c Purge) PurgeSettings {
 	if s.Secret != "" && len(s.Secret) < 8 {
 		p.add("purge.secret", "has %d characters; expected at least 8", len(s.Secret))
 	}
+	if s.Secret != strings.TrimSpace(s.Secret) || strings.IndexFunc(s.Secret, unicode.IsControl) >= 0 {
+		p.add("purge.secret", "begins or ends with white space, or has a control character; expected what a header can carry")
+	}
 	for i := 0; i < len(c.Networks); i++ {
 		text := strings.TrimSpace(c.Networks[i])
 		network, err := parseNetwork(text)
 		if err != nil {
-			p.add(fmt.Sprintf("purge.networks[%d]", i), "%q; expected an address or a network such as 10.0.0.0/8", text)
+			p.add(at("purge.networks", i), "%q; expected an address or a network such as 10.0.0.0/8", text)
 			continue
 		}
 		s.Networks = append(s.Networks, network)
@@ -138,15 +148,23 @@ func (p *problems) purge(c Purge) PurgeSettings {
 	return s
 }
 
+// errMapped refuses networks such as ::ffff:10.0.0.0/104: a client's address is
+// compared in its IPv4 form.
+var errMapped = errors.New("an IPv4 network in IPv6 form")
+
 func parseNetwork(text string) (netip.Prefix, error) {
 	if strings.Contains(text, "/") {
 		network, err := netip.ParsePrefix(text)
+		if err == nil && network.Addr().Is4In6() {
+			err = errMapped
+		}
 		return network, err
 	}
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Prefix{}, err
 	}
+	addr = addr.Unmap()
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
 
@@ -155,35 +173,36 @@ func (p *problems) limits(c *Config) LimitSettings {
 	p.unknown("limits.", l.Unknown)
 	tagBytes := p.number("limits.tagBytes", l.TagBytes, 1, 8192)
 	return LimitSettings{
-		HeaderBytes:  int(p.size("limits.headerBytes", l.HeaderBytes, 1024)),
-		KeyBytes:     int(p.size("limits.keyBytes", l.KeyBytes, 256)),
+		HeaderBytes:  int(p.size("limits.headerBytes", l.HeaderBytes, 1<<10, 1<<20)),
+		KeyBytes:     int(p.size("limits.keyBytes", l.KeyBytes, 256, 1<<20)),
 		QueryParams:  p.number("limits.queryParams", l.QueryParams, 1, 1000),
 		Variants:     p.number("limits.variants", l.Variants, 1, 1000),
 		Tags:         keys.Limits{Tags: p.number("limits.tags", l.Tags, 1, 100000), Bytes: tagBytes},
 		Purge:        keys.Limits{Tags: p.number("limits.purgeItems", l.PurgeItems, 1, 100000), Bytes: tagBytes},
-		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256),
+		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256, 1<<26),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
-		FetchTimeout: p.positive("limits.fetchTimeout", l.FetchTimeout),
+		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
 	}
 }
 
 func (p *problems) storage(c *Config) StorageSettings {
 	p.unknown("memory.", c.Memory.Unknown)
 	s := StorageSettings{
-		MemoryBytes:  p.size("memory.bytes", c.Memory.Bytes, 0),
+		MemoryBytes:  p.size("memory.bytes", c.Memory.Bytes, 0, 1<<40),
 		MaxStaleness: p.duration("memory.maxStaleness", c.Memory.MaxStaleness, 1000),
 		MaxMarks:     p.number("purge.maxMarks", c.Purge.MaxMarks, 100, 1000000),
 		Journal:      p.number("purge.journal", c.Purge.Journal, 1, 100000),
 		Redis:        p.redis(c.Redis),
 	}
 	if s.Redis == nil && s.MemoryBytes < 1<<20 {
-		p.add("memory.bytes", "%q; expected at least 1MiB where there is no redis.address", c.Memory.Bytes)
+		p.add("memory.bytes", "%q; expected at least 1MiB, since there is no redis.address", c.Memory.Bytes)
 	}
 	s.Fingerprint = fingerprint(c, s)
 	return s
 }
 
-// fingerprint identifies a storage. Secrets enter it hashed.
+// fingerprint identifies a storage. Secrets enter it hashed, and certificates
+// with their content: a renewed one makes another storage.
 func fingerprint(c *Config, s StorageSettings) string {
 	r := c.Redis
 	secret := ""
@@ -195,6 +214,14 @@ func fingerprint(c *Config, s StorageSettings) string {
 		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout,
 		r.MaxReplyBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
 		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
+	}
+	files := []string{t.CAFile, t.CertFile, t.KeyFile}
+	for i := 0; i < len(files); i++ {
+		content := []byte{}
+		if files[i] != "" {
+			content, _ = os.ReadFile(files[i]) // a mistake that tls has reported
+		}
+		parts = append(parts, string(content))
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])

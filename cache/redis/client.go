@@ -220,6 +220,11 @@ func (c *Client) Close() {
 	shut(c.pool)
 }
 
+// MaxReply returns how many bytes a reply may have.
+func (c *Client) MaxReply() int {
+	return c.o.MaxReply
+}
+
 // Stats returns the counters.
 func (c *Client) Stats() Stats {
 	c.mu.Lock()

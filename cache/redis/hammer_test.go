@@ -1,8 +1,11 @@
 package redis_test
 
 import (
+	"bufio"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,11 +24,12 @@ type program struct {
 	ask   func(string, int, time.Duration) (string, redis.Stats)
 	get   func(string, string, int, int) (time.Duration, string)
 	set   func(string, string, int, int) (time.Duration, string)
-	label string
+	visit func(string, string, string, string, int, string) string
+	crowd func(string, int) string
 }
 
 func compiled(testing.TB) program {
-	return program{hammer.Run, hammer.Ask, hammer.Bench, hammer.BenchSet, "compiled"}
+	return program{hammer.Run, hammer.Ask, hammer.Bench, hammer.BenchSet, hammer.Visit, hammer.Crowd}
 }
 
 // interpreted loads both packages the way Traefik loads a plugin. What it
@@ -57,8 +61,21 @@ func Ask(address string, n int, timeout time.Duration) (string, int64, int64, in
 	return out, s.Dials, s.Reuses, s.Retries
 }
 
-func Get(address, key string, n, size int) (time.Duration, string) { return hammer.Bench(address, key, n, size) }
-func Set(address, key string, n, size int) (time.Duration, string) { return hammer.BenchSet(address, key, n, size) }
+func Get(address, key string, n, size int) (time.Duration, string) {
+	return hammer.Bench(address, key, n, size)
+}
+
+func Set(address, key string, n, size int) (time.Duration, string) {
+	return hammer.BenchSet(address, key, n, size)
+}
+
+func Visit(network, address, user, password string, db int, ca string) string {
+	return hammer.Visit(network, address, user, password, db, ca)
+}
+
+func Crowd(address string, n int) string {
+	return hammer.Crowd(address, n)
+}
 `)
 	require.NoError(t, err)
 	symbol := func(name string) interface{} {
@@ -79,7 +96,8 @@ func Set(address, key string, n, size int) (time.Duration, string) { return hamm
 		},
 		get:   symbol("Get").(func(string, string, int, int) (time.Duration, string)),
 		set:   symbol("Set").(func(string, string, int, int) (time.Duration, string)),
-		label: "interpreted",
+		visit: symbol("Visit").(func(string, string, string, string, int, string) string),
+		crowd: symbol("Crowd").(func(string, int) string),
 	}
 }
 
@@ -144,6 +162,29 @@ func TestHammerTimeouts(t *testing.T) {
 			failures += failed
 		}
 		assert.NotZero(t, failures, "the test was to provoke timeouts")
+	})
+}
+
+func TestVisit(t *testing.T) {
+	both(t, func(t *testing.T, p program) {
+		socket := filepath.Join(redis.MakeDir(t), "s")
+		plain, port, _, ca := redis.StartRedisTLS(t, "--requirepass", "hunter2", "--user", "shop", "on", ">pass2", "~*", "+@all",
+			"--unixsocket", socket)
+		secure := "127.0.0.1:" + strconv.Itoa(port)
+		assert.Empty(t, p.visit("tcp", plain.Address, "", "hunter2", 0, ""))
+		assert.Empty(t, p.visit("", plain.Address, "shop", "pass2", 3, ""))
+		assert.Empty(t, p.visit("unix", socket, "", "hunter2", 1, ""))
+		assert.Empty(t, p.visit("tcp", secure, "", "hunter2", 0, string(ca)))
+		assert.Empty(t, p.visit("tcp", secure, "shop", "pass2", 2, string(ca)))
+		wrong := p.visit("tcp", plain.Address, "shop", "pass3", 3, "")
+		assert.Equal(t, "redis: connection failed: redis: not authorised: AUTH was answered with WRONGPASS", wrong)
+	})
+}
+
+func TestCloseSendsAway(t *testing.T) {
+	both(t, func(t *testing.T, p program) {
+		fake := redis.StartFake(t, func(n int, c net.Conn, in *bufio.Reader) { redis.Drain(in) })
+		assert.Equal(t, "closed closed closed closed timeout, 0 open, 0 waiting", p.crowd(fake.Address, 5))
 	})
 }
 

@@ -128,8 +128,7 @@ func hasParam(f Field, pairs []string) bool {
 		if pairs[i] == "" || keys.ParamName(pairs[i]) != f.Name {
 			continue
 		}
-		_, value, _ := strings.Cut(pairs[i], "=")
-		if f.Pattern == nil || f.Pattern.MatchString(value) {
+		if f.Pattern == nil || f.Pattern.MatchString(keys.ParamValue(pairs[i])) {
 			return true
 		}
 	}
@@ -174,18 +173,11 @@ func (r *Rule) Dimensions(req *http.Request) []string {
 		parts = append(parts, "h "+r.Headers[i]+keys.FieldValue(r.Headers[i], req.Header))
 	}
 	for i := 0; i < len(r.Cookies); i++ {
-		value := "-"
-		if c, err := req.Cookie(r.Cookies[i]); err == nil {
-			value = "=" + c.Value
-		}
+		value, _ := cookie(r.Cookies[i], req)
 		parts = append(parts, "c "+r.Cookies[i]+value)
 	}
 	if r.Language != nil {
-		cookie := ""
-		if c, err := req.Cookie(LanguageCookie); err == nil {
-			cookie = c.Value
-		}
-		parts = append(parts, "l "+r.Language.Pick(cookie, req.Header.Get("Accept-Language")))
+		parts = append(parts, "l "+language(r.Language, req))
 	}
 	return parts
 }
@@ -193,3 +185,71 @@ func (r *Rule) Dimensions(req *http.Request) []string {
 // LanguageCookie is the cookie in which Odoo keeps a visitor's language
 // (addons/http_routing/models/ir_http.py).
 const LanguageCookie = "frontend_lang"
+
+// language returns the language that Odoo gives an unprefixed URL. It sends
+// nobody but bots to a page that is not in the visitor's language.
+func language(l *keys.Languages, req *http.Request) string {
+	value, sure := cookie(LanguageCookie, req)
+	if !sure {
+		return value
+	}
+	picked := l.Pick(value[1:], strings.Join(req.Header["Accept-Language"], ","))
+	if picked != "" && bots.MatchString(req.UserAgent()) {
+		return picked + " bot"
+	}
+	return picked
+}
+
+// bots are the user agents that Odoo does not redirect by language, in any of
+// its versions (addons/http_routing/models/ir_http.py, is_a_bot).
+var bots = regexp.MustCompile(`(?i)bot|crawl|slurp|spider|curl|wget|facebookexternalhit|whatsapp|trendsmapresolver|pinterest|instagram|google-pagerenderer|preview`)
+
+// cookie returns the value of a cookie, after a =, or - where there is none.
+// Servers disagree on a name that is given twice, and on quotes, backslashes
+// and odd bytes (RFC 6265 §5.2 against §4.1.1). So a request with one of these is
+// identified by its whole Cookie field, after a ?, and not sure.
+func cookie(name string, req *http.Request) (value string, sure bool) {
+	lines := req.Header["Cookie"]
+	n := occurrences(name, lines)
+	if n == 0 {
+		return "-", true
+	}
+	c, err := req.Cookie(name)
+	field := strings.Join(lines, "; ")
+	if n > 1 || err != nil || strings.Contains(field, "=\"") {
+		return "?" + field, false
+	}
+	return "=" + c.Value, true
+}
+
+// HasCookie reports whether a request may carry a cookie. It goes by the name
+// alone: a value that net/http refuses can be one that Odoo reads.
+func HasCookie(name string, req *http.Request) bool {
+	return occurrences(name, req.Header["Cookie"]) > 0
+}
+
+// occurrences counts how often a name stands in Cookie fields, not as a part of
+// another name. One inside a value counts, too: what follows a byte that only
+// some servers take for white space is a name to them.
+func occurrences(name string, lines []string) int {
+	n := 0
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		for from := 0; from <= len(line); {
+			at := strings.Index(line[from:], name)
+			if at < 0 {
+				break
+			}
+			at += from
+			from = at + len(name)
+			if (at == 0 || !inName(line[at-1])) && (from == len(line) || !inName(line[from])) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func inName(c byte) bool {
+	return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
+}

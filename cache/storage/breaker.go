@@ -16,7 +16,8 @@ type breaker struct {
 	mu       sync.Mutex
 	failures int
 	pause    int64
-	until    int64 // Unix ms
+	until    int64 // ticks
+	probing  bool  // one request tries
 	opened   int64 // how often, for the status
 }
 
@@ -31,6 +32,7 @@ func (b *breaker) allow(now int64) bool {
 		return false
 	}
 	b.until = now + b.min // the next may try if this one never tells
+	b.probing = true
 	return true
 }
 
@@ -40,6 +42,7 @@ func (b *breaker) success() {
 	defer b.mu.Unlock()
 	b.failures = 0
 	b.pause = 0
+	b.probing = false
 }
 
 // failure counts, and opens the breaker when it has seen enough.
@@ -50,6 +53,10 @@ func (b *breaker) failure(now int64) {
 	if b.failures < b.threshold {
 		return
 	}
+	if b.pause > 0 && !b.probing {
+		return // asked before it opened; only the one that tried says something new
+	}
+	b.probing = false
 	if b.pause == 0 {
 		b.opened++
 	}

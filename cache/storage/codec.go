@@ -113,7 +113,10 @@ func Decode(b []byte) (*Entry, error) {
 	}
 	e.Body = rest[sizes[0]+sizes[1]:]
 	e.Header, err = decodeHeader(rest[sizes[0] : sizes[0]+sizes[1]])
-	return e, err
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // parseSizes reads the lengths of the three sections, which must add up to

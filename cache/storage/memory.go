@@ -141,3 +141,12 @@ func newEpoch() int64 {
 func nowMS() int64 {
 	return time.Now().UnixMilli()
 }
+
+var started = time.Now()
+
+// ticks is a time in ms that only goes forward, unlike nowMS: after a step of
+// the clock backwards, what is known of a purge state must not count as
+// current for longer, nor a breaker stay open.
+func ticks() int64 {
+	return started.UnixMilli() + time.Since(started).Milliseconds()
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
@@ -34,14 +33,15 @@ func (s *Redis) Client() *redis.Client {
 	return s.client
 }
 
-// purgeScript starts a state if there is none, and unless ARGV[3] is "begin"
+// purgeScript starts a state if there is none or something else stands in its
+// place, and unless ARGV[3] is "begin"
 // takes the next number and marks with it. Numbers stay strings on their way
 // through Lua, which would print a large one with an exponent.
 //
 // KEYS[1] the state; ARGV: new epoch, most marks, "begin", "mark" or "flush", members.
 const purgeScript = `
 local k = KEYS[1]
-if not redis.call('ZSCORE', k, '!e') then
+if redis.call('TYPE', k).ok ~= 'zset' or not redis.call('ZSCORE', k, '!e') then
   redis.call('DEL', k)
   redis.call('ZADD', k, ARGV[1], '!e', 1, '!s', 0, '!f')
 end
@@ -68,8 +68,8 @@ func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 	marks := keys.Marks(tenant)
 	replies, err := s.client.Do(
 		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
 	if errors.Is(err, redis.ErrTooLarge) { // not ours: no entry is that large
 		head, err := s.Head(tenant)
@@ -81,10 +81,7 @@ func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 	if err != nil {
 		return nil, Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	if err := firstError(replies[1:], "ZSCORE"); err != nil {
-		return nil, Head{}, err
-	}
-	head, err := headOf(replies[1], replies[2])
+	head, err := headOf(replies[2], replies[1])
 	if err != nil || replies[0].Null {
 		return nil, head, err
 	}
@@ -107,6 +104,9 @@ func (s *Redis) Store(tenant, id string, e *Entry, ttl int64) error {
 	if err != nil {
 		return err
 	}
+	if len(value) > s.client.MaxReply() {
+		return fmt.Errorf("%w: %d bytes could not be read again", ErrTooLarge, len(value))
+	}
 	_, err = s.do(redis.Command{
 		Args: []string{"SET", keys.Entry(tenant, id)}, Body: value,
 		Tail: []string{"PX", strconv.FormatInt(ttl, 10)},
@@ -128,14 +128,14 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 // Head implements Storage.
 func (s *Redis) Head(tenant string) (Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.do(
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
+	replies, err := s.client.Do(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
 	if err != nil {
-		return Head{}, err
+		return Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	head, err := headOf(replies[0], replies[1])
+	head, err := headOf(replies[1], replies[0])
 	if err != nil || head.Epoch != 0 {
 		return head, err
 	}
@@ -144,64 +144,64 @@ func (s *Redis) Head(tenant string) (Head, error) {
 
 // Marks implements Storage.
 func (s *Redis) Marks(tenant string, since Head) (Delta, error) {
-	marks := keys.Marks(tenant)
-	replies, err := s.do(
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
-		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, "(" + strconv.FormatInt(since.Seq, 10), "+inf", "WITHSCORES"}},
-	)
-	if err != nil {
-		return Delta{}, err
-	}
-	d, err := s.delta(replies, since)
+	d, err := s.members(tenant, "("+strconv.FormatInt(since.Seq, 10))
 	if err != nil || d.Head.Epoch == 0 || d.Head.Epoch == since.Epoch {
 		return d, err
 	}
 	// Another state: everything is wanted, not what is newer than a number of
 	// the state that is gone.
-	whole, err := s.do(
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
-		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, "-inf", "+inf", "WITHSCORES"}},
-	)
-	if err != nil {
-		return Delta{}, err
-	}
-	d, err = s.delta(whole, Head{})
+	d, err = s.members(tenant, "-inf")
 	d.Whole = true
 	return d, err
 }
 
-// delta reads the replies for epoch, floor and members. The commands of a
-// pipeline may be interleaved with a purge of another replica; the members
-// come last, so they have at least what the epoch and floor stand for.
-func (s *Redis) delta(replies []redis.Reply, since Head) (Delta, error) {
+// members reads the state's members with scores from least on. The commands of
+// a pipeline may be interleaved with a purge or reset of another replica, so
+// what is among the members counts: the epoch always, number and floor if they
+// have changed since least.
+func (s *Redis) members(tenant, least string) (Delta, error) {
+	marks := keys.Marks(tenant)
 	d := Delta{}
-	head, err := headOf(replies[0], replies[1])
+	replies, err := s.client.Do(
+		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
+		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
+	)
 	if err != nil {
-		return d, err
+		return d, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	if head.Epoch == 0 {
+	if redis.Code(replies[2]) == "WRONGTYPE" {
 		return d, nil
 	}
-	d.Head.Epoch, d.Floor = head.Epoch, head.Seq
-	d.Head.Seq = since.Seq
+	if d.Head.Seq, err = number64(replies[0], "number"); err != nil {
+		return d, err
+	}
+	if d.Floor, err = number64(replies[1], "floor"); err != nil {
+		return d, err
+	}
+	if err := firstError(replies, "ZRANGEBYSCORE"); err != nil {
+		return d, err
+	}
 	items := replies[2].Items
 	for i := 0; i+1 < len(items); i += 2 {
-		member, score := string(items[i].Body), string(items[i+1].Body)
-		seq, err := strconv.ParseFloat(score, 64)
+		member := string(items[i].Body)
+		seq, err := number64(items[i+1], "score")
 		if err != nil {
-			return d, fmt.Errorf("%w: purge state: score %q", ErrUnavailable, score)
+			return d, err
 		}
 		switch {
+		case member == "!e":
+			d.Head.Epoch = seq
 		case member == "!s":
-			d.Head.Seq = int64(seq)
+			d.Head.Seq = seq
 		case member == "!f":
-			d.Floor = int64(seq)
-		case strings.HasPrefix(member, "!"):
+			d.Floor = seq
 		case len(member) > 3 && member[2] == ':':
-			d.Marks = append(d.Marks, Mark{Member: member, Seq: int64(seq)})
+			d.Marks = append(d.Marks, Mark{Member: member, Seq: seq})
 		}
+	}
+	if d.Head.Epoch == 0 {
+		return Delta{}, nil
 	}
 	return d, nil
 }
@@ -258,18 +258,33 @@ func firstError(replies []redis.Reply, what string) error {
 	return nil
 }
 
-// headOf reads an epoch and a number, two scores. No epoch means no state.
+// headOf reads an epoch and a number, two scores. No epoch means no state, and
+// so does a value of another type: what stood there is lost. Where the two are
+// read one after the other the number must come first: with the epoch of a
+// state that is gone, the number of a new one could pass for a known position.
 func headOf(epoch, seq redis.Reply) (Head, error) {
-	if epoch.Null || seq.Null {
+	if epoch.Null || seq.Null || redis.Code(epoch) == "WRONGTYPE" || redis.Code(seq) == "WRONGTYPE" {
 		return Head{}, nil
 	}
-	e, err := strconv.ParseFloat(string(epoch.Body), 64)
-	if err != nil || e <= 0 {
-		return Head{}, fmt.Errorf("%w: purge state: epoch %q", ErrUnavailable, epoch.Body)
+	e, err := number64(epoch, "epoch")
+	if err != nil {
+		return Head{}, err
 	}
-	n, err := strconv.ParseFloat(string(seq.Body), 64)
-	if err != nil || n < 0 {
-		return Head{}, fmt.Errorf("%w: purge state: number %q", ErrUnavailable, seq.Body)
+	n, err := number64(seq, "number")
+	return Head{Epoch: e, Seq: n}, err
+}
+
+// number64 reads a score, 0 if there is none.
+func number64(r redis.Reply, what string) (int64, error) {
+	if r.Null || redis.Code(r) == "WRONGTYPE" {
+		return 0, nil
 	}
-	return Head{Epoch: int64(e), Seq: int64(n)}, nil
+	if err := redis.Err(r); err != nil {
+		return 0, fmt.Errorf("%w: purge state: %v", ErrUnavailable, err)
+	}
+	n, err := strconv.ParseFloat(string(r.Body), 64)
+	if err != nil || !(n >= 0 && n < 1<<53) {
+		return 0, fmt.Errorf("%w: purge state: %s %q", ErrUnavailable, what, r.Body)
+	}
+	return int64(n), nil
 }

@@ -76,12 +76,11 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 		n := &s.slots[i]
 		s.bytes += size - n.size
 		n.entry, n.size, n.expires = e, size, expires
-	} else {
-		s.insert(slot{id: id, entry: e, size: size, expires: expires})
+		s.shrink(s.max)
+		return true
 	}
-	for s.bytes > s.max && s.oldest != none {
-		s.evict()
-	}
+	s.shrink(s.max - size) // before it comes: the hand must not find the new one
+	s.insert(slot{id: id, entry: e, size: size, expires: expires})
 	return true
 }
 
@@ -154,6 +153,13 @@ func (s *Sieve) drop(i int) {
 	s.free = append(s.free, i)
 	delete(s.index, n.id)
 	s.bytes -= n.size
+}
+
+// shrink evicts until the entries hold most bytes at most.
+func (s *Sieve) shrink(most int64) {
+	for s.bytes > most && s.oldest != none {
+		s.evict()
+	}
 }
 
 func (s *Sieve) evict() {

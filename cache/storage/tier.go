@@ -31,8 +31,9 @@ type Tier struct {
 	memory  *Sieve // nil: the storage is in this process itself
 	breaker breaker
 
-	mu    sync.Mutex
-	views map[string]*View
+	mu     sync.Mutex
+	views  map[string]*View
+	closed bool
 }
 
 // NewTier puts a tier in front of a storage.
@@ -82,7 +83,7 @@ func (t *Tier) Lookup(v *View, key string) Found {
 // fromMemory checks an entry of the memory tier, asking for the purge state
 // first if what is known of it is too old (promise P3).
 func (t *Tier) fromMemory(v *View, key string, e *Entry, now int64) (Found, bool) {
-	if !v.current(now - t.o.MaxStaleness) {
+	if !v.current(ticks() - t.o.MaxStaleness) {
 		if reason := t.refresh(v); reason != "" {
 			return Found{Reason: reason}, true
 		}
@@ -102,12 +103,13 @@ func (t *Tier) fromRemote(v *View, key string, now int64) Found {
 	if reason := t.ready(v); reason != "" {
 		return Found{Reason: reason}
 	}
+	asked := ticks()
 	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return Found{Reason: t.failed("lookup", err)}
 	}
 	t.breaker.success()
-	if reason := t.sync(v, head, now); reason != "" {
+	if reason := t.sync(v, head, asked); reason != "" {
 		return Found{Reason: reason}
 	}
 	f := Found{Head: v.Head()}
@@ -152,13 +154,16 @@ func (t *Tier) Store(v *View, e *Entry) string {
 	if ttl <= 0 {
 		return policy.ReasonExpired
 	}
-	if !t.breaker.allow(now) {
+	if !t.breaker.allow(ticks()) {
 		return policy.ReasonStoreOpen
 	}
 	err := t.remote.Store(v.tenant, keys.ID(e.Key), e, ttl)
 	if errors.Is(err, ErrTooLarge) {
 		t.breaker.success()
 		return policy.ReasonTooLarge
+	}
+	if errors.Is(err, ErrCorrupt) { // cannot be encoded: the storage was not asked
+		return policy.ReasonStoreCorrupt
 	}
 	if err != nil {
 		return t.failed("store", err)
@@ -185,7 +190,7 @@ func (t *Tier) Remove(v *View, fullKeys []string) {
 
 // RemoveIDs drops entries of the storage by their identities.
 func (t *Tier) RemoveIDs(v *View, ids []string) {
-	if len(ids) == 0 || !t.breaker.allow(nowMS()) {
+	if len(ids) == 0 || !t.breaker.allow(ticks()) {
 		return
 	}
 	if err := t.remote.Remove(v.tenant, ids); err != nil {
@@ -213,14 +218,22 @@ func (t *Tier) Purge(v *View, p Purge) (Head, error) {
 
 // write sends a purge to the storage and takes the marks over into the view.
 func (t *Tier) write(v *View, p Purge) (Head, error) {
+	local := v.Head()
 	head, err := t.remote.Purge(v.tenant, p)
 	if err != nil {
 		t.failed("purge", err)
 		return head, err
 	}
 	t.breaker.success()
-	if reason := t.pull(v, nowMS()); reason != "" {
-		v.distrust() // the mark is written; this view has to read it before it is used
+	now := ticks()
+	reason := ""
+	if head.Epoch == local.Epoch && head.Seq <= local.Seq {
+		reason = t.restart(v, local, head, now)
+	} else {
+		reason = t.pull(v, now)
+	}
+	if reason != "" {
+		v.distrust(ticks()) // the mark is written; this view has to read it before it is used
 	}
 	return head, nil
 }
@@ -228,7 +241,7 @@ func (t *Tier) write(v *View, p Purge) (Head, error) {
 // ready reports why the storage must not be asked for this tenant now: the
 // breaker is open, or purges are waiting that cannot be written.
 func (t *Tier) ready(v *View) string {
-	if !t.breaker.allow(nowMS()) {
+	if !t.breaker.allow(ticks()) {
 		if v.Pending() > 0 {
 			return policy.ReasonPurgePending
 		}
@@ -260,7 +273,10 @@ func (t *Tier) retryLater(v *View) {
 			}
 		}()
 		v.retryDone()
-		if t.breaker.allow(nowMS()) {
+		if t.isClosed() {
+			return
+		}
+		if t.breaker.allow(ticks()) {
 			t.replay(v)
 		}
 		if v.Pending() > 0 {
@@ -269,9 +285,12 @@ func (t *Tier) retryLater(v *View) {
 	})
 }
 
-// replay writes the journal in order. It reports whether nothing is left.
+// replay writes the journal in order. It reports whether nothing is left. While
+// another does so there is no waiting: it can take as long as the storage is slow.
 func (t *Tier) replay(v *View) bool {
-	v.replayMu.Lock()
+	if !v.replayMu.TryLock() {
+		return false
+	}
 	defer v.replayMu.Unlock()
 	for {
 		p, ok := v.first()
@@ -290,7 +309,7 @@ func (t *Tier) refresh(v *View) string {
 	if reason := t.ready(v); reason != "" {
 		return reason
 	}
-	now := nowMS()
+	now := ticks()
 	head, err := t.remote.Head(v.tenant)
 	if err != nil {
 		return t.failed("head", err)
@@ -307,43 +326,35 @@ func (t *Tier) sync(v *View, head Head, now int64) string {
 	if v.at(head, now) {
 		return ""
 	}
-	local := v.Head()
-	if head.Epoch != 0 && head.Epoch == local.Epoch && head.Seq < local.Seq {
-		return t.behind(v, local)
-	}
 	return t.pull(v, now)
-}
-
-// behind handles a position older than one this view has seen. Either a purge
-// of this process passed between the answer and now, which is harmless, or the
-// storage has lost purges (restored from a snapshot, failed over to a replica
-// that lagged): then everything of the tenant counts as purged.
-func (t *Tier) behind(v *View, local Head) string {
-	head, err := t.remote.Head(v.tenant)
-	if err != nil {
-		return t.failed("head", err)
-	}
-	if head.Epoch != local.Epoch || head.Seq >= local.Seq {
-		return t.pull(v, nowMS())
-	}
-	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", v.tenant, local.Seq, head.Seq))
-	if _, err := t.remote.Reset(v.tenant); err != nil {
-		return t.failed("reset", err)
-	}
-	return t.pull(v, nowMS())
 }
 
 // pull reads the marks that the view lacks. now must be before the request.
 func (t *Tier) pull(v *View, now int64) string {
-	d, err := t.remote.Marks(v.tenant, v.Head())
+	local, ask := v.ask()
+	d, err := t.remote.Marks(v.tenant, local)
 	if err != nil {
 		return t.failed("marks", err)
 	}
 	if d.Head.Epoch == 0 {
 		return t.begin(v, now)
 	}
-	v.apply(d, now)
+	if d.Head.Epoch == local.Epoch && d.Head.Seq < local.Seq {
+		return t.restart(v, local, d.Head, now)
+	}
+	v.apply(d, ask, now)
 	return ""
+}
+
+// restart handles a storage whose number is lower than one that this view had
+// from it before: it has lost purges (restored from a snapshot, failed over to a
+// replica that lagged). Then everything of the tenant counts as purged.
+func (t *Tier) restart(v *View, local, head Head, now int64) string {
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", v.tenant, local.Seq, head.Seq))
+	if _, err := t.remote.Reset(v.tenant); err != nil {
+		return t.failed("reset", err)
+	}
+	return t.begin(v, now)
 }
 
 // begin starts the purge state of a tenant that has none: a new tenant, or one
@@ -352,23 +363,36 @@ func (t *Tier) begin(v *View, now int64) string {
 	if _, err := t.remote.Head(v.tenant); err != nil {
 		return t.failed("head", err)
 	}
+	_, ask := v.ask()
 	d, err := t.remote.Marks(v.tenant, Head{})
-	if err != nil || d.Head.Epoch == 0 {
-		return t.failed("marks", fmt.Errorf("%w: no purge state", ErrUnavailable))
+	if err == nil && d.Head.Epoch == 0 {
+		err = fmt.Errorf("%w: no purge state", ErrUnavailable)
 	}
-	v.apply(d, now)
+	if err != nil {
+		return t.failed("marks", err)
+	}
+	v.apply(d, ask, now)
 	return ""
 }
 
 func (t *Tier) failed(what string, err error) string {
-	t.breaker.failure(nowMS())
+	t.breaker.failure(ticks())
 	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
 	return policy.ReasonStoreError
 }
 
-// Close gives back what the tier holds.
+// Close gives back what the tier holds. Purges that still wait are given up.
 func (t *Tier) Close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
 	t.remote.Close()
+}
+
+func (t *Tier) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
 }
 
 // Memory returns the memory tier, nil if there is none.

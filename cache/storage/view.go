@@ -20,7 +20,10 @@ type View struct {
 	mu       sync.RWMutex
 	head     Head
 	floor    int64
-	checked  int64 // Unix ms at which the state was last known to be current
+	checked  int64 // ticks at which the state was last known to be current
+	doubted  int64 // ticks up to which answers do not make it current
+	asked    int64 // counts the deltas that were asked for
+	adopted  int64 // the ask that brought the present epoch
 	hard     map[string]int64
 	soft     map[string]int64
 	prefixes []prefixMark
@@ -51,11 +54,12 @@ func (v *View) Head() Head {
 	return v.head
 }
 
-// current reports whether the state was known to be current at since.
+// current reports whether the state was known to be current after since: a
+// purge that was acknowledged at since is known.
 func (v *View) current(since int64) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.checked >= since && v.head.Epoch != 0 && len(v.pending) == 0
+	return v.checked > since && v.head.Epoch != 0 && len(v.pending) == 0
 }
 
 // at tells the view that the state was at head at the time now. It reports
@@ -66,23 +70,47 @@ func (v *View) at(head Head, now int64) bool {
 	if v.head != head {
 		return false
 	}
-	if now > v.checked {
-		v.checked = now
-	}
+	v.confirm(now)
 	return true
 }
 
-// apply takes a delta over. now is the time before the delta was asked for.
-func (v *View) apply(d Delta, now int64) {
+// confirm notes that the state was current at now.
+func (v *View) confirm(now int64) {
+	if now > v.checked && now > v.doubted {
+		v.checked = now
+	}
+}
+
+// ask returns the view's position and a number for a delta that is asked for
+// with it: deltas may arrive in another order than that of their asks.
+func (v *View) ask() (Head, int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.asked++
+	return v.head, v.asked
+}
+
+// apply takes a delta over. ask is its number, now the time before it was asked
+// for. A delta that is older than the view is dropped: within an epoch the
+// numbers tell; epochs have no order, but one that was asked for before the
+// present one was is not newer.
+func (v *View) apply(d Delta, ask, now int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if d.Head.Epoch == v.head.Epoch {
+		if d.Head.Seq < v.head.Seq {
+			return
+		}
+	} else if !d.Whole || ask < v.adopted {
+		return
+	} else {
+		v.adopted = ask
+	}
 	if d.Whole {
 		v.hard = map[string]int64{}
 		v.soft = map[string]int64{}
 		v.prefixes = nil
 		v.floor = 0
-	} else if d.Head.Epoch != v.head.Epoch || d.Head.Seq < v.head.Seq {
-		return // overtaken by a newer view
 	}
 	v.head = d.Head
 	floor := v.floor
@@ -96,9 +124,7 @@ func (v *View) apply(d Delta, now int64) {
 	if v.floor > floor {
 		v.forget()
 	}
-	if now > v.checked {
-		v.checked = now
-	}
+	v.confirm(now)
 }
 
 func (v *View) mark(m Mark) {
@@ -197,11 +223,13 @@ func (v *View) Pending() int {
 	return len(v.pending)
 }
 
-// distrust makes the view ask for the state before it is used again.
-func (v *View) distrust() {
+// distrust makes the view ask for the state before it is used again. Answers
+// that are on their way may not know what has made it doubtful, and do not count.
+func (v *View) distrust(now int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.checked = 0
+	v.doubted = now
 }
 
 // journal keeps a purge until it can be written. Beyond most the journal

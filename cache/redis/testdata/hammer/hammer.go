@@ -3,9 +3,12 @@
 package hammer
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,8 +130,12 @@ func Ask(address string, n int, timeout time.Duration) (string, redis.Stats) {
 
 func name(err error) string {
 	switch {
+	case err == nil:
+		return "none"
 	case errors.Is(err, redis.ErrTimeout):
 		return "timeout"
+	case errors.Is(err, redis.ErrClosed):
+		return "closed"
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return "pool-timeout"
 	case errors.Is(err, redis.ErrProtocol):
@@ -159,6 +166,67 @@ func show(r redis.Reply) string {
 		return "[" + items + "]"
 	}
 	return "+" + r.Text
+}
+
+// Visit opens a client with everything that Options has, and uses every kind
+// of reply. It returns what went wrong.
+func Visit(network, address, user, password string, db int, ca string) string {
+	o := redis.Options{Network: network, Address: address, Username: user, Password: password, DB: db,
+		Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
+	if ca != "" {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM([]byte(ca))
+		o.TLS = &tls.Config{RootCAs: roots}
+	}
+	c := redis.New(o)
+	defer c.Close()
+	for _, size := range []int{0, 1, 100, 1 << 14, 1 << 20} {
+		body := []byte(strings.Repeat("v", size))
+		r, err := c.Do(
+			redis.Command{Args: []string{"SET", "visit"}, Body: body, Tail: []string{"PX", "60000"}},
+			redis.Command{Args: []string{"GET", "visit"}},
+			redis.Command{Args: []string{"LPUSH", "visit", "x"}},
+			redis.Command{Args: []string{"EVAL", "return {1, {'a', false}, redis.error_reply('MY fault'), {}}", "0"}})
+		if err != nil {
+			return err.Error()
+		}
+		if string(r[1].Body) != string(body) {
+			return fmt.Sprintf("wrote %d bytes, read %d", size, len(r[1].Body))
+		}
+		got := show(r[0]) + show(r[2]) + show(r[3])
+		if got != "+OK-WRONGTYPE[:1[$anull]-MY[]]" {
+			return got
+		}
+	}
+	s := c.Stats()
+	if s.Open != 1 || s.Idle != 1 || s.Dials != 1 || s.Reuses != 4 || s.ServerErrors != 5 {
+		return fmt.Sprintf("%+v", s)
+	}
+	return ""
+}
+
+// Crowd lets n callers wait for one connection to a server that does not
+// answer, and closes the client. It returns the callers' outcomes.
+func Crowd(address string, n int) string {
+	c := redis.New(redis.Options{Address: address, PoolSize: 1, Timeout: time.Second})
+	outcomes := make(chan string, n)
+	for i := 0; i < n; i++ {
+		go func() {
+			_, err := c.Do(redis.Command{Args: []string{"PING"}})
+			outcomes <- name(err)
+		}()
+	}
+	for c.Stats().Waiting < int64(n-1) {
+		runtime.Gosched()
+	}
+	c.Close()
+	all := make([]string, n)
+	for i := 0; i < n; i++ {
+		outcome := <-outcomes // Yaegi loses what is received into an element directly
+		all[i] = outcome
+	}
+	s := c.Stats()
+	return fmt.Sprintf("%s, %d open, %d waiting", strings.Join(all, " "), s.Open, s.Waiting)
 }
 
 // Bench does n GETs of key over one connection and returns the time of one.

@@ -1,0 +1,230 @@
+package rule_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// request makes a GET of an address with "Name: value" lines.
+func request(address string, lines ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, address, nil)
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ":")
+		r.Header.Add(name, strings.TrimSpace(value))
+	}
+	return r
+}
+
+func pattern(s string) *regexp.Regexp { return regexp.MustCompile(s) }
+
+func TestFirst(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		match  rule.Match
+		method string
+		host   string
+		r      *http.Request
+		want   bool
+	}{
+		{name: "empty takes everything", r: request("/x"), want: true},
+
+		{name: "prefix", match: rule.Match{Prefixes: []string{"/shop"}}, r: request("/shop/1"), want: true},
+		{name: "prefix itself", match: rule.Match{Prefixes: []string{"/shop"}}, r: request("/shop"), want: true},
+		{name: "prefix with a query", match: rule.Match{Prefixes: []string{"/shop"}}, r: request("/shop?a=1"), want: true},
+		{name: "prefix ends at a segment", match: rule.Match{Prefixes: []string{"/shop"}}, r: request("/shopping")},
+		{name: "prefix that ends in a slash", match: rule.Match{Prefixes: []string{"/shop/"}}, r: request("/shop/1"), want: true},
+		{name: "prefix that ends in a slash is not the path without", match: rule.Match{Prefixes: []string{"/shop/"}}, r: request("/shop")},
+		{name: "prefix of the decoded path", match: rule.Match{Prefixes: []string{"/shop/cart"}}, r: request("/shop%2Fc%61rt"), want: true},
+		{name: "root", match: rule.Match{Prefixes: []string{"/"}}, r: request("/x"), want: true},
+		{name: "case of the path counts", match: rule.Match{Prefixes: []string{"/shop"}}, r: request("/Shop")},
+		{name: "second prefix", match: rule.Match{Prefixes: []string{"/a", "/b"}}, r: request("/b"), want: true},
+		{name: "longer than the path", match: rule.Match{Prefixes: []string{"/shop/cart"}}, r: request("/shop")},
+
+		{name: "host", match: rule.Match{Hosts: []string{"shop.example"}}, host: "shop.example", r: request("/"), want: true},
+		{name: "other host", match: rule.Match{Hosts: []string{"shop.example"}}, host: "blog.example", r: request("/")},
+		{name: "subdomain is another host", match: rule.Match{Hosts: []string{"shop.example"}}, host: "a.shop.example", r: request("/")},
+		{name: "wildcard", match: rule.Match{Hosts: []string{"*.example"}}, host: "shop.example", r: request("/"), want: true},
+		{name: "wildcard takes deeper names", match: rule.Match{Hosts: []string{"*.example"}}, host: "a.shop.example", r: request("/"), want: true},
+		{name: "wildcard does not take the name itself", match: rule.Match{Hosts: []string{"*.example"}}, host: "example", r: request("/")},
+		{name: "wildcard keeps to labels", match: rule.Match{Hosts: []string{"*.example"}}, host: "badexample", r: request("/")},
+
+		{name: "regexp", match: rule.Match{Path: pattern(`^/[a-z]+/static/`)}, r: request("/web/static/x.js"), want: true},
+		{name: "regexp, no", match: rule.Match{Path: pattern(`^/[a-z]+/static/`)}, r: request("/web/content/x.js")},
+		{name: "regexp does not see the query", match: rule.Match{Path: pattern(`static`)}, r: request("/x?static=1")},
+
+		{name: "method", match: rule.Match{Methods: []string{"POST"}}, method: "POST", r: request("/"), want: true},
+		{name: "other method", match: rule.Match{Methods: []string{"POST"}}, method: "PUT", r: request("/")},
+		{name: "HEAD is GET", match: rule.Match{Methods: []string{"GET"}}, method: "HEAD", r: request("/"), want: true},
+		{name: "GET is not POST", match: rule.Match{Methods: []string{"POST"}}, method: "GET", r: request("/")},
+
+		{name: "header there", match: rule.Match{Headers: []rule.Field{{Name: "X-A"}}}, r: request("/", "X-A:"), want: true},
+		{name: "header not there", match: rule.Match{Headers: []rule.Field{{Name: "X-A"}}}, r: request("/")},
+		{name: "header not there, any value", match: rule.Match{Headers: []rule.Field{{Name: "X-A", Pattern: pattern(``)}}}, r: request("/")},
+		{name: "header value", match: rule.Match{Headers: []rule.Field{{Name: "X-A", Pattern: pattern(`^1$`)}}}, r: request("/", "X-A: 1"), want: true},
+		{name: "header other value", match: rule.Match{Headers: []rule.Field{{Name: "X-A", Pattern: pattern(`^1$`)}}}, r: request("/", "X-A: 2")},
+		{name: "header lines are one value", match: rule.Match{Headers: []rule.Field{{Name: "X-A", Pattern: pattern(`^1, 2$`)}}}, r: request("/", "X-A: 1", "X-A: 2"), want: true},
+		{name: "all headers", match: rule.Match{Headers: []rule.Field{{Name: "X-A"}, {Name: "X-B"}}}, r: request("/", "X-A: 1")},
+
+		{name: "parameter there", match: rule.Match{Query: []rule.Field{{Name: "debug"}}}, r: request("/?debug"), want: true},
+		{name: "parameter with a value", match: rule.Match{Query: []rule.Field{{Name: "debug"}}}, r: request("/?a=1&debug=1"), want: true},
+		{name: "parameter not there", match: rule.Match{Query: []rule.Field{{Name: "debug"}}}, r: request("/?debugger=1&x=debug")},
+		{name: "no query", match: rule.Match{Query: []rule.Field{{Name: "debug"}}}, r: request("/")},
+		{name: "encoded name", match: rule.Match{Query: []rule.Field{{Name: "debug"}}}, r: request("/?%64ebug=1"), want: true},
+		{name: "value", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`^1$`)}}}, r: request("/?debug=1"), want: true},
+		{name: "encoded value", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`^a b$`)}}}, r: request("/?debug=%61+b"), want: true},
+		{name: "encoded value beside a malformed escape", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`assets`)}}}, r: request("/?debug=%61ssets%"), want: true},
+		{name: "second of a name", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`^1$`)}}}, r: request("/?debug=0&debug=1"), want: true},
+		{name: "all parameters", match: rule.Match{Query: []rule.Field{{Name: "a"}, {Name: "b"}}}, r: request("/?a=1")},
+
+		{
+			name:  "everything must match",
+			match: rule.Match{Prefixes: []string{"/shop"}, Hosts: []string{"h"}, Methods: []string{"GET"}, Path: pattern("1"), Headers: []rule.Field{{Name: "X-A"}}, Query: []rule.Field{{Name: "a"}}},
+			host:  "h", r: request("/shop/1?a", "X-A: 1"), want: true,
+		},
+		{name: "host matches, prefix does not", match: rule.Match{Prefixes: []string{"/shop"}, Hosts: []string{"h"}}, host: "h", r: request("/")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.method == "" {
+				c.method = http.MethodGet
+			}
+			one, last := &rule.Rule{Match: c.match}, &rule.Rule{}
+			want := last
+			if c.want {
+				want = one
+			}
+			assert.Same(t, want, rule.First([]*rule.Rule{one}, last, c.method, c.host, c.r))
+		})
+	}
+}
+
+func TestFirstMatchWins(t *testing.T) {
+	cart := &rule.Rule{Name: "cart", Match: rule.Match{Prefixes: []string{"/shop/cart"}}}
+	shop := &rule.Rule{Name: "shop", Match: rule.Match{Prefixes: []string{"/shop"}}}
+	again := &rule.Rule{Name: "again", Match: rule.Match{Prefixes: []string{"/shop"}}}
+	last := &rule.Rule{Name: "last"}
+	rules := []*rule.Rule{cart, shop, again}
+	for path, want := range map[string]*rule.Rule{"/shop/cart": cart, "/shop/1": shop, "/": last} {
+		assert.Same(t, want, rule.First(rules, last, http.MethodGet, "", request(path)), path)
+	}
+	assert.Same(t, last, rule.First(nil, last, http.MethodGet, "", request("/")))
+}
+
+func TestAllAndAny(t *testing.T) {
+	h := http.Header{"X-A": {"1"}, "X-B": {"2", "3"}}
+	a, b := rule.Field{Name: "X-A", Pattern: pattern("^1$")}, rule.Field{Name: "X-B"}
+	not, no := rule.Field{Name: "X-A", Pattern: pattern("^2$")}, rule.Field{Name: "X-C"}
+	for _, c := range []struct {
+		name     string
+		fields   []rule.Field
+		all, any bool
+	}{
+		{"none", nil, true, false},
+		{"both", []rule.Field{a, b}, true, true},
+		{"one", []rule.Field{a, no}, false, true},
+		{"other value", []rule.Field{not}, false, false},
+		{"neither", []rule.Field{not, no}, false, false},
+		{"lines are one value", []rule.Field{{Name: "X-B", Pattern: pattern("^2, 3$")}}, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.all, rule.All(c.fields, h))
+			assert.Equal(t, c.any, rule.Any(c.fields, h))
+		})
+	}
+}
+
+func TestDimensions(t *testing.T) {
+	french := keys.NewLanguages([]string{"en_US", "fr_FR"})
+	for _, c := range []struct {
+		name string
+		rule rule.Rule
+		r    *http.Request
+		want []string
+	}{
+		{"none", rule.Rule{}, request("/", "X-A: 1", "Cookie: a=1"), nil},
+		{"header", rule.Rule{Headers: []string{"x-a"}}, request("/", "X-A: 1 , 2"), []string{"h x-a=1,2"}},
+		{"header absent", rule.Rule{Headers: []string{"x-a"}}, request("/"), []string{"h x-a-"}},
+		{"header empty", rule.Rule{Headers: []string{"x-a"}}, request("/", "X-A:"), []string{"h x-a="}},
+		{"cookie", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=2; a=1"), []string{"c a=1"}},
+		{"cookie absent", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: aa=1; b-a=2"), []string{"c a-"}},
+		{"cookie empty", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a="), []string{"c a="}},
+		{"cookie in another line", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=2", "Cookie: a=1"), []string{"c a=1"}},
+		{"cookie twice", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=1; a=2"), []string{"c a?a=1; a=2"}},
+		{"cookie twice in two lines", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=1", "Cookie: a=2"), []string{"c a?a=1; a=2"}},
+		{"cookie with a quoted value", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: a="1"`), []string{`c a?a="1"`}},
+		{"cookie that may be inside a quoted one", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: b="x; a=1; c="`), []string{`c a?b="x; a=1; c="`}},
+		{"cookie that net/http refuses", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: a=\061`), []string{`c a?a=\061`}},
+		{"cookie after odd white space", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=1;\xa0a=2"), []string{"c a?b=1;\xa0a=2"}},
+		{"JSON in another cookie", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: website_cookies_bar={"required":true}; a=1`), []string{"c a=1"}},
+		{"language by header", rule.Rule{Language: &french}, request("/", "Accept-Language: fr-BE"), []string{"l fr_FR"}},
+		{"language by header in two lines", rule.Rule{Language: &french}, request("/", "Accept-Language: fr;q=0.5", "Accept-Language: en"), []string{"l en_US"}},
+		{"language by cookie", rule.Rule{Language: &french}, request("/", "Accept-Language: en", "Cookie: frontend_lang=fr_FR"), []string{"l fr_FR"}},
+		{"language by none", rule.Rule{Language: &french}, request("/"), []string{"l "}},
+		{"language by two cookies", rule.Rule{Language: &french}, request("/", "Cookie: frontend_lang=fr_FR; frontend_lang=en_US"), []string{"l ?frontend_lang=fr_FR; frontend_lang=en_US"}},
+		{"language of a bot", rule.Rule{Language: &french}, request("/", "Accept-Language: fr", "User-Agent: Googlebot/2.1"), []string{"l fr_FR bot"}},
+		{"a bot that asks for none", rule.Rule{Language: &french}, request("/", "User-Agent: Googlebot/2.1"), []string{"l "}},
+		{
+			"all, in the order of the rule", rule.Rule{Headers: []string{"x-b", "x-a"}, Cookies: []string{"b", "a"}, Language: &french},
+			request("/", "X-A: 1", "X-B: 2", "Cookie: a=3; b=4", "Accept-Language: fr"),
+			[]string{"h x-b=2", "h x-a=1", "c b=4", "c a=3", "l fr_FR"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.want, c.rule.Dimensions(c.r))
+		})
+	}
+}
+
+// A cookie's value is never taken for a header's, however it is chosen.
+func TestDimensionsAreLabelled(t *testing.T) {
+	r := &rule.Rule{Headers: []string{"a"}, Cookies: []string{"a"}}
+	byHeader := r.Dimensions(request("/", "A: 1"))
+	byCookie := r.Dimensions(request("/", "Cookie: a=1"))
+	assert.NotEqual(t, byHeader, byCookie)
+	for _, h := range byHeader {
+		for _, c := range byCookie {
+			assert.NotEqual(t, h, c)
+		}
+	}
+	for _, value := range []string{"", "-", "?", "=", "h a=1", "c a=1", "?a=1; a=2", `"`, "1, 2"} {
+		got := r.Dimensions(request("/", "A: "+value, "Cookie: a="+value))
+		assert.Equal(t, "h a="+strings.ReplaceAll(value, ", ", ","), got[0])
+		assert.Equal(t, "c a", got[1][:3], "a cookie's part begins as no header's does")
+	}
+}
+
+// A session that Odoo may see must be seen, however it is written.
+func TestHasCookie(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		cookie string
+		want   bool
+	}{
+		{"alone", "session_id=abc", true},
+		{"among others", "a=1; session_id=abc; b=2", true},
+		{"empty", "session_id=", true},
+		{"no value", "session_id", true},
+		{"escaped value", `session_id="\141bc"`, true},
+		{"refused value", "session_id=a\\b", true},
+		{"space before the equals sign", "session_id =abc", true},
+		{"odd white space", "a=1;\xa0session_id=abc", true},
+		{"no space", "a=1;session_id=abc", true},
+		{"another name that ends in it", "visitor_session_id=abc", false},
+		{"another name that begins with it", "session_id2=abc", false},
+		{"after another name that holds it", "x_session_id=1; session_id=abc", true},
+		{"another name", "a=1", false},
+		{"none", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.want, rule.HasCookie("session_id", request("/", "Cookie: "+c.cookie)))
+		})
+	}
+	assert.False(t, rule.HasCookie("session_id", request("/")))
+}

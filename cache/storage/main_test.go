@@ -1,0 +1,78 @@
+package storage_test
+
+import (
+	"bytes"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/storagetest"
+)
+
+// startRedis starts a redis-server of the test's own that keeps nothing on
+// disk, and returns its port.
+func startRedis(t testing.TB, more ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not on PATH: the tests against a real server are left out")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	require.NoError(t, l.Close())
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}
+	cmd := exec.Command(path, append(args, more...)...)
+	var log bytes.Buffer
+	cmd.Stdout = &log
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	require.Eventually(t, func() bool {
+		replies, err := patientClient(t, port).Do(redis.Command{Args: []string{"PING"}})
+		return err == nil && replies[0].Text == "PONG"
+	}, 10*time.Second, 20*time.Millisecond)
+	return port
+}
+
+// patientClient is a client for which a busy machine is no failure.
+func patientClient(t testing.TB, port string) *redis.Client {
+	c := redis.New(redis.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second})
+	t.Cleanup(c.Close)
+	return c
+}
+
+func openRedis(t testing.TB, port string) *storage.Redis {
+	return storage.NewRedis(patientClient(t, port), storagetest.MaxMarks)
+}
+
+// cli runs a command of redis-cli, which knows nothing of this package. Its
+// last argument may come from stdin.
+func cli(t testing.TB, port string, stdin []byte, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-cli")
+	if err != nil {
+		t.Skip("redis-cli is not on PATH: there is no other reader of what is in Redis")
+	}
+	all := []string{"-p", port, "--raw"}
+	if stdin != nil {
+		all = append(all, "-x")
+	}
+	cmd := exec.Command(path, append(all, args...)...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return strings.TrimSuffix(string(out), "\n")
+}

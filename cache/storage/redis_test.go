@@ -1,0 +1,214 @@
+package storage_test
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/storagetest"
+	"github.com/odoocache/odoocache/keys"
+)
+
+func TestMemory(t *testing.T) {
+	storagetest.Run(t, func(*testing.T) storage.Storage { return storage.NewMemory(1<<20, storagetest.MaxMarks) })
+	storagetest.RunReplicas(t, func(*testing.T) (a, b storage.Storage) {
+		m := storage.NewMemory(1<<20, storagetest.MaxMarks)
+		return m, m
+	})
+}
+
+func TestRedis(t *testing.T) {
+	port := startRedis(t)
+	storagetest.Run(t, func(t *testing.T) storage.Storage { return openRedis(t, port) })
+	storagetest.RunReplicas(t, func(t *testing.T) (a, b storage.Storage) { return openRedis(t, port), openRedis(t, port) })
+}
+
+// What another program finds in Redis.
+func TestRedisKeys(t *testing.T) {
+	port := startRedis(t)
+	s := openRedis(t, port)
+	head, err := s.Head("acme")
+	require.NoError(t, err)
+	key := keys.Primary("acme", "rule", keys.Target{Scheme: "https", Host: "secret-host.example", Path: "/secret-path", Query: "secret=query"},
+		[]string{"secret-cookie"})
+	e := storagetest.Entry("acme", key, head, keys.HashTag("t", "secret-tag"))
+	require.NoError(t, s.Store("acme", keys.ID(key), e, 90000))
+	first, err := s.Purge("acme", storage.Purge{Members: []string{storage.TagMark(keys.HashTag("t", "secret-tag"), false)}})
+	require.NoError(t, err)
+	second, err := s.Purge("acme", storage.Purge{Soft: true, Members: []string{storage.PrefixMark("/blog/", true)}})
+	require.NoError(t, err)
+
+	names := strings.Fields(cli(t, port, nil, "KEYS", "*"))
+	require.Len(t, names, 2)
+	entry := "oc:{acme}:e:" + keys.ID(key)
+	assert.ElementsMatch(t, []string{entry, "oc:{acme}:marks"}, names)
+	assert.Regexp(t, regexp.MustCompile(`^oc:\{acme\}:e:[A-Za-z0-9_-]{43}$`), entry)
+	assert.NotContains(t, strings.Join(names, " "), "secret")
+
+	ttl, err := strconv.Atoi(cli(t, port, nil, "PTTL", entry))
+	require.NoError(t, err)
+	assert.InDelta(t, 75000, ttl, 15000)
+	assert.Equal(t, "-1", cli(t, port, nil, "PTTL", "oc:{acme}:marks"), "volatile-* policies leave the marks alone")
+
+	got, err := storage.Decode([]byte(cli(t, port, nil, "GET", entry)))
+	require.NoError(t, err)
+	assert.Equal(t, e, got)
+
+	members := strings.Fields(cli(t, port, nil, "ZRANGE", "oc:{acme}:marks", "0", "-1", "WITHSCORES"))
+	scores := map[string]string{}
+	for i := 0; i < len(members); i += 2 {
+		scores[members[i]] = members[i+1]
+	}
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	assert.Equal(t, map[string]string{
+		"!e": number(head.Epoch), "!s": number(second.Seq), "!f": "0",
+		"ht:" + keys.HashTag("t", "secret-tag"): number(first.Seq), "sp:/blog/": number(second.Seq),
+	}, scores)
+}
+
+func TestRedisStateLost(t *testing.T) {
+	port := startRedis(t)
+	for _, c := range []struct {
+		name string
+		lose func(t *testing.T, marks string)
+	}{
+		{"evicted", func(t *testing.T, marks string) { cli(t, port, nil, "DEL", marks) }},
+		{"replaced by a string", func(t *testing.T, marks string) { cli(t, port, nil, "SET", marks, "x") }},
+		{"replaced by a hash", func(t *testing.T, marks string) {
+			cli(t, port, nil, "DEL", marks)
+			cli(t, port, nil, "HSET", marks, "!e", "1")
+		}},
+		{"without its epoch", func(t *testing.T, marks string) { cli(t, port, nil, "ZREM", marks, "!e") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, ask := range []struct {
+				name string
+				call func(s *storage.Redis, tenant string, before storage.Head) error
+			}{
+				{"head", func(s *storage.Redis, tenant string, _ storage.Head) error {
+					_, err := s.Head(tenant)
+					return err
+				}},
+				{"purge", func(s *storage.Redis, tenant string, _ storage.Head) error {
+					_, err := s.Purge(tenant, storage.Purge{Members: []string{"ht:y"}})
+					return err
+				}},
+				{"lookup and marks", func(s *storage.Redis, tenant string, before storage.Head) error {
+					_, head, err := s.Lookup(tenant, keys.ID("k"))
+					require.NoError(t, err)
+					require.Zero(t, head, "no state")
+					d, err := s.Marks(tenant, before)
+					require.NoError(t, err)
+					require.Zero(t, d.Head, "no state")
+					_, err = s.Head(tenant)
+					return err
+				}},
+			} {
+				t.Run(ask.name, func(t *testing.T) {
+					s, tenant := openRedis(t, port), storagetest.Tenant()
+					before, err := s.Purge(tenant, storage.Purge{Members: []string{"ht:x"}})
+					require.NoError(t, err)
+					c.lose(t, keys.Marks(tenant))
+					require.NoError(t, ask.call(s, tenant, before))
+					after, err := s.Head(tenant)
+					require.NoError(t, err)
+					require.NotZero(t, after.Epoch)
+					require.NotEqual(t, before.Epoch, after.Epoch, "what is lost counts as purged")
+					d, err := s.Marks(tenant, before)
+					require.NoError(t, err)
+					require.True(t, d.Whole)
+					require.Equal(t, after, d.Head)
+				})
+			}
+		})
+	}
+}
+
+func TestRedisForeignValues(t *testing.T) {
+	port := startRedis(t)
+	s := openRedis(t, port)
+	head, err := s.Head("t")
+	require.NoError(t, err)
+	name := keys.Entry("t", keys.ID("k"))
+	for _, c := range []struct {
+		name string
+		put  func()
+	}{
+		{"garbage", func() { cli(t, port, []byte("garbage"), "SET", name) }},
+		{"empty", func() { cli(t, port, nil, "SET", name, "") }},
+		{"another type", func() { cli(t, port, nil, "DEL", name); cli(t, port, nil, "RPUSH", name, "x") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.put()
+			e, at, err := s.Lookup("t", keys.ID("k"))
+			require.ErrorIs(t, err, storage.ErrCorrupt)
+			assert.Nil(t, e)
+			assert.Equal(t, head, at, "the position comes all the same")
+			want := storagetest.Entry("t", "k", head)
+			require.NoError(t, s.Store("t", keys.ID("k"), want, 60000))
+			e, _, err = s.Lookup("t", keys.ID("k"))
+			require.NoError(t, err)
+			assert.Equal(t, want, e)
+		})
+	}
+}
+
+// A value that could be written but never be read again.
+func TestRedisTooLarge(t *testing.T) {
+	port := startRedis(t)
+	client := redis.New(redis.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, MaxReply: 1 << 16})
+	t.Cleanup(client.Close)
+	s := storage.NewRedis(client, storagetest.MaxMarks)
+	head, err := s.Head("t")
+	require.NoError(t, err)
+	e := storagetest.Entry("t", "k", head)
+	e.Body = make([]byte, 1<<16)
+	require.ErrorIs(t, s.Store("t", keys.ID("k"), e, 60000), storage.ErrTooLarge)
+	require.NotErrorIs(t, s.Store("t", keys.ID("k"), e, 60000), storage.ErrUnavailable)
+	assert.Equal(t, "0", cli(t, port, nil, "EXISTS", keys.Entry("t", keys.ID("k"))))
+	stored, err := storage.Encode(e)
+	require.NoError(t, err)
+	e.Body = e.Body[:len(e.Body)-(len(stored)-1<<16)]
+	require.NoError(t, s.Store("t", keys.ID("k"), e, 60000), "the largest that can be read")
+	got, _, err := s.Lookup("t", keys.ID("k"))
+	require.NoError(t, err)
+	require.Equal(t, e, got)
+
+	// Another client with a higher limit wrote more than this one reads.
+	e.Body = make([]byte, 1<<17)
+	require.NoError(t, openRedis(t, port).Store("t", keys.ID("k"), e, 60000))
+	_, at, err := s.Lookup("t", keys.ID("k"))
+	require.ErrorIs(t, err, storage.ErrCorrupt)
+	require.Equal(t, head, at)
+}
+
+func TestRedisErrors(t *testing.T) {
+	port := startRedis(t)
+	s := openRedis(t, port)
+	head, err := s.Head("t")
+	require.NoError(t, err)
+	calls := map[string]func() error{
+		"lookup": func() error { _, _, err := s.Lookup("t", keys.ID("k")); return err },
+		"store":  func() error { return s.Store("t", keys.ID("k"), storagetest.Entry("t", "k", head), 1000) },
+		"remove": func() error { return s.Remove("t", []string{keys.ID("k")}) },
+		"head":   func() error { _, err := s.Head("t"); return err },
+		"marks":  func() error { _, err := s.Marks("t", head); return err },
+		"purge":  func() error { _, err := s.Purge("t", storage.Purge{All: true}); return err },
+		"reset":  func() error { _, err := s.Reset("t"); return err },
+	}
+	for name, call := range calls {
+		require.NoError(t, call(), name)
+	}
+	cli(t, port, nil, "CONFIG", "SET", "requirepass", "x") // new connections are refused each command
+	s = openRedis(t, port)
+	for name, call := range calls {
+		assert.ErrorIs(t, call(), storage.ErrUnavailable, name)
+	}
+}

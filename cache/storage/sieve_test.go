@@ -1,0 +1,297 @@
+package storage
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// sized returns an entry whose size with a key of one byte is n.
+func sized(n int64) *Entry {
+	return &Entry{Body: make([]byte, n-overhead-1)}
+}
+
+const unit = 2000
+
+// fill puts entries of one unit under one-letter names.
+func fill(s *Sieve, names string) {
+	for _, name := range names {
+		s.Put(string(name), sized(unit), 1000)
+	}
+}
+
+// held returns which of the names are held, without a hit.
+func held(s *Sieve, names string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := ""
+	for _, name := range names {
+		if _, found := s.index[string(name)]; found {
+			out += string(name)
+		}
+	}
+	return out
+}
+
+func hit(t *testing.T, s *Sieve, names string) {
+	t.Helper()
+	for _, name := range names {
+		require.NotNil(t, s.Get(string(name), 0), "%c", name)
+	}
+}
+
+func TestSieveOrder(t *testing.T) {
+	const first, all = "abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyzABCDEF"
+	for _, c := range []struct {
+		name  string
+		steps func(t *testing.T, s *Sieve)
+		want  string
+	}{
+		{"the oldest goes first", func(t *testing.T, s *Sieve) { fill(s, "q") }, "bcdefghijklmnopq"},
+		{"one that was used stays", func(t *testing.T, s *Sieve) { hit(t, s, "ac"); fill(s, "qr") }, "acefghijklmnopqr"},
+		{"the hand comes round, and a flag helps once", func(t *testing.T, s *Sieve) {
+			hit(t, s, "a")
+			fill(s, "qrstuvwxyzABCDE") // b to p go
+			fill(s, "F")               // q, not a: the hand is past it
+		}, "arstuvwxyzABCDEF"},
+		{"all used: the oldest goes, not the new one", func(t *testing.T, s *Sieve) {
+			hit(t, s, first)
+			fill(s, "q")
+		}, "bcdefghijklmnopq"},
+		{"removed under the hand", func(t *testing.T, s *Sieve) {
+			fill(s, "q") // a goes, the hand is on b
+			s.Remove("b")
+			fill(s, "rs")
+		}, "defghijklmnopqrs"},
+		{"removed at both ends", func(t *testing.T, s *Sieve) {
+			s.Remove("a")
+			s.Remove("p")
+			fill(s, "qrs")
+		}, "cdefghijklmnoqrs"},
+		{"replaced: its place stays", func(t *testing.T, s *Sieve) { fill(s, "aq") }, "bcdefghijklmnopq"},
+		{"grown: another goes", func(t *testing.T, s *Sieve) { s.Put("p", sized(2*unit), 1000) }, "bcdefghijklmnop"},
+		{"too large: it does not come in", func(t *testing.T, s *Sieve) {
+			require.False(t, s.Put("q", sized(2*unit+1), 1000))
+		}, first},
+		{"too large: what it was to replace goes", func(t *testing.T, s *Sieve) {
+			require.False(t, s.Put("c", sized(2*unit+1), 1000))
+		}, "abdefghijklmnop"},
+		{"expired: gone when asked for", func(t *testing.T, s *Sieve) {
+			require.NotNil(t, s.Get("c", 999))
+			require.Nil(t, s.Get("c", 1000))
+			require.Nil(t, s.Get("c", 0))
+		}, "abdefghijklmnop"},
+		{"unknown names", func(t *testing.T, s *Sieve) {
+			s.Remove("q")
+			require.Nil(t, s.Get("q", 0))
+		}, first},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := NewSieve(16 * unit)
+			fill(s, first)
+			require.Equal(t, first, held(s, all))
+			c.steps(t, s)
+			assert.Equal(t, c.want, held(s, all))
+			assert.LessOrEqual(t, s.Bytes(), int64(16*unit))
+			assert.Equal(t, len(c.want), s.Len())
+		})
+	}
+}
+
+// model is SIEVE over a plain list, the oldest first.
+type model struct {
+	max     int64
+	list    []modelEntry
+	hand    int // index into list
+	evicted int64
+}
+
+type modelEntry struct {
+	id      string
+	entry   *Entry
+	size    int64
+	expires int64
+	visited bool
+}
+
+func (m *model) find(id string) int {
+	for i := range m.list {
+		if m.list[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *model) bytes() (n int64) {
+	for _, e := range m.list {
+		n += e.size
+	}
+	return n
+}
+
+func (m *model) drop(i int) {
+	m.list = append(m.list[:i:i], m.list[i+1:]...)
+	if i < m.hand {
+		m.hand--
+	}
+}
+
+func (m *model) shrink(most int64) {
+	for m.bytes() > most && len(m.list) > 0 {
+		for {
+			if m.hand >= len(m.list) {
+				m.hand = 0
+			}
+			if !m.list[m.hand].visited {
+				break
+			}
+			m.list[m.hand].visited = false
+			m.hand++
+		}
+		m.drop(m.hand)
+		m.evicted++
+		if m.hand >= len(m.list) {
+			m.hand = 0
+		}
+	}
+}
+
+func (m *model) get(id string, now int64) *Entry {
+	i := m.find(id)
+	if i < 0 {
+		return nil
+	}
+	if now >= m.list[i].expires {
+		m.remove(id)
+		return nil
+	}
+	m.list[i].visited = true
+	return m.list[i].entry
+}
+
+func (m *model) remove(id string) {
+	if i := m.find(id); i >= 0 {
+		m.drop(i)
+		if m.hand >= len(m.list) {
+			m.hand = 0
+		}
+	}
+}
+
+func (m *model) put(id string, e *Entry, expires int64) bool {
+	size := e.Size() + int64(len(id))
+	i := m.find(id)
+	if size > m.max/8 {
+		m.remove(id)
+		return false
+	}
+	if i >= 0 {
+		m.list[i].entry, m.list[i].size, m.list[i].expires = e, size, expires
+		m.shrink(m.max)
+		return true
+	}
+	m.shrink(m.max - size)
+	m.list = append(m.list, modelEntry{id: id, entry: e, size: size, expires: expires})
+	return true
+}
+
+func TestSieveAgainstModel(t *testing.T) {
+	for seed := int64(1); seed <= 20; seed++ {
+		r := rand.New(rand.NewSource(seed))
+		max := int64(20_000 + r.Intn(60_000))
+		s, m := NewSieve(max), &model{max: max}
+		now := int64(0)
+		for step := 0; step < 5000; step++ {
+			now += int64(r.Intn(3))
+			id := fmt.Sprint(r.Intn(60))
+			what := ""
+			switch n := r.Intn(10); {
+			case n < 5:
+				what = "get " + id
+				require.Same(t, m.get(id, now), s.Get(id, now), "seed %d step %d: %s", seed, step, what)
+			case n < 9:
+				what = "put " + id
+				e := sized(overhead + 1 + int64(r.Intn(int(max/8))))
+				expires := now + int64(r.Intn(2000))
+				require.Equal(t, m.put(id, e, expires), s.Put(id, e, expires), "seed %d step %d: %s", seed, step, what)
+			default:
+				what = "remove " + id
+				m.remove(id)
+				s.Remove(id)
+			}
+			require.Equal(t, len(m.list), s.Len(), "seed %d step %d: %s", seed, step, what)
+			require.Equal(t, m.bytes(), s.Bytes(), "seed %d step %d: %s", seed, step, what)
+			require.LessOrEqual(t, s.Bytes(), max)
+			require.Equal(t, m.evicted, s.Evicted())
+			if step%100 == 0 {
+				for _, e := range m.list {
+					_, found := s.index[e.id]
+					require.True(t, found, "seed %d step %d: %s", seed, step, e.id)
+				}
+				checkLinks(t, s)
+			}
+		}
+		require.Positive(t, s.Evicted())
+	}
+}
+
+// checkLinks walks the list in both directions.
+func checkLinks(t *testing.T, s *Sieve) {
+	t.Helper()
+	n, last := 0, none
+	bytes := int64(0)
+	for i := s.oldest; i != none; i = s.slots[i].newer {
+		require.Equal(t, last, s.slots[i].older)
+		require.Equal(t, i, s.index[s.slots[i].id])
+		bytes += s.slots[i].size
+		last = i
+		n++
+	}
+	require.Equal(t, s.newest, last)
+	require.Equal(t, len(s.index), n)
+	require.Equal(t, s.bytes, bytes)
+	require.Len(t, s.free, len(s.slots)-n)
+	for _, i := range s.free {
+		require.Nil(t, s.slots[i].entry, "a free slot holds on to nothing")
+	}
+}
+
+func TestSieveConcurrent(t *testing.T) {
+	s := NewSieve(100_000)
+	var wg sync.WaitGroup
+	for g := 0; g < 8; g++ {
+		wg.Add(1)
+		go func(g int) {
+			defer wg.Done()
+			r := rand.New(rand.NewSource(int64(g)))
+			for i := 0; i < 5000; i++ {
+				id := fmt.Sprint(r.Intn(100))
+				switch r.Intn(4) {
+				case 0, 1:
+					if e := s.Get(id, 0); e != nil {
+						assert.Equal(t, id, e.Key)
+					}
+				case 2:
+					s.Put(id, &Entry{Key: id, Body: make([]byte, r.Intn(8000))}, 1000)
+				default:
+					s.Remove(id)
+				}
+				assert.LessOrEqual(t, s.Bytes(), int64(100_000))
+			}
+		}(g)
+	}
+	wg.Wait()
+	checkLinks(t, s)
+}
+
+func TestEntrySize(t *testing.T) {
+	e := &Entry{Key: strings.Repeat("k", 100), Body: make([]byte, 5000), Header: map[string][]string{"A": {strings.Repeat("v", 1000)}}}
+	assert.Greater(t, e.Size(), int64(6100))
+	assert.Less(t, e.Size(), int64(6100+3*overhead))
+}

@@ -1,0 +1,424 @@
+// Package storagetest is the suite that every storage.Storage must pass.
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sort"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// MaxMarks is the limit of marks with which the storages under test are opened.
+const MaxMarks = 8
+
+var tenants atomic.Int64
+
+// Tenant returns a tenant that no other test uses.
+func Tenant() string {
+	return fmt.Sprintf("t%d", tenants.Add(1))
+}
+
+// Entry returns a page as the handler stores it, asked for at head.
+func Entry(tenant, key string, head storage.Head, tags ...string) *storage.Entry {
+	return &storage.Entry{
+		Tenant: tenant, Key: key, Host: "shop.example", Path: "/shop",
+		Epoch: head.Epoch, Seq: head.Seq, Tags: tags,
+		Life:   policy.Life{Born: time.Now().UnixMilli(), TTL: 60000, Grace: 1000, Public: true},
+		Status: 200, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("body of " + key),
+	}
+}
+
+// Run tests a storage. open returns one that keeps MaxMarks marks of a tenant;
+// where it opens something shared, several may be open at once.
+func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, s storage.Storage, tenant string)
+	}{
+		{"nothing stored", nothing},
+		{"store, replace, remove", entries},
+		{"entries end with their ttl", ttl},
+		{"tenants are apart", apart},
+		{"purges take numbers", numbers},
+		{"marks since a position", deltas},
+		{"marks of another state are given whole", whole},
+		{"a mark that is set again moves", remark},
+		{"soft and hard marks are apart", soft},
+		{"prefixes", prefixes},
+		{"trimming raises the floor", trimming},
+		{"a purge of more than the limit", oversized},
+		{"flush", flush},
+		{"flush with members", flushMembers},
+		{"a soft purge of everything is no flush", softAll},
+		{"reset", reset},
+		{"a purge starts a state", purgeFirst},
+		{"a position ahead of the state", ahead},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t), Tenant()) })
+	}
+}
+
+// RunReplicas tests what two clients of one storage see of each other.
+func RunReplicas(t *testing.T, open func(t *testing.T) (a, b storage.Storage)) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, a, b storage.Storage, tenant string)
+	}{
+		{"entries are shared", sharedEntries},
+		{"purges are shared", sharedPurges},
+		{"numbers are never given twice", sharedNumbers},
+		{"one begins what the other finds", sharedBegin},
+		{"reset is seen by the other", sharedReset},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := open(t)
+			c.test(t, a, b, Tenant())
+		})
+	}
+}
+
+func head(t *testing.T, s storage.Storage, tenant string) storage.Head {
+	t.Helper()
+	h, err := s.Head(tenant)
+	require.NoError(t, err)
+	require.NotZero(t, h.Epoch)
+	require.Positive(t, h.Seq)
+	return h
+}
+
+func marks(t *testing.T, s storage.Storage, tenant string, since storage.Head) storage.Delta {
+	t.Helper()
+	d, err := s.Marks(tenant, since)
+	require.NoError(t, err)
+	sort.Slice(d.Marks, func(i, j int) bool { return d.Marks[i].Member < d.Marks[j].Member })
+	return d
+}
+
+func purge(t *testing.T, s storage.Storage, tenant string, members ...string) storage.Head {
+	t.Helper()
+	h, err := s.Purge(tenant, storage.Purge{Members: members})
+	require.NoError(t, err)
+	return h
+}
+
+func lookup(t *testing.T, s storage.Storage, tenant, id string) *storage.Entry {
+	t.Helper()
+	e, _, err := s.Lookup(tenant, id)
+	require.NoError(t, err)
+	return e
+}
+
+func tag(name string) string { return storage.TagMark(name, false) }
+
+func id(c string) string { return strings.Repeat(c, 43) }
+
+func nothing(t *testing.T, s storage.Storage, tenant string) {
+	require.Nil(t, lookup(t, s, tenant, id("a")))
+	require.NoError(t, s.Remove(tenant, []string{id("a")}))
+	h := head(t, s, tenant)
+	require.Equal(t, h, head(t, s, tenant), "asking changes nothing")
+	e, at, err := s.Lookup(tenant, id("a"))
+	require.NoError(t, err)
+	require.Nil(t, e)
+	require.Equal(t, h, at)
+	require.Equal(t, storage.Delta{Head: h, Floor: 0}, marks(t, s, tenant, h))
+}
+
+func entries(t *testing.T, s storage.Storage, tenant string) {
+	h := head(t, s, tenant)
+	want := Entry(tenant, "k1", h, "x", "y")
+	require.NoError(t, s.Store(tenant, id("a"), want, 60000))
+	got, at, err := s.Lookup(tenant, id("a"))
+	require.NoError(t, err)
+	require.Equal(t, h, at)
+	require.Equal(t, want, got)
+
+	list := Entry(tenant, "k2", h)
+	list.Status, list.Body, list.Vary, list.Variants = 0, []byte{}, []string{"accept"}, []string{id("v"), id("w")}
+	list.Header = http.Header{}
+	require.NoError(t, s.Store(tenant, id("a"), list, 60000))
+	got = lookup(t, s, tenant, id("a"))
+	require.Equal(t, list, got)
+	require.True(t, got.IsList())
+
+	require.NoError(t, s.Store(tenant, id("b"), want, 60000))
+	require.NoError(t, s.Store(tenant, id("c"), want, 60000))
+	require.NoError(t, s.Remove(tenant, []string{id("a"), id("b")}))
+	assert.Nil(t, lookup(t, s, tenant, id("a")))
+	assert.Nil(t, lookup(t, s, tenant, id("b")))
+	assert.NotNil(t, lookup(t, s, tenant, id("c")))
+	assert.Equal(t, h, head(t, s, tenant), "entries do not touch the purge state")
+}
+
+func ttl(t *testing.T, s storage.Storage, tenant string) {
+	e := Entry(tenant, "k", head(t, s, tenant))
+	require.NoError(t, s.Store(tenant, id("a"), e, 60000))
+	require.NoError(t, s.Store(tenant, id("b"), e, 60000))
+	require.NoError(t, s.Store(tenant, id("b"), e, 50), "the last ttl counts")
+	require.Eventually(t, func() bool { return lookup(t, s, tenant, id("b")) == nil }, 5*time.Second, 5*time.Millisecond)
+	require.NotNil(t, lookup(t, s, tenant, id("a")))
+}
+
+func apart(t *testing.T, s storage.Storage, tenant string) {
+	other := Tenant()
+	h, o := head(t, s, tenant), head(t, s, other)
+	require.NotEqual(t, h.Epoch, o.Epoch)
+	require.NoError(t, s.Store(tenant, id("a"), Entry(tenant, "k", h), 60000))
+	require.NoError(t, s.Store(tenant, id("b"), Entry(tenant, "k", h), 60000))
+	require.Nil(t, lookup(t, s, other, id("a")))
+	require.NoError(t, s.Remove(other, []string{id("a")}))
+	require.NotNil(t, lookup(t, s, tenant, id("a")))
+	purge(t, s, tenant, tag("x"))
+	_, err := s.Purge(tenant, storage.Purge{All: true})
+	require.NoError(t, err)
+	_, err = s.Reset(tenant)
+	require.NoError(t, err)
+	require.Equal(t, o, head(t, s, other))
+	require.Equal(t, storage.Delta{Head: o, Whole: true}, marks(t, s, other, storage.Head{}))
+}
+
+func numbers(t *testing.T, s storage.Storage, tenant string) {
+	h := head(t, s, tenant)
+	for i := int64(1); i <= 20; i++ {
+		got := purge(t, s, tenant, tag("x"))
+		require.Equal(t, storage.Head{Epoch: h.Epoch, Seq: h.Seq + i}, got)
+		require.Equal(t, got, head(t, s, tenant))
+	}
+	got := purge(t, s, tenant)
+	require.Equal(t, h.Seq+21, got.Seq, "a purge of nothing takes a number, too")
+}
+
+func deltas(t *testing.T, s storage.Storage, tenant string) {
+	h := head(t, s, tenant)
+	h1 := purge(t, s, tenant, tag("a"), tag("b"))
+	h2 := purge(t, s, tenant, tag("c"))
+	a, b, c := storage.Mark{Member: tag("a"), Seq: h1.Seq}, storage.Mark{Member: tag("b"), Seq: h1.Seq}, storage.Mark{Member: tag("c"), Seq: h2.Seq}
+	require.Equal(t, storage.Delta{Head: h2, Marks: []storage.Mark{a, b, c}}, marks(t, s, tenant, h))
+	require.Equal(t, storage.Delta{Head: h2, Marks: []storage.Mark{c}}, marks(t, s, tenant, h1))
+	require.Equal(t, storage.Delta{Head: h2}, marks(t, s, tenant, h2))
+}
+
+func whole(t *testing.T, s storage.Storage, tenant string) {
+	h := purge(t, s, tenant, tag("a"))
+	want := storage.Delta{Head: h, Whole: true, Marks: []storage.Mark{{Member: tag("a"), Seq: h.Seq}}}
+	require.Equal(t, want, marks(t, s, tenant, storage.Head{}))
+	require.Equal(t, want, marks(t, s, tenant, storage.Head{Epoch: h.Epoch + 1, Seq: h.Seq + 100}),
+		"the number of another state says nothing")
+}
+
+func remark(t *testing.T, s storage.Storage, tenant string) {
+	purge(t, s, tenant, tag("a"))
+	h := purge(t, s, tenant, tag("b"))
+	last := purge(t, s, tenant, tag("a"))
+	require.Equal(t, []storage.Mark{{Member: tag("a"), Seq: last.Seq}, {Member: tag("b"), Seq: h.Seq}},
+		marks(t, s, tenant, storage.Head{}).Marks)
+}
+
+func soft(t *testing.T, s storage.Storage, tenant string) {
+	hard := purge(t, s, tenant, tag("a"))
+	h, err := s.Purge(tenant, storage.Purge{Soft: true, Members: []string{storage.TagMark("a", true)}})
+	require.NoError(t, err)
+	require.Equal(t, []storage.Mark{{Member: "ht:a", Seq: hard.Seq}, {Member: "st:a", Seq: h.Seq}},
+		marks(t, s, tenant, storage.Head{}).Marks)
+}
+
+func prefixes(t *testing.T, s storage.Storage, tenant string) {
+	odd := "shop.example/ü\n \"(%/"
+	h := purge(t, s, tenant, storage.PrefixMark("/", false), storage.PrefixMark(odd, true))
+	require.Equal(t, []storage.Mark{{Member: "hp:/", Seq: h.Seq}, {Member: "sp:" + odd, Seq: h.Seq}},
+		marks(t, s, tenant, storage.Head{}).Marks)
+}
+
+// trimming checks after each purge that no purge is forgotten: its mark stands,
+// or the floor has risen at least as high.
+func trimming(t *testing.T, s storage.Storage, tenant string) {
+	h := head(t, s, tenant)
+	given := map[string]int64{}
+	trims := 0
+	floor := int64(0)
+	for i := 0; i < 10*MaxMarks; i++ {
+		var members []string
+		for j := 0; j <= i%3; j++ {
+			members = append(members, tag(fmt.Sprintf("%d-%d", i, j)))
+		}
+		at := purge(t, s, tenant, members...)
+		require.Equal(t, storage.Head{Epoch: h.Epoch, Seq: h.Seq + int64(i) + 1}, at, "trimming loses no number")
+		for _, m := range members {
+			given[m] = at.Seq
+		}
+		d := marks(t, s, tenant, storage.Head{})
+		require.Equal(t, at, d.Head)
+		require.LessOrEqual(t, len(d.Marks), MaxMarks)
+		require.GreaterOrEqual(t, d.Floor, floor, "the floor never falls")
+		require.Less(t, d.Floor, at.Seq, "the newest purge has its marks")
+		if d.Floor > floor {
+			trims++
+		}
+		floor = d.Floor
+		standing := map[string]int64{}
+		for _, m := range d.Marks {
+			standing[m.Member] = m.Seq
+		}
+		for m, seq := range given {
+			if seq > floor {
+				require.Equal(t, seq, standing[m], "%s: neither marked nor under the floor %d", m, floor)
+			}
+		}
+		part := marks(t, s, tenant, storage.Head{Epoch: at.Epoch, Seq: at.Seq - 1})
+		require.Equal(t, floor, part.Floor, "each delta has the floor")
+		require.Len(t, part.Marks, len(members))
+	}
+	require.Greater(t, trims, 3)
+	require.Less(t, trims, 10*MaxMarks, "trimming makes room for more than one mark")
+}
+
+func oversized(t *testing.T, s storage.Storage, tenant string) {
+	var members []string
+	for i := 0; i < 3*MaxMarks; i++ {
+		members = append(members, tag(fmt.Sprint(i)))
+	}
+	before := purge(t, s, tenant, tag("old"))
+	h := purge(t, s, tenant, members...)
+	d := marks(t, s, tenant, before)
+	require.Equal(t, h, d.Head)
+	require.Equal(t, h.Seq, d.Floor, "what came before is invalid, what comes after is not")
+	require.Empty(t, d.Marks)
+	next := purge(t, s, tenant, tag("x"))
+	require.Equal(t, storage.Delta{Head: next, Floor: h.Seq, Marks: []storage.Mark{{Member: tag("x"), Seq: next.Seq}}}, marks(t, s, tenant, h))
+}
+
+func flush(t *testing.T, s storage.Storage, tenant string) {
+	before := purge(t, s, tenant, tag("a"), storage.PrefixMark("/", true))
+	h, err := s.Purge(tenant, storage.Purge{All: true})
+	require.NoError(t, err)
+	require.Equal(t, storage.Head{Epoch: before.Epoch, Seq: before.Seq + 1}, h)
+	require.Equal(t, storage.Delta{Head: h, Floor: h.Seq}, marks(t, s, tenant, before))
+	require.Equal(t, storage.Delta{Head: h, Floor: h.Seq, Whole: true}, marks(t, s, tenant, storage.Head{}))
+	next := purge(t, s, tenant, tag("b"))
+	require.Equal(t, storage.Delta{Head: next, Floor: h.Seq, Marks: []storage.Mark{{Member: tag("b"), Seq: next.Seq}}}, marks(t, s, tenant, h))
+}
+
+func flushMembers(t *testing.T, s storage.Storage, tenant string) {
+	h, err := s.Purge(tenant, storage.Purge{All: true, Members: []string{tag("a")}})
+	require.NoError(t, err)
+	require.Equal(t, storage.Delta{Head: h, Floor: h.Seq, Whole: true, Marks: []storage.Mark{{Member: tag("a"), Seq: h.Seq}}},
+		marks(t, s, tenant, storage.Head{}))
+}
+
+func softAll(t *testing.T, s storage.Storage, tenant string) {
+	h, err := s.Purge(tenant, storage.Purge{All: true, Soft: true, Members: []string{storage.TagMark("all", true)}})
+	require.NoError(t, err)
+	require.Equal(t, storage.Delta{Head: h, Whole: true, Marks: []storage.Mark{{Member: "st:all", Seq: h.Seq}}},
+		marks(t, s, tenant, storage.Head{}))
+}
+
+func reset(t *testing.T, s storage.Storage, tenant string) {
+	before := purge(t, s, tenant, tag("a"))
+	h, err := s.Reset(tenant)
+	require.NoError(t, err)
+	require.NotEqual(t, before.Epoch, h.Epoch)
+	require.Equal(t, h, head(t, s, tenant))
+	require.Equal(t, storage.Delta{Head: h, Whole: true}, marks(t, s, tenant, before))
+	again, err := s.Reset(tenant)
+	require.NoError(t, err)
+	require.NotEqual(t, h.Epoch, again.Epoch)
+}
+
+func purgeFirst(t *testing.T, s storage.Storage, tenant string) {
+	h := purge(t, s, tenant, tag("a"))
+	require.NotZero(t, h.Epoch)
+	require.Equal(t, h, head(t, s, tenant))
+	require.Equal(t, []storage.Mark{{Member: tag("a"), Seq: h.Seq}}, marks(t, s, tenant, storage.Head{}).Marks)
+}
+
+// ahead is a client that has seen more purges than the storage knows of.
+func ahead(t *testing.T, s storage.Storage, tenant string) {
+	h := purge(t, s, tenant, tag("a"))
+	d := marks(t, s, tenant, storage.Head{Epoch: h.Epoch, Seq: h.Seq + 5})
+	require.Equal(t, storage.Delta{Head: h}, d, "the storage says where it is, not where the client was")
+}
+
+func sharedEntries(t *testing.T, a, b storage.Storage, tenant string) {
+	e := Entry(tenant, "k", head(t, a, tenant), "x")
+	require.NoError(t, a.Store(tenant, id("a"), e, 60000))
+	require.Equal(t, e, lookup(t, b, tenant, id("a")))
+	require.NoError(t, b.Remove(tenant, []string{id("a")}))
+	require.Nil(t, lookup(t, a, tenant, id("a")))
+}
+
+func sharedPurges(t *testing.T, a, b storage.Storage, tenant string) {
+	h := head(t, a, tenant)
+	at := purge(t, b, tenant, tag("x"))
+	require.Equal(t, storage.Delta{Head: at, Marks: []storage.Mark{{Member: tag("x"), Seq: at.Seq}}}, marks(t, a, tenant, h))
+	_, seen, err := a.Lookup(tenant, id("a"))
+	require.NoError(t, err)
+	require.Equal(t, at, seen, "a lookup tells the position")
+}
+
+func sharedNumbers(t *testing.T, a, b storage.Storage, tenant string) {
+	const each = 100
+	type result struct {
+		seqs []int64
+		err  error
+	}
+	results := make(chan result)
+	for _, s := range []storage.Storage{a, b, a, b} {
+		go func(s storage.Storage) {
+			var r result
+			for i := 0; i < each && r.err == nil; i++ {
+				var h storage.Head
+				h, r.err = s.Purge(tenant, storage.Purge{Members: []string{tag("x")}})
+				if len(r.seqs) > 0 && h.Seq <= r.seqs[len(r.seqs)-1] {
+					r.err = errors.New("a number that is not higher than the last")
+				}
+				r.seqs = append(r.seqs, h.Seq)
+			}
+			results <- r
+		}(s)
+	}
+	seen := map[int64]bool{}
+	for i := 0; i < 4; i++ {
+		r := <-results
+		assert.NoError(t, r.err)
+		for _, seq := range r.seqs {
+			seen[seq] = true
+		}
+	}
+	require.Len(t, seen, 4*each)
+}
+
+func sharedBegin(t *testing.T, a, b storage.Storage, tenant string) {
+	heads := make(chan storage.Head)
+	for i := 0; i < 8; i++ {
+		s := a
+		if i%2 == 1 {
+			s = b
+		}
+		go func(s storage.Storage) {
+			h, err := s.Head(tenant)
+			assert.NoError(t, err)
+			heads <- h
+		}(s)
+	}
+	first := <-heads
+	for i := 1; i < 8; i++ {
+		require.Equal(t, first, <-heads)
+	}
+}
+
+func sharedReset(t *testing.T, a, b storage.Storage, tenant string) {
+	h := purge(t, a, tenant, tag("x"))
+	at, err := b.Reset(tenant)
+	require.NoError(t, err)
+	require.Equal(t, storage.Delta{Head: at, Whole: true}, marks(t, a, tenant, h))
+}

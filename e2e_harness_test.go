@@ -1,0 +1,431 @@
+package odoocache_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The end-to-end tests run the plugin where it runs in production: in a Traefik
+// process, in front of an origin, with a Redis server beside it. TRAEFIK names
+// the binary; without it testdata/traefik/build makes one.
+
+// patience is how long a poll waits for something that has to happen.
+const patience = 20 * time.Second
+
+var traefikBinary struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// needTraefik returns the path of the Traefik binary.
+func needTraefik(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a Traefik process; not run with -short")
+	}
+	b := &traefikBinary
+	b.once.Do(func() {
+		if b.path = os.Getenv("TRAEFIK"); b.path != "" {
+			b.path, b.err = filepath.Abs(b.path)
+			return
+		}
+		cmd := exec.Command("testdata/traefik/build")
+		cmd.Stderr = os.Stderr
+		var out []byte
+		out, b.err = cmd.Output()
+		b.path = strings.TrimSpace(string(out))
+	})
+	require.NoError(t, b.err, "testdata/traefik/build")
+	return b.path
+}
+
+// traefik is a Traefik process that interprets the plugin.
+type traefik struct {
+	t    *testing.T
+	url  string // plain HTTP
+	tls  string // HTTP/2 over TLS
+	api  string // API, metrics
+	dir  string
+	cmd  *exec.Cmd
+	done chan struct{}
+
+	mu       sync.Mutex
+	revision int
+}
+
+// start runs a Traefik process with a dynamic configuration (YAML, and so JSON)
+// and waits until it is in place. More flags may be given.
+func start(t *testing.T, dynamic string, flags ...string) *traefik {
+	t.Helper()
+	binary := needTraefik(t)
+	p := &traefik{t: t, dir: t.TempDir(), done: make(chan struct{})}
+	require.NoError(t, copySource(filepath.Join(p.dir, "plugins-local", "src", "github.com", "odoocache", "odoocache")))
+	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "dynamic"), 0o755))
+	web, secure, api := freeAddress(t), freeAddress(t), freeAddress(t)
+	p.url, p.tls, p.api = "http://"+web, "https://"+secure, "http://"+api
+	args := append([]string{
+		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false",
+		"--log.level=ERROR", "--log.noColor=true",
+		"--entryPoints.web.address=" + web,
+		"--entryPoints.secure.address=" + secure, "--entryPoints.secure.http.tls=true",
+		"--entryPoints.traefik.address=" + api,
+		"--api.insecure=true", "--metrics.prometheus=true", "--ping=true",
+		"--providers.file.directory=" + filepath.Join(p.dir, "dynamic"), "--providers.file.watch=true",
+		"--providers.providersThrottleDuration=50ms",
+		"--experimental.localPlugins.odoocache.moduleName=github.com/odoocache/odoocache",
+	}, flags...)
+	output, err := os.Create(filepath.Join(p.dir, "log"))
+	require.NoError(t, err)
+	defer output.Close()
+	p.write("dynamic.yml", dynamic)
+	p.mark()
+	p.cmd = exec.Command(binary, args...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, output, output
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "TRAEFIK") && !strings.HasPrefix(variable, "DOCKER_") {
+			p.cmd.Env = append(p.cmd.Env, variable)
+		}
+	}
+	require.NoError(t, p.cmd.Start())
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(p.stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of Traefik:\n%s", tail(p.log(), 40))
+		}
+	})
+	p.inPlace()
+	return p
+}
+
+// replicas runs two Traefik processes with the same configuration.
+func replicas(t *testing.T, dynamic string) [2]*traefik {
+	t.Helper()
+	return [2]*traefik{start(t, dynamic), start(t, dynamic)}
+}
+
+// stop kills the process and waits for its end.
+func (p *traefik) stop() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// configure replaces the dynamic configuration and waits until it is in place.
+func (p *traefik) configure(dynamic string) {
+	p.t.Helper()
+	p.write("dynamic.yml", dynamic)
+	p.mark()
+	p.inPlace()
+}
+
+// write puts a file of the file provider in place at once, so that it is never
+// read half written.
+func (p *traefik) write(name, content string) {
+	p.t.Helper()
+	require.NoError(p.t, p.put(name, content))
+}
+
+func (p *traefik) put(name, content string) error {
+	temporary := filepath.Join(p.dir, name+".new")
+	if err := os.WriteFile(temporary, []byte(content), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, filepath.Join(p.dir, "dynamic", name))
+}
+
+// mark adds a router that tells which revision of the configuration is in
+// place. It returns the revision.
+func (p *traefik) mark() int {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revision++
+	p.write("zz-revision.yml", fmt.Sprintf(
+		"http: {routers: {revision: {rule: 'Path(`/-/revision/%d`)', priority: 9999, service: ping@internal}}}\n", p.revision))
+	return p.revision
+}
+
+// inPlace waits until the last revision is served.
+func (p *traefik) inPlace() {
+	p.t.Helper()
+	address := fmt.Sprintf("%s/-/revision/%d", p.url, p.revision)
+	p.until("the configuration is in place", func() bool {
+		r, err := send(http.MethodGet, address, "", fields())
+		return err == nil && r.status == http.StatusOK
+	})
+}
+
+// until polls, and gives up early if the process has ended.
+func (p *traefik) until(what string, condition func() bool) {
+	p.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !condition() {
+		select {
+		case <-p.done:
+			require.FailNow(p.t, "Traefik has ended", "%s", tail(p.log(), 40))
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			require.FailNow(p.t, "waited in vain until "+what, "%s", tail(p.log(), 40))
+		}
+	}
+}
+
+func (p *traefik) log() string {
+	b, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+	return string(b)
+}
+
+func tail(text string, lines int) string {
+	list := strings.Split(strings.TrimSpace(text), "\n")
+	if len(list) > lines {
+		list = list[len(list)-lines:]
+	}
+	return strings.Join(list, "\n")
+}
+
+// do sends a request; a header line "Host: x" sets the host. Replicas listen on
+// different ports, so there is one host name for all.
+func (p *traefik) do(method, path, body string, lines ...string) reply {
+	p.t.Helper()
+	r, err := send(method, p.url+path, body, fields(append([]string{"Host: shop.example"}, lines...)...))
+	require.NoError(p.t, err)
+	return r
+}
+
+func (p *traefik) get(path string, lines ...string) reply {
+	p.t.Helper()
+	return p.do(http.MethodGet, path, "", lines...)
+}
+
+// metric returns a figure of the process, as it tells it to Prometheus.
+func (p *traefik) metric(name string) int {
+	p.t.Helper()
+	r, err := send(http.MethodGet, p.api+"/metrics", "", fields())
+	require.NoError(p.t, err)
+	for _, line := range strings.Split(r.body, "\n") {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			n, err := strconv.ParseFloat(value, 64)
+			require.NoError(p.t, err)
+			return int(n)
+		}
+	}
+	require.FailNow(p.t, "no metric "+name)
+	return 0
+}
+
+func (p *traefik) goroutines() int {
+	p.t.Helper()
+	return p.metric("go_goroutines")
+}
+
+// memory returns a figure of the process's memory in kB: VmRSS, RssAnon. Where
+// there is no /proc, it is 0.
+func (p *traefik) memory(name string) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	for _, line := range strings.Split(string(b), "\n") {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+			return n
+		}
+	}
+	return 0
+}
+
+// freeAddress returns an address of this machine that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// routed is a dynamic configuration: one router and middleware for each host
+// name, all in front of one origin.
+func routed(origin string, hosts map[string]options) string {
+	routers, middlewares := options{}, options{}
+	for host, o := range hosts {
+		id := strings.ReplaceAll(host, ".", "-")
+		rule := "Host(`" + host + "`)"
+		if host == "" {
+			id, rule = "default", "PathPrefix(`/`)"
+		}
+		routers[id] = options{"rule": rule, "service": "origin", "middlewares": []string{id}, "entryPoints": []string{"web"}}
+		routers[id+"-tls"] = options{"rule": rule, "service": "origin", "middlewares": []string{id}, "entryPoints": []string{"secure"}, "tls": options{}}
+		middlewares[id] = options{"plugin": options{"odoocache": o}}
+	}
+	b, err := json.Marshal(options{"http": options{
+		"routers": routers, "middlewares": middlewares,
+		"services": options{"origin": options{"loadBalancer": options{"servers": []options{{"url": origin}}}}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// backend is the origin behind Traefik.
+type backend struct {
+	*httptest.Server
+	count atomic.Int64
+}
+
+func newBackend(t *testing.T, answer http.HandlerFunc) *backend {
+	t.Helper()
+	b := &backend{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b.count.Add(1)
+		answer(rw, r)
+	}))
+	t.Cleanup(b.Server.CloseClientConnections)
+	return b
+}
+
+// renders returns how often the origin was asked.
+func (b *backend) renders() int {
+	return int(b.count.Load())
+}
+
+// redisServer is a Redis server of one test.
+type redisServer struct {
+	t       *testing.T
+	address string
+	dir     string
+	args    []string
+	cmd     *exec.Cmd
+	done    chan struct{}
+}
+
+// startRedis runs a Redis server that keeps its data over a restart.
+func startRedis(t *testing.T, args ...string) *redisServer {
+	t.Helper()
+	needTraefik(t)
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	s := &redisServer{t: t, address: freeAddress(t), dir: t.TempDir(), args: args}
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *redisServer) start() {
+	s.t.Helper()
+	_, port, _ := net.SplitHostPort(s.address)
+	args := append([]string{
+		"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
+	}, s.args...)
+	s.cmd = exec.Command("redis-server", args...)
+	s.done = make(chan struct{})
+	require.NoError(s.t, s.cmd.Start())
+	cmd, done := s.cmd, s.done
+	go func() {
+		_ = cmd.Wait()
+		close(done)
+	}()
+	require.Eventually(s.t, func() bool {
+		answer, err := s.ask("PING")
+		return err == nil && (string(answer) == "PONG" || strings.HasPrefix(string(answer), "NOAUTH"))
+	}, patience, 10*time.Millisecond, "redis-server answers")
+}
+
+// stop kills the server, also while it is stopped by a signal.
+func (s *redisServer) stop() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// ask sends one command whose words hold no blanks, and returns the reply: a
+// line, a bulk string, or the items of a list, one a line.
+func (s *redisServer) ask(command string) ([]byte, error) {
+	c, err := net.DialTimeout("tcp", s.address, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.WriteString(c, command+"\r\n"); err != nil {
+		return nil, err
+	}
+	return readReply(bufio.NewReader(c))
+}
+
+func readReply(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	kind, line := line[0], strings.TrimSpace(line[1:])
+	n, _ := strconv.Atoi(line)
+	switch {
+	case kind == '$' && n >= 0:
+		b := make([]byte, n+2)
+		_, err := io.ReadFull(r, b)
+		return b[:n], err
+	case kind == '*':
+		items := make([][]byte, 0, n)
+		for i := 0; i < n; i++ {
+			item, err := readReply(r)
+			if err != nil {
+				return nil, err
+			}
+			items = append(items, item)
+		}
+		return bytes.Join(items, []byte("\n")), nil
+	}
+	return []byte(line), nil
+}
+
+// must is ask for a server that is known to answer.
+func (s *redisServer) must(command string) string {
+	s.t.Helper()
+	b, err := s.ask(command)
+	require.NoError(s.t, err)
+	return string(b)
+}
+
+// entries returns the keys of a tenant's stored responses.
+func (s *redisServer) entries(tenant string) []string {
+	s.t.Helper()
+	return strings.Fields(s.must("KEYS oc:{" + tenant + "}:e:*"))
+}
+
+var clientAddress = regexp.MustCompile(`(?m)^id=`)
+
+// clients returns how many connections the server has, without the one that asks.
+func (s *redisServer) clients() int {
+	s.t.Helper()
+	return len(clientAddress.FindAllString(s.must("CLIENT LIST"), -1)) - 1
+}
+
+// secureClient is plainClient over TLS, with HTTP/2.
+func secureClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableCompression: true, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // Traefik's own certificate
+	}}
+}

@@ -1,0 +1,288 @@
+package odoocache_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+"os"
+"syscall"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	e2eSecret = "e2e-secret-1"
+	withKey   = "Authorization: Bearer " + e2eSecret
+)
+
+// versioned is an origin whose page tells a version, which a POST raises and
+// purges. A page that is being rendered reads the version first.
+type versioned struct {
+	version atomic.Int64
+}
+
+func (v *versioned) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		n := v.version.Add(1)
+		rw.Header().Set("X-Odoo-Purge", "desk")
+		page(strconv.FormatInt(n, 10))(rw, r)
+		return
+	}
+	page(strconv.FormatInt(v.version.Load(), 10), "Cache-Control: max-age=600", "Surrogate-Key: desk")(rw, r)
+}
+
+func number(t *testing.T, body string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(body, 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+// TestTraefikPurgeByResponse: promise P3. With memory.maxStaleness 0 no request
+// that starts after the purging response has come gets an older page, from
+// either replica, while others keep both replicas busy with that page.
+func TestTraefikPurgeByResponse(t *testing.T) {
+	server := startRedis(t)
+	v := &versioned{}
+	origin := newBackend(t, v.ServeHTTP)
+	replica := replicas(t, routed(origin.URL, map[string]options{"": {
+		"redis": options{"address": server.address}, "memory": options{"maxStaleness": "0"},
+	}}))
+	var acknowledged atomic.Int64
+	var old atomic.Int64
+	var done atomic.Bool
+	var readers sync.WaitGroup
+	for i := 0; i < 4; i++ {
+		readers.Add(1)
+		go func(p *traefik) {
+			defer readers.Done()
+			for !done.Load() {
+				least := acknowledged.Load()
+				r, err := send(http.MethodGet, p.url+"/desk", "", fields("Host: shop.example"))
+				n, _ := strconv.ParseInt(r.body, 10, 64)
+				if err != nil || n < least {
+					old.Add(1)
+				}
+			}
+		}(replica[i%2])
+	}
+	hits := 0
+	for i := 0; i < 200; i++ {
+		r := replica[i%2].do(http.MethodPost, "/write", "x=1")
+		assert.Empty(t, r.header["X-Odoo-Purge"], "the purge header is for the cache alone")
+		want := number(t, r.body)
+		acknowledged.Store(want)
+		for _, j := range []int{i % 2, (i + 1) % 2} {
+			got := replica[j].get("/desk")
+			require.Equal(t, want, number(t, got.body), "purge %d, replica %d of %d: %s", i, j, i%2, got.cacheStatus())
+			if strings.Contains(got.cacheStatus(), "; hit;") {
+				hits++
+			}
+		}
+	}
+	done.Store(true)
+	readers.Wait()
+	assert.Zero(t, old.Load(), "answers from before a purge")
+	assert.Positive(t, hits, "the cache was in use")
+}
+
+// TestTraefikPurgeReachesOtherMemory: with the default maxStaleness the memory
+// tier of the other replica may answer for one more second.
+func TestTraefikPurgeReachesOtherMemory(t *testing.T) {
+	server := startRedis(t)
+	v := &versioned{}
+	origin := newBackend(t, v.ServeHTTP)
+	replica := replicas(t, routed(origin.URL, map[string]options{"": {"redis": options{"address": server.address}}}))
+	for _, p := range replica {
+		p.get("/desk")
+		assert.Contains(t, p.get("/desk").cacheStatus(), "; hit;")
+	}
+	want := number(t, replica[0].do(http.MethodPost, "/write", "x=1").body)
+	sent := time.Now()
+	assert.Equal(t, want, number(t, replica[0].get("/desk").body), "the replica that purged knows at once")
+	for late := false; !late; {
+		late = time.Since(sent) > 1001*time.Millisecond
+		if got := number(t, replica[1].get("/desk").body); late || got != want-1 {
+			require.Equal(t, want, got)
+		}
+	}
+}
+
+// purged is what a purge request answers.
+type purged struct {
+	Tenant   string   `json:"tenant"`
+	Kind     string   `json:"kind"`
+	All      bool     `json:"all"`
+	Tags     []string `json:"tags"`
+	Paths    []string `json:"paths"`
+	Prefixes []string `json:"prefixes"`
+	Sequence int64    `json:"sequence"`
+
+	Error string `json:"error"`
+	Field string `json:"field"`
+}
+
+func purgeReply(t *testing.T, r reply) purged {
+	t.Helper()
+	var p purged
+	assert.Equal(t, "application/json", r.header.Get("Content-Type"))
+	assert.Equal(t, "no-store", r.header.Get("Cache-Control"))
+	require.NoError(t, json.Unmarshal([]byte(r.body), &p), r.body)
+	return p
+}
+
+func TestTraefikPurgeByRequest(t *testing.T) {
+	server := startRedis(t)
+	var version atomic.Int64
+	origin := newBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+		name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+		page(fmt.Sprintf("%s %d", r.URL, version.Load()), "Cache-Control: max-age=600, stale-while-revalidate=600", "Surrogate-Key: all-pages "+name)(rw, r)
+	})
+	dynamic := func(tenant string) string {
+		return routed(origin.URL, map[string]options{"": {
+			"tenant": tenant, "redis": options{"address": server.address}, "memory": options{"maxStaleness": "0"},
+			"purge": options{"secret": e2eSecret}, "limits": options{"purgeBody": "1000", "purgeItems": 20},
+		}})
+	}
+	replica := replicas(t, dynamic("shop"))
+	addresses := []string{"/shop/desk", "/shop/lamp", "/shop/lamp?page=2", "/blog/lamp"}
+	json := "Content-Type: application/json"
+	tests := []struct {
+		name    string
+		method  string
+		path    string
+		body    string
+		headers []string
+		purges  []string
+		soft    bool
+	}{
+		{"PURGE of a path takes every query", "PURGE", "/shop/lamp", "", nil, []string{"/shop/lamp", "/shop/lamp?page=2"}, false},
+		{"PURGE of a query", "PURGE", "/shop/lamp?page=2", "", nil, []string{"/shop/lamp?page=2"}, false},
+		{"PURGE softly", "PURGE", "/shop/lamp?page=2", "", []string{"X-Odoocache-Purge-Mode: soft"}, []string{"/shop/lamp?page=2"}, true},
+		{"tags in the header", "POST", "/.odoocache/purge", "", []string{"X-Odoo-Purge: desk, nothing"}, []string{"/shop/desk"}, false},
+		{"tags softly in the header", "POST", "/.odoocache/purge", "", []string{"X-Odoo-Purge: stale desk"}, []string{"/shop/desk"}, true},
+		{"a path in the header", "POST", "/.odoocache/purge", "", []string{"X-Odoo-Purge: /blog/lamp"}, []string{"/blog/lamp"}, false},
+		{"a prefix in the header", "PURGE", "/.odoocache/purge", "", []string{"X-Odoo-Purge: /shop/*"}, addresses[:3], false},
+		{"everything in the header", "POST", "/.odoocache/purge", "", []string{"X-Odoo-Purge: *"}, addresses, false},
+		{"everything softly in the header", "POST", "/.odoocache/purge", "", []string{"X-Odoo-Purge: stale *"}, addresses, true},
+		{"tags", "POST", "/.odoocache/purge", `{"tags":["lamp"]}`, []string{json}, addresses[1:], false},
+		{"paths", "POST", "/.odoocache/purge", `{"paths":["/shop/desk","//shop.example/blog/lamp","//else.example/shop/lamp"]}`, []string{json}, []string{"/shop/desk", "/blog/lamp"}, false},
+		{"prefixes", "POST", "/.odoocache/purge", `{"prefixes":["/shop"]}`, []string{json}, addresses[:3], false},
+		{"prefixes softly", "POST", "/.odoocache/purge", `{"prefixes":["//shop.example/shop"],"soft":true}`, []string{json}, addresses[:3], true},
+		{"all", "POST", "/.odoocache/purge", `{"all":true}`, []string{json}, addresses, false},
+		{"all softly", "POST", "/.odoocache/purge", `{"all":true,"soft":true}`, []string{json}, addresses, true},
+		{"none of another name", "POST", "/.odoocache/purge", `{"tags":["des"],"paths":["/shop"],"prefixes":["/shopping"]}`, []string{json}, nil, false},
+	}
+	sequence := int64(0)
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			old := version.Load()
+			for _, p := range replica {
+				for _, address := range addresses {
+					// What a soft purge of the last case has left stale is refreshed in the background.
+					require.Eventually(t, func() bool {
+						r := p.get(address)
+						return r.body == fmt.Sprintf("%s %d", address, old) && strings.Contains(r.cacheStatus(), "; hit; ttl=") &&
+							!strings.Contains(r.cacheStatus(), "stale")
+					}, patience, time.Millisecond)
+				}
+			}
+			version.Add(1)
+			r := replica[i%2].do(test.method, test.path, test.body, append([]string{withKey}, test.headers...)...)
+			require.Equal(t, http.StatusOK, r.status, r.body)
+			answer := purgeReply(t, r)
+			assert.Equal(t, "shop", answer.Tenant)
+			assert.Equal(t, map[bool]string{false: "hard", true: "soft"}[test.soft], answer.Kind)
+			assert.Greater(t, answer.Sequence, sequence)
+			sequence = answer.Sequence
+			for _, p := range []*traefik{replica[(i+1)%2], replica[i%2]} {
+				for _, address := range addresses {
+					want := old
+					if contains(test.purges, address) {
+						want = old + 1
+					}
+					got := p.get(address)
+					if test.soft && want > old {
+						continue
+					}
+					assert.Equal(t, fmt.Sprintf("%s %d", address, want), got.body, got.cacheStatus())
+				}
+			}
+			// Warm up all with the version that the next case begins with.
+			replica[0].do("PURGE", "/.odoocache/purge", "", withKey, "X-Odoo-Purge: *")
+		})
+	}
+
+	t.Run("a soft purge answers from the old copy once", func(t *testing.T) {
+		replica[0].get("/shop/desk")
+		before := replica[1].get("/shop/desk").body
+		version.Add(1)
+		want := fmt.Sprintf("/shop/desk %d", version.Load())
+		require.Equal(t, 200, replica[0].do("PURGE", "/shop/desk", "", withKey, "X-Odoocache-Purge-Mode: soft").status)
+		first := replica[1].get("/shop/desk")
+		assert.Equal(t, before, first.body)
+		assert.Contains(t, first.cacheStatus(), "; hit;")
+		assert.Contains(t, first.cacheStatus(), "detail=stale-while-revalidate")
+		for _, p := range replica {
+			p.until("the copy is refreshed", func() bool { r:= p.get("/shop/desk"); if strings.Contains(r.cacheStatus(), "ttl=599") { p.cmd.Process.Signal(syscall.SIGQUIT); time.Sleep(time.Second); os.WriteFile("/tmp/e2eroot/dump", []byte(p.log()), 0o600); t.FailNow() }; fmt.Println(r.cacheStatus(), r.body,want, origin.renders(), p.get("/.odoocache/status", withKey).body); return r.body == want })
+		}
+	})
+
+	t.Run("refused", func(t *testing.T) {
+		many := `{"tags":["` + strings.Join(strings.Split(strings.Repeat("t", 21), ""), `","`) + `"]}`
+		for _, test := range []struct {
+			name, method, path, body string
+			headers                  []string
+			status                   int
+			field                    string
+		}{
+			{"no credentials, PURGE", "PURGE", "/shop/desk", "", nil, 403, ""},
+			{"no credentials, POST", "POST", "/.odoocache/purge", `{"all":true}`, nil, 403, ""},
+			{"another secret", "PURGE", "/shop/desk", "", []string{"Authorization: Bearer e2e-secret-2"}, 403, ""},
+			{"another scheme", "PURGE", "/shop/desk", "", []string{"Authorization: Basic " + e2eSecret}, 403, ""},
+			{"GET", "GET", "/.odoocache/purge", "", []string{withKey}, 405, ""},
+			{"nothing named", "POST", "/.odoocache/purge", "", []string{withKey}, 400, "body"},
+			{"no JSON", "POST", "/.odoocache/purge", "tags=a", []string{withKey}, 400, "body"},
+			{"an unknown field", "POST", "/.odoocache/purge", `{"tag":["a"]}`, []string{withKey}, 400, "tag"},
+			{"a field of another type", "POST", "/.odoocache/purge", `{"tags":"a"}`, []string{withKey}, 400, "tags"},
+			{"a path that is none", "POST", "/.odoocache/purge", `{"paths":["shop"]}`, []string{withKey}, 400, "paths"},
+			{"a prefix that is none", "POST", "/.odoocache/purge", `{"prefixes":["shop"]}`, []string{withKey}, 400, "prefixes"},
+			{"too large a body", "POST", "/.odoocache/purge", `{"tags":["` + strings.Repeat("a", 1000) + `"]}`, []string{withKey}, 413, "body"},
+			{"too many items", "POST", "/.odoocache/purge", many, []string{withKey}, 413, "items"},
+			{"another endpoint", "GET", "/.odoocache/", "", []string{withKey}, 404, ""},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				before := replica[0].get("/shop/desk")
+				asked := origin.renders()
+				r := replica[0].do(test.method, test.path, test.body, test.headers...)
+				assert.Equal(t, test.status, r.status, r.body)
+				answer := purgeReply(t, r)
+				assert.NotEmpty(t, answer.Error)
+				assert.Equal(t, test.field, answer.Field)
+				if test.status == 405 {
+					assert.Equal(t, "POST, PURGE", r.header.Get("Allow"))
+				}
+				after := replica[0].get("/shop/desk")
+				assert.Equal(t, before.body, after.body)
+				assert.Contains(t, after.cacheStatus(), "; hit;")
+				assert.Equal(t, asked, origin.renders(), "the origin never sees it")
+			})
+		}
+	})
+}
+
+func contains(list []string, s string) bool {
+	for _, member := range list {
+		if member == s {
+			return true
+		}
+	}
+	return false
+}

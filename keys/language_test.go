@@ -1,0 +1,92 @@
+package keys_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/odoocache/odoocache/keys"
+)
+
+func TestLanguagesPick(t *testing.T) {
+	shop := []string{"en_US", "fr_FR", "de_DE"}
+	for _, c := range []struct {
+		name   string
+		codes  []string
+		cookie string
+		accept string
+		want   string
+	}{
+		{name: "nothing asked for", codes: shop},
+		{name: "no languages", cookie: "fr_FR", accept: "fr"},
+
+		{name: "cookie", codes: shop, cookie: "fr_FR", want: "fr_FR"},
+		{name: "cookie before header", codes: shop, cookie: "fr_FR", accept: "de", want: "fr_FR"},
+		{name: "cookie of a language near by", codes: shop, cookie: "fr_BE", accept: "de", want: "fr_FR"},
+		{name: "cookie of another language", codes: shop, cookie: "it_IT", accept: "de", want: "de_DE"},
+		{name: "cookie of another language alone", codes: shop, cookie: "it_IT"},
+		{name: "cookie in another case", codes: shop, cookie: "FR_FR", accept: "de", want: "de_DE"},
+		{name: "cookie as a tag is the nearest", codes: shop, cookie: "fr-fr", accept: "de", want: "de_DE"},
+		{name: "cookie that two come near to", codes: []string{"en_US", "en_GB"}, cookie: "en_AU", want: "~en_AU"},
+		{name: "cookie with a modifier", codes: []string{"sr_RS", "sr@latin"}, cookie: "sr@latin", want: "sr@latin"},
+
+		{name: "language", codes: shop, accept: "fr", want: "fr_FR"},
+		{name: "language and territory", codes: shop, accept: "fr-FR", want: "fr_FR"},
+		{name: "in any case", codes: shop, accept: "FR-fr", want: "fr_FR"},
+		{name: "another territory", codes: shop, accept: "fr-BE", want: "fr_FR"},
+		{name: "a region by number", codes: []string{"en_US", "es_419"}, accept: "es-419", want: "es_419"},
+		{name: "a browser's list", codes: shop, accept: "fr-FR,fr;q=0.9,en-US;q=0.8,en;q=0.7", want: "fr_FR"},
+		{name: "weights", codes: shop, accept: "en;q=0.5,fr;q=0.8,de;q=0.6", want: "fr_FR"},
+		{name: "weights with space and in upper case", codes: shop, accept: "en; q=0.5, fr ;Q=0.8", want: "fr_FR"},
+		{name: "no weight is the highest", codes: shop, accept: "en;q=0.9, fr", want: "fr_FR"},
+		{name: "of equals the first", codes: shop, accept: "de;q=0.5,fr;q=0.5", want: "de_DE"},
+		{name: "anything", codes: shop, accept: "*"},
+		{name: "anything before a language", codes: shop, accept: "*,fr;q=0.1", want: "fr_FR"},
+		{name: "only the best counts", codes: shop, accept: "it,fr;q=0.9"},
+		{name: "only the best counts, by weight", codes: shop, accept: "fr;q=0.8,it;q=0.9"},
+		{name: "without a territory that Odoo knows", codes: []string{"en_US", "zh_CN"}, accept: "zh"},
+		{name: "the same with one", codes: []string{"en_US", "zh_CN"}, accept: "zh-CN", want: "zh_CN"},
+		{name: "Norwegian is Bokmål", codes: []string{"en_US", "nb_NO"}, accept: "no", want: "nb_NO"},
+		{name: "underscores are no tag", codes: shop, accept: "fr_FR", want: "~fr_FR"},
+
+		{name: "two that would do", codes: []string{"en_US", "en_GB"}, accept: "en-AU", want: "~en-au"},
+		{name: "two that would do, one meant", codes: []string{"en_US", "en_GB"}, accept: "en-GB", want: "en_GB"},
+		{name: "two that would do, no territory", codes: []string{"pt_BR", "pt_PT"}, accept: "pt", want: "~pt"},
+		{name: "a language whose name begins another", codes: []string{"fil_PH", "fi_FI"}, accept: "fi", want: "~fi"},
+		{name: "a script", codes: []string{"en_US", "zh_TW"}, accept: "zh-Hant-TW", want: "~zh-hant-tw"},
+		{name: "no territory that Odoo reads", codes: shop, accept: "fr-BEL", want: "~fr-bel"},
+		{name: "an odd tag of another language", codes: shop, accept: "it-Latn-IT"},
+
+		{name: "weight 0", codes: shop, accept: "fr;q=0", want: "~fr;q=0"},
+		{name: "no weight at all", codes: shop, accept: "en;q=0.5,fr;q=x", want: "~en;q=0.5,fr;q=x"},
+		{name: "weight above 1", codes: shop, accept: "en;q=0.5,fr;q=5", want: "~en;q=0.5,fr;q=5"},
+		{name: "weight that is not a number", codes: shop, accept: "en;q=0.5,fr;q=NaN", want: "~en;q=0.5,fr;q=NaN"},
+		{name: "another parameter", codes: shop, accept: "fr;level=1", want: "~fr;level=1"},
+		{name: "empty member", codes: shop, accept: ",fr", want: "~,fr"},
+		{name: "malformed after the best", codes: shop, accept: "fr,;;", want: "fr_FR"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			assert.Equal(t, c.want, keys.NewLanguages(c.codes).Pick(c.cookie, c.accept))
+		})
+	}
+}
+
+func FuzzLanguages(f *testing.F) {
+	f.Add("en_US fr_FR", "fr_BE", "fr-FR,fr;q=0.9")
+	f.Add("pt_BR pt_PT", "", "pt;q=NaN,*")
+	f.Add("sr@latin", "_", "-;;q=,")
+	f.Fuzz(func(t *testing.T, list, cookie, accept string) {
+		codes := strings.Fields(list)
+		picked := keys.NewLanguages(codes).Pick(cookie, accept)
+		if picked != "" && picked[0] != '~' {
+			assert.Contains(t, codes, picked)
+		}
+		for _, code := range codes {
+			assert.Equal(t, code, keys.NewLanguages(codes).Pick(code, accept), "an exact cookie always counts")
+		}
+		if cookie == "" && accept == "" {
+			assert.Empty(t, picked)
+		}
+	})
+}

@@ -1,0 +1,297 @@
+package odoocache_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const secret = "correct horse"
+
+var bearer = "Authorization: Bearer " + secret
+
+// shop is a site with a few tagged pages, all of them cached.
+func shop(t *testing.T, load loader, o options) *site {
+	t.Helper()
+	all := options{"purge": options{"secret": secret}}
+	for name, value := range o {
+		all[name] = value
+	}
+	s := newSite(t, load, all, func(rw http.ResponseWriter, r *http.Request) {
+		tags := "website-1 page" + strings.ReplaceAll(r.URL.Path, "/", "-")
+		page("v1", "X-Odoo-Cache: public, ttl=60, grace=60", "Surrogate-Key: "+tags)(rw, r)
+	})
+	for _, path := range shopPaths {
+		s.get(path)
+		require.Contains(t, s.get(path).cacheStatus(), "hit", path)
+	}
+	s.count.Store(0)
+	return s
+}
+
+var shopPaths = []string{"/", "/shop", "/shop?page=2", "/shop/desk", "/shop/d%C3%A9sk", "/shopping", "/blog/a", "/blog/b"}
+
+// left returns which of the shop's pages are still answered from the cache.
+func (s *site) left() []string {
+	var hits []string
+	for _, path := range shopPaths {
+		if status := s.get(path).cacheStatus(); strings.Contains(status, "; hit") {
+			hits = append(hits, path)
+		}
+	}
+	return hits
+}
+
+func without(paths ...string) []string {
+	gone := map[string]bool{}
+	for _, path := range paths {
+		gone[path] = true
+	}
+	var left []string
+	for _, path := range shopPaths {
+		if !gone[path] {
+			left = append(left, path)
+		}
+	}
+	return left
+}
+
+func TestPurgeByResponseHeader(t *testing.T) {
+	for _, c := range []struct {
+		name, header string
+		gone         []string
+	}{
+		{"one tag", "X-Odoo-Purge: page-shop-desk", []string{"/shop/desk"}},
+		{"tags and a path", "X-Odoo-Purge: page-blog-a, page-blog-b, /shop", []string{"/blog/a", "/blog/b", "/shop", "/shop?page=2"}},
+		{"tags separated by spaces", "X-Odoo-Purge: page-blog-a page-blog-b", []string{"/blog/a", "/blog/b"}},
+		{"a path with a query", "X-Odoo-Purge: /shop?page=2", []string{"/shop?page=2"}},
+		{"an escaped path", "X-Odoo-Purge: /shop/d%c3%a9sk", []string{"/shop/d%C3%A9sk"}},
+		{"a prefix", "X-Odoo-Purge: /blog/*", []string{"/blog/a", "/blog/b"}},
+		{"a path on another host", "X-Odoo-Purge: //other.example/shop", nil},
+		{"everything", "X-Odoo-Purge: *", shopPaths},
+		{"a tag of every page", "X-Odoo-Purge: website-1", shopPaths},
+		{"a tag of none", "X-Odoo-Purge: website-2", nil},
+		{"groups", `Cache-Group-Invalidation: "page-blog-a", "page-blog-b"`, []string{"/blog/a", "/blog/b"}},
+		{"groups that cannot be read purge all", `Cache-Group-Invalidation: page-blog-a`, shopPaths},
+		{"an unreadable path purges all", "X-Odoo-Purge: http://[/", shopPaths},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := shop(t, load, nil)
+				old := s.answer
+				s.answers(page("done", c.header))
+				got := s.do(http.MethodPost, "/web/dataset/call_kw", "{}")
+				assert.Empty(t, got.header["X-Odoo-Purge"])
+				assert.Empty(t, got.header["Cache-Group-Invalidation"])
+				s.answers(old)
+				assert.Equal(t, without(c.gone...), s.left())
+			})
+		})
+	}
+}
+
+// TestPurgeIsAppliedBeforeTheAnswer asks from within the origin, before it has
+// sent anything, and from the client, which has the whole answer.
+func TestPurgeIsAppliedBeforeTheAnswer(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := shop(t, load, nil)
+		old := s.answer
+		for i := 0; i < 50; i++ {
+			s.answers(old)
+			s.get("/shop/desk")
+			require.Contains(t, s.get("/shop/desk").cacheStatus(), "; hit")
+			s.answers(page("done", "X-Odoo-Purge: page-shop-desk"))
+			s.do(http.MethodPost, "/write", "{}")
+			s.answers(old)
+			require.NotContains(t, s.get("/shop/desk").cacheStatus(), "; hit")
+		}
+	})
+}
+
+func TestSoftPurgeServesStaleWhileItRefreshes(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, header := range []string{"X-Odoo-Purge: stale page-shop-desk", "X-Odoo-Purge: stale, *", "X-Odoo-Purge: stale /shop/*"} {
+			s := shop(t, load, nil)
+			s.answers(page("done", header))
+			s.do(http.MethodPost, "/write", "{}")
+			gate := make(chan bool)
+			s.answers(func(rw http.ResponseWriter, r *http.Request) {
+				<-gate
+				page("v2", "X-Odoo-Cache: public, ttl=60")(rw, r)
+			})
+			got := s.get("/shop/desk")
+			assert.Equal(t, "v1", got.body, header)
+			assert.Contains(t, got.cacheStatus(), "detail=stale-while-revalidate")
+			close(gate)
+			require.Eventually(t, func() bool { return s.get("/shop/desk").body == "v2" }, waitFor, tick)
+		}
+	})
+}
+
+// TestPurgeDuringARender checks that a page which was being rendered while a
+// purge passed is not found afterwards, although its tags were not known then.
+func TestPurgeDuringARender(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := shop(t, load, nil)
+		started, gate := make(chan bool), make(chan bool)
+		s.answers(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/slow" {
+				started <- true
+				<-gate
+				page("old", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: product-9")(rw, r)
+				return
+			}
+			page("done", "X-Odoo-Purge: product-9")(rw, r)
+		})
+		done := make(chan reply)
+		go func() {
+			got, _ := send(http.MethodGet, s.url+"/slow", "", http.Header{})
+			done <- got
+		}()
+		<-started
+		s.do(http.MethodPost, "/write", "{}")
+		close(gate)
+		assert.Equal(t, "odoocache; fwd=uri-miss; detail=purged", (<-done).cacheStatus())
+		s.answers(page("new", "X-Odoo-Cache: public, ttl=60"))
+		assert.Equal(t, "new", s.get("/slow").body)
+	})
+}
+
+func TestPurgeByRequest(t *testing.T) {
+	for _, c := range []struct {
+		name, method, path, body string
+		lines                    []string
+		gone                     []string
+	}{
+		{name: "PURGE of an address", method: "PURGE", path: "/shop", gone: []string{"/shop", "/shop?page=2"}},
+		{name: "PURGE of an address with a query", method: "PURGE", path: "/shop?page=2", gone: []string{"/shop?page=2"}},
+		{name: "PURGE of an address on another host", method: "PURGE", path: "/shop", lines: []string{"Host: other.example"}},
+		{name: "tags in JSON", method: "POST", path: "/.odoocache/purge", body: `{"tags":["page-blog-a","page-blog-b"]}`, gone: []string{"/blog/a", "/blog/b"}},
+		{name: "paths in JSON", method: "POST", path: "/.odoocache/purge", body: `{"paths":["/blog/a","//other.example/blog/b"]}`, gone: []string{"/blog/a"}},
+		{name: "prefixes in JSON", method: "POST", path: "/.odoocache/purge", body: `{"prefixes":["/shop/"]}`, gone: []string{"/shop/desk", "/shop/d%C3%A9sk"}},
+		{name: "all in JSON", method: "POST", path: "/.odoocache/purge", body: `{"all":true}`, gone: shopPaths},
+		{name: "the header", method: "POST", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: page-blog-a, /shop/desk"}, gone: []string{"/blog/a", "/shop/desk"}},
+		{name: "everything by the header", method: "PURGE", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: *"}, gone: shopPaths},
+		{name: "header and JSON", method: "POST", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: page-blog-a"}, body: `{"tags":["page-blog-b"]}`, gone: []string{"/blog/a", "/blog/b"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := shop(t, load, nil)
+				got := s.do(c.method, c.path, c.body, append(c.lines, bearer)...)
+				require.Equal(t, 200, got.status, got.body)
+				assert.Equal(t, "application/json", got.header.Get("Content-Type"))
+				var answer map[string]interface{}
+				require.NoError(t, json.Unmarshal([]byte(got.body), &answer))
+				assert.Equal(t, s.options["tenant"], answer["tenant"])
+				assert.Equal(t, "hard", answer["kind"])
+				assert.Equal(t, without(c.gone...), s.left())
+				assert.Equal(t, len(c.gone), s.renders(), "the purge itself went nowhere")
+			})
+		})
+	}
+}
+
+func TestBadPurgeRequests(t *testing.T) {
+	for _, c := range []struct {
+		name, method, path, body string
+		lines                    []string
+		status                   int
+		field                    string
+	}{
+		{name: "no credentials", method: "PURGE", path: "/shop", lines: []string{}, status: 403},
+		{name: "wrong secret", method: "PURGE", path: "/shop", lines: []string{"Authorization: Bearer nonsense"}, status: 403},
+		{name: "wrong scheme", method: "PURGE", path: "/shop", lines: []string{"Authorization: Basic " + secret}, status: 403},
+		{name: "status without credentials", method: "GET", path: "/.odoocache/status", lines: []string{}, status: 403},
+		{name: "no JSON", method: "POST", path: "/.odoocache/purge", body: "tags=a", status: 400, field: "body"},
+		{name: "no object", method: "POST", path: "/.odoocache/purge", body: `["a"]`, status: 400, field: "body"},
+		{name: "wrong type", method: "POST", path: "/.odoocache/purge", body: `{"tags":"a"}`, status: 400, field: "tags"},
+		{name: "unknown field", method: "POST", path: "/.odoocache/purge", body: `{"tag":["a"]}`, status: 400, field: "tag"},
+		{name: "nothing to do", method: "POST", path: "/.odoocache/purge", body: `{}`, status: 400, field: "body"},
+		{name: "empty", method: "POST", path: "/.odoocache/purge", status: 400, field: "body"},
+		{name: "empty tag", method: "POST", path: "/.odoocache/purge", body: `{"tags":[""]}`, status: 400, field: "tags"},
+		{name: "long tag", method: "POST", path: "/.odoocache/purge", body: `{"tags":["` + strings.Repeat("x", 257) + `"]}`, status: 400, field: "tags"},
+		{name: "no path", method: "POST", path: "/.odoocache/purge", body: `{"paths":["shop"]}`, status: 400, field: "paths"},
+		{name: "no prefix", method: "POST", path: "/.odoocache/purge", body: `{"prefixes":["shop"]}`, status: 400, field: "prefixes"},
+		{name: "wrong method", method: "GET", path: "/.odoocache/purge", status: 405},
+		{name: "too large", method: "POST", path: "/.odoocache/purge", body: `{"tags":["` + strings.Repeat(`a","`, 200000) + `"]}`, status: 413, field: "body"},
+		{name: "too many", method: "POST", path: "/.odoocache/purge", body: `{"tags":["a` + strings.Repeat(`","a`, 1001) + `"]}`, status: 413, field: "items"},
+		{name: "no such endpoint", method: "GET", path: "/.odoocache/nothing", status: 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := shop(t, load, nil)
+				lines := c.lines
+				if lines == nil {
+					lines = []string{bearer}
+				}
+				got := s.do(c.method, c.path, c.body, lines...)
+				assert.Equal(t, c.status, got.status, got.body)
+				var answer map[string]string
+				require.NoError(t, json.Unmarshal([]byte(got.body), &answer), got.body)
+				assert.NotEmpty(t, answer["error"])
+				assert.Equal(t, c.field, answer["field"])
+				assert.NotContains(t, got.body, secret)
+				assert.Equal(t, shopPaths, s.left(), "nothing was purged")
+				assert.Zero(t, s.renders(), "nothing reached the origin")
+			})
+		})
+	}
+}
+
+func TestPurgeNetworks(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, c := range []struct {
+			networks []string
+			secret   string
+			lines    []string
+			status   int
+		}{
+			{networks: nil, status: 403},
+			{networks: []string{"127.0.0.0/8", "::1"}, status: 200},
+			{networks: []string{"10.0.0.0/8"}, status: 403},
+			{networks: []string{"127.0.0.1"}, secret: secret, status: 403},
+			{networks: []string{"127.0.0.1"}, secret: secret, lines: []string{"X-Odoocache-Secret: " + secret}, status: 200},
+			{networks: []string{"10.0.0.0/8"}, secret: secret, lines: []string{bearer}, status: 403},
+		} {
+			s := newSite(t, load, options{"purge": options{"networks": c.networks, "secret": c.secret}}, page("x"))
+			got := s.do("PURGE", "/", "", c.lines...)
+			assert.Equal(t, c.status, got.status, fmt.Sprint(c, got.body))
+		}
+	})
+}
+
+func TestPurgeHeadersOfRequestsAndOfUntrustedOriginsDoNothing(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := shop(t, load, options{"rules": []options{{"match": options{"methods": []string{"GET"}, "pathPrefixes": []string{"/write"}}, "bypass": "true"}},
+			"purge": options{"fromResponses": "false"}})
+		s.do(http.MethodPost, "/write", "{}", "X-Odoo-Purge: *")
+		s.get("/write", "X-Odoo-Purge: *")
+		s.answers(page("done", "X-Odoo-Purge: *"))
+		got := s.do(http.MethodPost, "/write", "{}")
+		assert.Empty(t, got.header["X-Odoo-Purge"], "stripped all the same")
+		assert.Equal(t, shopPaths, s.left())
+	})
+}
+
+func TestStatusEndpoint(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := shop(t, load, nil)
+		got := s.get("/.odoocache/status", bearer)
+		require.Equal(t, 200, got.status)
+		var status struct {
+			Tenant, Storage, Breaker string
+			Counters                 map[string]int
+		}
+		require.NoError(t, json.Unmarshal([]byte(got.body), &status))
+		assert.Equal(t, s.options["tenant"], status.Tenant)
+		assert.Equal(t, "memory", status.Storage)
+		assert.Equal(t, "closed", status.Breaker)
+		assert.Equal(t, len(shopPaths), status.Counters["hit"])
+		assert.Equal(t, len(shopPaths), status.Counters["stored"])
+	})
+}
