@@ -159,6 +159,9 @@ func (f *fetching) decide(c *capture) {
 		c.mode = teeing
 	default:
 		c.mode = keeping
+		if length > 0 {
+			c.body = make([]byte, 0, length)
+		}
 		return
 	}
 	if c.mode == teeing {

@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"fmt"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/config"
@@ -28,6 +30,9 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		h.serveControl(rw, r)
 		return
 	}
+	if h.s.Debug {
+		defer h.trace(rw, r)
+	}
 	if reason := transparent(r); reason != "" {
 		rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
 		h.count(reason)
@@ -49,6 +54,13 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	default:
 		h.fetch(rw, v)
 	}
+}
+
+// trace writes what became of a request to standard output, which Traefik logs
+// at its debug level. The query is left out: it may be personal.
+func (h *Handler) trace(rw http.ResponseWriter, r *http.Request) {
+	status := strings.Join(rw.Header()["Cache-Status"], ", ")
+	fmt.Fprintln(os.Stdout, "odoocache: tenant "+h.s.Tenant+": "+r.Method+" "+r.Host+r.URL.EscapedPath()+": "+status)
 }
 
 // transparent names requests whose answer must reach the client through

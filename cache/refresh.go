@@ -25,7 +25,7 @@ func (h *Handler) refresh(v *visit) {
 	b.cc = policy.Directives{}
 	go func() {
 		defer cancel()
-		defer h.shared.end(key)
+		defer func() { h.shared.end(key) }() // the interpreter drops a deferred call of a method of ours here
 		defer func() {
 			if p := recover(); p != nil {
 				h.count(policy.ReasonPanic)

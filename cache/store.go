@@ -149,12 +149,21 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 		Tenant: h.s.Tenant, Key: v.primary,
 		Host: keys.FoldHost(purgeHost(v.target)), Path: v.r.URL.Path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
-		Status: status, Header: header, Body: c.body,
+		Status: status, Header: header, Body: exact(c.body),
 	}
 	if len(f.admission.Vary) > 0 {
 		return h.storeVariant(v, e, f.admission.Vary)
 	}
 	return h.shared.tier.Store(h.view, e)
+}
+
+// exact returns a slice without room to spare: what grew while it was captured
+// is kept for long, and counted by its length.
+func exact(b []byte) []byte {
+	if cap(b)-len(b) < len(b)/16 {
+		return b
+	}
+	return append(make([]byte, 0, len(b)), b...)
 }
 
 // storeVariant keeps a response that has Vary, and the list by which it is

@@ -73,13 +73,12 @@ func (p *problems) tls(c TLS, address string) *tls.Config {
 		return nil
 	}
 	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // the operator's choice, false by default
-	if t.ServerName == "" {
+	if unix := strings.HasPrefix(address, "unix://"); unix && t.ServerName == "" && !insecure {
+		p.add("redis.tls.serverName", "is empty; expected the name in the server's certificate, since redis.address has none")
+	} else if !unix && t.ServerName == "" {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			t.ServerName = host
 		}
-	}
-	if t.ServerName == "" && strings.HasPrefix(address, "unix://") && !insecure {
-		p.add("redis.tls.serverName", "is empty; expected the name in the server's certificate, since redis.address has none")
 	}
 	if c.CAFile != "" {
 		t.RootCAs = p.certificates("redis.tls.caFile", c.CAFile)

@@ -52,9 +52,10 @@ func heuristicStatus(status int) bool {
 }
 
 // understood reports whether the cache knows what a status asks of it
-// (RFC 9111 §3: "the response status code is final and understood").
+// (RFC 9111 §3). 206 and 304 have been refused before; 226 would take delta
+// encoding (RFC 3229).
 func understood(status int) bool {
-	return http.StatusText(status) != "" && status >= 200
+	return http.StatusText(status) != "" && status != http.StatusIMUsed
 }
 
 // Admit decides whether a response may be stored for others (RFC 9111 §3).
@@ -104,7 +105,9 @@ func refusal(r Request, status int, h http.Header, t Terms, app App, d Directive
 		return ReasonMethod
 	case status == http.StatusPartialContent || status == http.StatusNotModified:
 		return ReasonPartial
-	case status < 200 || (d.MustUnderstand && !understood(status)): // §5.2.2.3
+	case status == http.StatusRequestedRangeNotSatisfiable || len(h["Content-Range"]) > 0:
+		return ReasonPartial // what one client's Range was answered with
+	case status < 200 || status > 599 || (d.MustUnderstand && !understood(status)): // §5.2.2.3
 		return ReasonStatus
 	case len(t.Statuses) > 0 && !hasStatus(t.Statuses, status):
 		return ReasonStatus
@@ -126,7 +129,7 @@ func refusal(r Request, status int, h http.Header, t Terms, app App, d Directive
 		return ReasonSendfile
 	case len(h["Trailer"]) > 0:
 		return ReasonTrailer
-	case strings.HasPrefix(h.Get("Content-Type"), "text/event-stream"):
+	case strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "text/event-stream"):
 		return ReasonEventStream
 	}
 	return ""
@@ -185,16 +188,17 @@ func lifeOf(r Request, status int, h http.Header, t Terms, app App, d Directives
 		NeverStale: d.MustRevalidate || d.ProxyRevalidate || d.SharedMaxAge != Unset,
 	}
 	validator := len(h["Etag"]) > 0 || len(h["Last-Modified"]) > 0
-	ruled := t.TTL != Unset && (heuristicStatus(status) || hasStatus(t.Statuses, status))
+	ruled := false
 	switch {
-	case app.Present && app.TTL != Unset:
-		l.own(r, h, app.TTL)
+	case app.TTL != Unset:
+		l.own(r, h, app.TTL, d)
 	case d.NoCache && !app.Present && !t.Override.NoCache:
 		l.NoCache = true
 		l.TTL = 0
 		l.Born = r.Received - age0(h, r.Requested, r.Received)
-	case ruled:
-		l.own(r, h, t.TTL)
+	case t.TTL != Unset && (heuristicStatus(status) || hasStatus(t.Statuses, status)):
+		l.own(r, h, t.TTL, d)
+		ruled = true
 	default:
 		l.TTL = lifetime(h, d, targeted, r.Received)
 		l.Born = r.Received - age0(h, r.Requested, r.Received)
@@ -205,7 +209,7 @@ func lifeOf(r Request, status int, h http.Header, t Terms, app App, d Directives
 	if l.TTL == Unset {
 		return l, ReasonNoTTL
 	}
-	l.stale(t, app, d)
+	l.stale(t, app, d, ruled)
 	if validator {
 		l.Keep = t.Keep
 	}
@@ -213,7 +217,7 @@ func lifeOf(r Request, status int, h http.Header, t Terms, app App, d Directives
 	case l.NoCache && !validator:
 		return l, ReasonNoCache
 	case l.TTL == 0 && !validator:
-		return l, ReasonNoTTL
+		return l, ReasonExpired
 	case l.Retention(r.Received) <= 0:
 		return l, ReasonExpired
 	}
@@ -222,32 +226,28 @@ func lifeOf(r Request, status int, h http.Header, t Terms, app App, d Directives
 
 // own gives a life by the word of the operator or the application. Its age
 // counts from the request, plus the Age that a cache behind this one reports;
-// the origin's clock plays no part.
-func (l *Life) own(r Request, h http.Header, ttl int64) {
+// the origin's clock plays no part. What s-maxage implies goes with the lifetime
+// it gave; must-revalidate stays (RFC 9111 §5.2.2.2: "in all circumstances").
+func (l *Life) own(r Request, h http.Header, ttl int64, d Directives) {
 	l.TTL = ttl
 	l.Born = r.Requested - ageValue(h["Age"])
-	l.NeverStale = false
+	l.NeverStale = d.MustRevalidate || d.ProxyRevalidate
 }
 
 // stale sets how long the response may be used after its freshness. Where the
-// origin forbids stale answers, only the application or a rule that set the
-// lifetime itself can allow them.
-func (l *Life) stale(t Terms, app App, d Directives) {
-	grace, sie := d.StaleWhileRevalidate, d.StaleIfError
-	if t.Grace != Unset {
-		grace = t.Grace
+// origin forbids stale answers, only the application, or a rule that set the
+// lifetime itself, can allow them, and only by saying so.
+func (l *Life) stale(t Terms, app App, d Directives, ruled bool) {
+	grace, sie := Unset, Unset
+	if !l.NeverStale {
+		grace, sie = d.StaleWhileRevalidate, d.StaleIfError
 	}
-	if t.StaleIfError != Unset {
-		sie = t.StaleIfError
+	if !l.NeverStale || ruled {
+		grace, sie = first(t.Grace, grace), first(t.StaleIfError, sie)
 	}
-	if app.Grace != Unset {
-		grace = app.Grace
-	}
-	if app.StaleIfError != Unset {
-		sie = app.StaleIfError
-	}
-	if l.NeverStale || l.NoCache {
-		grace, sie = 0, 0
+	grace, sie = first(app.Grace, grace), first(app.StaleIfError, sie)
+	if l.NoCache { // §5.2.2.4: also by caches configured to send stale responses
+		return
 	}
 	if grace > 0 {
 		l.Grace = grace
@@ -255,4 +255,12 @@ func (l *Life) stale(t Terms, app App, d Directives) {
 	if sie > 0 {
 		l.StaleIfError = sie
 	}
+}
+
+// first returns a, or b where a is not given.
+func first(a, b int64) int64 {
+	if a != Unset {
+		return a
+	}
+	return b
 }

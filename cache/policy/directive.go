@@ -50,14 +50,31 @@ func ParseDirectives(lines []string) Directives {
 			var item string
 			item, rest = nextItem(rest)
 			name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
-			d.set(strings.ToLower(name), value, hasValue)
+			if strings.ContainsAny(name, " \t") {
+				d.setWords(strings.Fields(strings.ToLower(name)))
+			} else {
+				d.set(strings.ToLower(name), value, hasValue)
+			}
 		}
 	}
 	return d
 }
 
+// setWords takes a member that breaks the grammar, such as "private max-age=9"
+// without a comma or "no-store =1". What its words forbid counts, what they
+// would allow does not: durations become 0.
+func (d *Directives) setWords(words []string) {
+	for i := 0; i < len(words); i++ {
+		switch words[i] {
+		case "no-store", "no-cache", "private", "proxy-revalidate", "max-age", "s-maxage", "only-if-cached":
+			d.set(words[i], "", true)
+		}
+	}
+}
+
 // nextItem cuts the first member off a comma-separated list, respecting quoted
-// strings (RFC 9110 §5.6.4).
+// strings (RFC 9110 §5.6.4). A quote that is never closed is an ordinary
+// character: it must not hide the members that follow.
 func nextItem(s string) (item, rest string) {
 	from := 0
 	for {
@@ -71,7 +88,8 @@ func nextItem(s string) (item, rest string) {
 		}
 		end := closingQuote(s, i+1)
 		if end < 0 {
-			return s, ""
+			item, rest, _ = strings.Cut(s[i:], ",")
+			return s[:i] + item, rest
 		}
 		from = end + 1
 	}
@@ -145,20 +163,39 @@ func setOnce(field *int64, value int64) {
 	}
 }
 
-// fieldNames reads the quoted list of the qualified forms. An empty list means
-// the unqualified form: when in doubt the stricter reading.
+// fieldNames reads the list of the qualified forms, quoted or a single token.
+// One that is empty or not a list of field names means the unqualified form:
+// when in doubt the stricter reading.
 func fieldNames(value string, hasValue bool) []string {
 	if !hasValue {
 		return nil
 	}
+	value = strings.TrimSpace(value)
+	if value != "" && value[0] == '"' {
+		if closingQuote(value, 1) != len(value)-1 {
+			return nil
+		}
+		value = value[1 : len(value)-1]
+	}
 	var names []string
-	for _, name := range strings.Split(strings.Trim(value, "\" \t"), ",") {
-		if name = strings.TrimSpace(name); name != "" {
+	for _, name := range strings.Split(value, ",") {
+		name = strings.TrimSpace(name)
+		if strings.Trim(name, tokenChars) != "" {
+			return nil
+		}
+		if name != "" {
 			names = append(names, name)
 		}
 	}
 	return names
 }
+
+// digits, letters and tokenChars are the characters of RFC 9110 §5.6.2.
+const (
+	digits     = "0123456789"
+	letters    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	tokenChars = "!#$%&'*+-.^_`|~" + digits + letters
+)
 
 // delta reads delta-seconds, also as a quoted string, and returns milliseconds;
 // invalid if it is no non-negative integer.
@@ -167,7 +204,7 @@ func delta(value string, invalid int64) int64 {
 	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]
 	}
-	if value == "" || strings.Trim(value, "0123456789") != "" {
+	if value == "" || strings.Trim(value, digits) != "" {
 		return invalid
 	}
 	n, err := strconv.ParseInt(value, 10, 64)

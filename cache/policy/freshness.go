@@ -43,7 +43,10 @@ func (l Life) Retention(now int64) int64 {
 
 // age0 is the corrected initial age of a response in ms (RFC 9111 §4.2.3).
 func age0(h http.Header, requested, received int64) int64 {
-	corrected := ageValue(h["Age"]) + received - requested
+	corrected := ageValue(h["Age"])
+	if received > requested { // the clock may have been set back meanwhile
+		corrected += received - requested
+	}
 	date, ok := ParseDate(h["Date"])
 	if ok && received-date > corrected {
 		return received - date
@@ -114,8 +117,10 @@ func heuristicLifetime(h http.Header, received int64) int64 {
 }
 
 // ParseDate reads the single line of a date field as Unix ms: an HTTP-date in
-// any of its three forms (RFC 9110 §5.6.7), names in any case, nothing more
-// lenient than that.
+// any of its three forms (RFC 9110 §5.6.7), names in any case (RFC 9111 §4.2),
+// nothing more lenient than that. A two-digit year from 69 on is one of the
+// last century: "01-Jan-70" is how software writes "never fresh", and there is
+// no clock here to say otherwise.
 func ParseDate(lines []string) (ms int64, ok bool) {
 	if len(lines) != 1 {
 		return 0, false
@@ -131,13 +136,20 @@ func ParseDate(lines []string) (ms int64, ok bool) {
 		return 0, false
 	}
 	// time.Parse takes one-digit hours and runs of spaces; the grammar does not.
-	if len(s) != 29 && len(s) != 24 && strings.IndexByte(s, '-') < 0 {
+	if len(s) != 29 && len(s) != 24 && len(s)-strings.IndexByte(s, ',') != 24 {
 		return 0, false
 	}
 	return t.Unix() * 1000, true
 }
 
-// FormatAge writes an age in whole seconds for the Age field.
+// FormatAge writes an age in whole seconds for the Age field: never negative,
+// and not above what any recipient can represent (RFC 9111 §1.2.2).
 func FormatAge(ms int64) string {
+	if ms < 0 {
+		ms = 0
+	}
+	if ms > maxDelta*Second {
+		ms = maxDelta * Second
+	}
 	return strconv.FormatInt(ms/1000, 10)
 }

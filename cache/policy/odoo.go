@@ -40,28 +40,45 @@ func ParseApp(lines []string) (App, error) {
 		case "":
 		case "public":
 			public = true
+			err = flag(hasValue)
 		case "no-store", "no-cache", "private", "no":
 			a.NoStore = true
+			err = flag(hasValue)
 		case "ttl":
-			a.TTL, err = ParseDuration(value)
+			err = setDuration(&a.TTL, value)
 		case "grace", "swr":
-			a.Grace, err = ParseDuration(value)
+			err = setDuration(&a.Grace, value)
 		case "sie":
-			a.StaleIfError, err = ParseDuration(value)
+			err = setDuration(&a.StaleIfError, value)
 		default:
-			err = fmt.Errorf("unknown word")
+			err = errors.New("unknown word")
 		}
 		if err != nil {
 			return a, fmt.Errorf("%w: %q: %v; expected no-store, or public with ttl, grace and sie", ErrSyntax, item, err)
-		}
-		if hasValue && value == "" {
-			return a, fmt.Errorf("%w: %q has no value", ErrSyntax, item)
 		}
 	}
 	if !public && !a.NoStore {
 		return a, fmt.Errorf("%w: neither public nor no-store", ErrSyntax)
 	}
 	return a, nil
+}
+
+// flag refuses a value: who writes public=0 means the opposite.
+func flag(hasValue bool) error {
+	if hasValue {
+		return errors.New("it takes no value")
+	}
+	return nil
+}
+
+// setDuration refuses a second value: nothing says which one is meant.
+func setDuration(field *int64, value string) error {
+	if *field != Unset {
+		return errors.New("given twice")
+	}
+	ms, err := ParseDuration(value)
+	*field = ms
+	return err
 }
 
 // ParseDuration reads whole seconds ("600") or a Go duration ("10m") and

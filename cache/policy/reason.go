@@ -9,7 +9,6 @@ const (
 	ReasonUpgrade         = "upgrade"          // WebSocket or another protocol
 	ReasonEventStream     = "event-stream"     // Accept: text/event-stream
 	ReasonRule            = "rule"             // a rule with bypass matched
-	ReasonRange           = "range"            // Range on something not stored
 	ReasonAuthorization   = "authorization"    // RFC 9111 §3.5
 	ReasonSession         = "session"          // a session cookie, and the response is not for everybody
 	ReasonRequestNoStore  = "request-no-store" // RFC 9111 §5.2.1.5

@@ -27,8 +27,10 @@ func Reuse(l Life, d Directives, softPurged bool, now int64) (state int, reason 
 	if l.NoCache {
 		return Expired, ReasonNoCache
 	}
+	// §5.2.1.1: max-age without max-stale asks for nothing stale.
+	refusesStale := d.Present && d.MaxAge != Unset && d.MaxStale == Unset
 	if softPurged {
-		if l.Grace > 0 && age < l.TTL+l.Grace {
+		if l.Grace > 0 && age < l.TTL+l.Grace && !refusesStale {
 			return Stale, ReasonPurged
 		}
 		return Expired, ReasonPurged
@@ -37,6 +39,9 @@ func Reuse(l Life, d Directives, softPurged bool, now int64) (state int, reason 
 		return Fresh, ""
 	}
 	if left+l.Grace > 0 { // RFC 5861 §3
+		if refusesStale {
+			return Expired, ReasonRequestMaxAge
+		}
 		return Stale, ReasonExpired
 	}
 	if d.MaxStale != Unset && d.Present && !l.NeverStale && left+d.MaxStale >= 0 { // §5.2.1.2
@@ -46,9 +51,10 @@ func Reuse(l Life, d Directives, softPurged bool, now int64) (state int, reason 
 }
 
 // StandsIn reports whether a stored response may be served in place of an
-// error (RFC 5861 §4, RFC 9111 §4.2.4).
+// error (RFC 5861 §4, RFC 9111 §4.2.4). Admit has left StaleIfError at 0 where
+// the origin forbids that and nobody above it says otherwise.
 func StandsIn(l Life, now int64) bool {
-	return !l.NoCache && !l.NeverStale && l.StaleIfError > 0 && l.Age(now) < l.TTL+l.StaleIfError
+	return !l.NoCache && l.StaleIfError > 0 && l.Age(now) < l.TTL+l.StaleIfError
 }
 
 // IsError reports whether a status counts as an error for stale-if-error

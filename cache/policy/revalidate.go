@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -9,7 +10,7 @@ import (
 // origin and removes the client's own conditions (RFC 9111 §4.3.1).
 func Conditional(request, stored http.Header) {
 	Unconditional(request)
-	if etag := stored["Etag"]; len(etag) > 0 {
+	if etag := stored["Etag"]; len(etag) > 0 && etag[0] != "" {
 		request["If-None-Match"] = []string{etag[0]}
 	}
 	if modified := stored["Last-Modified"]; len(modified) > 0 {
@@ -42,7 +43,7 @@ func NotModified(request, stored http.Header, born int64) bool {
 	modified, ok := ParseDate(stored["Last-Modified"])
 	if !ok {
 		if modified, ok = ParseDate(stored["Date"]); !ok {
-			modified = born
+			modified = born - born%Second // as the client can only have seen it
 		}
 	}
 	return modified <= since
@@ -53,52 +54,110 @@ func matches(list string, etag []string) bool {
 	if strings.TrimSpace(list) == "*" {
 		return true
 	}
-	if len(etag) == 0 {
+	if len(etag) == 0 || etag[0] == "" {
 		return false
 	}
 	want := strings.TrimPrefix(etag[0], "W/")
 	for list != "" {
 		var item string
-		item, list = nextItem(list)
-		if strings.TrimPrefix(strings.TrimSpace(item), "W/") == want {
+		item, list = nextTag(list)
+		if strings.TrimPrefix(item, "W/") == want {
 			return true
 		}
 	}
 	return false
 }
 
-// Validates reports whether a 304 speaks of the stored response: its
-// validators, where it has any, are those that were stored (RFC 9111 §4.3.4).
-func Validates(stored, fresh http.Header) bool {
-	if etag := fresh["Etag"]; len(etag) > 0 && len(stored["Etag"]) > 0 {
-		return strings.TrimPrefix(etag[0], "W/") == strings.TrimPrefix(stored["Etag"][0], "W/")
+// nextTag cuts the first member off a list of entity tags. Unlike in a quoted
+// string a backslash in a tag is itself (RFC 9110 §8.8.3).
+func nextTag(s string) (tag, rest string) {
+	s = strings.TrimLeft(s, " \t,")
+	from := 0
+	if open := strings.IndexByte(s, '"'); open == 0 || (open == 2 && s[:2] == "W/") {
+		if end := strings.IndexByte(s[open+1:], '"'); end >= 0 {
+			from = open + 1 + end + 1
+		}
 	}
-	if modified := fresh["Last-Modified"]; len(modified) > 0 && len(stored["Last-Modified"]) > 0 {
-		return modified[0] == stored["Last-Modified"][0]
+	end := strings.IndexByte(s[from:], ',')
+	if end < 0 {
+		return strings.TrimSpace(s), ""
+	}
+	return strings.TrimSpace(s[:from+end]), s[from+end+1:]
+}
+
+// Validates reports whether a 304 speaks of the stored response
+// (RFC 9111 §4.3.4). An entity tag that is strong on both sides decides. Else
+// every validator of the 304 has to be one of the stored response; a strong tag
+// that is not stored speaks of another one. A 304 without validators counts: it
+// answers a condition made from this response alone, and servers such as
+// Werkzeug take Last-Modified out of it.
+func Validates(stored, fresh http.Header) bool {
+	etag, old := fresh.Get("Etag"), stored.Get("Etag")
+	if etag != "" && !strings.HasPrefix(etag, "W/") {
+		return etag == old
+	}
+	if etag != "" && (old == "" || strings.TrimPrefix(etag, "W/") != strings.TrimPrefix(old, "W/")) {
+		return false
+	}
+	modified := fresh.Get("Last-Modified")
+	return modified == "" || modified == stored.Get("Last-Modified")
+}
+
+// HeadMatches reports whether a 200 to HEAD may freshen a stored response to
+// GET: the validators and the length that it has are those of the stored one,
+// whose body has storedLength bytes. If not, the stored response is to be taken
+// for stale (RFC 9111 §4.3.5). Values have to be equal as they stand: nothing
+// here asks for a weak comparison.
+func HeadMatches(stored, fresh http.Header, storedLength int) bool {
+	if etag := fresh["Etag"]; len(etag) > 0 && etag[0] != stored.Get("Etag") {
+		return false
+	}
+	if modified := fresh["Last-Modified"]; len(modified) > 0 && modified[0] != stored.Get("Last-Modified") {
+		return false
+	}
+	lengths := fresh["Content-Length"]
+	for i := 0; i < len(lengths); i++ {
+		if lengths[i] != strconv.Itoa(storedLength) {
+			return false
+		}
 	}
 	return true
 }
 
-// bodyFields describe the stored body, which a 304 does not replace
-// (RFC 9111 §3.2).
+// bodyFields say how the stored body is to be read. The cache decided on them
+// what to look for in it, and it is not replaced: so they are not, either
+// (RFC 9111 §3.2: fields that the stored response depends upon).
 var bodyFields = map[string]bool{
-	"Content-Encoding": true, "Content-Length": true, "Content-Range": true,
-	"Content-Type": true, "Etag": true,
+	"Content-Encoding": true, "Content-Range": true, "Content-Type": true,
 }
 
 // Freshen returns the stored header updated with the fields of a 304 or of a
-// HEAD response (RFC 9111 §3.2). Neither argument is changed.
+// HEAD response (RFC 9111 §3.2). Neither argument is changed. Age and Date are
+// always those of the new response, from which the age now counts (§4.2.3):
+// without a Date of its own it was made when it came (RFC 9110 §6.6.1).
 func Freshen(stored, fresh http.Header) http.Header {
 	h := make(http.Header, len(stored)+len(fresh))
 	for name, lines := range stored {
 		h[name] = lines
 	}
+	delete(h, "Age")
+	delete(h, "Date")
+	drop := nominated(fresh["Connection"])
 	for name, lines := range fresh {
-		if !bodyFields[name] {
+		if name == "Age" || !(bodyFields[name] || hopByHop[name] || drop[name]) {
 			h[name] = lines
 		}
 	}
 	return h
+}
+
+// nominated returns the canonical names in lists of fields.
+func nominated(lines []string) map[string]bool {
+	names := map[string]bool{}
+	for _, name := range strings.Split(strings.Join(lines, ","), ",") {
+		names[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
+	}
+	return names
 }
 
 // hopByHop are fields of one connection, never stored (RFC 9110 §7.6.1), and
@@ -115,15 +174,10 @@ var hopByHop = map[string]bool{
 // without those of the connection, those that Connection names, those in
 // without, and every cookie that is not in keepCookies.
 func StoredHeader(h http.Header, without, keepCookies []string) http.Header {
-	drop := map[string]bool{}
-	for _, list := range [][]string{h["Connection"], without} {
-		for _, name := range strings.Split(strings.Join(list, ","), ",") {
-			drop[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
-		}
-	}
+	drop, listed := nominated(h["Connection"]), nominated(without)
 	out := make(http.Header, len(h))
 	for name, lines := range h {
-		if hopByHop[name] || drop[name] || strings.HasPrefix(name, http.TrailerPrefix) {
+		if hopByHop[name] || drop[name] || listed[name] || strings.HasPrefix(name, http.TrailerPrefix) {
 			continue
 		}
 		if name == "Set-Cookie" {

@@ -4,105 +4,236 @@ import "strings"
 
 // ParseTargeted reads CDN-Cache-Control, a dictionary of structured fields
 // (RFC 9213 §2.1, RFC 8941 §3.2). ok is false when it is absent, empty or not
-// well-formed: then it counts as not there (RFC 9213 §2.2).
+// well-formed: then it counts as not there (RFC 9213 §2.1).
 func ParseTargeted(lines []string) (d Directives, ok bool) {
 	d = newDirectives()
-	rest := strings.TrimSpace(strings.Join(lines, ","))
-	if rest == "" {
+	members, valid := dictionary(strings.Join(lines, ","))
+	if !valid || len(members) == 0 {
 		return d, false
 	}
 	d.Present = true
-	for {
-		var item string
-		item, rest = nextItem(rest)
-		if !d.setStructured(strings.TrimSpace(item)) {
-			return d, false
-		}
-		if rest == "" {
-			return d, true
+	for i := 0; i < len(responseNames); i++ {
+		if value, found := members[responseNames[i]]; found {
+			d.setStructured(responseNames[i], value)
 		}
 	}
+	return d, true
 }
 
-// setStructured takes one dictionary member: key[=value][;parameters].
-func (d *Directives) setStructured(member string) bool {
-	member, _ = cutOutsideQuotes(member, ';')
-	name, value, hasValue := strings.Cut(strings.TrimSpace(member), "=")
-	if !structuredKey(name) || (hasValue && !structuredValue(value)) {
-		return false
-	}
+// responseNames are the directives of responses that this cache implements.
+var responseNames = []string{
+	"no-store", "no-cache", "private", "public", "must-revalidate", "proxy-revalidate", "must-understand",
+	"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error",
+}
+
+// setStructured takes one directive. A value of another type than the
+// directive has is not consumed (RFC 9213 §2.1), unless the directive forbids
+// something: then it counts in its strictest form.
+func (d *Directives) setStructured(name, value string) {
 	switch name {
 	case "max-age", "s-maxage", "stale-while-revalidate", "stale-if-error":
-		n := delta(value, Unset)
-		if n == Unset || value[0] == '"' {
-			return false // an integer is expected
+		if strings.Trim(value, digits) == "" {
+			d.set(name, value, true)
 		}
-		d.set(name, value, true)
 	case "no-cache", "private":
 		if value != "?0" {
-			d.set(name, strings.TrimPrefix(value, "?1"), hasValue && value != "?1")
+			d.set(name, value, value[0] == '"')
 		}
+	case "no-store":
+		d.NoStore = value != "?0"
 	default:
-		if value != "?0" {
+		if value == "?1" {
 			d.set(name, "", false)
 		}
 	}
-	return true
 }
 
-func cutOutsideQuotes(s string, sep byte) (before, after string) {
-	q := strings.IndexByte(s, '"')
-	i := strings.IndexByte(s, sep)
-	if i < 0 {
-		return s, ""
-	}
-	if q >= 0 && q < i {
-		end := closingQuote(s, q+1)
+// dictionary parses a dictionary of structured fields into its keys and the
+// text of their values, without parameters. Of a key given twice the last value
+// counts (RFC 8941 §4.2.2).
+func dictionary(s string) (members map[string]string, ok bool) {
+	members = map[string]string{}
+	rest := strings.Trim(s, " ")
+	for rest != "" {
+		end := span(rest, keyChars)
+		key, value := rest[:end], "?1"
+		if !structuredKey(key) {
+			return nil, false
+		}
+		rest = rest[end:]
+		if strings.HasPrefix(rest, "=") {
+			rest = rest[1:]
+			end = memberValue(rest)
+			if end < 0 {
+				return nil, false
+			}
+			value, rest = rest[:end], rest[end:]
+		}
+		end = parameters(rest)
 		if end < 0 {
-			return s, ""
+			return nil, false
 		}
-		j := strings.IndexByte(s[end:], sep)
-		if j < 0 {
-			return s, ""
+		members[key] = value
+		rest = strings.TrimLeft(rest[end:], " \t")
+		if rest == "" {
+			return members, true
 		}
-		i = end + j
+		if rest[0] != ',' {
+			return nil, false
+		}
+		rest = strings.TrimLeft(rest[1:], " \t")
+		if rest == "" {
+			return nil, false // a comma at the end
+		}
 	}
-	return s[:i], s[i+1:]
+	return members, true
 }
 
-// structuredKey reports whether s is a key of RFC 8941 §3.1.2.
+const keyChars = "abcdefghijklmnopqrstuvwxyz0123456789_-.*"
+
+// structuredKey reports whether a run of keyChars is a key (RFC 8941 §3.1.2).
 func structuredKey(s string) bool {
-	if s == "" || strings.IndexByte("abcdefghijklmnopqrstuvwxyz*", s[0]) < 0 {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-.*") == ""
+	return s != "" && strings.IndexByte("abcdefghijklmnopqrstuvwxyz*", s[0]) >= 0
 }
 
-// structuredValue reports whether s could be a bare item of RFC 8941 §3.3:
-// a boolean, a string, a byte sequence, a number or a token.
-func structuredValue(s string) bool {
+// span returns how many bytes at the beginning of s are among chars.
+func span(s, chars string) int {
+	return len(s) - len(strings.TrimLeft(s, chars))
+}
+
+// memberValue returns the length of the item or inner list that s begins with,
+// or -1.
+func memberValue(s string) int {
+	if strings.HasPrefix(s, "(") {
+		return innerList(s)
+	}
+	return bareItem(s)
+}
+
+// innerList is memberValue for "(a b;c=1)" (RFC 8941 §4.2.1.2).
+func innerList(s string) int {
+	n := 1
+	for {
+		spaces := span(s[n:], " ")
+		n += spaces
+		if n == len(s) {
+			return -1
+		}
+		if s[n] == ')' {
+			return n + 1
+		}
+		if spaces == 0 && n > 1 {
+			return -1
+		}
+		item := bareItem(s[n:])
+		if item < 0 {
+			return -1
+		}
+		n += item
+		more := parameters(s[n:])
+		if more < 0 {
+			return -1
+		}
+		n += more
+	}
+}
+
+// bareItem returns the length of the item that s begins with, or -1
+// (RFC 8941 §4.2.3.1).
+func bareItem(s string) int {
 	if s == "" {
-		return false
+		return -1
 	}
-	switch s[0] {
-	case '?':
-		return s == "?0" || s == "?1"
-	case '"':
-		return closingQuote(s, 1) == len(s)-1
-	case ':':
-		return len(s) > 1 && s[len(s)-1] == ':'
-	case '(':
-		return s[len(s)-1] == ')'
+	switch {
+	case strings.HasPrefix(s, "?0") || strings.HasPrefix(s, "?1"):
+		return 2
+	case s[0] == '"':
+		return structuredString(s)
+	case s[0] == ':':
+		n := 1 + span(s[1:], "+/="+digits+letters)
+		if n < len(s) && s[n] == ':' {
+			return n + 1
+		}
+	case s[0] == '-' || strings.IndexByte(digits, s[0]) >= 0:
+		return structuredNumber(s)
+	case s[0] == '*' || strings.IndexByte(letters, s[0]) >= 0:
+		return span(s, ":/"+tokenChars)
 	}
-	return !strings.ContainsAny(s, " \t\",;=&\\(){}[]<>@?")
+	return -1
+}
+
+// structuredString is bareItem for a string: printable ASCII, in which only
+// quotes and backslashes are escaped (RFC 8941 §3.3.3).
+func structuredString(s string) int {
+	end := closingQuote(s, 1)
+	if end < 0 {
+		return -1
+	}
+	for i := 1; i < end; i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return -1
+		}
+		if s[i] != '\\' {
+			continue
+		}
+		i++
+		if s[i] != '"' && s[i] != '\\' {
+			return -1
+		}
+	}
+	return end + 1
+}
+
+// structuredNumber is bareItem for an integer of at most 15 digits or a decimal
+// of at most 12 and 3 (RFC 8941 §3.3.1, §3.3.2).
+func structuredNumber(s string) int {
+	n := 0
+	if s[0] == '-' {
+		n = 1
+	}
+	whole := span(s[n:], digits)
+	n += whole
+	if n == len(s) || s[n] != '.' {
+		if whole == 0 || whole > 15 {
+			return -1
+		}
+		return n
+	}
+	fraction := span(s[n+1:], digits)
+	if whole == 0 || whole > 12 || fraction == 0 || fraction > 3 {
+		return -1
+	}
+	return n + 1 + fraction
+}
+
+// parameters returns the length of the parameters that s begins with, or -1
+// (RFC 8941 §4.2.3.2). They have no meaning here (RFC 9213 §2.1).
+func parameters(s string) int {
+	n := 0
+	for n < len(s) && s[n] == ';' {
+		n++
+		n += span(s[n:], " ")
+		key := span(s[n:], keyChars)
+		if !structuredKey(s[n : n+key]) {
+			return -1
+		}
+		n += key
+		if n < len(s) && s[n] == '=' {
+			value := bareItem(s[n+1:])
+			if value < 0 {
+				return -1
+			}
+			n += 1 + value
+		}
+	}
+	return n
 }
 
 // ParseSurrogate reads Surrogate-Control (Edge Architecture Specification 1.0):
-// max-age=600+300 means fresh for 600 s and usable stale for another 300 s.
+// max-age=600+300 means fresh for 600 s and usable stale for another 300 s. A
+// directive with a target (max-age=60;name) is for another surrogate, as this
+// one has no name; what it forbids counts all the same.
 func ParseSurrogate(lines []string) (d Directives, ok bool) {
-	if len(lines) == 0 {
-		return newDirectives(), false
-	}
 	plain := make([]string, 0, len(lines))
 	grace := Unset
 	for i := 0; i < len(lines); i++ {
@@ -110,10 +241,15 @@ func ParseSurrogate(lines []string) (d Directives, ok bool) {
 		for rest != "" {
 			var item string
 			item, rest = nextItem(rest)
-			item, _ = cutOutsideQuotes(strings.TrimSpace(item), ';') // ;target
-			if before, after, found := strings.Cut(item, "+"); found && strings.HasPrefix(item, "max-age=") {
+			item, target := cutOutsideQuotes(strings.TrimSpace(item), ';')
+			item = strings.TrimSpace(item)
+			if strings.HasPrefix(strings.ToLower(item), "max-age=") {
+				if target != "" {
+					continue
+				}
+				before, after, _ := strings.Cut(item, "+")
 				item = before
-				grace = delta(after, 0)
+				setOnce(&grace, delta(after, 0))
 			}
 			plain = append(plain, item)
 		}
@@ -123,4 +259,24 @@ func ParseSurrogate(lines []string) (d Directives, ok bool) {
 		setOnce(&d.StaleWhileRevalidate, grace)
 	}
 	return d, d.NoStore || d.NoCache || d.Private || d.MaxAge != Unset || d.SharedMaxAge != Unset
+}
+
+// cutOutsideQuotes is strings.Cut at the first sep that is in no quoted string.
+func cutOutsideQuotes(s string, sep byte) (before, after string) {
+	from := 0
+	for {
+		i := strings.IndexAny(s[from:], "\""+string(rune(sep)))
+		if i < 0 {
+			return s, ""
+		}
+		i += from
+		if s[i] == sep {
+			return s[:i], s[i+1:]
+		}
+		end := closingQuote(s, i+1)
+		if end < 0 {
+			return s, ""
+		}
+		from = end + 1
+	}
 }

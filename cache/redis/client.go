@@ -108,28 +108,18 @@ func (c *Client) DoTimeout(timeout time.Duration, cmds ...Command) ([]Reply, err
 	return run(c, timeout, cmds)
 }
 
-// run does it and counts.
+// run does it. The deferred put gives the slot back whatever happens.
 func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 	if len(cmds) == 0 {
 		return nil, nil
 	}
-	replies, err := do(c, timeout, cmds)
-	if err != nil {
-		countError(c, err)
-		return nil, err
-	}
-	return replies, nil
-}
-
-// do is deferred put's frame: the slot comes back whatever happens.
-func do(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 	if timeout <= 0 {
-		return nil, fmt.Errorf("%w: no time left", ErrTimeout)
+		return nil, counted(c, fmt.Errorf("%w: no time left", ErrTimeout))
 	}
 	deadline := time.Now().Add(timeout)
 	s, err := take(c.pool, deadline)
 	if err != nil {
-		return nil, err
+		return nil, counted(c, err)
 	}
 	defer put(c.pool, s)
 	replies, dead, err := attempt(c, s, deadline, cmds)
@@ -139,7 +129,10 @@ func do(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 		c.mu.Unlock()
 		replies, _, err = attempt(c, s, deadline, cmds)
 	}
-	return replies, err
+	if err != nil {
+		return nil, counted(c, err)
+	}
+	return replies, nil
 }
 
 // attempt uses the slot's connection, or a new one. It returns dead if a
@@ -193,7 +186,7 @@ func refused(c *Client, replies []Reply) bool {
 	return readOnly
 }
 
-func countError(c *Client, err error) {
+func counted(c *Client, err error) error {
 	c.mu.Lock()
 	switch {
 	case errors.Is(err, ErrAuth):
@@ -212,6 +205,7 @@ func countError(c *Client, err error) {
 		c.stats.ConnectErrors++
 	}
 	c.mu.Unlock()
+	return err
 }
 
 // Close closes the idle connections now, those in use when they come back, and

@@ -56,7 +56,7 @@ func TestErrorInPipeline(t *testing.T) {
 			io.WriteString(c, "+OK\r\n-WRONGTYPE Operation against a key\r\n:7\r\n")
 		}
 	})
-	c := New(Options{Address: fake.Address, Timeout: time.Second})
+	c := New(Options{Address: fake.Address, Timeout: 10 * time.Second})
 	defer c.Close()
 	for i := 0; i < 3; i++ {
 		r, err := c.Do(ping, ping, ping)
@@ -78,7 +78,7 @@ func TestBrokenPipeline(t *testing.T) {
 		ReadCommand(in)
 		io.WriteString(c, "+OK\r\n")
 	})
-	c := New(Options{Address: fake.Address, Timeout: time.Second})
+	c := New(Options{Address: fake.Address, Timeout: 10 * time.Second})
 	defer c.Close()
 	r, err := c.Do(ping, ping)
 	assert.ErrorIs(t, err, ErrConnect)
@@ -146,12 +146,17 @@ func TestSetUpRefused(t *testing.T) {
 		{"ends", "", ErrConnect, ErrAuth},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			ended := make(chan bool)
 			fake := StartFake(t, func(n int, conn net.Conn, in *bufio.Reader) {
 				ReadCommand(in)
 				ReadCommand(in)
 				io.WriteString(conn, c.answer)
+				if c.answer != "" {
+					Drain(in)
+				}
+				ended <- true
 			})
-			client := New(Options{Address: fake.Address, Username: "u", Password: password, DB: 3, Timeout: time.Second})
+			client := New(Options{Address: fake.Address, Username: "u", Password: password, DB: 3, Timeout: 10 * time.Second})
 			_, err := client.Do(ping)
 			assert.ErrorIs(t, err, c.want)
 			assert.ErrorIs(t, err, ErrConnect)
@@ -160,6 +165,7 @@ func TestSetUpRefused(t *testing.T) {
 			}
 			assert.NotContains(t, err.Error(), password)
 			assert.NotContains(t, err.Error(), "hunter")
+			<-ended // the client has closed the connection
 			assert.Equal(t, 1, fake.Accepted())
 			assert.Zero(t, client.Stats().Open)
 		})
@@ -228,16 +234,19 @@ func TestCloseWhileBusy(t *testing.T) {
 // A large reply is refused before it is read, and a reply of the limit's size is not.
 func TestMaxReply(t *testing.T) {
 	fake := StartFake(t, func(n int, c net.Conn, in *bufio.Reader) {
-		for _, size := range []int{100, 101} {
+		for _, size := range []int{100, 10, 101} {
 			ReadCommand(in)
 			io.WriteString(c, "$"+itoa(size)+"\r\n"+strings.Repeat("x", size)+"\r\n")
 		}
 	})
-	c := New(Options{Address: fake.Address, MaxReply: 100, Timeout: time.Second})
+	c := New(Options{Address: fake.Address, MaxReply: 100, Timeout: 10 * time.Second})
 	defer c.Close()
 	r, err := c.Do(ping)
 	require.NoError(t, err)
 	assert.Len(t, r[0].Body, 100)
+	r, err = c.Do(ping)
+	require.NoError(t, err)
+	assert.Len(t, r[0].Body, 10)
 	_, err = c.Do(ping)
 	assert.ErrorIs(t, err, ErrTooLarge)
 	assert.Zero(t, c.Stats().Open)

@@ -1,5 +1,3 @@
-//go:build goredis
-
 package redis
 
 import (
@@ -14,10 +12,6 @@ import (
 )
 
 // Another client reads what this one wrote, and the other way round.
-//
-// The tag keeps go-redis out of the plugin's go.mod until somebody needs it:
-//
-//	go get github.com/redis/go-redis/v9@v9.7.3 && go test -tags goredis ./cache/redis/
 func TestGoRedis(t *testing.T) {
 	s := StartRedis(t, "--requirepass", "hunter2")
 	ours := patient(t, Options{Address: s.Address, Password: "hunter2", DB: 2})

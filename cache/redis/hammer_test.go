@@ -126,8 +126,8 @@ func TestFaults(t *testing.T) {
 			t.Run(f.Name, func(t *testing.T) {
 				fake := redis.StartFake(t, f.Serve)
 				start := time.Now()
-				got, stats := p.ask(fake.Address, f.Asks, redis.Timeout)
-				assert.Less(t, time.Since(start), time.Duration(f.Asks)*(redis.Timeout+200*time.Millisecond))
+				got, stats := p.ask(fake.Address, f.Asks, f.Timeout())
+				assert.Less(t, time.Since(start), time.Duration(f.Asks)*(f.Timeout()+500*time.Millisecond))
 				assert.Equal(t, f.Want, got)
 				assert.Equal(t, f.Dials, stats.Dials, "dials")
 				assert.Equal(t, f.Retries, stats.Retries, "retries")

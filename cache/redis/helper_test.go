@@ -170,8 +170,14 @@ func always(reply string) func(int, net.Conn, *bufio.Reader) {
 	}
 }
 
-// Timeout is what the clients of Faults should use.
-const Timeout = 150 * time.Millisecond
+// Timeout is what the client should use: a short one only where it has to end
+// that way, since the machine may be slow.
+func (f Fault) Timeout() time.Duration {
+	if strings.Contains(f.Want, "timeout") {
+		return 300 * time.Millisecond
+	}
+	return 10 * time.Second
+}
 
 // Faults returns all the faults.
 func Faults() []Fault {
@@ -233,6 +239,14 @@ func Faults() []Fault {
 				c.Write([]byte(good))
 			}
 		}, "$hi connect", 2, 1},
+		{"second try has the time that is left", 2, func(n int, c net.Conn, in *bufio.Reader) {
+			ReadCommand(in)
+			if n == 1 {
+				c.Write([]byte(good))
+				return
+			}
+			Drain(in)
+		}, "$hi timeout", 2, 1},
 		{"used connection ends within a reply: no second try", 2, func(n int, c net.Conn, in *bufio.Reader) {
 			ReadCommand(in)
 			c.Write([]byte(good))

@@ -50,7 +50,9 @@ func take(p *pool, deadline time.Time) (*slot, error) {
 		p.queue = append(p.queue, turn)
 	}
 	p.mu.Unlock()
-	closeAll(old)
+	if old != nil {
+		closeAll(old)
+	}
 	if s != nil {
 		return s, nil
 	}

@@ -227,7 +227,7 @@ func TestPoolShut(t *testing.T) {
 	idle, busy := mustTake(t, p), mustTake(t, p)
 	idle.conn, busy.conn = testConn(), testConn()
 	put(p, idle)
-	mustTake(t, p) // idle again in use, so that callers queue
+	mustTake(t, p) // so that callers have to queue
 	errs := make(chan error)
 	for i := 0; i < 3; i++ {
 		go func() {

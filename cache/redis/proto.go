@@ -209,13 +209,13 @@ func readArray(s *source, r *Reply, length string, depth int) error {
 
 func parseLength(s string) (int, error) {
 	n, err := strconv.Atoi(s)
+	if err == nil && n >= 0 && s[0] >= '0' { // no sign
+		return n, nil
+	}
 	if errors.Is(err, strconv.ErrRange) && s[0] != '-' {
 		return 0, fmt.Errorf("%w: a length beyond all numbers", ErrTooLarge)
 	}
-	if err != nil || n < 0 || s[0] < '0' {
-		return 0, fmt.Errorf("%w: a length is no natural number", ErrProtocol)
-	}
-	return n, nil
+	return 0, fmt.Errorf("%w: a length is no natural number", ErrProtocol)
 }
 
 func spend(s *source, n int) error {

@@ -232,6 +232,9 @@ func HasCookie(name string, req *http.Request) bool {
 // another name. One inside a value counts, too: what follows a byte that only
 // some servers take for white space is a name to them.
 func occurrences(name string, lines []string) int {
+	if name == "" {
+		return 0
+	}
 	n := 0
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]

@@ -227,4 +227,5 @@ func TestHasCookie(t *testing.T) {
 		})
 	}
 	assert.False(t, rule.HasCookie("session_id", request("/")))
+	assert.False(t, rule.HasCookie("", request("/", "Cookie: =1")))
 }

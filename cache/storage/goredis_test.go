@@ -1,5 +1,3 @@
-//go:build goredis
-
 package storage_test
 
 import (
@@ -16,10 +14,7 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// TestGoRedis reads with another client library what the storage wrote. The tag
-// keeps that library out of go.mod; TestRedisKeys does the same with redis-cli.
-//
-//	go get github.com/redis/go-redis/v9@v9.7.3 && go test -tags goredis ./cache/storage/
+// TestGoRedis reads with another client library what the storage wrote.
 func TestGoRedis(t *testing.T) {
 	port := startRedis(t)
 	s := openRedis(t, port)

@@ -114,7 +114,7 @@ func says(key string, r redis.Reply) string {
 // Ask opens a client and asks n times for GET key, one after the other. It
 // returns the outcomes, each a name or the text of the reply, and the counters.
 func Ask(address string, n int, timeout time.Duration) (string, redis.Stats) {
-	c := redis.New(redis.Options{Address: address, Timeout: timeout, MaxReply: 4096})
+	c := redis.New(redis.Options{Address: address, Timeout: timeout, DialTimeout: timeout, MaxReply: 4096})
 	defer c.Close()
 	out := make([]string, n)
 	for i := 0; i < n; i++ {

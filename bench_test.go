@@ -1,0 +1,63 @@
+package odoocache_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// nullWriter takes a response and keeps nothing of its body.
+type nullWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *nullWriter) Header() http.Header         { return w.header }
+func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *nullWriter) WriteHeader(status int)      { w.status = status }
+
+// browserRequest is a GET as a browser sends it and Traefik hands it on.
+func browserRequest(path string) *http.Request {
+	u, _ := url.ParseRequestURI(path)
+	return &http.Request{
+		Method: http.MethodGet, URL: u, RequestURI: path, Host: "shop.example", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		RemoteAddr: "10.0.0.1:4711", Body: http.NoBody,
+		Header: fields("Accept: text/html,application/xhtml+xml", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9",
+			"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Cookie: tz=Europe/Brussels; cids=1",
+			"X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: shop.example", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443"),
+	}
+}
+
+// BenchmarkHit measures a hit from memory without a network: what the plugin
+// itself costs, compiled and as Traefik runs it.
+func BenchmarkHit(b *testing.B) {
+	for _, mode := range []struct {
+		name string
+		load loader
+	}{{"compiled", compiled}, {"interpreted", interpreted}} {
+		for _, preset := range []string{"", "odoo"} {
+			b.Run(mode.name+"/preset="+preset, func(b *testing.B) {
+				origin := page(strings.Repeat("x", 49000), "X-Odoo-Cache: public, ttl=600", "Content-Type: text/html", "Surrogate-Key: a b c d e",
+					"X-Content-Type-Options: nosniff", "X-Frame-Options: SAMEORIGIN", "Server: Werkzeug", "Date: Mon, 23 Nov 2026 05:00:00 GMT")
+				h, err := mode.load(context.Background(), origin, options{"tenant": "bench" + preset + mode.name, "preset": preset})
+				require.NoError(b, err)
+				r := browserRequest("/shop/customizable-desk-9")
+				for i := 0; i < 2; i++ {
+					h.ServeHTTP(&nullWriter{header: http.Header{}}, r)
+				}
+				w := &nullWriter{header: http.Header{}}
+				h.ServeHTTP(w, r)
+				require.Contains(b, w.header.Get("Cache-Status"), "; hit")
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := 0; i < b.N; i++ {
+					h.ServeHTTP(&nullWriter{header: http.Header{}}, r)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,960 @@
+package config_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+const begin = "odoocache: invalid configuration: "
+
+// problem returns what Build says of the defaults after a change, "" if nothing.
+func problem(t *testing.T, change func(c *config.Config)) string {
+	t.Helper()
+	c := config.Default()
+	change(c)
+	s, err := config.Build(c)
+	if err == nil {
+		require.NotNil(t, s)
+		return ""
+	}
+	require.Nil(t, s)
+	require.ErrorIs(t, err, config.ErrConfig)
+	require.True(t, strings.HasPrefix(err.Error(), begin), err.Error())
+	return strings.TrimPrefix(err.Error(), begin)
+}
+
+const one = "1 mistake(s): "
+
+func build(t *testing.T, change func(c *config.Config)) *config.Settings {
+	t.Helper()
+	c := config.Default()
+	change(c)
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	return s
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	s := build(t, func(*config.Config) {})
+	assert.Equal(t, "odoocache", s.Name)
+	assert.Equal(t, "default", s.Tenant)
+	assert.Equal(t, "X-Odoo-Cache", s.CacheHeader)
+	assert.Equal(t, "X-Odoo-Purge", s.PurgeHeader)
+	assert.Equal(t, "session_id", s.Session)
+	assert.Equal(t, "/.odoocache", s.AdminPath)
+	assert.True(t, s.RefuseTokens)
+	assert.False(t, s.Debug)
+	assert.True(t, s.Purge.FromResponses)
+	assert.Empty(t, s.Purge.Secret)
+	assert.Nil(t, s.Storage.Redis)
+	assert.Equal(t, int64(64<<20), s.Storage.MemoryBytes)
+	assert.Equal(t, int64(1000), s.Storage.MaxStaleness)
+	assert.Equal(t, int64(120000), s.Limits.FetchTimeout)
+	assert.Empty(t, s.Rules)
+	assert.Equal(t, "-", s.Default.Name)
+	assert.Equal(t, int64(4<<20), s.Default.MaxBody)
+	assert.Equal(t, policy.Unset, s.Default.Terms.TTL)
+	assert.Equal(t, int64(3600*1000), s.Default.Terms.Keep)
+	assert.True(t, s.Default.ClientDirectives)
+}
+
+func TestPresetIsValid(t *testing.T) {
+	for _, redis := range []string{"", "redis:6379"} {
+		s := build(t, func(c *config.Config) { c.Preset = "odoo"; c.Redis.Address = redis })
+		assert.NotEmpty(t, s.Rules)
+		assert.LessOrEqual(t, int64(16<<20), s.Rules[0].MaxBody, "assets of 16 MiB can be read back from Redis")
+	}
+}
+
+// A preset's rules come after the operator's, and cannot be mixed up with them.
+func TestOrderOfRules(t *testing.T) {
+	s := build(t, func(c *config.Config) {
+		c.Preset = "odoo"
+		c.Rules = []config.Rule{{Name: "mine"}, {}}
+	})
+	assert.Equal(t, "mine", s.Rules[0].Name)
+	assert.Equal(t, "rule1", s.Rules[1].Name)
+	assert.Equal(t, "odoo-assets", s.Rules[2].Name)
+	assert.Equal(t, one+`rules[0].name: "odoo-pages" is the name of another rule; expected one of its own`,
+		problem(t, func(c *config.Config) {
+			c.Preset = "odoo"
+			c.Rules = []config.Rule{{Name: "odoo-pages"}}
+		}))
+}
+
+// ofRule changes the second of three rules.
+func ofRule(change func(r *config.Rule)) func(c *config.Config) {
+	return func(c *config.Config) {
+		c.Rules = []config.Rule{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+		change(&c.Rules[1])
+	}
+}
+
+const (
+	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
+	badBool     = "; expected true or false"
+)
+
+// TestOptions has good and bad values of each option. A string is set as it is.
+func TestOptions(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
+	for _, c := range []struct {
+		name string
+		set  func(c *config.Config, v string)
+		good []string
+		bad  map[string]string // value: mistake
+	}{
+		{
+			"name", func(c *config.Config, v string) { c.Name = v },
+			[]string{"a", "Edge-1.eu", "*x", "a:b/c"},
+			map[string]string{
+				"":      `name: ""; expected a token that begins with a letter, such as odoocache`,
+				"1a":    `name: "1a"; expected a token that begins with a letter, such as odoocache`,
+				"a b":   `name: "a b"; expected a token that begins with a letter, such as odoocache`,
+				"a;hit": `name: "a;hit"; expected a token that begins with a letter, such as odoocache`,
+			},
+		},
+		{
+			"tenant", func(c *config.Config, v string) { c.Tenant = v },
+			[]string{"a", "0", "Shop_1.eu-x", strings.Repeat("a", 64)},
+			map[string]string{
+				"":                      `tenant: ""; expected 1 to 64 letters, digits, dots, dashes or underscores`,
+				"-a":                    `tenant: "-a"; expected 1 to 64 letters, digits, dots, dashes or underscores`,
+				"a}:e:":                 `tenant: "a}:e:"; expected 1 to 64 letters, digits, dots, dashes or underscores`,
+				"a\n":                   `tenant: "a\n"; expected 1 to 64 letters, digits, dots, dashes or underscores`,
+				strings.Repeat("a", 65): `tenant: "` + strings.Repeat("a", 65) + `"; expected 1 to 64 letters, digits, dots, dashes or underscores`,
+			},
+		},
+		{
+			"preset", func(c *config.Config, v string) { c.Preset = v }, []string{"", "odoo"},
+			map[string]string{"magento": `preset: "magento"; expected odoo, or nothing`},
+		},
+		{
+			"requestDirectives", func(c *config.Config, v string) { c.RequestDirectives = v }, []string{"honor", "ignore"},
+			map[string]string{"": `requestDirectives: ""; expected one of honor, ignore`, "true": `requestDirectives: "true"; expected one of honor, ignore`},
+		},
+		{
+			"keep", func(c *config.Config, v string) { c.Keep = v }, []string{"", "0", "600", "1h30m"},
+			map[string]string{"-1s": `keep: "-1s"` + badDuration, "10 minutes": `keep: "10 minutes"` + badDuration, "99999999999": `keep: "99999999999"` + badDuration},
+		},
+		{
+			"logLevel", func(c *config.Config, v string) { c.LogLevel = v }, []string{"error", "debug"},
+			map[string]string{"warn": `logLevel: "warn"; expected one of error, debug`},
+		},
+		{
+			"redis.address", func(c *config.Config, v string) { c.Redis.Address = v },
+			[]string{"", " ", "redis:6379", " redis:6379 ", "[::1]:6379", "unix:///run/redis.sock"},
+			map[string]string{
+				"redis":                              `redis.address: "redis"; expected host:port or unix:///path`,
+				":6379":                              `redis.address: ":6379"; expected host:port or unix:///path`,
+				"redis:":                             `redis.address: "redis:"; expected host:port or unix:///path`,
+				"redis:http":                         `redis.address: "redis:http"; expected host:port or unix:///path`,
+				"redis:70000":                        `redis.address: "redis:70000"; expected host:port or unix:///path`,
+				"redis://redis:6379":                 `redis.address: "redis://redis:6379"; expected host:port or unix:///path`,
+				"unix://":                            `redis.address: "unix://"; expected host:port or unix:///path`,
+				"unix://run/redis":                   `redis.address: "unix://run/redis"; expected host:port or unix:///path`,
+				"redis://:hunter2hunter2@redis:6379": `redis.address: holds a user; expected host:port, and redis.username and redis.password`,
+			},
+		},
+		{
+			"redis.username", func(c *config.Config, v string) { c.Redis.Username = v }, []string{""},
+			map[string]string{"odoo": `redis.address: is empty, but a username, password or tls is set; expected host:port`},
+		},
+		{
+			"redis.passwordFile", func(c *config.Config, v string) { c.Redis.PasswordFile = v }, []string{""},
+			map[string]string{missing: `redis.passwordFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `redis.passwordFile: "` + empty + `" is empty; expected a secret`},
+		},
+		{
+			"redis.passwordEnv", func(c *config.Config, v string) { c.Redis.PasswordEnv = v }, []string{""},
+			map[string]string{"ODOOCACHE_UNSET": `redis.passwordEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
+		},
+		{
+			"redis.database", func(c *config.Config, v string) { c.Redis.Database = v }, []string{"0", "15", " 1 "},
+			map[string]string{"": `redis.database: ""; expected a number from 0 to 1048576`, "-1": `redis.database: "-1"; expected a number from 0 to 1048576`, "one": `redis.database: "one"; expected a number from 0 to 1048576`},
+		},
+		{
+			"redis.timeout", func(c *config.Config, v string) { c.Redis.Timeout = v }, []string{"1ms", "100ms", "1", "60s"},
+			map[string]string{
+				"": `redis.timeout: ""; expected a duration from 1ms to 1m0s`, "0": `redis.timeout: "0"; expected a duration from 1ms to 1m0s`,
+				"10us": `redis.timeout: "10us"; expected a duration from 1ms to 1m0s`, "2m": `redis.timeout: "2m"; expected a duration from 1ms to 1m0s`,
+				"fast": `redis.timeout: "fast"; expected a duration from 1ms to 1m0s`,
+			},
+		},
+		{
+			"redis.dialTimeout", func(c *config.Config, v string) { c.Redis.DialTimeout = v }, []string{"1ms", "60"},
+			map[string]string{"-1s": `redis.dialTimeout: "-1s"; expected a duration from 1ms to 1m0s`},
+		},
+		{
+			"redis.poolSize", func(c *config.Config, v string) { c.Redis.PoolSize = v }, []string{"1", "10000"},
+			map[string]string{"0": `redis.poolSize: "0"; expected a number from 1 to 10000`, "10001": `redis.poolSize: "10001"; expected a number from 1 to 10000`, "1.5": `redis.poolSize: "1.5"; expected a number from 1 to 10000`},
+		},
+		{
+			"redis.idleTimeout", func(c *config.Config, v string) { c.Redis.IdleTimeout = v }, []string{"1s", "24h"},
+			map[string]string{"25h": `redis.idleTimeout: "25h"; expected a duration from 1ms to 24h0m0s`},
+		},
+		{
+			"redis.maxReplyBytes", func(c *config.Config, v string) { c.Redis.MaxReplyBytes = v }, []string{"1MiB", "1GiB"},
+			map[string]string{"1": `redis.maxReplyBytes: "1"; expected a size such as 4MiB, from 1MiB to 1GiB`, "2G": `redis.maxReplyBytes: "2G"; expected a size such as 4MiB, from 1MiB to 1GiB`},
+		},
+		{
+			"redis.tls.enabled", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.TLS.Enabled = v }, []string{"", "true", "1", "false", "0"},
+			map[string]string{"yes": `redis.tls.enabled: "yes"` + badBool},
+		},
+		{
+			"redis.tls without redis", func(c *config.Config, v string) { c.Redis.TLS.Enabled = v }, []string{"false"},
+			map[string]string{"true": `redis.address: is empty, but a username, password or tls is set; expected host:port`},
+		},
+		{
+			"redis.tls.insecureSkipVerify", func(c *config.Config, v string) { c.Redis.TLS.InsecureSkipVerify = v }, []string{"", "false"},
+			map[string]string{"maybe": `redis.tls.insecureSkipVerify: "maybe"` + badBool, "true": `redis.tls.enabled: is false, but other options of tls are set; expected true`},
+		},
+		{
+			"redis.tls.caFile", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.CAFile = v }, []string{""},
+			map[string]string{missing: `redis.tls.caFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `redis.tls.caFile: "` + empty + `" has no certificate in PEM`},
+		},
+		{
+			"redis.tls.certFile", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.CertFile = v }, []string{""},
+			map[string]string{empty: `redis.tls.certFile: certFile and keyFile go together; expected both or none`},
+		},
+		{
+			"redis.tls.keyFile", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.KeyFile = v }, []string{""},
+			map[string]string{empty: `redis.tls.certFile: certFile and keyFile go together; expected both or none`},
+		},
+		{
+			"redis.tls both halves", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.CertFile = v; c.Redis.TLS.KeyFile = v }, []string{""},
+			map[string]string{empty: `redis.tls.certFile: tls: failed to find any PEM data in certificate input; expected a certificate and its key in PEM`},
+		},
+		{
+			"redis.tls.serverName", func(c *config.Config, v string) {
+				enableTLS(c)
+				c.Redis.Address = "unix:///r"
+				c.Redis.TLS.ServerName = v
+			}, []string{"redis"},
+			map[string]string{"": `redis.tls.serverName: is empty; expected the name in the server's certificate, since redis.address has none`},
+		},
+		{
+			"memory.bytes", func(c *config.Config, v string) { c.Memory.Bytes = v }, []string{"1MiB", "64M", "1000000000", "1GB"},
+			map[string]string{
+				"0": `memory.bytes: "0"; expected at least 1MiB, since there is no redis.address`, "": `memory.bytes: ""; expected a size such as 4MiB, from 0 to 1024GiB`,
+				"-1": `memory.bytes: "-1"; expected a size such as 4MiB, from 0 to 1024GiB`, "64 megabytes": `memory.bytes: "64 megabytes"; expected a size such as 4MiB, from 0 to 1024GiB`,
+				"2000GiB": `memory.bytes: "2000GiB"; expected a size such as 4MiB, from 0 to 1024GiB`, "1.5GiB": `memory.bytes: "1.5GiB"; expected a size such as 4MiB, from 0 to 1024GiB`,
+			},
+		},
+		{
+			"memory.bytes with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Memory.Bytes = v }, []string{"0", "64MiB"},
+			map[string]string{"x": `memory.bytes: "x"; expected a size such as 4MiB, from 0 to 1024GiB`},
+		},
+		{
+			"memory.maxStaleness", func(c *config.Config, v string) { c.Memory.MaxStaleness = v }, []string{"", "0", "1s"},
+			map[string]string{"x": `memory.maxStaleness: "x"` + badDuration},
+		},
+		{
+			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = v }, []string{"", "12345678", "with a space"},
+			map[string]string{
+				"1234567":    `purge.secret: has 7 characters; expected at least 8`,
+				"12345678 ":  `purge.secret: begins or ends with white space, or has a control character; expected what a header can carry`,
+				"1234\n5678": `purge.secret: begins or ends with white space, or has a control character; expected what a header can carry`,
+			},
+		},
+		{
+			"purge.secretFile", func(c *config.Config, v string) { c.Purge.SecretFile = v }, []string{""},
+			map[string]string{missing: `purge.secretFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `purge.secretFile: "` + empty + `" is empty; expected a secret`},
+		},
+		{
+			"purge.secretEnv", func(c *config.Config, v string) { c.Purge.SecretEnv = v }, []string{""},
+			map[string]string{"ODOOCACHE_UNSET": `purge.secretEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
+		},
+		{
+			"purge.networks", func(c *config.Config, v string) { c.Purge.Networks = []string{"10.0.0.0/8", v} }, []string{"10.1.2.3", " ::1 ", "fd00::/8", "0.0.0.0/0", "10.1.2.3/8", "::ffff:10.0.0.1"},
+			map[string]string{
+				"":                    `purge.networks[1]: ""; expected an address or a network such as 10.0.0.0/8`,
+				"10.0.0.0/33":         `purge.networks[1]: "10.0.0.0/33"; expected an address or a network such as 10.0.0.0/8`,
+				"localhost":           `purge.networks[1]: "localhost"; expected an address or a network such as 10.0.0.0/8`,
+				"::ffff:10.0.0.0/104": `purge.networks[1]: "::ffff:10.0.0.0/104"; expected an address or a network such as 10.0.0.0/8`,
+			},
+		},
+		{
+			"purge.fromResponses", func(c *config.Config, v string) { c.Purge.FromResponses = v }, []string{"", "true", "0"},
+			map[string]string{"on": `purge.fromResponses: "on"` + badBool},
+		},
+		{
+			"purge.maxMarks", func(c *config.Config, v string) { c.Purge.MaxMarks = v }, []string{"100", "1000000"},
+			map[string]string{"99": `purge.maxMarks: "99"; expected a number from 100 to 1000000`},
+		},
+		{
+			"purge.journal", func(c *config.Config, v string) { c.Purge.Journal = v }, []string{"1", "100000"},
+			map[string]string{"0": `purge.journal: "0"; expected a number from 1 to 100000`},
+		},
+		{
+			"admin.path", func(c *config.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b"},
+			map[string]string{"": `admin.path: ""; expected a path such as /.odoocache`, "/": `admin.path: "/"; expected a path such as /.odoocache`, "x": `admin.path: "x"; expected a path such as /.odoocache`, "/x?y": `admin.path: "/x?y"; expected a path such as /.odoocache`},
+		},
+		{
+			"session.cookie", func(c *config.Config, v string) { c.Session.Cookie = v }, []string{"", "sid"},
+			map[string]string{"a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
+		},
+		{
+			"csrf.mode", func(c *config.Config, v string) { c.CSRF.Mode = v }, []string{"refuse", "ignore"},
+			map[string]string{"": `csrf.mode: ""; expected one of refuse, ignore`},
+		},
+		{
+			"headers.cache", func(c *config.Config, v string) { c.Headers.Cache = v }, []string{"X-A", "x-a"},
+			map[string]string{"": `headers.cache: ""; expected the name of a header`, "X A": `headers.cache: "X A"; expected the name of a header`, "x-odoo-purge": `headers.purge: "X-Odoo-Purge" is the name of headers.cache, too; expected another`},
+		},
+		{
+			"headers.purge", func(c *config.Config, v string) { c.Headers.Purge = v }, []string{"X-A"},
+			map[string]string{"X-A:": `headers.purge: "X-A:"; expected the name of a header`},
+		},
+		{
+			"limits.maxBody", func(c *config.Config, v string) { c.Limits.MaxBody = v }, []string{"0", "1GiB"},
+			map[string]string{"2GiB": `limits.maxBody: "2GiB"; expected a size such as 4MiB, from 0 to 1GiB`},
+		},
+		{
+			"limits.maxBody with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Limits.MaxBody = v }, []string{"31MiB"},
+			map[string]string{"32MiB": `limits.maxBody: "32MiB"; expected at most 33383168 bytes, which redis.maxReplyBytes leaves for a body`},
+		},
+		{
+			"limits.headerBytes", func(c *config.Config, v string) { c.Limits.HeaderBytes = v }, []string{"1KiB", "1MiB"},
+			map[string]string{"1000": `limits.headerBytes: "1000"; expected a size such as 4MiB, from 1KiB to 1MiB`},
+		},
+		{
+			"limits.keyBytes", func(c *config.Config, v string) { c.Limits.KeyBytes = v }, []string{"256", "1MiB"},
+			map[string]string{"255": `limits.keyBytes: "255"; expected a size such as 4MiB, from 256 to 1MiB`},
+		},
+		{
+			"limits.queryParams", func(c *config.Config, v string) { c.Limits.QueryParams = v }, []string{"1", "1000"},
+			map[string]string{"1001": `limits.queryParams: "1001"; expected a number from 1 to 1000`},
+		},
+		{
+			"limits.varyNames", func(c *config.Config, v string) { c.Limits.VaryNames = v }, []string{"0", "100"},
+			map[string]string{"101": `limits.varyNames: "101"; expected a number from 0 to 100`},
+		},
+		{
+			"limits.variants", func(c *config.Config, v string) { c.Limits.Variants = v }, []string{"1", "1000"},
+			map[string]string{"0": `limits.variants: "0"; expected a number from 1 to 1000`},
+		},
+		{
+			"limits.tags", func(c *config.Config, v string) { c.Limits.Tags = v }, []string{"1", "100000"},
+			map[string]string{"0": `limits.tags: "0"; expected a number from 1 to 100000`},
+		},
+		{
+			"limits.tagBytes", func(c *config.Config, v string) { c.Limits.TagBytes = v }, []string{"1", "8192"},
+			map[string]string{"8193": `limits.tagBytes: "8193"; expected a number from 1 to 8192`},
+		},
+		{
+			"limits.purgeItems", func(c *config.Config, v string) { c.Limits.PurgeItems = v }, []string{"1", "100000"},
+			map[string]string{"0": `limits.purgeItems: "0"; expected a number from 1 to 100000`},
+		},
+		{
+			"limits.purgeBody", func(c *config.Config, v string) { c.Limits.PurgeBody = v }, []string{"256", "64MiB"},
+			map[string]string{"65MiB": `limits.purgeBody: "65MiB"; expected a size such as 4MiB, from 256 to 64MiB`},
+		},
+		{
+			"limits.refreshes", func(c *config.Config, v string) { c.Limits.Refreshes = v }, []string{"1", "10000"},
+			map[string]string{"0": `limits.refreshes: "0"; expected a number from 1 to 10000`},
+		},
+		{
+			"limits.fetchTimeout", func(c *config.Config, v string) { c.Limits.FetchTimeout = v }, []string{"1s", "24h"},
+			map[string]string{"0": `limits.fetchTimeout: "0"; expected a duration from 1ms to 24h0m0s`},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, v := range c.good {
+				assert.Empty(t, problem(t, func(o *config.Config) { c.set(o, v) }), "%q", v)
+			}
+			for v, want := range c.bad {
+				assert.Equal(t, one+want, problem(t, func(o *config.Config) { c.set(o, v) }), "%q", v)
+			}
+		})
+	}
+}
+
+func enableTLS(c *config.Config) {
+	c.Redis.Address = "redis:6379"
+	c.Redis.TLS.Enabled = "true"
+}
+
+// TestRuleOptions has the same of a rule's options.
+func TestRuleOptions(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(r *config.Rule, v string)
+		good []string
+		bad  map[string]string
+	}{
+		{
+			"name", func(r *config.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages"},
+			map[string]string{
+				"a": `rules[1].name: "a" is the name of another rule; expected one of its own`,
+				"-": `rules[1].name: "-" is the name of another rule; expected one of its own`,
+			},
+		},
+		{
+			"bypass", func(r *config.Rule, v string) { r.Bypass = v }, []string{"", "true", "false", "1", "0"},
+			map[string]string{"yes": `rules[1].bypass: "yes"` + badBool},
+		},
+		{
+			"bypass with ttl", func(r *config.Rule, v string) { r.TTL = "1m"; r.Bypass = v }, []string{"false"},
+			map[string]string{"true": `rules[1].bypass: is true, but ttl, grace or staleIfError is set; expected one or the other`},
+		},
+		{
+			"ttl", func(r *config.Rule, v string) { r.TTL = v }, []string{"", "0", "600", "10m", " 1h30m "},
+			map[string]string{"-1": `rules[1].ttl: "-1"` + badDuration, "1d": `rules[1].ttl: "1d"` + badDuration, "true": `rules[1].ttl: "true"` + badDuration},
+		},
+		{
+			"grace", func(r *config.Rule, v string) { r.Grace = v }, []string{"", "1h"},
+			map[string]string{"x": `rules[1].grace: "x"` + badDuration},
+		},
+		{
+			"staleIfError", func(r *config.Rule, v string) { r.StaleIfError = v }, []string{"", "24h"},
+			map[string]string{"24h,": `rules[1].staleIfError: "24h,"` + badDuration},
+		},
+		{
+			"heuristic", func(r *config.Rule, v string) { r.Heuristic = v }, []string{"", "1"},
+			map[string]string{"10%": `rules[1].heuristic: "10%"` + badBool},
+		},
+		{
+			"override", func(r *config.Rule, v string) { r.Override = []string{"private", v} }, []string{"no-store", " no-cache "},
+			map[string]string{"": `rules[1].override[1]: ""; expected no-store, no-cache or private`, "must-revalidate": `rules[1].override[1]: "must-revalidate"; expected no-store, no-cache or private`},
+		},
+		{
+			"requestDirectives", func(r *config.Rule, v string) { r.RequestDirectives = v }, []string{"", "honor", "ignore"},
+			map[string]string{"no": `rules[1].requestDirectives: "no"; expected one of honor, ignore`},
+		},
+		{
+			"session", func(r *config.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore"},
+			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore`},
+		},
+		{
+			"status", func(r *config.Rule, v string) { r.Status = []string{"200", v} }, []string{"404", " 301 "},
+			map[string]string{"": `rules[1].status[1]: ""; expected a number from 200 to 599`, "2xx": `rules[1].status[1]: "2xx"; expected a number from 200 to 599`, "100": `rules[1].status[1]: "100"; expected a number from 200 to 599`},
+		},
+		{
+			"maxBody", func(r *config.Rule, v string) { r.MaxBody = v }, []string{"", "0", "64kB", "16MiB", "1G"},
+			map[string]string{"16 Mb": `rules[1].maxBody: "16 Mb"; expected a size such as 4MiB, from 0 to 1GiB`, "9223372036854775807K": `rules[1].maxBody: "9223372036854775807K"; expected a size such as 4MiB, from 0 to 1GiB`},
+		},
+		{
+			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b"},
+			map[string]string{"": `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
+		},
+		{
+			"require", func(r *config.Rule, v string) { r.Require = map[string]string{v: "*"} }, []string{"x-a"},
+			map[string]string{"x a": `rules[1].require.x a: "x a"; expected the name of a header`},
+		},
+		{
+			"refuse", func(r *config.Rule, v string) { r.Refuse = map[string]string{"X-A": v} }, []string{"", "*", "^a$"},
+			map[string]string{"(": "rules[1].refuse.X-A: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
+		},
+		{
+			"match.hosts", func(r *config.Rule, v string) { r.Match.Hosts = []string{"a.example", v} }, []string{"*.example", "Shop.example:8443", "[::1]"},
+			map[string]string{
+				"":            `rules[1].match.hosts[1]: is empty; expected a value, or no list at all`,
+				"https://x/":  `rules[1].match.hosts[1]: "https://x/"; expected a host such as shop.example or *.example`,
+				"shop.*":      `rules[1].match.hosts[1]: "shop.*"; expected a host such as shop.example or *.example`,
+				"x.org,y.org": `rules[1].match.hosts[1]: "x.org,y.org"; expected a host such as shop.example or *.example`,
+			},
+		},
+		{
+			"match.pathPrefixes", func(r *config.Rule, v string) { r.Match.PathPrefixes = []string{"/a", v} }, []string{"/", " /shop "},
+			map[string]string{"": `rules[1].match.pathPrefixes[1]: is empty; expected a value, or no list at all`, "shop": `rules[1].match.pathPrefixes[1]: "shop"; expected a path that begins with /`},
+		},
+		{
+			"match.pathRegexp", func(r *config.Rule, v string) { r.Match.PathRegexp = v }, []string{"", "^/a"},
+			map[string]string{"a(?!b)": "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
+		},
+		{
+			"match.methods", func(r *config.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE"},
+			map[string]string{"G T": `rules[1].match.methods[1]: "G T"; expected a method such as GET`, "HEAD": `rules[1].match.methods[1]: "HEAD" goes with GET, which takes it; expected GET`},
+		},
+		{
+			"match.methods with GET", func(r *config.Rule, v string) { r.Match.Methods = []string{"GET", v} }, []string{"HEAD"},
+			map[string]string{"": `rules[1].match.methods[1]: is empty; expected a value, or no list at all`},
+		},
+		{
+			"match.headers", func(r *config.Rule, v string) { r.Match.Headers = map[string]string{v: ""} }, []string{"x-a"},
+			map[string]string{"": `rules[1].match.headers.: ""; expected the name of a header`, "Host": `rules[1].match.headers.Host: is no header field here; expected match.hosts`},
+		},
+		{
+			"match.query", func(r *config.Rule, v string) { r.Match.Query = map[string]string{v: ""} }, []string{"debug", "a b"},
+			map[string]string{"": `rules[1].match.query: has an empty name; expected that of a parameter`},
+		},
+		{
+			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
+			map[string]string{
+				"Cookie": `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
+				"x b":    `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
+				"":       `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
+			},
+		},
+		{
+			"vary.cookies", func(r *config.Rule, v string) { r.Vary.Cookies = []string{"a", v} }, []string{"pricelist"},
+			map[string]string{"b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
+		},
+		{
+			"vary.languages", func(r *config.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},
+			map[string]string{"fr-FR": `rules[1].vary.languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, "French": `rules[1].vary.languages[1]: "French"; expected a code of Odoo such as fr_FR`},
+		},
+		{
+			"query.keep", func(r *config.Rule, v string) { r.Query.Keep = []string{"a", v} }, []string{"b*"},
+			map[string]string{"a": `rules[1].query.keep[1]: "a" is listed twice`},
+		},
+		{
+			"query.ignore", func(r *config.Rule, v string) { r.Query.Ignore = []string{"a", v} }, []string{"utm_*"},
+			map[string]string{"": `rules[1].query.ignore[1]: is empty; expected a value, or no list at all`},
+		},
+		{
+			"cookies.drop", func(r *config.Rule, v string) { r.Cookies.Drop = []string{"a", v} }, []string{"session_id"},
+			map[string]string{"a b": `rules[1].cookies.drop[1]: "a b"; expected the name of a cookie`},
+		},
+		{
+			"cookies.keep", func(r *config.Rule, v string) { r.Cookies.Drop = []string{"a"}; r.Cookies.Keep = []string{"b", v} }, []string{"frontend_lang"},
+			map[string]string{
+				"session_id": `rules[1].cookies.keep[1]: "session_id" would hand one visitor's session to all others; expected cookies.drop`,
+				"a":          `rules[1].cookies.keep[1]: "a" is in cookies.drop, too; expected one or the other`,
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, v := range c.good {
+				assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { c.set(r, v) })), "%q", v)
+			}
+			for v, want := range c.bad {
+				assert.Equal(t, one+want, problem(t, ofRule(func(r *config.Rule) { c.set(r, v) })), "%q", v)
+			}
+		})
+	}
+}
+
+// TestEveryOptionIsTested walks the options: a new one needs a row above.
+func TestEveryOptionIsTested(t *testing.T) {
+	b, err := os.ReadFile("config_test.go")
+	require.NoError(t, err)
+	var walk func(t *testing.T, path string, typ reflect.Type)
+	walk = func(t *testing.T, path string, typ reflect.Type) {
+		for i := 0; i < typ.NumField(); i++ {
+			f := typ.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case f.Name == "Unknown":
+				assert.Equal(t, ",remain", f.Tag.Get("mapstructure"), path)
+			case f.Type.Kind() == reflect.Struct:
+				walk(t, path+name+".", f.Type)
+			case path+name == "rules":
+				walk(t, "", f.Type.Elem())
+			case path+name != "redis.password": // TestSecrets
+				assert.Contains(t, string(b), `"`+path+name+`", func(`)
+			}
+		}
+	}
+	walk(t, "", reflect.TypeOf(config.Config{}))
+}
+
+func TestTooManyRules(t *testing.T) {
+	assert.Equal(t, one+`rules: 1001 rules; expected at most 1000`, problem(t, func(c *config.Config) { c.Rules = make([]config.Rule, 1001) }))
+	assert.Empty(t, problem(t, func(c *config.Config) { c.Rules = make([]config.Rule, 1000) }))
+}
+
+// A body that Redis would take but never give back is a mistake.
+func TestMaxBodyFitsReply(t *testing.T) {
+	assert.Equal(t, one+`rules[0].maxBody: "40MiB"; expected at most 33383168 bytes, which redis.maxReplyBytes leaves for a body`,
+		problem(t, func(c *config.Config) {
+			c.Redis.Address = "redis:6379"
+			c.Rules = []config.Rule{{MaxBody: "40MiB"}}
+		}))
+	s := build(t, func(c *config.Config) {
+		c.Redis.Address = "redis:6379"
+		c.Redis.MaxReplyBytes = "8MiB"
+		c.Preset = "odoo"
+	})
+	assert.Less(t, s.Rules[0].MaxBody, int64(8<<20), "a preset's rule gives way")
+}
+
+// wrong is a configuration with mistakes of every kind.
+func wrong() *config.Config {
+	unknown := func(prefix string) map[string]interface{} {
+		return map[string]interface{}{prefix + "3": 1, prefix + "1": "x", prefix + "2": nil, prefix + "4": true}
+	}
+	c := config.Default()
+	c.Unknown = unknown("top")
+	c.Name, c.Tenant, c.Preset, c.Keep = "a b", "", "shop", "-1h"
+	c.RequestDirectives, c.LogLevel = "sometimes", "loud"
+	c.Redis = config.Redis{
+		Database: "first", Timeout: "soon", DialTimeout: "0", PoolSize: "many", IdleTimeout: "", MaxReplyBytes: "lots",
+		PasswordFile: "/nowhere/secret", TLS: config.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
+		Unknown: unknown("redis"), Address: "redis",
+	}
+	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
+	c.Purge = config.Purge{
+		Secret: "correct horse", SecretEnv: "X", Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
+		MaxMarks: "1", Journal: "0", Unknown: unknown("purge"),
+	}
+	c.Admin = config.Admin{Path: "admin", Unknown: unknown("admin")}
+	c.Session = config.Session{Cookie: "a;b", Unknown: unknown("session")}
+	c.CSRF = config.CSRF{Mode: "edge", Unknown: unknown("csrf")}
+	c.Headers = config.Headers{Cache: "", Purge: "X:", Unknown: unknown("headers")}
+	c.Limits = config.Limits{MaxBody: "big", Tags: "-1", Unknown: unknown("limits")}
+	c.Rules = []config.Rule{
+		{Name: "same"},
+		{Name: "same", Bypass: "true", TTL: "10m"},
+		{
+			TTL: "-10m", Grace: "x", StaleIfError: "1 day", Heuristic: "perhaps", Override: []string{"no-transform"},
+			Session: "keep", Status: []string{"OK", "99"}, MaxBody: "-1", Tags: []string{"a", "a"}, RequestDirectives: "x",
+			Require: map[string]string{"b ad": "", "X-A": "["}, Refuse: map[string]string{"": "*"},
+			Match: config.Match{
+				Hosts: []string{"http://x"}, PathPrefixes: []string{"x"}, PathRegexp: "(", Methods: []string{"G:T"},
+				Headers: map[string]string{"a b": ""}, Query: map[string]string{"q": "*+"}, Unknown: unknown("match"),
+			},
+			Vary:    config.Vary{Headers: []string{"Cookie"}, Cookies: []string{"="}, Languages: []string{"?"}, Unknown: unknown("vary")},
+			Query:   config.Query{Keep: []string{""}, Unknown: unknown("query")},
+			Cookies: config.Cookies{Keep: []string{"x,y"}, Unknown: unknown("cookies")},
+			Unknown: unknown("rule"),
+		},
+	}
+	return c
+}
+
+// TestAllMistakesAreReported: in one error, always in the same order.
+func TestAllMistakesAreReported(t *testing.T) {
+	_, err := config.Build(wrong())
+	require.ErrorIs(t, err, config.ErrConfig)
+	text := err.Error()
+	for _, path := range []string{
+		"top1", "top2", "top3", "top4", "name", "tenant", "preset", "keep", "requestDirectives", "logLevel",
+		"redis.redis1", "redis.address", "redis.database", "redis.timeout", "redis.dialTimeout", "redis.poolSize", "redis.idleTimeout",
+		"redis.maxReplyBytes", "redis.passwordFile", "redis.tls.tls4", "redis.tls.certFile",
+		"memory.memory2", "memory.bytes", "memory.maxStaleness",
+		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
+		"admin.admin1", "admin.path", "session.session1", "session.cookie", "csrf.csrf1", "csrf.mode",
+		"headers.headers1", "headers.cache", "headers.purge", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
+		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
+		"limits.refreshes", "limits.fetchTimeout",
+		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",
+		"rules[2].session", "rules[2].status[0]", "rules[2].status[1]", "rules[2].maxBody", "rules[2].tags[1]", "rules[2].requestDirectives",
+		"rules[2].require.b ad", "rules[2].require.X-A", "rules[2].refuse.", "rules[2].rule1",
+		"rules[2].match.match1", "rules[2].match.hosts[0]", "rules[2].match.pathPrefixes[0]", "rules[2].match.pathRegexp", "rules[2].match.methods[0]",
+		"rules[2].match.headers.a b", "rules[2].match.query.q",
+		"rules[2].vary.vary1", "rules[2].vary.headers[0]", "rules[2].vary.cookies[0]", "rules[2].vary.languages[0]",
+		"rules[2].query.query1", "rules[2].query.keep[0]", "rules[2].cookies.cookies1", "rules[2].cookies.keep[0]",
+	} {
+		assert.Regexp(t, `[;)]?[ :]`+regexp.QuoteMeta(path)+": ", text)
+	}
+	assert.Equal(t, 4*15, strings.Count(text, ": unknown option"))
+	count, _, _ := strings.Cut(strings.TrimPrefix(text, begin), " ")
+	n, err := strconv.Atoi(count)
+	require.NoError(t, err)
+	assert.Greater(t, n, 4*15+60)
+	assert.NotContains(t, text, "correct horse")
+
+	for i := 0; i < 50; i++ {
+		_, again := config.Build(wrong())
+		require.EqualError(t, again, text)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "secret")
+	require.NoError(t, os.WriteFile(file, []byte("from the file\r\n"), 0o600))
+	t.Setenv("ODOOCACHE_TEST_SECRET", "from the environment")
+	for _, c := range []struct {
+		name             string
+		value, file, env string
+		want             string
+		problem          string // with %s for the option's path
+	}{
+		{name: "none"},
+		{name: "value", value: "a secret value", want: "a secret value"},
+		{name: "file, without its line end", file: file, want: "from the file"},
+		{name: "environment", env: "ODOOCACHE_TEST_SECRET", want: "from the environment"},
+		{name: "value and file", value: "a secret value", file: file, problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
+		{name: "file and environment", file: file, env: "X", problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
+		{name: "a directory", file: dir, problem: "%[1]s%[2]sFile: read " + dir + ": is a directory; expected a readable file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			purge := func(o *config.Config) { o.Purge.Secret, o.Purge.SecretFile, o.Purge.SecretEnv = c.value, c.file, c.env }
+			redis := func(o *config.Config) {
+				o.Redis.Address = "redis:6379"
+				o.Redis.Password, o.Redis.PasswordFile, o.Redis.PasswordEnv = c.value, c.file, c.env
+			}
+			if c.problem != "" {
+				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "secret"), problem(t, purge))
+				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "password"), problem(t, redis))
+				return
+			}
+			assert.Equal(t, c.want, build(t, purge).Purge.Secret)
+			s := build(t, redis)
+			assert.Equal(t, c.want, s.Storage.Redis.Password)
+			if c.want != "" {
+				assert.NotContains(t, s.Storage.Fingerprint, c.want)
+			}
+		})
+	}
+}
+
+// Whatever else is wrong, a secret does not get into a log.
+func TestSecretsAreNotInErrors(t *testing.T) {
+	c := wrong()
+	c.Purge = config.Purge{Secret: "s3cret\n"}
+	c.Redis.Password, c.Redis.PasswordFile = "hunter2hunter2", ""
+	c.Redis.Address = "redis://:pa55word@redis:6379"
+	_, err := config.Build(c)
+	require.Error(t, err)
+	for _, secret := range []string{"s3cret", "hunter2", "pa55word"} {
+		assert.NotContains(t, err.Error(), secret)
+	}
+	assert.Contains(t, err.Error(), "purge.secret: has 7 characters")
+}
+
+// Traefik's decoder is weak: YAML's true becomes "1", numbers become strings,
+// and labels with commas become lists whose members keep their spaces.
+func TestWeaklyDecodedValues(t *testing.T) {
+	s := build(t, func(c *config.Config) {
+		c.Redis = config.Redis{
+			Address: "redis:6379", Database: "3", Timeout: "1", DialTimeout: "2", PoolSize: "8", IdleTimeout: "600", MaxReplyBytes: "33554432",
+			TLS: config.TLS{Enabled: "1", InsecureSkipVerify: "0"},
+		}
+		c.Purge.FromResponses = "0"
+		c.Purge.Networks = []string{"10.0.0.0/8", " 192.168.0.1"}
+		c.Keep = "3600"
+		c.Limits.MaxBody = "1048576"
+		c.Rules = []config.Rule{
+			{Bypass: "1", Match: config.Match{Hosts: []string{"a.example", " B.example:80"}, Methods: []string{"get", " post"}}},
+			{
+				TTL: "600", Grace: "3600", StaleIfError: "86400", Heuristic: "1", Bypass: "0", Status: []string{"200", " 404"},
+				Override: []string{"private", " no-store"}, Tags: []string{"a", " b"},
+				Vary: config.Vary{Headers: []string{"X-A", " X-B"}, Cookies: []string{"c", " d"}, Languages: []string{"en_US", " fr_FR"}},
+			},
+		}
+	})
+	r := s.Storage.Redis
+	assert.Equal(t, 3, r.DB)
+	assert.Equal(t, time.Second, r.Timeout)
+	assert.Equal(t, 2*time.Second, r.DialTimeout)
+	assert.Equal(t, 8, r.PoolSize)
+	assert.Equal(t, 10*time.Minute, r.IdleTimeout)
+	assert.Equal(t, 32<<20, r.MaxReply)
+	require.NotNil(t, r.TLS)
+	assert.Equal(t, "redis", r.TLS.ServerName)
+	assert.False(t, r.TLS.InsecureSkipVerify)
+	assert.False(t, s.Purge.FromResponses)
+	assert.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.168.0.1/32")}, s.Purge.Networks)
+	assert.Equal(t, int64(1<<20), s.Default.MaxBody)
+
+	assert.True(t, s.Rules[0].Bypass)
+	assert.Equal(t, []string{"a.example", "b.example"}, s.Rules[0].Match.Hosts)
+	assert.Equal(t, []string{"GET", "POST"}, s.Rules[0].Match.Methods)
+	assert.False(t, s.Rules[1].Bypass)
+	terms := s.Rules[1].Terms
+	assert.Equal(t, []int64{600000, 3600000, 86400000, 3600000}, []int64{terms.TTL, terms.Grace, terms.StaleIfError, terms.Keep})
+	assert.True(t, terms.Heuristic)
+	assert.Equal(t, []int{200, 404}, terms.Statuses)
+	assert.True(t, terms.Override.NoStore && terms.Override.Private && !terms.Override.NoCache)
+	assert.Equal(t, []string{"a", "b"}, s.Rules[1].Tags)
+	assert.Equal(t, []string{"x-a", "x-b"}, s.Rules[1].Headers)
+	assert.Equal(t, []string{"c", "d"}, s.Rules[1].Cookies)
+	assert.Equal(t, "fr_FR", s.Rules[1].Language.Pick("fr_FR", ""))
+}
+
+func TestRedisAddress(t *testing.T) {
+	s := build(t, func(c *config.Config) { c.Redis.Address = " redis:6379 " })
+	assert.Equal(t, []string{"tcp", "redis:6379"}, []string{s.Storage.Redis.Network, s.Storage.Redis.Address})
+	assert.Nil(t, s.Storage.Redis.TLS)
+	s = build(t, func(c *config.Config) { c.Redis.Address = "unix:///run/redis.sock" })
+	assert.Equal(t, []string{"unix", "/run/redis.sock"}, []string{s.Storage.Redis.Network, s.Storage.Redis.Address})
+	s = build(t, func(c *config.Config) { enableTLS(c); c.Redis.Address = " redis:6379 " })
+	assert.Equal(t, "redis", s.Storage.Redis.TLS.ServerName)
+}
+
+// TestFingerprint changes each option of the storage alone. It walks the
+// structs, so that a new option cannot be forgotten: it is missing below.
+func TestFingerprint(t *testing.T) {
+	cert, key := certificate(t)
+	base := func() *config.Config {
+		c := config.Default()
+		c.Redis.Address = "redis:6379"
+		c.Redis.Password = "hunter2hunter2"
+		c.Redis.TLS = config.TLS{Enabled: "true", CAFile: cert, CertFile: cert, KeyFile: key, ServerName: "a", InsecureSkipVerify: "false"}
+		return c
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("another password"), 0o600))
+	t.Setenv("ODOOCACHE_TEST_PASSWORD", "a third password")
+	otherCert, otherKey := copyOf(t, cert), copyOf(t, key)
+	values := map[string]string{
+		"Redis.Address": "redis:6380", "Redis.Username": "u", "Redis.Password": "hunter3hunter3", "Redis.PasswordFile": file,
+		"Redis.PasswordEnv": "ODOOCACHE_TEST_PASSWORD", "Redis.Database": "1", "Redis.Timeout": "50ms", "Redis.DialTimeout": "50ms",
+		"Redis.PoolSize": "9", "Redis.IdleTimeout": "9s", "Redis.MaxReplyBytes": "33MiB",
+		"Redis.TLS.Enabled": "false", "Redis.TLS.CAFile": otherCert, "Redis.TLS.CertFile": otherCert, "Redis.TLS.KeyFile": otherKey,
+		"Redis.TLS.ServerName": "b", "Redis.TLS.InsecureSkipVerify": "true",
+		"Memory.Bytes": "63MiB", "Memory.MaxStaleness": "2s",
+		"Purge.MaxMarks": "9999", "Purge.Journal": "999",
+	}
+	notStorage := map[string]bool{"Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true, "Purge.FromResponses": true}
+	seen := map[string]string{fingerprint(t, base()): "the base"}
+	done := 0
+	var walk func(path string, v func(*config.Config) reflect.Value)
+	walk = func(path string, v func(*config.Config) reflect.Value) {
+		for i := 0; i < v(base()).NumField(); i++ {
+			i := i
+			name := path + v(base()).Type().Field(i).Name
+			field := func(c *config.Config) reflect.Value { return v(c).Field(i) }
+			switch field(base()).Kind() {
+			case reflect.Struct:
+				walk(name+".", field)
+				continue
+			case reflect.Map, reflect.Slice: // Unknown, purge.networks
+				continue
+			}
+			if notStorage[name] {
+				continue
+			}
+			value, found := values[name]
+			require.True(t, found, "%s has no other value in this test", name)
+			c := base()
+			if strings.HasPrefix(name, "Redis.Password") {
+				c.Redis.Password = ""
+			}
+			if name == "Redis.TLS.Enabled" {
+				c.Redis.TLS = config.TLS{}
+			}
+			field(c).SetString(value)
+			print := fingerprint(t, c)
+			assert.Empty(t, seen[print], "%s", name)
+			seen[print] = name
+			done++
+		}
+	}
+	for _, name := range []string{"Redis", "Memory", "Purge"} {
+		name := name
+		walk(name+".", func(c *config.Config) reflect.Value { return reflect.ValueOf(c).Elem().FieldByName(name) })
+	}
+	assert.Len(t, values, done)
+
+	t.Run("equal for equal settings", func(t *testing.T) {
+		c := base()
+		c.Rules = []config.Rule{{TTL: "1m"}}
+		c.Tenant, c.Name, c.Purge.Secret = "other", "other", "long enough"
+		assert.Equal(t, fingerprint(t, base()), fingerprint(t, c))
+	})
+	t.Run("a renewed certificate is another storage", func(t *testing.T) {
+		before := fingerprint(t, base())
+		pem, err := os.ReadFile(cert)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(cert, append(pem, '\n'), 0o600))
+		assert.NotEqual(t, before, fingerprint(t, base()))
+	})
+	t.Run("no secret in clear", func(t *testing.T) {
+		s := fingerprint(t, base())
+		assert.NotContains(t, s, "hunter2")
+		assert.Regexp(t, "^[0-9a-f]{64}$", s)
+	})
+}
+
+func fingerprint(t *testing.T, c *config.Config) string {
+	t.Helper()
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	return s.Storage.Fingerprint
+}
+
+func copyOf(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	name := filepath.Join(t.TempDir(), "copy")
+	require.NoError(t, os.WriteFile(name, b, 0o600))
+	return name
+}
+
+// certificate writes a certificate and its key.
+func certificate(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	der, err := x509.MarshalECPrivateKey(key)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600))
+	return certFile, keyFile
+}
+
+func FuzzSize(f *testing.F) {
+	for _, seed := range []string{"0", "64MiB", "1 GB", "-1", "9223372036854775807K", "1.5M", "B", " 7 kB ", "+1", "0x10", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := config.Default()
+		c.Limits.MaxBody = text
+		s, err := config.Build(c)
+		if err != nil {
+			assert.Contains(t, err.Error(), "limits.maxBody: ")
+			return
+		}
+		got := s.Default.MaxBody
+		assert.True(t, got >= 0 && got <= 1<<30, "%d", got)
+		digits := strings.TrimLeft(strings.TrimSpace(text), "+-0123456789")
+		n, ok := new(big.Int).SetString(strings.TrimSuffix(strings.TrimSpace(text), digits), 10)
+		require.True(t, ok)
+		factor := map[string]int64{
+			"": 1, "B": 1, "K": 1 << 10, "KiB": 1 << 10, "M": 1 << 20, "MiB": 1 << 20, "G": 1 << 30, "GiB": 1 << 30,
+			"kB": 1000, "KB": 1000, "MB": 1000000, "GB": 1000000000,
+		}[strings.TrimSpace(digits)]
+		assert.Equal(t, new(big.Int).Mul(n, big.NewInt(factor)).Int64(), got)
+	})
+}
+
+func FuzzDuration(f *testing.F) {
+	for _, seed := range []string{"", "0", "600", "10m", "1h30m", "-1", "-1s", "1e9", "99999999999999999999", "2562047h47m16s", " 5 ", "1µs", "+1h", "NaN"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := config.Default()
+		c.Rules = []config.Rule{{TTL: text}}
+		s, err := config.Build(c)
+		if err != nil {
+			assert.Contains(t, err.Error(), "rules[0].ttl: ")
+			return
+		}
+		got := s.Rules[0].Terms.TTL
+		switch d, errD := time.ParseDuration(strings.TrimSpace(text)); {
+		case text == "":
+			assert.Equal(t, policy.Unset, got)
+		case errD == nil && d != 0:
+			assert.Equal(t, int64(d/time.Millisecond), got)
+		default:
+			n, errN := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+			if errD != nil {
+				require.NoError(t, errN)
+			}
+			assert.Equal(t, n*1000, got)
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package storage
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func newBreaker() *breaker { return &breaker{threshold: 3, min: 1000, max: 8000} }
+
+func TestBreakerOpensAndCloses(t *testing.T) {
+	b := newBreaker()
+	for i := 0; i < 10; i++ { // two failures, then a success: never open
+		b.failure(0)
+		b.failure(0)
+		require.True(t, b.allow(0))
+		b.success()
+	}
+	b.failure(0)
+	b.failure(0)
+	require.False(t, b.open())
+	b.failure(0)
+	require.True(t, b.open())
+	require.False(t, b.allow(0))
+	require.False(t, b.allow(b.until-1))
+	at := b.until
+	require.True(t, b.allow(at), "one may try")
+	require.False(t, b.allow(at), "one")
+	require.False(t, b.allow(at+999))
+	b.success()
+	require.False(t, b.open())
+	require.True(t, b.allow(at))
+	require.EqualValues(t, 1, b.opened)
+}
+
+func TestBreakerProbeThatNeverTells(t *testing.T) {
+	b := newBreaker()
+	for i := 0; i < 3; i++ {
+		b.failure(0)
+	}
+	at := b.until
+	require.True(t, b.allow(at))
+	require.False(t, b.allow(at+999))
+	require.True(t, b.allow(at+1000))
+}
+
+func TestBreakerPauses(t *testing.T) {
+	lowest, highest := map[int]int64{}, map[int]int64{}
+	for round := 0; round < 500; round++ {
+		b := newBreaker()
+		b.failure(0)
+		b.failure(0)
+		now := int64(1_000_000)
+		for i := 0; i < 6; i++ {
+			b.failure(now)
+			pause := b.until - now
+			if lowest[i] == 0 || pause < lowest[i] {
+				lowest[i] = pause
+			}
+			if pause > highest[i] {
+				highest[i] = pause
+			}
+			now = b.until
+			require.True(t, b.allow(now))
+		}
+		require.EqualValues(t, 1, b.opened)
+	}
+	for i, full := range []int64{1000, 2000, 4000, 8000, 8000, 8000} {
+		require.GreaterOrEqual(t, lowest[i], full/2, "pause %d", i)
+		require.LessOrEqual(t, highest[i], full, "pause %d", i)
+		require.Greater(t, highest[i]-lowest[i], full/4, "pause %d is jittered", i)
+	}
+}
+
+// Requests that were under way when it opened fail together: that is one
+// outage, not many pauses in a row.
+func TestBreakerCountsAnOutageOnce(t *testing.T) {
+	b := newBreaker()
+	for i := 0; i < 50; i++ {
+		b.failure(100)
+	}
+	require.LessOrEqual(t, b.until, int64(1100))
+	at := b.until
+	require.True(t, b.allow(at))
+	for i := 0; i < 50; i++ {
+		b.failure(at)
+	}
+	require.LessOrEqual(t, b.until, at+2000)
+}

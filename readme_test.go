@@ -1,0 +1,535 @@
+package odoocache_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/assert/yaml"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/config"
+)
+
+// option is an option of the plugin, or its row in the README.
+type option struct {
+	Type    string // string, word, duration, size, number, boolean, list, map
+	Default string
+}
+
+// TestReadmeOptions holds the option tables against the code: each option has
+// one row, with its type and default.
+func TestReadmeOptions(t *testing.T) {
+	rows, err := optionRows(readme(t))
+	require.NoError(t, err)
+	assert.Equal(t, knownOptions(), rows)
+}
+
+// TestReadmeReasons holds the table of reasons against the constants.
+func TestReadmeReasons(t *testing.T) {
+	rows, err := reasonRows(readme(t))
+	require.NoError(t, err)
+	assert.ElementsMatch(t, reasonConstants(t), rows)
+}
+
+// TestReadmeCommands holds the ACL user against the commands in the code.
+func TestReadmeCommands(t *testing.T) {
+	assert.ElementsMatch(t, redisCommands(t), aclCommands(readme(t)))
+}
+
+// TestReadmeACL lets the ACL user of the README store, hit and purge.
+func TestReadmeACL(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("no redis-server on the PATH")
+	}
+	dir := t.TempDir()
+	user := strings.Fields(strings.TrimPrefix(aclLine(readme(t)), "ACL SETUSER "))
+	conf := "user default off\nuser " + strings.Join(user, " ") + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(conf), 0o600))
+	server := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--save", "", "--dir", dir)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("unix", filepath.Join(dir, "s"))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+
+	s := newSite(t, compiled, options{
+		"redis":  options{"address": "unix://" + filepath.Join(dir, "s"), "username": user[0], "password": "change-me", "database": "1", "timeout": "5s", "dialTimeout": "5s"},
+		"memory": options{"bytes": "0"},
+		"purge":  options{"secret": "change-me-please"},
+		"limits": options{"variants": "1"},
+	}, page("x", "Cache-Control: max-age=60", "Vary: Accept"))
+	for _, step := range []struct{ accept, want string }{
+		{"a", "fwd=uri-miss; stored"}, {"a", "hit"}, {"b", "fwd=vary-miss; stored"}, {"a", "fwd=vary-miss; stored"},
+	} {
+		assert.Contains(t, s.get("/shop", "Accept: "+step.accept).cacheStatus(), step.want)
+	}
+	for _, body := range []string{`{"tags":["a"]}`, `{"all":true}`} {
+		r := s.do(http.MethodPost, "/.odoocache/purge", body, "Authorization: Bearer change-me-please")
+		assert.Equal(t, http.StatusOK, r.status, r.body)
+	}
+	assert.Contains(t, s.get("/shop", "Accept: a").cacheStatus(), "purged")
+}
+
+// TestReadmeSnippets lets the plugin check the options of every snippet and
+// example.
+func TestReadmeSnippets(t *testing.T) {
+	t.Setenv("PURGE_SECRET", "change-me-please")
+	sources := map[string]string{}
+	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(readme(t), -1) {
+		sources[fmt.Sprintf("README.md, snippet %d", i+1)] = block[1]
+	}
+	require.NoError(t, filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			b, err := os.ReadFile(path)
+			sources[path] = string(b)
+			return err
+		}
+		return err
+	}))
+	checked := 0
+	for name, text := range sources {
+		t.Run(name, func(t *testing.T) {
+			n, problems := checkSnippet(text)
+			assert.Empty(t, problems)
+			checked += n
+		})
+	}
+	assert.Equal(t, 6, checked, "snippets and examples with options of the plugin")
+}
+
+// TestReadmePurges sends the JSON bodies of the README's purges.
+func TestReadmePurges(t *testing.T) {
+	s := newSite(t, compiled, options{"purge": options{"secret": "change-me-please"}}, page("x"))
+	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(readme(t), -1)
+	require.Len(t, bodies, 2)
+	for _, body := range bodies {
+		r := s.do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
+		assert.Equal(t, http.StatusOK, r.status, r.body)
+	}
+}
+
+// TestReadmeChecksFail shows that the checks above can fail.
+func TestReadmeChecksFail(t *testing.T) {
+	t.Setenv("PURGE_SECRET", "change-me-please")
+	text := readme(t)
+	change := func(from, to string) string {
+		require.Contains(t, text, from)
+		return strings.Replace(text, from, to, 1)
+	}
+	for _, c := range []struct{ name, from, to string }{
+		{"option without a row", "| `redis.timeout` |", "| redis.timeout |"},
+		{"row without an option", "| `redis.timeout` |", "| `redis.timeuot` |"},
+		{"wrong default", "| duration | `100ms` |", "| duration | `200ms` |"},
+		{"wrong type", "| `redis.timeout` | duration |", "| `redis.timeout` | number |"},
+		{"a row twice", "| `redis.dialTimeout` |", "| `redis.timeout` |"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rows, err := optionRows(change(c.from, c.to))
+			assert.True(t, err != nil || !assert.ObjectsAreEqual(knownOptions(), rows))
+		})
+	}
+	t.Run("reason without a row", func(t *testing.T) {
+		rows, err := reasonRows(change("| `set-cookie` |", "| `set-cookies` |"))
+		require.NoError(t, err)
+		assert.NotContains(t, rows, "set-cookie")
+		assert.Contains(t, rows, "set-cookies")
+	})
+	t.Run("command that the user lacks", func(t *testing.T) {
+		assert.NotContains(t, aclCommands(change(" +zadd", "")), "zadd")
+	})
+	for _, c := range []struct{ name, text, want string }{
+		{"option in YAML", "plugin: {odoocache: {tenat: shop}}", `unknown field "tenat"`},
+		{"option of a rule in YAML", "plugin: {odoocache: {rules: [{match: {path: /shop}}]}}", `unknown field "path"`},
+		{"value in YAML", "plugin: {odoocache: {redis: {timeout: soon}}}", "redis.timeout"},
+		{"option in a label", "- traefik.http.middlewares.x.plugin.odoocache.rules[0].tll=1h", `unknown field "tll"`},
+		{"no YAML", "plugin: {", "yaml"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, problems := checkSnippet(c.text)
+			assert.Contains(t, strings.Join(problems, "\n"), c.want)
+		})
+	}
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	return string(b)
+}
+
+// tableRows returns the cells of the rows of all tables with a given head.
+func tableRows(text, head string) [][]string {
+	var rows [][]string
+	in := false
+	for _, line := range strings.Split(text, "\n") {
+		switch {
+		case line == head:
+			in = true
+		case !strings.HasPrefix(line, "|"):
+			in = false
+		case in && !strings.HasPrefix(line, "|---"):
+			cells := strings.Split(strings.Trim(line, "|"), "|")
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
+
+func optionRows(text string) (map[string]option, error) {
+	rows := map[string]option{}
+	for _, cells := range tableRows(text, "| option | type | default | meaning |") {
+		if len(cells) != 4 || cells[3] == "" {
+			return nil, fmt.Errorf("%q is not a row of four cells", cells)
+		}
+		name := strings.Trim(cells[0], "`")
+		if _, twice := rows[name]; twice {
+			return nil, fmt.Errorf("%s has two rows", name)
+		}
+		if cells[0] != "`"+name+"`" {
+			return nil, fmt.Errorf("%s is not in backquotes", name)
+		}
+		rows[name] = option{Type: cells[1], Default: strings.Trim(cells[2], "`")}
+	}
+	return rows, nil
+}
+
+func reasonRows(text string) ([]string, error) {
+	var reasons []string
+	for _, cells := range tableRows(text, "| reason | meaning | reason | meaning |") {
+		for i := 0; i+1 < len(cells); i += 2 {
+			if (cells[i] == "") != (cells[i+1] == "") {
+				return nil, fmt.Errorf("%q: a reason without a meaning", cells)
+			}
+			if cells[i] != "" {
+				reasons = append(reasons, strings.Trim(cells[i], "`"))
+			}
+		}
+	}
+	return reasons, nil
+}
+
+// reasonConstants reads the values of policy's Reason constants.
+func reasonConstants(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "cache/policy/reason.go", nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	var reasons []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(spec.Names[0].Name, "Reason") {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
+			reasons = append(reasons, value)
+		}
+		return true
+	})
+	require.Greater(t, len(reasons), 40)
+	return reasons
+}
+
+// knownOptions walks the configuration. A structure's options have its path
+// before them; those of a list of structures "[]" after the list's.
+func knownOptions() map[string]option {
+	known := map[string]option{}
+	walkOptions("", reflect.ValueOf(*config.Default()), known)
+	for name, o := range known {
+		if o.Type == "string" {
+			o.Type = kindOf(name)
+			known[name] = o
+		}
+	}
+	return known
+}
+
+func walkOptions(path string, v reflect.Value, known map[string]option) {
+	for i := 0; i < v.NumField(); i++ {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
+		f := v.Field(i)
+		switch f.Kind() {
+		case reflect.Struct:
+			walkOptions(path+name+".", f, known)
+		case reflect.Map:
+			known[path+name] = option{Type: "map", Default: "{}"}
+		case reflect.Slice:
+			known[path+name] = option{Type: "list", Default: "[]"}
+			if e := f.Type().Elem(); e.Kind() == reflect.Struct {
+				walkOptions(path+name+"[].", reflect.Zero(e), known)
+			}
+		default:
+			o := option{Type: f.Kind().String(), Default: f.String()}
+			if o.Default == "" {
+				o.Default = `""`
+			}
+			known[path+name] = o
+		}
+	}
+}
+
+// kindOf asks the plugin what it expects of a string option, by giving it what
+// no option but a free string takes.
+func kindOf(name string) string {
+	c := config.Default()
+	c.Rules = []config.Rule{{}}
+	v := reflect.ValueOf(c).Elem()
+	for _, part := range strings.Split(name, ".") {
+		v = fieldByTag(v, strings.TrimSuffix(part, "[]"))
+		if strings.HasSuffix(part, "[]") {
+			v = v.Index(0)
+		}
+	}
+	v.SetString("?!")
+	_, err := config.Build(c)
+	if err == nil {
+		return "string"
+	}
+	for _, problem := range strings.Split(err.Error(), "; ") {
+		if strings.HasPrefix(problem, "expected ") {
+			for _, k := range []struct{ text, kind string }{
+				{"expected a duration", "duration"}, {"expected a size", "size"}, {"expected a number", "number"},
+				{"expected true or false", "boolean"}, {"expected one of", "word"}, {"expected odoo", "word"},
+			} {
+				if strings.HasPrefix(problem, k.text) {
+					return k.kind
+				}
+			}
+		}
+	}
+	return "string"
+}
+
+func fieldByTag(v reflect.Value, tag string) reflect.Value {
+	for i := 0; i < v.NumField(); i++ {
+		if name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ","); name == tag {
+			return v.Field(i)
+		}
+	}
+	panic("no option " + tag)
+}
+
+// checkSnippet decodes YAML and checks the plugin's options in it, which stand
+// below plugin: odoocache: or in labels. It returns how many it has found.
+func checkSnippet(text string) (found int, problems []string) {
+	for _, document := range strings.Split("\n"+text, "\n---\n") {
+		var root interface{}
+		if err := yaml.Unmarshal([]byte(document), &root); err != nil {
+			return found, append(problems, "yaml: "+err.Error())
+		}
+		for _, o := range append(findOptions(root), labelOptions(root)...) {
+			found++
+			if err := checkOptions(o); err != nil {
+				problems = append(problems, err.Error())
+			}
+		}
+	}
+	return found, problems
+}
+
+func checkOptions(o interface{}) error {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	c := config.Default()
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return err
+	}
+	_, err = config.Build(c)
+	return err
+}
+
+// findOptions returns what stands below plugin: odoocache:, scalars as strings.
+func findOptions(node interface{}) []interface{} {
+	var found []interface{}
+	switch node := node.(type) {
+	case map[string]interface{}:
+		for name, child := range node {
+			if plugin, ok := child.(map[string]interface{}); ok && name == "plugin" {
+				found = append(found, stringly(plugin["odoocache"]))
+				continue
+			}
+			found = append(found, findOptions(child)...)
+		}
+	case []interface{}:
+		for _, child := range node {
+			found = append(found, findOptions(child)...)
+		}
+	}
+	return found
+}
+
+func stringly(node interface{}) interface{} {
+	switch node := node.(type) {
+	case map[string]interface{}:
+		out := map[string]interface{}{}
+		for name, child := range node {
+			out[name] = stringly(child)
+		}
+		return out
+	case []interface{}:
+		out := []interface{}{}
+		for _, child := range node {
+			out = append(out, stringly(child))
+		}
+		return out
+	}
+	return fmt.Sprint(node)
+}
+
+var (
+	readmeLabel = regexp.MustCompile(`^traefik\.http\.middlewares\.[^.]+\.plugin\.odoocache\.([^=]+)=(.*)$`)
+	readmeIndex = regexp.MustCompile(`^(\w+)\[(\d+)\]$`)
+)
+
+// labelOptions puts the labels of a document together.
+func labelOptions(node interface{}) []interface{} {
+	lists := map[string]bool{}
+	for name, o := range knownOptions() {
+		lists[name] = o.Type == "list"
+	}
+	options := map[string]interface{}{}
+	for _, line := range scalarsOf(node) {
+		m := readmeLabel.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		var value interface{} = strings.ReplaceAll(m[2], "$$", "$")
+		if lists[regexp.MustCompile(`\[\d+\]`).ReplaceAllString(m[1], "[]")] {
+			value = strings.Split(m[2], ",")
+		}
+		putOption(options, strings.Split(m[1], "."), value)
+	}
+	if len(options) == 0 {
+		return nil
+	}
+	return []interface{}{options}
+}
+
+func putOption(to map[string]interface{}, path []string, value interface{}) {
+	name := path[0]
+	if m := readmeIndex.FindStringSubmatch(name); m != nil {
+		name = m[1]
+		i, _ := strconv.Atoi(m[2])
+		list, _ := to[name].([]interface{})
+		for len(list) <= i {
+			list = append(list, map[string]interface{}{})
+		}
+		to[name] = list
+		putOption(list[i].(map[string]interface{}), path[1:], value)
+		return
+	}
+	if len(path) == 1 {
+		to[name] = value
+		return
+	}
+	if to[name] == nil {
+		to[name] = map[string]interface{}{}
+	}
+	putOption(to[name].(map[string]interface{}), path[1:], value)
+}
+
+func scalarsOf(node interface{}) []string {
+	switch node := node.(type) {
+	case map[string]interface{}:
+		var all []string
+		for _, child := range node {
+			all = append(all, scalarsOf(child)...)
+		}
+		return all
+	case []interface{}:
+		var all []string
+		for _, child := range node {
+			all = append(all, scalarsOf(child)...)
+		}
+		return all
+	}
+	return []string{fmt.Sprint(node)}
+}
+
+func aclLine(text string) string {
+	return regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(text)
+}
+
+func aclCommands(text string) []string {
+	var commands []string
+	for _, word := range strings.Fields(aclLine(text)) {
+		if strings.HasPrefix(word, "+") {
+			commands = append(commands, word[1:])
+		}
+	}
+	sort.Strings(commands)
+	return commands
+}
+
+// redisCommands returns the commands in the code: first arguments of pipelines,
+// and calls of scripts. AUTH needs no permission.
+func redisCommands(t *testing.T) []string {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, path := range []string{"cache/storage/redis.go", "cache/redis/conn.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CompositeLit: // []string{"GET", …}
+				if a, ok := n.Type.(*ast.ArrayType); ok && fmt.Sprint(a.Elt) == "string" && len(n.Elts) > 0 {
+					addCommand(seen, n.Elts[0])
+				}
+			case *ast.CallExpr: // append(args, "DEL")
+				if fmt.Sprint(n.Fun) == "append" {
+					addCommand(seen, n.Args[1])
+				}
+			case *ast.BasicLit:
+				for _, call := range regexp.MustCompile(`redis\.call\('([A-Z]+)'`).FindAllStringSubmatch(n.Value, -1) {
+					seen[strings.ToLower(call[1])] = true
+				}
+			}
+			return true
+		})
+	}
+	delete(seen, "auth")
+	var commands []string
+	for name := range seen {
+		commands = append(commands, name)
+	}
+	require.Greater(t, len(commands), 8)
+	return commands
+}
+
+func addCommand(seen map[string]bool, e ast.Expr) {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return
+	}
+	if word, err := strconv.Unquote(lit.Value); err == nil && regexp.MustCompile(`^[A-Z]{3,}$`).MatchString(word) {
+		seen[strings.ToLower(word)] = true
+	}
+}
