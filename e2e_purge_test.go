@@ -51,7 +51,7 @@ func TestTraefikPurgeByResponse(t *testing.T) {
 	v := &versioned{}
 	origin := newBackend(t, v.ServeHTTP)
 	replica := replicas(t, routed(origin.URL, map[string]options{"": {
-		"redis": options{"address": server.address}, "memory": options{"maxStaleness": "0"},
+		"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "memory": options{"maxStaleness": "0"},
 	}}))
 	var acknowledged atomic.Int64
 	var old atomic.Int64
@@ -97,7 +97,7 @@ func TestTraefikPurgeReachesOtherMemory(t *testing.T) {
 	server := startRedis(t)
 	v := &versioned{}
 	origin := newBackend(t, v.ServeHTTP)
-	replica := replicas(t, routed(origin.URL, map[string]options{"": {"redis": options{"address": server.address}}}))
+	replica := replicas(t, routed(origin.URL, map[string]options{"": {"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}}))
 	for _, p := range replica {
 		p.get("/desk")
 		assert.Contains(t, p.get("/desk").cacheStatus(), "; hit;")
@@ -145,7 +145,7 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 	})
 	dynamic := func(tenant string) string {
 		return routed(origin.URL, map[string]options{"": {
-			"tenant": tenant, "redis": options{"address": server.address}, "memory": options{"maxStaleness": "0"},
+			"tenant": tenant, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "memory": options{"maxStaleness": "0"},
 			"purge": options{"secret": e2eSecret}, "limits": options{"purgeBody": "1000", "purgeItems": 20},
 		}})
 	}

@@ -174,6 +174,8 @@ func TestPurgeByRequest(t *testing.T) {
 		{name: "tags in JSON", method: "POST", path: "/.odoocache/purge", body: `{"tags":["page-blog-a","page-blog-b"]}`, gone: []string{"/blog/a", "/blog/b"}},
 		{name: "paths in JSON", method: "POST", path: "/.odoocache/purge", body: `{"paths":["/blog/a","//other.example/blog/b"]}`, gone: []string{"/blog/a"}},
 		{name: "prefixes in JSON", method: "POST", path: "/.odoocache/purge", body: `{"prefixes":["/shop/"]}`, gone: []string{"/shop/desk", "/shop/d%C3%A9sk"}},
+		{name: "a star among the tags", method: "POST", path: "/.odoocache/purge", body: `{"tags":["*"]}`, gone: shopPaths},
+		{name: "a prefix with a star", method: "POST", path: "/.odoocache/purge", body: `{"prefixes":["/blog/*"]}`, gone: []string{"/blog/a", "/blog/b"}},
 		{name: "all in JSON", method: "POST", path: "/.odoocache/purge", body: `{"all":true}`, gone: shopPaths},
 		{name: "the header", method: "POST", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: page-blog-a, /shop/desk"}, gone: []string{"/blog/a", "/shop/desk"}},
 		{name: "everything by the header", method: "PURGE", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: *"}, gone: shopPaths},

@@ -201,9 +201,17 @@ func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
 			return &errorAnswer{Error: err.Error(), Field: name}
 		}
 	}
-	o.tags = append(o.tags, p.Tags...)
+	for i := 0; i < len(p.Tags); i++ {
+		if p.Tags[i] == "*" { // as in the header
+			o.all = true
+		} else {
+			o.tags = append(o.tags, p.Tags[i])
+		}
+	}
+	for i := 0; i < len(p.Prefixes); i++ {
+		o.prefixes = append(o.prefixes, strings.TrimSuffix(p.Prefixes[i], "*"))
+	}
 	o.paths = append(o.paths, p.Paths...)
-	o.prefixes = append(o.prefixes, p.Prefixes...)
 	o.all = o.all || p.All
 	o.soft = o.soft || p.Soft
 	return nil

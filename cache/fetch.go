@@ -110,17 +110,27 @@ func (f *fetching) upstream(ctx context.Context) *http.Request {
 }
 
 // run calls the origin. If its answer breaks off, Traefik panics with
-// http.ErrAbortHandler: where a stale copy may stand in and the client has
-// seen nothing yet, that is the end of it.
+// http.ErrAbortHandler. Where a stale copy may stand in and the client has seen
+// nothing yet, that is the end of it; else the client gets what there is of the
+// answer, and sees it break off.
 func (f *fetching) run(c *capture, out *http.Request) {
 	f.aborted = true
 	defer func() {
-		if !f.aborted || c.mode == passing || c.mode == teeing || !f.mayStandIn() {
+		if !f.aborted || c.mode == passing || c.mode == teeing {
 			return
 		}
-		if p := recover(); p != nil {
-			f.standIn = true
-			c.mode = holding
+		if f.mayStandIn() {
+			if p := recover(); p != nil {
+				f.standIn = true
+				c.mode = holding
+			}
+			return
+		}
+		if c.mode == keeping && c.rw != nil {
+			f.h.label(c.header, f.h.forwarded(f.v.fwd, 0, policy.ReasonPanic))
+			copyHeader(c.rw.Header(), c.header)
+			c.rw.WriteHeader(c.status)
+			_, _ = c.rw.Write(c.body)
 		}
 	}()
 	f.h.next.ServeHTTP(c, out)

@@ -251,7 +251,7 @@ var personalSigns = [][]byte{
 // personal reads a body for signs that it belongs to one visitor: the last line
 // of defence, after everything that headers and cookies tell.
 func (h *Handler) personal(header http.Header, body []byte) string {
-	kind := header.Get("Content-Type")
+	kind := strings.ToLower(strings.TrimSpace(header.Get("Content-Type")))
 	if !strings.HasPrefix(kind, "text/html") && !strings.HasPrefix(kind, "application/json") {
 		return ""
 	}

@@ -12,15 +12,16 @@ import (
 // likes best, and each of them taken as the nearest of the shop's languages.
 type Languages struct {
 	codes []string // as configured: en_US, fr_FR
-	exact map[string]string
+	exact map[string]bool
+	tags  map[string]string // fr-fr → fr_FR
 }
 
 // NewLanguages takes the codes of the shop's languages.
 func NewLanguages(codes []string) Languages {
-	l := Languages{codes: codes, exact: map[string]string{}}
+	l := Languages{codes: codes, exact: map[string]bool{}, tags: map[string]string{}}
 	for i := 0; i < len(codes); i++ {
-		l.exact[codes[i]] = codes[i]
-		l.exact[strings.ReplaceAll(strings.ToLower(codes[i]), "_", "-")] = codes[i]
+		l.exact[codes[i]] = true
+		l.tags[strings.ReplaceAll(strings.ToLower(codes[i]), "_", "-")] = codes[i]
 	}
 	return l
 }
@@ -31,8 +32,8 @@ func NewLanguages(codes []string) Languages {
 // asked for after a ~, which keeps such visitors apart from all others.
 func (l Languages) Pick(cookie, accept string) string {
 	if cookie != "" {
-		if code := l.exact[cookie]; code == cookie {
-			return code
+		if l.exact[cookie] {
+			return cookie
 		}
 		language, _, _ := strings.Cut(cookie, "_")
 		if code := l.nearest(language, cookie); code != "" {
@@ -60,7 +61,7 @@ func (l Languages) Pick(cookie, accept string) string {
 		}
 		return "~" + tag
 	}
-	if code := l.exact[tag]; code != "" {
+	if code := l.tags[tag]; code != "" {
 		return code
 	}
 	return l.nearest(language, tag)

@@ -76,6 +76,7 @@ func FuzzLanguages(f *testing.F) {
 	f.Add("en_US fr_FR", "fr_BE", "fr-FR,fr;q=0.9")
 	f.Add("pt_BR pt_PT", "", "pt;q=NaN,*")
 	f.Add("sr@latin", "_", "-;;q=,")
+	f.Add("aaa AAA", "", "")
 	f.Fuzz(func(t *testing.T, list, cookie, accept string) {
 		codes := strings.Fields(list)
 		picked := keys.NewLanguages(codes).Pick(cookie, accept)

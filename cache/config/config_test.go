@@ -454,7 +454,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"maxBody", func(r *config.Rule, v string) { r.MaxBody = v }, []string{"", "0", "64kB", "16MiB", "1G"},
-			map[string]string{"16 Mb": `rules[1].maxBody: "16 Mb"; expected a size such as 4MiB, from 0 to 1GiB`, "9223372036854775807K": `rules[1].maxBody: "9223372036854775807K"; expected a size such as 4MiB, from 0 to 1GiB`},
+			map[string]string{"16 Mb": `rules[1].maxBody: "16 Mb"; expected a size such as 4MiB, from 0 to 1GiB`, "9223372036854775807K": `rules[1].maxBody: "9223372036854775807K"; expected a size such as 4MiB, from 0 to 1GiB`, "18014398509481985K": `rules[1].maxBody: "18014398509481985K"; expected a size such as 4MiB, from 0 to 1GiB`},
 		},
 		{
 			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b"},

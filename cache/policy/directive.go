@@ -9,6 +9,9 @@ import (
 // (RFC 9111 §1.2.2).
 const maxDelta = int64(1) << 31
 
+// maxControl bounds what a client can have us read of its Cache-Control.
+const maxControl = 4096
+
 // Directives are the members of a Cache-Control field, of a request or of a
 // response (RFC 9111 §5.2). A duration that is absent is Unset.
 type Directives struct {
@@ -40,24 +43,36 @@ func newDirectives() Directives {
 
 // ParseDirectives reads the lines of a Cache-Control field. Unknown directives
 // are ignored (RFC 9111 §5.2.3). Of a directive given twice the first counts,
-// and a max-age or s-maxage that is no number counts as 0 (§4.2.1).
+// and a max-age or s-maxage that is no number counts as 0 (§4.2.1). A field of
+// more than maxControl bytes is not read: it counts as everything that forbids.
 func ParseDirectives(lines []string) Directives {
 	d := newDirectives()
 	d.Present = len(lines) > 0
+	size := 0
 	for i := 0; i < len(lines); i++ {
-		rest := lines[i]
-		for rest != "" {
-			var item string
-			item, rest = nextItem(rest)
-			name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
-			if strings.ContainsAny(name, " \t") {
-				d.setWords(strings.Fields(strings.ToLower(name)))
-			} else {
-				d.set(strings.ToLower(name), value, hasValue)
-			}
+		size += len(lines[i]) + 1
+	}
+	if size > maxControl {
+		d.NoStore, d.NoCache, d.Private = true, true, true
+		return d
+	}
+	for i := 0; i < len(lines); i++ {
+		list := members(lines[i])
+		for j := 0; j < len(list); j++ {
+			d.setMember(strings.TrimSpace(list[j]))
 		}
 	}
 	return d
+}
+
+func (d *Directives) setMember(member string) {
+	name, value, hasValue := strings.Cut(member, "=")
+	name = strings.ToLower(name)
+	if strings.ContainsAny(name, " \t") {
+		d.setWords(strings.Fields(name))
+		return
+	}
+	d.set(name, value, hasValue)
 }
 
 // setWords takes a member that breaks the grammar, such as "private max-age=9"
@@ -72,24 +87,32 @@ func (d *Directives) setWords(words []string) {
 	}
 }
 
-// nextItem cuts the first member off a comma-separated list, respecting quoted
-// strings (RFC 9110 §5.6.4). A quote that is never closed is an ordinary
-// character: it must not hide the members that follow.
-func nextItem(s string) (item, rest string) {
-	from := 0
+// members splits a comma-separated list, respecting quoted strings
+// (RFC 9110 §5.6.4). A quote that is never closed is an ordinary character: it
+// must not hide the members that follow.
+func members(s string) []string {
+	if strings.IndexByte(s, '"') < 0 {
+		return strings.Split(s, ",")
+	}
+	var list []string
+	start, from := 0, 0
 	for {
 		i := strings.IndexAny(s[from:], ",\"")
 		if i < 0 {
-			return s, ""
+			return append(list, s[start:])
 		}
 		i += from
+		from = i + 1
 		if s[i] == ',' {
-			return s[:i], s[i+1:]
+			list = append(list, s[start:i])
+			start = from
+			continue
 		}
-		end := closingQuote(s, i+1)
-		if end < 0 {
-			item, rest, _ = strings.Cut(s[i:], ",")
-			return s[:i] + item, rest
+		end := closingQuote(s, from)
+		if end < 0 { // then none of the quotes after it is closed, either
+			rest := strings.Split(s[i:], ",")
+			rest[0] = s[start:i] + rest[0]
+			return append(list, rest...)
 		}
 		from = end + 1
 	}

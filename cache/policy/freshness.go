@@ -136,7 +136,8 @@ func ParseDate(lines []string) (ms int64, ok bool) {
 		return 0, false
 	}
 	// time.Parse takes one-digit hours and runs of spaces; the grammar does not.
-	if len(s) != 29 && len(s) != 24 && len(s)-strings.IndexByte(s, ',') != 24 {
+	comma := strings.IndexByte(s, ',')
+	if comma >= 0 && !(comma == 3 && len(s) == 29) && len(s)-comma != 24 {
 		return 0, false
 	}
 	return t.Unix() * 1000, true

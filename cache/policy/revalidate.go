@@ -72,11 +72,10 @@ func matches(list string, etag []string) bool {
 // string a backslash in a tag is itself (RFC 9110 §8.8.3).
 func nextTag(s string) (tag, rest string) {
 	s = strings.TrimLeft(s, " \t,")
-	from := 0
-	if open := strings.IndexByte(s, '"'); open == 0 || (open == 2 && s[:2] == "W/") {
-		if end := strings.IndexByte(s[open+1:], '"'); end >= 0 {
-			from = open + 1 + end + 1
-		}
+	from := len(s) - len(strings.TrimPrefix(s, "W/"))
+	if strings.HasPrefix(s[from:], "\"") {
+		// Without a closing quote: from the opening one, 0 + 1.
+		from += strings.IndexByte(s[from+1:], '"') + 2
 	}
 	end := strings.IndexByte(s[from:], ',')
 	if end < 0 {
@@ -96,7 +95,7 @@ func Validates(stored, fresh http.Header) bool {
 	if etag != "" && !strings.HasPrefix(etag, "W/") {
 		return etag == old
 	}
-	if etag != "" && (old == "" || strings.TrimPrefix(etag, "W/") != strings.TrimPrefix(old, "W/")) {
+	if etag != "" && strings.TrimPrefix(etag, "W/") != strings.TrimPrefix(old, "W/") {
 		return false
 	}
 	modified := fresh.Get("Last-Modified")

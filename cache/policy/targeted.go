@@ -7,13 +7,13 @@ import "strings"
 // well-formed: then it counts as not there (RFC 9213 §2.1).
 func ParseTargeted(lines []string) (d Directives, ok bool) {
 	d = newDirectives()
-	members, valid := dictionary(strings.Join(lines, ","))
-	if !valid || len(members) == 0 {
+	values, valid := dictionary(strings.Join(lines, ","))
+	if !valid || len(values) == 0 {
 		return d, false
 	}
 	d.Present = true
 	for i := 0; i < len(responseNames); i++ {
-		if value, found := members[responseNames[i]]; found {
+		if value, found := values[responseNames[i]]; found {
 			d.setStructured(responseNames[i], value)
 		}
 	}
@@ -51,8 +51,8 @@ func (d *Directives) setStructured(name, value string) {
 // dictionary parses a dictionary of structured fields into its keys and the
 // text of their values, without parameters. Of a key given twice the last value
 // counts (RFC 8941 §4.2.2).
-func dictionary(s string) (members map[string]string, ok bool) {
-	members = map[string]string{}
+func dictionary(s string) (values map[string]string, ok bool) {
+	values = map[string]string{}
 	rest := strings.Trim(s, " ")
 	for rest != "" {
 		end := span(rest, keyChars)
@@ -73,10 +73,10 @@ func dictionary(s string) (members map[string]string, ok bool) {
 		if end < 0 {
 			return nil, false
 		}
-		members[key] = value
+		values[key] = value
 		rest = strings.TrimLeft(rest[end:], " \t")
 		if rest == "" {
-			return members, true
+			return values, true
 		}
 		if rest[0] != ',' {
 			return nil, false
@@ -86,7 +86,7 @@ func dictionary(s string) (members map[string]string, ok bool) {
 			return nil, false // a comma at the end
 		}
 	}
-	return members, true
+	return values, true
 }
 
 const keyChars = "abcdefghijklmnopqrstuvwxyz0123456789_-.*"
@@ -237,11 +237,9 @@ func ParseSurrogate(lines []string) (d Directives, ok bool) {
 	plain := make([]string, 0, len(lines))
 	grace := Unset
 	for i := 0; i < len(lines); i++ {
-		rest := lines[i]
-		for rest != "" {
-			var item string
-			item, rest = nextItem(rest)
-			item, target := cutOutsideQuotes(strings.TrimSpace(item), ';')
+		list := members(lines[i])
+		for j := 0; j < len(list); j++ {
+			item, target := cutOutsideQuotes(strings.TrimSpace(list[j]), ';')
 			item = strings.TrimSpace(item)
 			if strings.HasPrefix(strings.ToLower(item), "max-age=") {
 				if target != "" {

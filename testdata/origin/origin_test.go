@@ -531,8 +531,8 @@ func TestGoneClient(t *testing.T) {
 	o := build(t, Options{Workers: 1})
 	o.workers <- struct{}{} // busy
 	for _, r := range []*http.Request{
-		httptest.NewRequest("GET", "/", nil),
-		httptest.NewRequest("POST", write, strings.NewReader(`{"id": 9, "list_price": 1}`)),
+		httptest.NewRequest(http.MethodGet, "/", nil),
+		httptest.NewRequest(http.MethodPost, write, strings.NewReader(`{"id": 9, "list_price": 1}`)),
 	} {
 		r.Header.Set("Content-Type", "application/json")
 		ctx, cancel := context.WithCancel(r.Context())

@@ -1,0 +1,131 @@
+package odoocache_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// pageOf is a page that says whose it is, all over.
+func pageOf(host, path string) string {
+	return strings.Repeat(host+path+"\n", 300)
+}
+
+// pages is an origin whose pages say whose they are.
+func pages(rw http.ResponseWriter, r *http.Request) {
+	page(pageOf(r.Host, r.URL.Path), "Cache-Control: max-age=600", "Content-Type: text/plain")(rw, r)
+}
+
+// TestTraefikEveryPageIsTheRightOne sends 10,000 requests over 64 connections
+// for 50 keys of two tenants that share one Redis.
+func TestTraefikEveryPageIsTheRightOne(t *testing.T) {
+	const requests, connections, keys = 10000, 64, 50
+	needTraefik(t)
+	server := startRedis(t)
+	origin := newBackend(t, pages)
+	hosts := map[string]options{}
+	for i, tenant := range []string{"one", "two"} {
+		// One of them goes to Redis for every hit.
+		memory := options{"bytes": strconv.Itoa(i * 64 << 20)}
+		hosts[tenant+".example"] = options{"tenant": tenant, "memory": memory, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}
+	}
+	p := start(t, routed(origin.URL, hosts))
+	var next, hits, wrong atomic.Int64
+	var wg sync.WaitGroup
+	for c := 0; c < connections; c++ {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := next.Add(1); n <= requests; n = next.Add(1) {
+				host := []string{"one.example", "two.example"}[n%2]
+				path := fmt.Sprintf("/page-%d", (n/2)%(keys/2))
+				got, err := send(http.MethodGet, p.url+path, "", fields("Host: "+host))
+				if err != nil || got.status != 200 || got.body != pageOf(host, path) {
+					wrong.Add(1)
+					continue
+				}
+				if strings.Contains(got.cacheStatus(), "; hit") {
+					hits.Add(1)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	t.Logf("%d requests, %d hits, %d renders", requests, hits.Load(), origin.renders())
+	assert.Zero(t, wrong.Load(), "answers that were not the page that was asked for")
+	assert.Greater(t, hits.Load(), int64(requests*9/10))
+	assert.Len(t, server.entries("one"), keys/2)
+	assert.Len(t, server.entries("two"), keys/2)
+}
+
+// TestTraefikReloads rewrites the dynamic configuration every 100 ms under load.
+func TestTraefikReloads(t *testing.T) {
+	needTraefik(t)
+	seconds := 30
+	if s, err := strconv.Atoi(os.Getenv("ODOOCACHE_RELOAD_SECONDS")); err == nil {
+		seconds = s
+	}
+	const keys = 20
+	server := startRedis(t)
+	origin := newBackend(t, pages)
+	p := start(t, routed(origin.URL, map[string]options{"shop.example": {"tenant": "shop", "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}}))
+	get := func(i int) (reply, error) {
+		return send(http.MethodGet, fmt.Sprintf("%s/page-%d", p.url, i%keys), "", fields("Host: shop.example"))
+	}
+	for i := 0; i < 2*keys; i++ {
+		_, err := get(i)
+		require.NoError(t, err)
+	}
+	require.Equal(t, keys, origin.renders())
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var sent, failed atomic.Int64
+	for w := 0; w < 4; w++ {
+		wg.Add(1)
+		go func(w int) {
+			defer wg.Done()
+			for i := w; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				sent.Add(1)
+				got, err := get(i)
+				if err != nil || got.status != 200 || got.body != pageOf("shop.example", fmt.Sprintf("/page-%d", i%keys)) {
+					failed.Add(1)
+				} else if !strings.Contains(got.cacheStatus(), "; hit") {
+					t.Log("not a hit: " + got.cacheStatus())
+				}
+			}
+		}(w)
+	}
+	reload := func(until time.Time) {
+		for time.Now().Before(until) {
+			p.mark() // another router: Traefik builds every middleware anew
+			time.Sleep(100 * time.Millisecond)
+		}
+		p.inPlace()
+	}
+	reload(time.Now().Add(3 * time.Second)) // what the first reloads allocate is no growth
+	goroutines, clients := p.goroutines(), server.clients()
+	reload(time.Now().Add(time.Duration(seconds) * time.Second))
+	after, afterClients := p.goroutines(), server.clients()
+	close(stop)
+	wg.Wait()
+	t.Logf("%d requests in %d s of reloads; goroutines %d, then %d; connections to Redis %d, then %d",
+		sent.Load(), seconds, goroutines, after, clients, afterClients)
+	assert.Zero(t, failed.Load(), "failed requests")
+	assert.Equal(t, keys, origin.renders(), "the memory tier and the entries outlive every reload")
+	assert.Less(t, after, goroutines+50)
+	assert.LessOrEqual(t, afterClients, 40)
+}
