@@ -133,14 +133,6 @@ func (p *traefik) stop() {
 	<-p.done
 }
 
-// configure replaces the dynamic configuration and waits until it is in place.
-func (p *traefik) configure(dynamic string) {
-	p.t.Helper()
-	p.write("dynamic.yml", dynamic)
-	p.mark()
-	p.inPlace()
-}
-
 // write puts a file of the file provider in place at once, so that it is never
 // read half written.
 func (p *traefik) write(name, content string) {

@@ -491,3 +491,35 @@ func TestEveryBodyIsTheRightOne(t *testing.T) {
 		assert.Empty(t, wrong)
 	})
 }
+
+// TestHeadShowsThatAStoredResponseIsOld checks RFC 9111 §4.3.5.
+func TestHeadShowsThatAStoredResponseIsOld(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, nil, page("old", "Cache-Control: max-age=60", `ETag: "1"`))
+		s.get("/")
+		s.answers(page("old", "Cache-Control: max-age=60", `ETag: "1"`))
+		s.do(http.MethodHead, "/", "", "Cache-Control: no-cache")
+		assert.Contains(t, s.get("/").cacheStatus(), "; hit", "the same entity tag")
+		s.answers(page("new", "Cache-Control: max-age=60", `ETag: "2"`))
+		s.do(http.MethodHead, "/", "", "Cache-Control: no-cache")
+		assert.Equal(t, "new", s.get("/").body)
+	})
+}
+
+// TestCodedResponsesAreForThoseWhoAskedForThem checks that a gzip body without
+// Vary is not given to a client that does not accept it.
+func TestCodedResponsesAreForThoseWhoAskedForThem(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Accept-Encoding") == "gzip" {
+				page("coded", "Cache-Control: max-age=60", "Content-Encoding: gzip")(rw, r)
+				return
+			}
+			page("plain", "Cache-Control: max-age=60", "Vary: Accept-Encoding")(rw, r)
+		})
+		assert.Equal(t, "coded", s.get("/", "Accept-Encoding: gzip").body)
+		assert.Equal(t, "plain", s.get("/").body)
+		assert.Contains(t, s.get("/", "Accept-Encoding: gzip").cacheStatus(), "; hit")
+		assert.Contains(t, s.get("/").cacheStatus(), "; hit")
+	})
+}

@@ -157,6 +157,9 @@ func (f *fetching) decide(c *capture) {
 		c.mode = holding
 		return
 	}
+	if v.r.Method == http.MethodHead && v.entry != nil && c.status == http.StatusOK {
+		h.compareHead(v, c.header)
+	}
 	f.admission = f.admit(c.status, c.header, nowMS())
 	length := contentLength(c.header)
 	switch {
@@ -181,6 +184,14 @@ func (f *fetching) decide(c *capture) {
 	}
 	h.count(f.reason())
 	h.label(c.header, h.forwarded(v.fwd, 0, f.reason()))
+}
+
+// compareHead drops the stored response of which a HEAD response shows that it
+// is no longer what the origin has (RFC 9111 §4.3.5).
+func (h *Handler) compareHead(v *visit, header http.Header) {
+	if !policy.HeadMatches(v.entry.Header, header, len(v.entry.Body)) {
+		h.shared.tier.Remove(h.view, []string{v.entry.Key})
+	}
 }
 
 // reason says why the answer was not stored. What kept the storage from being

@@ -70,7 +70,7 @@ func Admit(r Request, status int, h http.Header, t Terms) Admission {
 		return refuse(reason)
 	}
 	a := Admission{Fields: d.Fields}
-	if a.Vary, a.Reason = varyOf(h["Vary"], t.VaryNames); a.Reason != "" {
+	if a.Vary, a.Reason = varyOf(varyLines(h), t.VaryNames); a.Reason != "" {
 		return a
 	}
 	a.Life, a.Reason = lifeOf(r, status, h, t, app, d, targeted)

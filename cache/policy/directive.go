@@ -162,18 +162,18 @@ func (d *Directives) set(name, value string, hasValue bool) {
 	case "only-if-cached":
 		d.OnlyIfCached = true
 	case "max-age":
-		setOnce(&d.MaxAge, delta(value, 0))
+		setOnce(&d.MaxAge, delta(value))
 	case "s-maxage":
-		setOnce(&d.SharedMaxAge, delta(value, 0))
+		setOnce(&d.SharedMaxAge, delta(value))
 	case "stale-while-revalidate":
-		setOnce(&d.StaleWhileRevalidate, delta(value, 0))
+		setOnce(&d.StaleWhileRevalidate, delta(value))
 	case "stale-if-error":
-		setOnce(&d.StaleIfError, delta(value, 0))
+		setOnce(&d.StaleIfError, delta(value))
 	case "min-fresh":
-		setOnce(&d.MinFresh, delta(value, 0))
+		setOnce(&d.MinFresh, delta(value))
 	case "max-stale":
 		if hasValue {
-			setOnce(&d.MaxStale, delta(value, 0))
+			setOnce(&d.MaxStale, delta(value))
 		} else {
 			setOnce(&d.MaxStale, maxDelta*Second)
 		}
@@ -221,14 +221,14 @@ const (
 )
 
 // delta reads delta-seconds, also as a quoted string, and returns milliseconds;
-// invalid if it is no non-negative integer.
-func delta(value string, invalid int64) int64 {
+// 0 if it is no non-negative integer.
+func delta(value string) int64 {
 	value = strings.TrimSpace(value)
 	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]
 	}
 	if value == "" || strings.Trim(value, digits) != "" {
-		return invalid
+		return 0
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n > maxDelta {

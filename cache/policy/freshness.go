@@ -65,7 +65,7 @@ func ageValue(lines []string) int64 {
 	if strings.HasPrefix(first, "\"") {
 		return 0
 	}
-	return delta(first, 0)
+	return delta(first)
 }
 
 // lifetime is the freshness lifetime in ms that d and the fields of h give, or

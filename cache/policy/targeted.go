@@ -247,7 +247,7 @@ func ParseSurrogate(lines []string) (d Directives, ok bool) {
 				}
 				before, after, _ := strings.Cut(item, "+")
 				item = before
-				setOnce(&grace, delta(after, 0))
+				setOnce(&grace, delta(after))
 			}
 			plain = append(plain, item)
 		}

@@ -1,9 +1,21 @@
 package policy
 
 import (
+	"net/http"
 	"sort"
 	"strings"
 )
+
+// varyLines returns the lines of Vary. A coded response was chosen by
+// Accept-Encoding, whether its origin says so or not: a client that cannot
+// decode it must not get it (RFC 9110 §12.5.3).
+func varyLines(h http.Header) []string {
+	lines := h["Vary"]
+	if coding := h["Content-Encoding"]; len(coding) > 0 && !strings.EqualFold(coding[0], "identity") {
+		lines = append(lines[:len(lines):len(lines)], "accept-encoding")
+	}
+	return lines
+}
 
 // varyOf reads the lines of Vary into sorted lower-case names, or returns why
 // the response cannot be stored (RFC 9111 §4.1).

@@ -155,11 +155,11 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	replies, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
-		k.raw.Close()
+		_ = k.raw.Close()
 		return nil, silent && reused, err
 	}
 	if refused(c, replies) {
-		k.raw.Close()
+		_ = k.raw.Close()
 		return replies, false, nil
 	}
 	s.conn = k

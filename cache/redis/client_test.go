@@ -49,10 +49,20 @@ func TestNobodyThere(t *testing.T) {
 	assert.ErrorIs(t, err, ErrConnect)
 }
 
+// readCommands reads n commands.
+func readCommands(in *bufio.Reader, n int) bool {
+	for ; n > 0; n-- {
+		if !ReadCommand(in) {
+			return false
+		}
+	}
+	return true
+}
+
 // Error replies stay where they belong, and the connection stays in use.
 func TestErrorInPipeline(t *testing.T) {
 	fake := StartFake(t, func(n int, c net.Conn, in *bufio.Reader) {
-		for ReadCommand(in) && ReadCommand(in) && ReadCommand(in) {
+		for readCommands(in, 3) {
 			io.WriteString(c, "+OK\r\n-WRONGTYPE Operation against a key\r\n:7\r\n")
 		}
 	})

@@ -38,7 +38,7 @@ func dial(o Options, deadline time.Time) (*conn, error) {
 	}
 	c, err := setUp(raw, o, limit)
 	if err != nil {
-		raw.Close()
+		_ = raw.Close()
 		return nil, connectError(err)
 	}
 	return c, nil

@@ -142,7 +142,7 @@ func put(p *pool, s *slot) {
 	}
 	p.mu.Unlock()
 	if drop && s.conn != nil {
-		s.conn.raw.Close()
+		_ = s.conn.raw.Close()
 	}
 }
 
@@ -165,6 +165,6 @@ func shut(p *pool) {
 
 func closeAll(slots []*slot) {
 	for i := 0; i < len(slots); i++ {
-		slots[i].conn.raw.Close()
+		_ = slots[i].conn.raw.Close()
 	}
 }

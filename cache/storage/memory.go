@@ -23,10 +23,10 @@ type state struct {
 	marks map[string]int64
 }
 
-// NewMemory returns a storage of max bytes that keeps at most marks purge
+// NewMemory returns a storage of size bytes that keeps at most marks purge
 // marks of each tenant.
-func NewMemory(max int64, marks int) *Memory {
-	return &Memory{entries: NewSieve(max), limit: marks, states: map[string]*state{}}
+func NewMemory(size int64, marks int) *Memory {
+	return &Memory{entries: NewSieve(size), limit: marks, states: map[string]*state{}}
 }
 
 // Entries returns the cache behind the storage.

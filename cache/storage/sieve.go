@@ -37,9 +37,9 @@ type slot struct {
 // none is the index of no slot.
 const none = -1
 
-// NewSieve returns a cache that holds max bytes at most.
-func NewSieve(max int64) *Sieve {
-	return &Sieve{max: max, index: map[string]int{}, newest: none, oldest: none, hand: none}
+// NewSieve returns a cache that holds size bytes at most.
+func NewSieve(size int64) *Sieve {
+	return &Sieve{max: size, index: map[string]int{}, newest: none, oldest: none, hand: none}
 }
 
 // Get returns the entry of id, nil if there is none or its time is over.

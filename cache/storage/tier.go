@@ -72,7 +72,7 @@ func (t *Tier) Lookup(v *View, key string) Found {
 	now := nowMS()
 	if t.memory != nil {
 		if e := t.memory.Get(key, now); e != nil {
-			if f, ok := t.fromMemory(v, key, e, now); ok {
+			if f, ok := t.fromMemory(v, key, e); ok {
 				return f
 			}
 		}
@@ -82,7 +82,7 @@ func (t *Tier) Lookup(v *View, key string) Found {
 
 // fromMemory checks an entry of the memory tier, asking for the purge state
 // first if what is known of it is too old (promise P3).
-func (t *Tier) fromMemory(v *View, key string, e *Entry, now int64) (Found, bool) {
+func (t *Tier) fromMemory(v *View, key string, e *Entry) (Found, bool) {
 	if !v.current(ticks() - t.o.MaxStaleness) {
 		if reason := t.refresh(v); reason != "" {
 			return Found{Reason: reason}, true

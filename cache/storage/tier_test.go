@@ -571,7 +571,7 @@ func TestLateAnswerDoesNotMakeCurrent(t *testing.T) {
 func TestConcurrentPulls(t *testing.T) {
 	s := newScript()
 	r := newReplica(s, forever)
-	e := r.put(t, "k", "x")
+	r.put(t, "k", "x")
 	_, err := s.Storage.Reset("t")
 	require.NoError(t, err)
 	answered, proceed := make(chan bool), make(chan bool)
@@ -584,7 +584,7 @@ func TestConcurrentPulls(t *testing.T) {
 	done := make(chan Found)
 	go func() { done <- r.Lookup(r.v, "slow") }()
 	<-answered
-	e = page("k", r.ask(t, "k2"), "x")
+	e := page("k", r.ask(t, "k2"), "x")
 	require.Empty(t, r.Store(r.v, e))
 	r.purge(t, TagMark("x", false))
 	at := r.v.Head()
