@@ -105,7 +105,7 @@ func refusal(r Request, status int, h http.Header, t Terms, app App, d Directive
 		return ReasonMethod
 	case status == http.StatusPartialContent || status == http.StatusNotModified:
 		return ReasonPartial
-	case status == http.StatusRequestedRangeNotSatisfiable || len(h["Content-Range"]) > 0:
+	case status == http.StatusRequestedRangeNotSatisfiable:
 		return ReasonPartial // what one client's Range was answered with
 	case status < 200 || status > 599 || (d.MustUnderstand && !understood(status)): // §5.2.2.3
 		return ReasonStatus

@@ -22,7 +22,7 @@ const (
 
 	// The response.
 	ReasonStatus        = "status"         // a status that is not stored
-	ReasonPartial       = "partial"        // 206, 304 or Content-Range
+	ReasonPartial       = "partial"        // 206, 304 or 416
 	ReasonNoStore       = "no-store"       // RFC 9111 §5.2.2.5
 	ReasonPrivate       = "private"        // RFC 9111 §5.2.2.7
 	ReasonNoCache       = "no-cache"       // RFC 9111 §5.2.2.4, and no validator

@@ -50,7 +50,9 @@ func TestStoring(t *testing.T) {
 		{name: "nothing explicit, no guessing", section: "3", lines: []string{date}, reason: policy.ReasonNoTTL},
 		{name: "neither validator nor expiration time", section: "3", given: heuristic, reason: policy.ReasonNoTTL},
 
-		{name: "part of a body", section: "3.3", lines: []string{fresh, "Content-Range: bytes 0-1/4"}, reason: policy.ReasonPartial},
+		{name: "part of a body", section: "3.3", status: 206, lines: []string{fresh, "Content-Range: bytes 0-1/4"}, reason: policy.ReasonPartial},
+		// RFC 9110 §14.4: the field has no meaning but with 206 and 416.
+		{name: "Content-Range of a whole body", section: "3.3", lines: []string{fresh, "Content-Range: bytes 0-1/4"}, ttl: 60},
 		{name: "answer to a range out of bounds", section: "3.3", status: 416, lines: []string{fresh}, reason: policy.ReasonPartial},
 
 		{name: "Authorization", section: "3.5", lines: []string{fresh}, given: authorised, reason: policy.ReasonAuthorization},
