@@ -17,11 +17,13 @@ type Handler struct {
 	next   http.Handler
 	shared *Shared
 	view   *storage.View
+
+	identities *identities
 }
 
 // New returns a handler in front of next. It dials nothing.
 func New(s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	return &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant)}
+	return &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
 }
 
 // ServeHTTP implements http.Handler. Read this first.

@@ -36,8 +36,8 @@ type visit struct {
 // newVisit finds out what the request is to the cache.
 func (h *Handler) newVisit(r *http.Request) *visit {
 	v := &visit{r: r, now: nowMS()}
-	v.target = keys.TargetOf(r)
-	v.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(v.target)), r)
+	id := h.identify(r)
+	v.rule, v.target, v.forward = id.rule, id.target, id.forward
 	v.fwd = "bypass"
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -53,7 +53,11 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 	if v.bypass != "" {
 		return v
 	}
-	h.identify(v)
+	v.primary = keys.Extend(id.key, v.rule.Dimensions(r))
+	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
+		v.bypass = policy.ReasonKeyLimit
+		return v
+	}
 	if v.rule.ClientDirectives {
 		v.cc = policy.ParseDirectives(r.Header["Cache-Control"])
 	}
@@ -61,16 +65,6 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 		v.session = rule.HasCookie(h.s.Session, r)
 	}
 	return v
-}
-
-// identify computes the primary key.
-func (h *Handler) identify(v *visit) {
-	query, forward, more := keys.Query(v.r.URL.RawQuery, v.r.URL.ForceQuery, v.rule.Keep, v.rule.Ignore, h.s.Limits.QueryParams)
-	v.target.Query, v.forward = query, forward
-	v.primary = keys.Primary(h.s.Tenant, v.rule.Name, v.target, v.rule.Dimensions(v.r))
-	if more || len(v.primary) > h.s.Limits.KeyBytes {
-		v.bypass = policy.ReasonKeyLimit
-	}
 }
 
 // lookup asks the storage and decides whether what it has may be used.

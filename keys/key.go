@@ -44,10 +44,15 @@ func TargetOf(r *http.Request) Target {
 // letter where a part would have a digit.
 func Primary(tenant, rule string, t Target, dimensions []string) string {
 	key := part(tenant) + part(rule) + part(t.Scheme) + part(t.Host) + part(t.Forwarded) + part(t.Path) + part(t.Query)
+	return Extend(key, dimensions)
+}
+
+// Extend adds dimensions to a primary key that has none.
+func Extend(primary string, dimensions []string) string {
 	for i := 0; i < len(dimensions); i++ {
-		key += part(dimensions[i])
+		primary += part(dimensions[i])
 	}
-	return key
+	return primary
 }
 
 func part(s string) string {

@@ -83,18 +83,17 @@ func (t *Tier) Lookup(v *View, key string) Found {
 // fromMemory checks an entry of the memory tier, asking for the purge state
 // first if what is known of it is too old (promise P3).
 func (t *Tier) fromMemory(v *View, key string, e *Entry) (Found, bool) {
-	if !v.current(ticks() - t.o.MaxStaleness) {
+	verdict, head, current := v.judge(e, ticks()-t.o.MaxStaleness)
+	if !current {
 		if reason := t.refresh(v); reason != "" {
 			return Found{Reason: reason}, true
 		}
+		verdict, head, _ = v.judge(e, 0)
 	}
-	f := Found{Entry: e, Memory: true, Head: v.Head()}
-	switch v.Check(e) {
-	case Purged:
+	f := Found{Entry: e, Memory: true, Head: head, Soft: verdict == SoftPurged}
+	if verdict == Purged {
 		t.memory.Remove(key)
 		return f, false
-	case SoftPurged:
-		f.Soft = true
 	}
 	return f, true
 }

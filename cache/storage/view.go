@@ -181,6 +181,18 @@ func (v *View) forget() {
 func (v *View) Check(e *Entry) int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	return v.check(e)
+}
+
+// judge is Check for the way of a hit: with the view's position, and whether
+// the state was known to be current at since.
+func (v *View) judge(e *Entry, since int64) (verdict int, head Head, current bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.check(e), v.head, v.checked > since && v.head.Epoch != 0 && len(v.pending) == 0
+}
+
+func (v *View) check(e *Entry) int {
 	if e.Epoch != v.head.Epoch || e.Seq < v.floor || e.Seq > v.head.Seq {
 		return Purged
 	}

@@ -376,6 +376,7 @@ func (o *Origin) write(w http.ResponseWriter, r *http.Request, _ *visit, body []
 	}
 	for _, id := range ids {
 		if _, _, ok := o.Price(id); !ok {
+			//lint:ignore ST1005 these are the words of Odoo
 			return nil, fmt.Errorf("Record does not exist or has been deleted.\n(Record: product.template(%d,), User: 2)", id)
 		}
 	}
