@@ -54,6 +54,7 @@ func TestDialectFindsEachConstruct(t *testing.T) {
 		{"goroutine that captures a loop variable", "func f(l []int) { for _, x := range l { go func() { println(x) }() } }", "captures the loop variable x"},
 		{"closure that captures a loop variable", "func f() { for i := 0; i < 3; i++ { defer func() { println(i) }() } }", "captures the loop variable i"},
 		{"goroutine that does not recover", "func f() { go func() {}() }", "does not recover"},
+		{"deferred method", "func f(t *T) { defer t.end(1) }", "deferred call of a method"},
 		{"own Unwrap", "type e struct{}\nfunc (e) Unwrap() error { return nil }", "Unwrap"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -146,6 +147,10 @@ func (d *dialectWalker) visit(n ast.Node) bool {
 	case *ast.GoStmt:
 		if f, ok := n.Call.Fun.(*ast.FuncLit); !ok || !recovers(f.Body) {
 			d.report(n, "a goroutine that does not recover ends Traefik when it panics")
+		}
+	case *ast.DeferStmt:
+		if s, ok := n.Call.Fun.(*ast.SelectorExpr); ok && s.Sel.Name != "Unlock" && s.Sel.Name != "RUnlock" {
+			d.report(n, "a deferred call of a method may be dropped; defer a closure")
 		}
 	case *ast.RangeStmt:
 		if lit, ok := n.X.(*ast.BasicLit); ok && lit.Kind == token.INT {

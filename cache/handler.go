@@ -33,7 +33,7 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.s.Debug {
-		defer h.trace(rw, r)
+		defer func() { h.trace(rw, r) }() // a deferred method call of ours may be dropped by the interpreter
 	}
 	if reason := transparent(r); reason != "" {
 		rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
