@@ -17,7 +17,7 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 	}
 	e := v.entry
 	h.count("hit")
-	h.send(rw, v.r, e, h.hit(e.Life, v.now, detail), v.now)
+	h.send(rw, v.r, e, h.hit(e, v.now, detail), v.now)
 }
 
 // send writes an entry to the client: headers, Age (RFC 9111 §5.1),
@@ -26,7 +26,7 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 func (h *Handler) send(rw http.ResponseWriter, r *http.Request, e *storage.Entry, status string, now int64) {
 	header := rw.Header()
 	copyHeader(header, e.Header)
-	header["Age"] = []string{policy.FormatAge(e.Life.Age(now))}
+	header["Age"] = []string{policy.FormatAge(age(e, now))}
 	header["Cache-Status"] = []string{status}
 	sendBody(rw, r, e.Status, header, e.Body, e.Life.Born)
 }

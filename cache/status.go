@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // hit is the Cache-Status of an answer from the cache (RFC 9211 §2.1, §2.4).
-func (h *Handler) hit(l policy.Life, now int64, detail string) string {
-	s := h.s.Name + "; hit; ttl=" + ttl(l, now)
+func (h *Handler) hit(e *storage.Entry, now int64, detail string) string {
+	s := h.s.Name + "; hit; ttl=" + strconv.FormatInt(e.Life.TTL/1000-age(e, now)/1000, 10)
 	return s + detailOf(detail)
 }
 
@@ -28,6 +29,15 @@ func (h *Handler) forwarded(fwd string, status int, detail string) string {
 // (RFC 9211 §2.5).
 func (h *Handler) storedStatus(fwd string, status int, l policy.Life, detail string) string {
 	return h.forwarded(fwd, status, "") + "; stored; ttl=" + ttl(l, nowMS()) + detailOf(detail)
+}
+
+// age is Life.Age of an entry without a copy of the life, which costs an
+// interpreter more than the subtraction.
+func age(e *storage.Entry, now int64) int64 {
+	if now < e.Life.Born {
+		return 0
+	}
+	return now - e.Life.Born
 }
 
 // ttl is what is left of the freshness lifetime in whole seconds, negative for

@@ -75,7 +75,11 @@ func (h *Handler) lookup(v *visit) {
 	if e == nil {
 		return
 	}
-	v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
+	if !v.cc.Present && !v.soft && !e.Life.NoCache && age(e, v.now) < e.Life.TTL {
+		v.state = policy.Fresh // what Reuse would say, without the copies of its arguments
+	} else {
+		v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
+	}
 	if reason := withheld(v, e); reason != "" {
 		v.state, v.reason, v.fwd = 0, reason, "request"
 		v.entry = nil
