@@ -39,6 +39,7 @@ var (
 type registered struct {
 	shared *Shared
 	users  int
+	idles  int // how often the last user has left
 }
 
 // Acquire returns the storage for the settings, a new one if there is none. It
@@ -70,14 +71,21 @@ func release(fingerprint string) {
 	if r.users > 0 {
 		return
 	}
-	time.AfterFunc(linger, func() {
-		registryMu.Lock()
-		defer registryMu.Unlock()
-		if r.users == 0 && registry[fingerprint] == r {
-			delete(registry, fingerprint)
-			r.shared.tier.Close()
-		}
-	})
+	r.idles++
+	idles := r.idles
+	time.AfterFunc(linger, func() { expire(fingerprint, r, idles) })
+}
+
+// expire closes a storage that nobody has used since its last user left for
+// the given time. Each reload leaves it without users for an instant: a timer
+// of an earlier one that ends just then must not close it.
+func expire(fingerprint string, r *registered, idles int) {
+	registryMu.Lock()
+	defer registryMu.Unlock()
+	if r.users == 0 && r.idles == idles && registry[fingerprint] == r {
+		delete(registry, fingerprint)
+		r.shared.tier.Close()
+	}
 }
 
 func newShared(s config.StorageSettings) *Shared {
