@@ -374,8 +374,11 @@ func TestMemoryTierStaleness(t *testing.T) {
 	t.Run("a purge that was acknowledged just then", func(t *testing.T) {
 		v := newView("t")
 		v.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 5000)
-		require.True(t, v.current(4999))
-		require.False(t, v.current(5000), "a purge within the same ms may be unknown")
+		e := page("k", Head{9, 1})
+		_, _, current := v.judge(e, 4999)
+		require.True(t, current)
+		_, _, current = v.judge(e, 5000)
+		require.False(t, current, "a purge within the same ms may be unknown")
 	})
 	t.Run("if the state cannot be had there is no answer", func(t *testing.T) {
 		s := newScript()

@@ -54,14 +54,6 @@ func (v *View) Head() Head {
 	return v.head
 }
 
-// current reports whether the state was known to be current after since: a
-// purge that was acknowledged at since is known.
-func (v *View) current(since int64) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.checked > since && v.head.Epoch != 0 && len(v.pending) == 0
-}
-
 // at tells the view that the state was at head at the time now. It reports
 // false if the view lacks marks.
 func (v *View) at(head Head, now int64) bool {
@@ -185,7 +177,8 @@ func (v *View) Check(e *Entry) int {
 }
 
 // judge is Check for the way of a hit: with the view's position, and whether
-// the state was known to be current at since.
+// the state was known to be current after since, so that a purge which was
+// acknowledged at since is known.
 func (v *View) judge(e *Entry, since int64) (verdict int, head Head, current bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -59,7 +59,7 @@ func page(tenant, key string, head storage.Head, tags []string) *storage.Entry {
 func Storage(address, tenant string) string {
 	r := &report{}
 	s := open(address)
-	defer s.Close()
+	defer func() { s.Close() }()
 	head, err := s.Head(tenant)
 	r.check(err == nil && head.Epoch > 0 && head.Seq == 1, "head: %v %v", head, err)
 	e := page(tenant, "k", head, []string{"x"})
@@ -95,7 +95,7 @@ func Storage(address, tenant string) string {
 func Purges(address, tenant string) string {
 	r := &report{}
 	s := open(address)
-	defer s.Close()
+	defer func() { s.Close() }()
 	a := tier(s, 1<<20)
 	b := tier(s, 1<<20)
 	va := a.View(tenant)
@@ -161,7 +161,7 @@ func Journal(address, tenant string) string {
 	r := &report{}
 	s := &failing{Storage: open(address)}
 	t := tier(s, 1<<20)
-	defer t.Close()
+	defer func() { t.Close() }()
 	v := t.View(tenant)
 	r.check(t.Store(v, page(tenant, "k", t.Lookup(v, "k").Head, []string{"x"})) == "", "store")
 	r.check(t.Lookup(v, "k").Entry != nil, "hit")
@@ -190,7 +190,7 @@ func Journal(address, tenant string) string {
 func Load(address, tenant string, rounds int) string {
 	r := &report{}
 	s := open(address)
-	defer s.Close()
+	defer func() { s.Close() }()
 	t := tier(s, 1<<20)
 	v := t.View(tenant)
 	o := &origin{}
@@ -198,7 +198,7 @@ func Load(address, tenant string, rounds int) string {
 	for g := 0; g < 8; g++ {
 		wg.Add(1)
 		go func(g int) {
-			defer wg.Done()
+			defer func() { wg.Done() }()
 			for i := 0; i < rounds; i++ {
 				if g == 0 {
 					version := o.change()
@@ -265,7 +265,7 @@ func Sieve() string {
 	for g := 0; g < 4; g++ {
 		wg.Add(1)
 		go func(g int) {
-			defer wg.Done()
+			defer func() { wg.Done() }()
 			for i := 0; i < 500; i++ {
 				id := fmt.Sprint((i*7 + g*13) % 90)
 				if e := s.Get(id, 0); e != nil {
