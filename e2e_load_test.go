@@ -129,3 +129,58 @@ func TestTraefikReloads(t *testing.T) {
 	assert.Less(t, after, goroutines+50)
 	assert.LessOrEqual(t, afterClients, 40)
 }
+
+// TestTraefikRefreshesWithAnAccessLog: Traefik keeps a map of the visitor's
+// request for its access log, which a background refresh must leave alone: two
+// goroutines that write a map end the process.
+func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
+	needTraefik(t)
+	origin := newBackend(t, page("x", "X-Odoo-Cache: public, ttl=1ms, grace=1h"))
+	p := start(t, routed(origin.URL, map[string]options{"shop.example": {"limits": options{"refreshes": "200"}}}),
+		"--accesslog=true", "--accesslog.filepath="+t.TempDir()+"/access.log")
+	end := time.Now().Add(8 * time.Second)
+	var wg sync.WaitGroup
+	var failed atomic.Int64
+	for w := 0; w < 32; w++ {
+		wg.Add(1)
+		go func(w int) {
+			defer wg.Done()
+			for n := 0; time.Now().Before(end); n++ {
+				got, err := send(http.MethodGet, fmt.Sprintf("%s/p%d", p.url, (n*7+w)%200), "", fields("Host: shop.example"))
+				if err != nil || got.body != "x" {
+					failed.Add(1)
+					return
+				}
+			}
+		}(w)
+	}
+	wg.Wait()
+	assert.Zero(t, failed.Load())
+	assert.Greater(t, origin.renders(), 1000, "there were refreshes")
+	assert.NotContains(t, p.log(), "fatal error")
+}
+
+// TestTraefikRefreshThatBreaksOff: a refresh has no client to whom the proxy
+// could show that the answer is not whole.
+func TestTraefikRefreshThatBreaksOff(t *testing.T) {
+	needTraefik(t)
+	var broken atomic.Bool
+	origin := newBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("X-Odoo-Cache", "public, ttl=50ms, grace=1h")
+		_, _ = fmt.Fprint(rw, "whole ")
+		rw.(http.Flusher).Flush()
+		if broken.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = fmt.Fprint(rw, "page")
+	})
+	p := start(t, routed(origin.URL, map[string]options{"shop.example": {}}))
+	p.get("/a")
+	broken.Store(true)
+	time.Sleep(60 * time.Millisecond)
+	before := origin.renders()
+	p.until("it was refreshed a few times", func() bool {
+		assert.Equal(t, "whole page", p.get("/a").body)
+		return origin.renders() > before+3
+	})
+}

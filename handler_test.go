@@ -72,6 +72,19 @@ func TestReasons(t *testing.T) {
 			rw.WriteHeader(http.StatusPartialContent)
 			_, _ = io.WriteString(rw, "ab")
 		}, want: "fwd=uri-miss; detail=partial"},
+		{name: "context", answer: page("x", fresh, "X-Odoo-Cache-Context: c1"), want: "fwd=uri-miss; detail=context"},
+		{name: "session in a header", request: []string{"X-Openerp-Session-Id: abc"}, answer: page("x", fresh), want: "fwd=bypass; detail=session-header"},
+		{name: "database in a header", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), want: "fwd=bypass; detail=session-header"},
+		{name: "coded token", answer: page(zipped(`csrf_token: "`+token+`"`), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=csrf-token"},
+		{name: "coded page of somebody", answer: page(zipped(`{"is_public": false}`), fresh, "Content-Type: Text/HTML", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=personal"},
+		{name: "harmless coded page", answer: page(zipped("x"), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; stored; ttl=60"},
+		{name: "coding that is not known", answer: page("x", fresh, "Content-Type: text/html", "Content-Encoding: br"), want: "fwd=uri-miss; detail=content-coding"},
+		{name: "broken coding", answer: page("x", fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=content-coding"},
+		{name: "coding that inflates", answer: page(zipped(strings.Repeat("x", 9000)), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), options: options{"limits": options{"maxBody": "1KiB"}}, want: "fwd=uri-miss; detail=content-coding"},
+		{name: "token in a page without a type", answer: func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header()["Content-Type"] = nil
+			page(`csrf_token: "`+token+`"`, fresh)(rw, r)
+		}, want: "fwd=uri-miss; detail=csrf-token"},
 		{name: "precondition", request: []string{`If-Match: "a"`}, answer: page("x", fresh), want: "fwd=bypass; detail=precondition"},
 		{name: "event stream", request: []string{"Accept: text/event-stream"}, answer: page("x", fresh), want: "fwd=bypass; detail=event-stream"},
 		{name: "bypass", answer: page("x", fresh), options: options{"rules": []options{{"bypass": "true"}}}, want: "fwd=bypass; detail=rule"},
@@ -96,7 +109,7 @@ func TestReasons(t *testing.T) {
 func TestAppHeadersAreStripped(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		lines := []string{
-			"X-Odoo-Cache: public, ttl=60", "X-Odoo-Cache-Context: c", "Surrogate-Key: a", "Cache-Tag: a", "Xkey: a",
+			"X-Odoo-Cache: public, ttl=60", "Surrogate-Key: a", "Cache-Tag: a", "Xkey: a",
 			`Cache-Groups: "a"`, `Cache-Group-Invalidation: "z"`, "X-Odoo-Purge: z", "CDN-Cache-Control: max-age=5",
 		}
 		s := newSite(t, load, nil, page("x", lines...))
@@ -512,7 +525,7 @@ func TestCodedResponsesAreForThoseWhoAskedForThem(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Accept-Encoding") == "gzip" {
-				page("coded", "Cache-Control: max-age=60", "Content-Encoding: gzip")(rw, r)
+				page("coded", "Cache-Control: max-age=60", "Content-Type: text/css", "Content-Encoding: gzip")(rw, r)
 				return
 			}
 			page("plain", "Cache-Control: max-age=60", "Vary: Accept-Encoding")(rw, r)

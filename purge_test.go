@@ -171,7 +171,7 @@ func TestPurgeByRequest(t *testing.T) {
 		{name: "PURGE of an address", method: "PURGE", path: "/shop", gone: []string{"/shop", "/shop?page=2"}},
 		{name: "PURGE of an address with a query", method: "PURGE", path: "/shop?page=2", gone: []string{"/shop?page=2"}},
 		{name: "PURGE of an address on another host", method: "PURGE", path: "/shop", lines: []string{"Host: other.example"}},
-		{name: "tags in JSON", method: "POST", path: "/.odoocache/purge", body: `{"tags":["page-blog-a","page-blog-b"]}`, gone: []string{"/blog/a", "/blog/b"}},
+		{name: "tags in JSON", method: "POST", path: "/.odoocache/purge", body: `{"tags":["page-blog-a"," page-blog-b "]}`, gone: []string{"/blog/a", "/blog/b"}},
 		{name: "paths in JSON", method: "POST", path: "/.odoocache/purge", body: `{"paths":["/blog/a","//other.example/blog/b"]}`, gone: []string{"/blog/a"}},
 		{name: "prefixes in JSON", method: "POST", path: "/.odoocache/purge", body: `{"prefixes":["/shop/"]}`, gone: []string{"/shop/desk", "/shop/d%C3%A9sk"}},
 		{name: "a star among the tags", method: "POST", path: "/.odoocache/purge", body: `{"tags":["*"]}`, gone: shopPaths},

@@ -52,15 +52,29 @@ func (c *capture) WriteHeader(status int) {
 	}
 	c.status = status
 	c.decide(c)
-	if c.rw == nil && (c.mode == passing || c.mode == teeing) {
-		c.mode = holding
+	if c.rw == nil { // nobody to pass it to
+		if c.mode == passing {
+			c.mode = holding
+		} else if c.mode == teeing {
+			c.mode = keeping
+		}
 	}
 	if c.mode != passing && c.mode != teeing {
 		return
 	}
 	copyHeader(c.rw.Header(), c.header)
-	c.flush = len(c.header["Content-Length"]) == 0
+	c.flush = len(c.header["Content-Length"]) == 0 && bodyAllowed(status)
 	c.rw.WriteHeader(status)
+	if c.flush { // a stream has begun, even if its first event is yet to come
+		c.flushNow()
+	}
+}
+
+// flushNow sends what has been written on to the client.
+func (c *capture) flushNow() {
+	if f, ok := c.rw.(http.Flusher); ok {
+		f.Flush()
+	}
 }
 
 // inform passes an interim response on (RFC 9110 §15.2).
@@ -119,9 +133,7 @@ func (c *capture) send(p []byte) (int, error) {
 		return n, err
 	}
 	if c.flush {
-		if f, ok := c.rw.(http.Flusher); ok {
-			f.Flush()
-		}
+		c.flushNow()
 	}
 	return n, nil
 }

@@ -91,6 +91,9 @@ func (h *Handler) unauthorised(r *http.Request) string {
 	if s.Secret == "" && len(s.Networks) == 0 {
 		return "purging by request is not enabled; set purge.secret or purge.networks"
 	}
+	if s.Secret == "" && len(r.Header["Origin"]) > 0 {
+		return "a page in a browser asks, and purge.networks alone does not tell whose; set purge.secret"
+	}
 	if len(s.Networks) > 0 && !inNetworks(s.Networks, r.RemoteAddr) {
 		return "the address of the client is not in purge.networks"
 	}
@@ -202,10 +205,10 @@ func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
 		}
 	}
 	for i := 0; i < len(p.Tags); i++ {
-		if p.Tags[i] == "*" { // as in the header
+		if tag := strings.TrimSpace(p.Tags[i]); tag == "*" { // as in the header
 			o.all = true
 		} else {
-			o.tags = append(o.tags, p.Tags[i])
+			o.tags = append(o.tags, tag)
 		}
 	}
 	for i := 0; i < len(p.Prefixes); i++ {

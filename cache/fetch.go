@@ -101,7 +101,7 @@ func (f *fetching) upstream(ctx context.Context) *http.Request {
 		out.URL.RawQuery = v.forward
 		out.RequestURI = out.URL.RequestURI() // what Traefik's proxy goes by
 	}
-	if stored && v.r.Method == http.MethodGet {
+	if stored && whole {
 		policy.Conditional(out.Header, v.entry.Header)
 	} else if whole {
 		policy.Unconditional(out.Header)
@@ -234,6 +234,9 @@ func (f *fetching) condition(header http.Header) string {
 	h, v := f.h, f.v
 	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
 		return policy.ReasonRequire
+	}
+	if len(header["X-Odoo-Cache-Context"]) > 0 {
+		return policy.ReasonContext
 	}
 	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {
 		return policy.ReasonRefuse

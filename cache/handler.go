@@ -66,13 +66,11 @@ func (h *Handler) trace(rw http.ResponseWriter, r *http.Request) {
 }
 
 // transparent names requests whose answer must reach the client through
-// Traefik's own writer: other protocols and streams.
+// Traefik's own writer: a change of protocol takes the connection over. Only a
+// GET or CONNECT asks for one; any other answer may carry a purge.
 func transparent(r *http.Request) string {
-	if len(r.Header["Upgrade"]) > 0 {
+	if len(r.Header["Upgrade"]) > 0 && (r.Method == http.MethodGet || r.Method == http.MethodConnect) {
 		return policy.ReasonUpgrade
-	}
-	if accept := r.Header["Accept"]; len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream") {
-		return policy.ReasonEventStream
 	}
 	return ""
 }

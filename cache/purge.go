@@ -154,7 +154,7 @@ func (h *Handler) invalidate(v *visit, header http.Header) {
 	for _, name := range []string{"Location", "Content-Location"} {
 		if u, err := v.r.URL.Parse(header.Get(name)); err == nil && header.Get(name) != "" {
 			if u.Host == "" || keys.FoldHost(u.Host) == keys.FoldHost(host) {
-				o.paths = append(o.paths, "//"+host+u.RequestURI())
+				o.addAddress("//"+host+u.RequestURI(), u.Opaque, h.s.Limits.Purge.Tags)
 			}
 		}
 	}
@@ -181,4 +181,16 @@ func (h *Handler) address(v *visit) string {
 		return address
 	}
 	return address + "?" + strings.ReplaceAll(query, "#", "%23")
+}
+
+// addAddress adds an address that a response names, unless it is none that a
+// page could have (mailto:) or there are most already: what the response says of
+// others must not cost the request's own address its invalidation.
+func (o *purgeOrder) addAddress(address, opaque string, most int) {
+	if opaque != "" || o.items() >= most {
+		return
+	}
+	if _, err := keys.PathTag(address); err == nil {
+		o.paths = append(o.paths, address)
+	}
 }

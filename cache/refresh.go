@@ -18,7 +18,11 @@ func (h *Handler) refresh(v *visit) {
 	if v.r.Method != http.MethodGet || !h.shared.begin(key, h.s.Limits.Refreshes) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
+	// Of the visitor's context only what the proxy asks for to report an answer
+	// that breaks off: Traefik's access log keeps a map in it, which is not for
+	// two requests at a time.
+	base := context.WithValue(context.Background(), http.ServerContextKey, v.r.Context().Value(http.ServerContextKey))
+	ctx, cancel := context.WithTimeout(base, time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
 	b := *v
 	b.r = anonymous(v.r.Clone(ctx), v.rule)
 	b.state, b.fwd, b.now = policy.Expired, "stale", nowMS()
@@ -46,7 +50,18 @@ func (h *Handler) refetch(v *visit) {
 	c.decide = func(c *capture) { f.decide(c) }
 	f.run(c, f.upstream(v.r.Context()))
 	f.finish(nil, c)
+	if f.withdrawn(c) {
+		h.shared.tier.Remove(h.view, []string{v.entry.Key})
+	}
 	h.count("refresh")
+}
+
+// withdrawn reports whether the origin's answer to a refresh says that the
+// stored response is not to be used any more: another one has taken its place,
+// and that may not be stored. An error leaves the stale copy its grace.
+func (f *fetching) withdrawn(c *capture) bool {
+	return !f.aborted && !f.standIn && !f.validated && !f.admission.Store &&
+		f.v.head.Epoch != 0 && c.status >= 200 && c.status < 500
 }
 
 // anonymous takes everything out of a request that speaks of one visitor. What
@@ -54,6 +69,9 @@ func (h *Handler) refetch(v *visit) {
 func anonymous(r *http.Request, ru *rule.Rule) *http.Request {
 	cookies := r.Cookies()
 	for name := range r.Header {
+		if hasName(ru.Headers, strings.ToLower(name)) {
+			continue
+		}
 		switch name {
 		case "Authorization", "Cookie", "Cache-Control", "Pragma", "Referer":
 			delete(r.Header, name)

@@ -61,6 +61,9 @@ func nowMS() int64 {
 // never changed, and their slices have no room to append to.
 func copyHeader(to, from http.Header) {
 	for name, lines := range from {
+		if before := to[name]; len(before) > 0 && name == "Vary" { // of a middleware in front, such as compress
+			lines = append(before[:len(before):len(before)], lines...)
+		}
 		to[name] = lines
 	}
 }

@@ -1,11 +1,8 @@
 package cache
 
 import (
-	"bytes"
 	"errors"
 	"net/http"
-	"regexp"
-	"strings"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -56,6 +53,9 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	e := *old
 	status := h.forwarded("stale", c.status, f.admission.Reason)
 	e.Header = f.storedHeader(merged)
+	if kept := old.Header["Set-Cookie"]; len(e.Header["Set-Cookie"]) == 0 && len(kept) > 0 {
+		e.Header["Set-Cookie"] = kept
+	}
 	e.Life = f.admission.Life
 	if e.Life.Born == 0 { // not admitted any more: as fresh as it can be, once
 		e.Life.Born = now
@@ -66,7 +66,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 			f.tags = old.Tags
 		}
 		e.Tags = f.tags
-		if reason := h.shared.tier.Store(h.view, &e); reason != "" {
+		if reason := h.keep(v, &e, f.admission.Vary); reason != "" {
 			status = h.forwarded("stale", c.status, reason)
 		} else {
 			status = h.storedStatus("stale", c.status, e.Life, "")
@@ -74,8 +74,32 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	}
 	h.count("revalidated")
 	if rw != nil {
+		e.Header = withCookies(e.Header, c.header["Set-Cookie"])
 		h.send(rw, v.r, &e, status, now)
 	}
+}
+
+// withCookies returns a header that sets, beside the kept cookies of the stored
+// response, those that the origin set for this visitor. The header given is
+// stored and stays as it is.
+func withCookies(header http.Header, own []string) http.Header {
+	if len(own) == 0 {
+		return header
+	}
+	names := make([]string, 0, len(own))
+	for i := 0; i < len(own); i++ {
+		names = append(names, policy.CookieName(own[i]))
+	}
+	lines := append([]string{}, own...)
+	for _, line := range header["Set-Cookie"] {
+		if !hasName(names, policy.CookieName(line)) {
+			lines = append(lines, line)
+		}
+	}
+	out := make(http.Header, len(header)+1)
+	copyHeader(out, header)
+	out["Set-Cookie"] = lines
+	return out
 }
 
 func carriesTags(header http.Header) bool {
@@ -142,7 +166,7 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
 	}
-	if reason := h.personal(header, c.body); reason != "" {
+	if reason := h.personal(header, c.body, v.rule.MaxBody); reason != "" {
 		return reason
 	}
 	e := &storage.Entry{
@@ -151,8 +175,13 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
 		Status: status, Header: header, Body: exact(c.body),
 	}
-	if len(f.admission.Vary) > 0 {
-		return h.storeVariant(v, e, f.admission.Vary)
+	return h.keep(v, e, f.admission.Vary)
+}
+
+// keep stores an entry, as one of several variants if its response has Vary.
+func (h *Handler) keep(v *visit, e *storage.Entry, vary []string) string {
+	if len(vary) > 0 {
+		return h.storeVariant(v, e, vary)
 	}
 	return h.shared.tier.Store(h.view, e)
 }
@@ -235,35 +264,6 @@ func pushVariant(list []string, id string, most int) (kept, dropped []string) {
 		}
 	}
 	return kept, dropped
-}
-
-// token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
-// and the expiry as Unix time (odoo/http.py, csrf_token).
-var token = regexp.MustCompile(`[0-9a-f]{40}o[0-9]{10}`)
-
-// Signs of a page that was rendered for one visitor: a signed-in user in the
-// session info of every page (addons/web/models/ir_http.py), a cart in its
-// header (addons/website_sale/views/templates.xml).
-var personalSigns = [][]byte{
-	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`),
-}
-
-// personal reads a body for signs that it belongs to one visitor: the last line
-// of defence, after everything that headers and cookies tell.
-func (h *Handler) personal(header http.Header, body []byte) string {
-	kind := strings.ToLower(strings.TrimSpace(header.Get("Content-Type")))
-	if !strings.HasPrefix(kind, "text/html") && !strings.HasPrefix(kind, "application/json") {
-		return ""
-	}
-	for i := 0; i < len(personalSigns); i++ {
-		if bytes.Contains(body, personalSigns[i]) {
-			return policy.ReasonPersonal
-		}
-	}
-	if h.s.RefuseTokens && bytes.Contains(body, []byte("csrf_token")) && token.Match(body) {
-		return policy.ReasonCSRF
-	}
-	return ""
 }
 
 // tagReason names an error of keys.ParseTags.

@@ -40,11 +40,17 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 	v.rule, v.target, v.forward = id.rule, id.target, id.forward
 	v.fwd = "bypass"
 	switch {
+	case acceptsEvents(r):
+		v.bypass = policy.ReasonEventStream
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		v.fwd = "method"
 		v.bypass = policy.ReasonMethod
 	case v.rule.Bypass:
 		v.bypass = policy.ReasonRule
+	case len(r.Header["X-Openerp-Session-Id"]) > 0 || len(r.Header["X-Odoo-Database"]) > 0:
+		v.bypass = policy.ReasonSessionHeader
+	case !strings.HasPrefix(v.target.Path, "/"):
+		v.bypass = policy.ReasonTarget
 	case r.ContentLength != 0:
 		v.bypass = policy.ReasonBody
 	case len(r.Header["If-Match"]) > 0 || len(r.Header["If-Unmodified-Since"]) > 0:
@@ -65,6 +71,13 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 		v.session = rule.HasCookie(h.s.Session, r)
 	}
 	return v
+}
+
+// acceptsEvents reports whether a request asks for an event stream, which has
+// no end to wait for.
+func acceptsEvents(r *http.Request) bool {
+	accept := r.Header["Accept"]
+	return len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream")
 }
 
 // lookup asks the storage and decides whether what it has may be used.

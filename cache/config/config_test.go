@@ -504,9 +504,10 @@ func TestRuleOptions(t *testing.T) {
 		{
 			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
 			map[string]string{
-				"Cookie": `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
-				"x b":    `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
-				"":       `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
+				"Cookie":        `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
+				"authorization": `rules[1].vary.headers[1]: "authorization" would put credentials into the key; expected another header`,
+				"x b":           `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
+				"":              `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
 			},
 		},
 		{

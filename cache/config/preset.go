@@ -1,5 +1,26 @@
 package config
 
+import "strings"
+
+// language is the code that may stand before a path of the website: /fr,
+// /fr_BE, /es_419, /sr@latin (addons/http_routing/models/ir_http.py). Something
+// else that looks like one is bypassed at worst.
+const language = `^(?:/[a-z]{2,3}(?:_[A-Za-z0-9]{2,4})?(?:@[a-z]+)?)?`
+
+// personalPaths are routes whose answers belong to one visitor, or that change
+// something.
+var personalPaths = []string{
+	"web", "odoo", "my", "payment", "donation", "mail",
+	"mailing", "digest", "unsubscribe_from_list", "r", "survey", "s",
+	"rate", "chat", "discuss", "im_livechat", "websocket", "longpolling",
+	"bus", "xmlrpc", "json", "jsonrpc", "doc", "auth_oauth",
+	"website/form", "website/lang", "website/action", "website/force", "website/social", "website/translations",
+	"website/iframefallback", "pos", "pos-self", "shop/cart", "shop/checkout", "shop/address",
+	"shop/extra_info", "shop/payment", "shop/confirmation", "shop/print", "shop/pricelist", "shop/change_pricelist",
+	"shop/wishlist", "shop/compare", "shop/express_checkout", "shop/products", "shop/terms", "shop/confirm_order",
+	"shop/tracking_last_order",
+}
+
 // odooRules are the rules of preset odoo: what is safe on a standard Odoo 14
 // to 19 site without knowing it. Routes are those of Odoo's own modules.
 func odooRules() []Rule {
@@ -27,23 +48,13 @@ func odooRules() []Rule {
 			// Whatever belongs to one visitor or changes something: the backend,
 			// the portal, cart, checkout and payment, sign-in, forms, RPC, the bus,
 			// one-time links.
-			Name: "odoo-personal",
-			Match: Match{PathPrefixes: []string{
-				"/web", "/odoo", "/my", "/payment", "/donation", "/mail", "/mailing", "/digest",
-				"/unsubscribe_from_list", "/r", "/survey", "/s", "/rate", "/chat", "/discuss", "/im_livechat",
-				"/websocket", "/longpolling", "/bus", "/xmlrpc", "/json", "/jsonrpc", "/doc",
-				"/auth_oauth", "/website/form", "/website/lang", "/website/action", "/website/force",
-				"/website/social", "/website/translations", "/website/iframefallback", "/pos", "/pos-self",
-				"/shop/cart", "/shop/checkout", "/shop/address", "/shop/extra_info", "/shop/payment",
-				"/shop/confirmation", "/shop/print", "/shop/pricelist", "/shop/change_pricelist",
-				"/shop/wishlist", "/shop/compare", "/shop/express_checkout", "/shop/products",
-				"/shop/terms", "/shop/confirm_order", "/shop/tracking_last_order",
-			}},
+			Name:   "odoo-personal",
+			Match:  Match{PathRegexp: language + `/(` + strings.Join(personalPaths, "|") + `)(/|$)`},
 			Bypass: "true",
 		},
 		{
 			Name:   "odoo-invitations",
-			Match:  Match{PathRegexp: `^/(slides/[^/]+/invite|event/[^/]+/register)`},
+			Match:  Match{PathRegexp: language + `/(slides/[^/]+/invite|event/[^/]+/register)`},
 			Bypass: "true",
 		},
 		// Parameters that write to the session or open what is not public.

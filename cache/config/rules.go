@@ -218,6 +218,9 @@ func (p *problems) vary(path string, c Vary, r *rule.Rule) {
 		if strings.EqualFold(headers[i], "cookie") {
 			p.add(at(path+"headers", i), "%q would make an entry for each visitor; expected vary.cookies with names", headers[i])
 		}
+		if strings.EqualFold(headers[i], "authorization") {
+			p.add(at(path+"headers", i), "%q would put credentials into the key; expected another header", headers[i])
+		}
 		if headers[i] != "" {
 			r.Headers = append(r.Headers, strings.ToLower(p.header(at(path+"headers", i), headers[i])))
 		}

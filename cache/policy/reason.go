@@ -10,6 +10,8 @@ const (
 	ReasonEventStream     = "event-stream"     // Accept: text/event-stream
 	ReasonRule            = "rule"             // a rule with bypass matched
 	ReasonAuthorization   = "authorization"    // RFC 9111 §3.5
+	ReasonSessionHeader   = "session-header"   // X-Openerp-Session-Id, X-Odoo-Database: they choose what Odoo answers from
+	ReasonTarget          = "target"           // the target of the request is no path
 	ReasonSession         = "session"          // a session cookie, and the response is not for everybody
 	ReasonRequestNoStore  = "request-no-store" // RFC 9111 §5.2.1.5
 	ReasonRequestNoCache  = "request-no-cache" // RFC 9111 §5.2.1.4
@@ -44,6 +46,8 @@ const (
 	ReasonTagSyntax     = "tag-syntax"     // a tag header that cannot be read
 	ReasonTagLimit      = "tag-limit"      // more or longer tags than limits allow
 	ReasonCSRF          = "csrf-token"     // the body holds a visitor's CSRF token
+	ReasonContext       = "context"        // X-Odoo-Cache-Context: rendered for some visitors
+	ReasonCoding        = "content-coding" // HTML or JSON in a coding that cannot be read here
 	ReasonPersonal      = "personal"       // the body belongs to a signed-in visitor or a cart
 	ReasonPurged        = "purged"         // a purge passed while it was rendered
 	ReasonPanic         = "origin-aborted" // the origin's answer broke off

@@ -1,0 +1,74 @@
+package cache
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+// token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
+// and the expiry as Unix time (odoo/http.py, csrf_token).
+var token = regexp.MustCompile(`[0-9a-f]{40}o[0-9]{10}`)
+
+// Signs of a page that was rendered for one visitor: a signed-in user in the
+// session info of every page (addons/web/models/ir_http.py), a cart in its
+// header (addons/website_sale/views/templates.xml).
+var personalSigns = [][]byte{
+	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`),
+}
+
+// personal reads a body for signs that it belongs to one visitor: the last line
+// of defence, after everything that headers and cookies tell. most bounds the
+// body as it was sent; decoded it may be inflation times that.
+func (h *Handler) personal(header http.Header, body []byte, most int64) string {
+	if !readable(header.Get("Content-Type")) {
+		return ""
+	}
+	body, ok := decoded(header["Content-Encoding"], body, inflation*most)
+	if !ok {
+		return policy.ReasonCoding
+	}
+	for i := 0; i < len(personalSigns); i++ {
+		if bytes.Contains(body, personalSigns[i]) {
+			return policy.ReasonPersonal
+		}
+	}
+	if h.s.RefuseTokens && bytes.Contains(body, []byte("csrf_token")) && token.Match(body) {
+		return policy.ReasonCSRF
+	}
+	return ""
+}
+
+// readable reports whether a type is one in which Odoo writes pages and data. A
+// response without a type may be a page: browsers guess.
+func readable(kind string) bool {
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "" || strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/json") ||
+		strings.HasPrefix(kind, "application/xhtml")
+}
+
+// inflation is how much larger than the largest body a decoded one may be.
+const inflation = 8
+
+// decoded undoes a content coding. It reports false if the coding is not known
+// here, is broken, or makes more than most bytes.
+func decoded(codings []string, body []byte, most int64) ([]byte, bool) {
+	coding := strings.ToLower(strings.TrimSpace(strings.Join(codings, ",")))
+	switch coding {
+	case "", "identity":
+		return body, true
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, false
+		}
+		plain, err := io.ReadAll(io.LimitReader(z, most+1))
+		return plain, err == nil && int64(len(plain)) <= most
+	}
+	return nil, false
+}

@@ -1,0 +1,261 @@
+package odoocache_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// zipped returns a gzip body.
+func zipped(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write([]byte(text))
+	_ = z.Close()
+	return b.String()
+}
+
+// TestRangeOnAStoredResponseThatMustBeValidated: a client that sets no
+// condition must not get a 304.
+func TestRangeOnAStoredResponseThatMustBeValidated(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Etag", `"a"`)
+			rw.Header().Set("Cache-Control", "no-cache")
+			if r.Header.Get("If-None-Match") == `"a"` {
+				rw.WriteHeader(http.StatusNotModified)
+				return
+			}
+			page("0123456789")(rw, r)
+		})
+		s.get("/f")
+		got := s.get("/f", "Range: bytes=0-3")
+		assert.Equal(t, 206, got.status)
+		assert.Equal(t, "0123", got.body)
+	})
+}
+
+// TestPurgesInAnswersToRequestsForStreams: what a request asks for does not
+// decide whether its answer may purge.
+func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, c := range []struct{ method, line string }{
+			{http.MethodPost, "Accept: application/json, text/event-stream"},
+			{http.MethodPost, "Upgrade: h2c"},
+			{http.MethodGet, "Accept: text/event-stream"},
+		} {
+			s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/change" {
+					rw.Header().Set("X-Odoo-Purge", "product-1")
+				}
+				page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
+			})
+			s.get("/p")
+			require.Contains(t, s.get("/p").cacheStatus(), "; hit")
+			body := ""
+			if c.method == http.MethodPost {
+				body = "{}"
+			}
+			change := s.do(c.method, "/change", body, c.line)
+			assert.Empty(t, change.header["X-Odoo-Purge"], c)
+			assert.NotContains(t, s.get("/p").cacheStatus(), "; hit", c)
+		}
+	})
+}
+
+// TestA304ThatAddsVary makes the stored response a variant (RFC 9111 §4.1).
+func TestA304ThatAddsVary(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Header.Get("Accept-Language") == "fr":
+				page("bonjour", "Cache-Control: max-age=60", "Vary: Accept-Language", `Etag: "b"`)(rw, r)
+			case r.Header.Get("If-None-Match") == `"a"`:
+				for name, lines := range fields(`Etag: "a"`, "Cache-Control: max-age=60", "Vary: Accept-Language") {
+					rw.Header()[name] = lines
+				}
+				rw.WriteHeader(http.StatusNotModified)
+			default:
+				page("hello", "Cache-Control: no-cache", `Etag: "a"`)(rw, r)
+			}
+		})
+		s.get("/p", "Accept-Language: en")
+		assert.Contains(t, s.get("/p", "Accept-Language: en").cacheStatus(), "fwd-status=304; stored")
+		assert.Equal(t, "bonjour", s.get("/p", "Accept-Language: fr").body)
+		assert.Equal(t, "hello", s.get("/p", "Accept-Language: en").body)
+		assert.Contains(t, s.get("/p", "Accept-Language: en").cacheStatus(), "; hit")
+	})
+}
+
+// TestInvalidationWhateverTheLocationIs: RFC 9111 §4.4 says must for the
+// request's own address.
+func TestInvalidationWhateverTheLocationIs(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, location := range []string{"mailto:a@b.c", "tel:12", "/next", "?"} {
+			s := newSite(t, load, options{"limits": options{"purgeItems": "1"}}, func(rw http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					rw.Header().Set("Location", location)
+					rw.WriteHeader(http.StatusSeeOther)
+					return
+				}
+				page("x", "Cache-Control: max-age=60")(rw, r)
+			})
+			s.get("/p")
+			s.do(http.MethodPost, "/p", "a")
+			assert.NotContains(t, s.get("/p").cacheStatus(), "; hit", location)
+		}
+	})
+}
+
+// TestVaryOfAMiddlewareInFront: Traefik's compress adds its own before it asks
+// the next handler.
+func TestVaryOfAMiddlewareInFront(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		h, err := load(context.Background(), page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"), options{"tenant": fmt.Sprint("outer", tenants.Add(1))})
+		require.NoError(t, err)
+		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Add("Vary", "Accept-Encoding")
+			h.ServeHTTP(rw, r)
+		}))
+		defer server.Close()
+		for i := 0; i < 3; i++ {
+			got, err := send(http.MethodGet, server.URL+"/x", "", http.Header{})
+			require.NoError(t, err)
+			assert.Equal(t, []string{"Accept-Encoding", "Accept-Language"}, got.header["Vary"])
+		}
+	})
+}
+
+// TestCookiesOnA304: the visitor gets the cookies that are theirs, the stored
+// response keeps the one that is everybody's.
+func TestCookiesOnA304(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		rules := options{"rules": []options{{"cookies": options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}}}
+		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Etag", `"a"`)
+			rw.Header().Set("Cache-Control", "no-cache")
+			if r.Header.Get("If-None-Match") == `"a"` {
+				if r.Header.Get("X-New") != "" {
+					rw.Header().Set("Set-Cookie", "session_id=mine")
+				}
+				rw.WriteHeader(http.StatusNotModified)
+				return
+			}
+			page("x", "Set-Cookie: frontend_lang=fr_FR")(rw, r)
+		})
+		s.get("/f")
+		assert.Equal(t, []string{"session_id=mine", "frontend_lang=fr_FR"}, s.get("/f", "X-New: 1").header["Set-Cookie"])
+		assert.Equal(t, []string{"frontend_lang=fr_FR"}, s.get("/f").header["Set-Cookie"])
+	})
+}
+
+// TestRefreshThatFindsThePageGone: what the origin has withdrawn does not live
+// on for the whole grace; what it fails to render does.
+func TestRefreshThatFindsThePageGone(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for status, want := range map[int]int{http.StatusNotFound: 404, http.StatusInternalServerError: 200} {
+			s := newSite(t, load, nil, page("old", "X-Odoo-Cache: public, ttl=50ms, grace=3600"))
+			s.get("/f")
+			time.Sleep(60 * time.Millisecond)
+			asked := make(chan bool, 100)
+			s.answers(func(rw http.ResponseWriter, _ *http.Request) {
+				rw.WriteHeader(status)
+				asked <- true
+			})
+			assert.Equal(t, "old", s.get("/f").body)
+			<-asked
+			if want == 404 {
+				require.Eventually(t, func() bool { return s.get("/f").status == want }, waitFor, tick)
+				continue
+			}
+			for i := 0; i < 3; i++ {
+				assert.Equal(t, want, s.get("/f").status)
+			}
+		}
+	})
+}
+
+// TestRefreshOfAResponseOfUnknownLength stores what it gets.
+func TestRefreshOfAResponseOfUnknownLength(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		var s *site
+		s = newSite(t, load, nil, func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("X-Odoo-Cache", "public, ttl=50ms, grace=3600")
+			_, _ = fmt.Fprintf(rw, "page %d", s.renders())
+		})
+		assert.Equal(t, "page 1", s.get("/f").body)
+		time.Sleep(60 * time.Millisecond)
+		require.Eventually(t, func() bool {
+			got := s.get("/f")
+			return got.body != "page 1" && strings.Contains(got.cacheStatus(), "; hit")
+		}, waitFor, tick)
+	})
+}
+
+// TestRefreshKeepsWhatTheRuleVariesBy also where it would otherwise be taken
+// out as personal.
+func TestRefreshKeepsWhatTheRuleVariesBy(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		rules := options{"rules": []options{{"ttl": "50ms", "grace": "3600", "vary": options{"headers": []string{"Referer"}}}}}
+		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { page("for "+r.Header.Get("Referer"))(rw, r) })
+		s.get("/f", "Referer: a")
+		time.Sleep(60 * time.Millisecond)
+		require.Eventually(t, func() bool {
+			got := s.get("/f", "Referer: a")
+			assert.Equal(t, "for a", got.body)
+			return s.renders() > 2
+		}, waitFor, 60*time.Millisecond)
+		assert.Equal(t, "a", s.request().Header.Get("Referer"))
+	})
+}
+
+// TestTargetsThatAreNoPath are not stored: no purge could name them.
+func TestTargetsThatAreNoPath(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		h, err := load(context.Background(), page("x", "Cache-Control: max-age=60"), options{"tenant": fmt.Sprint("target", tenants.Add(1))})
+		require.NoError(t, err)
+		for _, path := range []string{"", "*"} {
+			for _, method := range []string{"GET", "GET", "OPTIONS", "CONNECT", "POST", "HEAD", "TRACE"} {
+				r := httptest.NewRequest(method, "/", nil)
+				r.URL.Path = path
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				assert.Equal(t, 200, w.Code)
+				assert.NotContains(t, w.Header().Get("Cache-Status"), "stored")
+				assert.NotContains(t, w.Header().Get("Cache-Status"), "; hit")
+			}
+		}
+	})
+}
+
+// TestPresetKnowsLanguages: what is bypassed is bypassed in every language.
+func TestPresetKnowsLanguages(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"preset": "odoo"}, page("x", "X-Odoo-Cache: public, ttl=60"))
+		for _, path := range []string{"/my", "/my/home", "/fr/my/home", "/fr_BE/shop/cart", "/es_419/web/login", "/sr@latin/payment/pay", "/fr/slides/x/invite"} {
+			assert.Equal(t, "odoocache; fwd=bypass; detail=rule", s.get(path).cacheStatus(), path)
+		}
+		for _, path := range []string{"/", "/fr", "/fr/shop", "/shop/desk-9", "/fr/blog", "/mystery"} {
+			assert.Contains(t, s.get(path).cacheStatus(), "stored", path)
+		}
+	})
+}
+
+// TestPagesInBrowsersDoNotPurge: an allowed network alone does not tell whose
+// page sends the request.
+func TestPagesInBrowsersDoNotPurge(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"purge": options{"networks": []string{"127.0.0.1"}}}, page("x"))
+		assert.Equal(t, 200, s.do(http.MethodPost, "/.odoocache/purge", `{"tags":["a "]}`).status)
+		assert.Equal(t, 403, s.do(http.MethodPost, "/.odoocache/purge", `{"all":true}`, "Origin: https://evil.example").status)
+	})
+}
