@@ -523,3 +523,34 @@ func TestTraefikTransparent(t *testing.T) {
 		assert.True(t, bytes.Equal(body, b))
 	})
 }
+
+// TestTraefikStreamsBeginAtOnce: a browser's EventSource opens when the headers
+// come, which may be long before the first event.
+func TestTraefikStreamsBeginAtOnce(t *testing.T) {
+	needTraefik(t)
+	for _, lines := range [][]string{{"Accept: text/event-stream"}, nil} {
+		gate := make(chan struct{})
+		origin := newBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", "text/event-stream")
+			rw.(http.Flusher).Flush()
+			<-gate
+			_, _ = io.WriteString(rw, "data: 1\n\n")
+		})
+		p := start(t, routed(origin.URL, map[string]options{"": {}}))
+		r, err := http.NewRequest(http.MethodGet, p.url+"/events", nil)
+		require.NoError(t, err)
+		r.Header = fields(lines...)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		resp, err := plainClient.Do(r.WithContext(ctx)) // returns when the headers are there
+		if err != nil {
+			close(gate)
+			require.NoError(t, err, "the headers waited for the first event")
+		}
+		close(gate)
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		require.NoError(t, err)
+		assert.Equal(t, "data: 1\n\n", string(b))
+	}
+}
