@@ -97,6 +97,8 @@ func TestReasons(t *testing.T) {
 				s := newSite(t, load, c.options, c.answer)
 				got := s.get("/page?a=1&b=2", c.request...)
 				assert.Equal(t, "odoocache; "+c.want, got.cacheStatus())
+				assert.Empty(t, got.header["X-Odoo-Cache-Context"])
+				assert.Empty(t, got.header["X-Odoo-Cache"])
 				if !strings.Contains(c.want, "stored") {
 					s.get("/page?a=1&b=2", c.request...)
 					assert.Equal(t, 2, s.renders(), "it was stored all the same")
