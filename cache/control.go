@@ -141,7 +141,8 @@ func sameSecret(want, given string) bool {
 // purgeAddress handles PURGE /path: this address on this host, with all its
 // variants, and with every query if it has none.
 func (h *Handler) purgeAddress(rw http.ResponseWriter, r *http.Request) {
-	o := purgeOrder{soft: wantsSoft(r), paths: []string{h.address(&visit{r: r, target: keys.TargetOf(r)})}}
+	target := keys.TargetOf(r)
+	o := purgeOrder{soft: wantsSoft(r), paths: []string{h.address(&visit{r: r, target: &target})}}
 	h.execute(rw, o)
 }
 

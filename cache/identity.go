@@ -76,7 +76,7 @@ func (h *Handler) identify(r *http.Request) *identity {
 		return id
 	}
 	id := &identity{target: t}
-	id.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(t)), r)
+	id.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&t)), r)
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
 	h.identities.put(address, id)

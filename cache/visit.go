@@ -14,7 +14,7 @@ import (
 type visit struct {
 	r       *http.Request
 	rule    *rule.Rule
-	target  keys.Target
+	target  *keys.Target
 	forward string // the query for the origin
 	session bool   // it carries a session cookie
 	cc      policy.Directives
@@ -26,7 +26,6 @@ type visit struct {
 	list    *storage.Entry // variant list of the resource
 	entry   *storage.Entry // what is stored for the request
 	soft    bool
-	memory  bool
 	head    storage.Head // position of the purge state before the origin is asked
 	state   int          // policy.Fresh, Stale, Expired; 0: nothing stored
 	reason  string       // why it is not a hit
@@ -37,7 +36,9 @@ type visit struct {
 func (h *Handler) newVisit(r *http.Request) *visit {
 	v := &visit{r: r, now: nowMS()}
 	id := h.identify(r)
-	v.rule, v.target, v.forward = id.rule, id.target, id.forward
+	v.rule = id.rule
+	v.target = &id.target
+	v.forward = id.forward
 	v.fwd = "bypass"
 	switch {
 	case acceptsEvents(r):
@@ -127,14 +128,16 @@ func (h *Handler) find(v *visit) {
 			v.fwd = "vary-miss"
 		}
 	}
-	v.entry, v.soft, v.memory, v.head, v.reason = f.Entry, f.Soft, f.Memory, f.Head, f.Reason
-	if f.Entry != nil && f.Entry.IsList() {
-		v.entry = nil
+	v.reason = f.Reason
+	v.head = f.Head
+	v.soft = f.Soft
+	if f.Entry != nil && !f.Entry.IsList() {
+		v.entry = f.Entry
 	}
 }
 
 // purgeHost is the host by which a page is purged: the one the origin sees.
-func purgeHost(t keys.Target) string {
+func purgeHost(t *keys.Target) string {
 	if t.Forwarded != "" {
 		return t.Forwarded
 	}

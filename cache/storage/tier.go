@@ -68,11 +68,11 @@ type Found struct {
 }
 
 // Lookup returns what is stored under a full key.
-func (t *Tier) Lookup(v *View, key string) Found {
+func (t *Tier) Lookup(v *View, key string) *Found {
 	now := nowMS()
 	if t.memory != nil {
 		if e := t.memory.Get(key, now); e != nil {
-			if f, ok := t.fromMemory(v, key, e); ok {
+			if f := t.fromMemory(v, key, e); f != nil {
 				return f
 			}
 		}
@@ -81,37 +81,37 @@ func (t *Tier) Lookup(v *View, key string) Found {
 }
 
 // fromMemory checks an entry of the memory tier, asking for the purge state
-// first if what is known of it is too old (promise P3).
-func (t *Tier) fromMemory(v *View, key string, e *Entry) (Found, bool) {
+// first if what is known of it is too old (promise P3). It returns nil if the
+// entry has been purged.
+func (t *Tier) fromMemory(v *View, key string, e *Entry) *Found {
 	verdict, head, current := v.judge(e, ticks()-t.o.MaxStaleness)
 	if !current {
 		if reason := t.refresh(v); reason != "" {
-			return Found{Reason: reason}, true
+			return &Found{Reason: reason}
 		}
 		verdict, head, _ = v.judge(e, 0)
 	}
-	f := Found{Entry: e, Memory: true, Head: head, Soft: verdict == SoftPurged}
 	if verdict == Purged {
 		t.memory.Remove(key)
-		return f, false
+		return nil
 	}
-	return f, true
+	return &Found{Entry: e, Memory: true, Head: head, Soft: verdict == SoftPurged}
 }
 
-func (t *Tier) fromRemote(v *View, key string, now int64) Found {
+func (t *Tier) fromRemote(v *View, key string, now int64) *Found {
 	if reason := t.ready(v); reason != "" {
-		return Found{Reason: reason}
+		return &Found{Reason: reason}
 	}
 	asked := ticks()
 	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
 	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return Found{Reason: t.failed("lookup", err)}
+		return &Found{Reason: t.failed("lookup", err)}
 	}
 	t.breaker.success()
 	if reason := t.sync(v, head, asked); reason != "" {
-		return Found{Reason: reason}
+		return &Found{Reason: reason}
 	}
-	f := Found{Head: v.Head()}
+	f := &Found{Head: v.Head()}
 	switch {
 	case err != nil:
 		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
@@ -121,7 +121,7 @@ func (t *Tier) fromRemote(v *View, key string, now int64) Found {
 		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
 		f.Reason = policy.ReasonForeign
 	default:
-		t.accept(v, key, e, now, &f)
+		t.accept(v, key, e, now, f)
 	}
 	return f
 }

@@ -584,7 +584,7 @@ func TestConcurrentPulls(t *testing.T) {
 			<-proceed
 		}
 	})
-	done := make(chan Found)
+	done := make(chan *Found)
 	go func() { done <- r.Lookup(r.v, "slow") }()
 	<-answered
 	e := page("k", r.ask(t, "k2"), "x")
@@ -677,7 +677,7 @@ func TestJournal(t *testing.T) {
 			}
 			return nil
 		})
-		done := make(chan Found)
+		done := make(chan *Found)
 		go func() { done <- r.Lookup(r.v, "k") }()
 		<-writing
 		f := r.Lookup(r.v, "k2")
