@@ -101,6 +101,7 @@ func TestA304ThatAddsVary(t *testing.T) {
 func TestInvalidationWhateverTheLocationIs(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		for _, location := range []string{"mailto:a@b.c", "tel:12", "/next", "?"} {
+			location := location
 			s := newSite(t, load, options{"limits": options{"purgeItems": "1"}}, func(rw http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					rw.Header().Set("Location", location)
@@ -163,6 +164,7 @@ func TestCookiesOnA304(t *testing.T) {
 func TestRefreshThatFindsThePageGone(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		for status, want := range map[int]int{http.StatusNotFound: 404, http.StatusInternalServerError: 200} {
+			status := status
 			s := newSite(t, load, nil, page("old", "X-Odoo-Cache: public, ttl=50ms, grace=3600"))
 			s.get("/f")
 			time.Sleep(60 * time.Millisecond)
