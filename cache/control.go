@@ -319,6 +319,9 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sh.mu.Unlock()
+	if n := h.view.Served(); n > 0 {
+		a.Counters["hit"] += n
+	}
 	answer(rw, http.StatusOK, a)
 }
 

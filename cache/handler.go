@@ -28,6 +28,13 @@ func New(s *config.Settings, next http.Handler, shared *Shared) *Handler {
 
 // ServeHTTP implements http.Handler. Read this first.
 func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet || !h.quick(rw, r) {
+		h.serve(rw, r)
+	}
+}
+
+// serve is the long way, which every kind of request can take.
+func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == "PURGE" || strings.HasPrefix(r.URL.Path, h.s.AdminPath) && h.isControl(r.URL.Path) {
 		h.serveControl(rw, r)
 		return
@@ -49,6 +56,7 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.lookup(v)
 	switch v.state {
 	case policy.Fresh:
+		h.ready(v)
 		h.deliver(rw, v)
 	case policy.Stale:
 		h.refresh(v)

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/odoocache/odoocache/cache/rule"
@@ -16,6 +17,8 @@ type identity struct {
 	forward string // the query for the origin
 	key     string
 	tooMany bool // parameters
+
+	near string // the key by which quick finds the page; empty: it does not look
 }
 
 // identities remembers the identities of addresses, since finding them out
@@ -64,21 +67,41 @@ func (m *identities) put(address string, id *identity) {
 	m.byAddress[address] = id
 }
 
-// identify finds the identity of a request. The parts of an address have no
-// line break: they come from a request line and from header fields.
-func (h *Handler) identify(r *http.Request) *identity {
-	t := keys.TargetOf(r)
-	address := r.Method + "\n" + t.Scheme + "\n" + t.Host + "\n" + t.Forwarded + "\n" + t.Path + "\n" + r.URL.RawQuery
-	if r.URL.ForceQuery {
-		address += "\n?"
+func (m *identities) near(id *identity) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return id.near
+}
+
+func (m *identities) setNear(id *identity, near string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id.near = near
+}
+
+// address is what of a request its identity depends on, beside the header fields
+// that rules look at. The parts have no line break: they come from a request line
+// and from header fields. quick has the same in a form of its own.
+func address(r *http.Request) string {
+	proto := strings.Join(r.Header["X-Forwarded-Proto"], ",")
+	if proto == "" && r.TLS != nil {
+		proto = "https"
 	}
-	if id := h.identities.get(address); id != nil {
+	return r.Method + "\n" + proto + "\n" + strings.Join(r.Header["X-Forwarded-Host"], ",") + "\n" + r.Host + "\n" + r.URL.RequestURI()
+}
+
+// identify finds the identity of a request.
+func (h *Handler) identify(r *http.Request) *identity {
+	at := address(r)
+	if id := h.identities.get(at); id != nil {
 		return id
 	}
-	id := &identity{target: t}
-	id.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&t)), r)
+	id := &identity{target: keys.TargetOf(r)}
+	id.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
-	h.identities.put(address, id)
+	if strings.HasPrefix(r.URL.Path, "/") { // else another target has the same address
+		h.identities.put(at, id)
+	}
 	return id
 }

@@ -97,7 +97,7 @@ func newShared(s config.StorageSettings) *Shared {
 	if s.Redis == nil {
 		m := storage.NewMemory(s.MemoryBytes, s.MaxMarks)
 		sh.sieve = m.Entries()
-		sh.tier = storage.NewTier(m, o)
+		sh.tier = storage.NewLocalTier(m, o)
 		fmt.Fprintln(os.Stdout, "odoocache: no redis.address: responses are kept in this process's memory alone")
 		return sh
 	}

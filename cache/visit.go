@@ -13,6 +13,7 @@ import (
 // visit is what is known of one request.
 type visit struct {
 	r       *http.Request
+	id      *identity
 	rule    *rule.Rule
 	target  *keys.Target
 	forward string // the query for the origin
@@ -36,6 +37,7 @@ type visit struct {
 func (h *Handler) newVisit(r *http.Request) *visit {
 	v := &visit{r: r, now: nowMS()}
 	id := h.identify(r)
+	v.id = id
 	v.rule = id.rule
 	v.target = &id.target
 	v.forward = id.forward

@@ -37,12 +37,12 @@ func (m *Memory) Entries() *Sieve {
 // Lookup implements Storage.
 func (m *Memory) Lookup(tenant, id string) (*Entry, Head, error) {
 	head, err := m.Head(tenant)
-	return m.entries.Get(tenant+" "+id, nowMS()), head, err
+	return m.entries.Get(inMemory(tenant, id), nowMS()), head, err
 }
 
 // Store implements Storage.
 func (m *Memory) Store(tenant, id string, e *Entry, ttl int64) error {
-	if !m.entries.Put(tenant+" "+id, e, nowMS()+ttl) {
+	if !m.entries.Put(inMemory(tenant, id), e, nowMS()+ttl) {
 		return ErrTooLarge
 	}
 	return nil
@@ -51,7 +51,7 @@ func (m *Memory) Store(tenant, id string, e *Entry, ttl int64) error {
 // Remove implements Storage.
 func (m *Memory) Remove(tenant string, ids []string) error {
 	for i := 0; i < len(ids); i++ {
-		m.entries.Remove(tenant + " " + ids[i])
+		m.entries.Remove(inMemory(tenant, ids[i]))
 	}
 	return nil
 }
@@ -106,6 +106,10 @@ func (m *Memory) Reset(tenant string) (Head, error) {
 
 // Close implements Storage.
 func (m *Memory) Close() {}
+
+func inMemory(tenant, id string) string {
+	return tenant + " " + id
+}
 
 func (m *Memory) state(tenant string) *state {
 	st := m.states[tenant]

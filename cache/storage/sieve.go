@@ -27,6 +27,7 @@ type Sieve struct {
 type slot struct {
 	id      string
 	entry   *Entry
+	ready   *Ready // nil, or of this entry
 	size    int64
 	expires int64 // Unix ms
 	visited bool
@@ -76,6 +77,7 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 		n := &s.slots[i]
 		s.bytes += size - n.size
 		n.entry, n.size, n.expires = e, size, expires
+		n.ready = nil
 		s.shrink(s.max)
 		return true
 	}

@@ -31,6 +31,9 @@ type Tier struct {
 	memory  *Sieve // nil: the storage is in this process itself
 	breaker breaker
 
+	near     *Sieve // what is in this process: memory, or the storage itself; may be nil
+	patience int64  // ms: how old the known purge state may be for what is near
+
 	mu     sync.Mutex
 	views  map[string]*View
 	closed bool
@@ -43,8 +46,22 @@ func NewTier(remote Storage, o TierOptions) *Tier {
 	if o.MemoryBytes > 0 {
 		t.memory = NewSieve(o.MemoryBytes)
 	}
+	t.near, t.patience = t.memory, o.MaxStaleness
 	return t
 }
+
+// NewLocalTier puts a tier in front of a storage in this process. Its purge
+// state changes through this tier alone, so what is known of it is current.
+func NewLocalTier(m *Memory, o TierOptions) *Tier {
+	t := NewTier(m, o)
+	if t.memory == nil {
+		t.near, t.patience = m.entries, noLimit
+	}
+	return t
+}
+
+// noLimit is longer than any process lives, in ms.
+const noLimit = 1 << 50
 
 // View returns the view of a tenant's purge state.
 func (t *Tier) View(tenant string) *View {

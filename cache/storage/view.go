@@ -29,6 +29,7 @@ type View struct {
 	prefixes []prefixMark
 	pending  []Purge // purges that could not be written yet
 	retrying bool
+	served   int64 // by Quick
 
 	replayMu sync.Mutex // one replay of the journal at a time
 }

@@ -1,0 +1,92 @@
+package odoocache_test
+
+import (
+	"fmt"
+	"math/rand"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// seconds are what may differ between two answers that were given one after the
+// other.
+var seconds = regexp.MustCompile(`ttl=-?\d+`)
+
+// TestTheShortWayAnswersAsTheLongOne sends the same requests to two sites: one
+// whose hits may take the short way, and one that traces every request, which
+// takes the long way always. Clients must not be able to tell them apart.
+func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		content := 0
+		origin := func(rw http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/change":
+				rw.Header().Set("X-Odoo-Purge", r.URL.Query().Get("tag"))
+			case "/private":
+				rw.Header().Set("Cache-Control", "private")
+			case "/vary":
+				rw.Header().Set("Vary", "Accept-Language")
+			case "/public":
+				rw.Header().Set("Cache-Control", "public")
+			case "/empty":
+				rw.Header().Set("X-Odoo-Cache", "public, ttl=60")
+				rw.WriteHeader(http.StatusNoContent)
+				return
+			}
+			if r.Header.Get("Authorization") != "" {
+				rw.Header().Set("X-Seen", "credentials")
+			}
+			page(fmt.Sprintf("%s %s %d", r.URL.RequestURI(), r.Header.Get("Accept-Language"), content),
+				"X-Odoo-Cache: public, ttl=60", `Etag: "e"`, "Last-Modified: Mon, 23 Nov 2026 05:00:00 GMT",
+				"Surrogate-Key: all"+r.URL.Path[1:])(rw, r)
+		}
+		short := newSite(t, load, nil, origin)
+		long := newSite(t, load, options{"logLevel": "debug"}, origin)
+
+		random := rand.New(rand.NewSource(time.Now().UnixNano()))
+		paths := []string{"/a", "/a?", "/a?b=1", "/a?utm_source=x", "//a", "/a%2Fb", "/a/b", "/private", "/vary", "/public", "/empty", "/change?tag=alla", "/change?tag=none", "/change?tag=*"}
+		lines := []string{
+			"Range: bytes=0-1", "If-None-Match: \"e\"", "If-Modified-Since: Mon, 23 Nov 2026 05:00:00 GMT", "If-Match: \"x\"",
+			"Authorization: Basic eDp5", "Cookie: session_id=abc", "Cookie: a=session_id", "Cookie: tz=1", "Cache-Control: no-cache",
+			"Cache-Control: max-age=0", "Pragma: no-cache", "Accept: Text/Event-Stream", "Accept: text/html", "Accept-Language: fr", "Accept-Language: de",
+			"X-Forwarded-Proto: https", "X-Forwarded-Host: other.example", "X-Openerp-Session-Id: x", "X-Odoo-Database: x", "If-Unmodified-Since: Mon, 23 Nov 2026 05:00:00 GMT",
+		}
+		hits := 0
+		for i := 0; i < 3000; i++ {
+			path := paths[random.Intn(len(paths))]
+			if random.Intn(3) > 0 {
+				path = paths[random.Intn(3)]
+			}
+			var in []string
+			for random.Intn(3) == 0 {
+				in = append(in, lines[random.Intn(len(lines))])
+			}
+			method := http.MethodGet
+			if random.Intn(10) == 0 {
+				method = http.MethodHead
+			}
+			got, want := short.do(method, path, "", in...), long.do(method, path, "", in...)
+			if got.header.Get("Age") != want.header.Get("Age") || got.header.Get("Date") != want.header.Get("Date") {
+				continue // the second ended between them
+			}
+			require.Equal(t, want.status, got.status, "%s %v", path, in)
+			require.Equal(t, want.body, got.body, "%s %v", path, in)
+			got.header.Set("Cache-Status", seconds.ReplaceAllString(got.header.Get("Cache-Status"), ""))
+			want.header.Set("Cache-Status", seconds.ReplaceAllString(want.header.Get("Cache-Status"), ""))
+			require.Equal(t, want.header, got.header, "%s %v", path, in)
+			if strings.Contains(got.cacheStatus(), "; hit") {
+				hits++
+			}
+			if i%100 == 0 {
+				content++
+			}
+		}
+		assert.Equal(t, long.renders(), short.renders())
+		assert.Greater(t, hits, 500)
+	})
+}
