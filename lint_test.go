@@ -39,6 +39,7 @@ func TestDialectFindsEachConstruct(t *testing.T) {
 		{"max", "var x = max(1, 2)", "builtin max"},
 		{"clear", "func f(m map[int]int) { clear(m) }", "builtin clear"},
 		{"range over a number", "func f() { for i := range 10 { _ = i } }", "range over a number"},
+		{"loop without a condition", "func f() { for i := 0; ; { i++ } }", "without a condition"},
 		{"errors.As", "import \"errors\"\nfunc f(e error) bool { var x *E; return errors.As(e, &x) }\ntype E struct{ error }", "errors.As"},
 		{"generic type", "import \"sync/atomic\"\nvar p atomic.Pointer[int]", "generic"},
 		{"generic function", "func f[T any](x T) {}", "type parameters"},
@@ -158,6 +159,9 @@ func (d *dialectWalker) visit(n ast.Node) bool {
 		}
 		d.captured(n.Body, names(n.Key, n.Value))
 	case *ast.ForStmt:
+		if n.Init != nil && n.Cond == nil {
+			d.report(n, "a loop variable without a condition keeps its first value; declare it before the loop")
+		}
 		if init, ok := n.Init.(*ast.AssignStmt); ok && init.Tok == token.DEFINE {
 			d.captured(n.Body, names(init.Lhs...))
 		}

@@ -45,15 +45,16 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 				"X-Odoo-Cache: public, ttl=60", `Etag: "e"`, "Last-Modified: Mon, 23 Nov 2026 05:00:00 GMT",
 				"Surrogate-Key: all"+r.URL.Path[1:])(rw, r)
 		}
-		short := newSite(t, load, nil, origin)
-		long := newSite(t, load, options{"logLevel": "debug"}, origin)
+		rules := []options{{"match": options{"pathPrefixes": []string{"/a"}}, "query": options{"ignore": []string{"utm_*"}}, "vary": options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}}}
+		short := newSite(t, load, options{"rules": rules}, origin)
+		long := newSite(t, load, options{"rules": rules, "logLevel": "debug"}, origin)
 
 		random := rand.New(rand.NewSource(time.Now().UnixNano()))
 		paths := []string{"/a", "/a?", "/a?b=1", "/a?utm_source=x", "//a", "/a%2Fb", "/a/b", "/private", "/vary", "/public", "/empty", "/change?tag=alla", "/change?tag=none", "/change?tag=*"}
 		lines := []string{
 			"Range: bytes=0-1", "If-None-Match: \"e\"", "If-Modified-Since: Mon, 23 Nov 2026 05:00:00 GMT", "If-Match: \"x\"",
 			"Authorization: Basic eDp5", "Cookie: session_id=abc", "Cookie: a=session_id", "Cookie: tz=1", "Cache-Control: no-cache",
-			"Cache-Control: max-age=0", "Pragma: no-cache", "Accept: Text/Event-Stream", "Accept: text/html", "Accept-Language: fr", "Accept-Language: de",
+			"Cache-Control: max-age=0", "Pragma: no-cache", "Accept: Text/Event-Stream", "Accept: text/html", "Accept-Language: fr", "Accept-Language: de", "Cookie: tz=2", "Cookie: frontend_lang=fr_FR; tz=1", "Cookie: odoocache_context=0", "User-Agent: Googlebot",
 			"X-Forwarded-Proto: https", "X-Forwarded-Host: other.example", "X-Openerp-Session-Id: x", "X-Odoo-Database: x", "If-Unmodified-Since: Mon, 23 Nov 2026 05:00:00 GMT",
 		}
 		hits := 0

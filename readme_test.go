@@ -89,6 +89,10 @@ func TestReadmeACL(t *testing.T) {
 		assert.Equal(t, http.StatusOK, r.status, r.body)
 	}
 	assert.Contains(t, s.get("/shop", "Accept: a").cacheStatus(), "purged")
+
+	s.do(http.MethodPost, "/shop", "x", "Cookie: session_id="+sid(1))
+	got := s.get("/.odoocache/status", "Authorization: Bearer change-me-please")
+	assert.Contains(t, got.body, `"pendingPurges":0`, "the session was noted")
 }
 
 // TestReadmeSnippets lets the plugin check the options of every snippet and
@@ -494,7 +498,7 @@ func aclCommands(text string) []string {
 func redisCommands(t *testing.T) []string {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, path := range []string{"cache/storage/redis.go", "cache/redis/conn.go"} {
+	for _, path := range []string{"cache/storage/redis.go", "cache/storage/session.go", "cache/redis/conn.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {

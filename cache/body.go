@@ -22,26 +22,30 @@ var personalSigns = [][]byte{
 	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`),
 }
 
-// personal reads a body for signs that it belongs to one visitor: the last line
-// of defence, after everything that headers and cookies tell. most bounds the
-// body as it was sent; decoded it may be inflation times that.
-func (h *Handler) personal(header http.Header, body []byte, most int64) string {
+// public returns what of a body may be given to others, or why nothing may. It
+// reads it for signs that it belongs to one visitor: the last line of defence,
+// after everything that headers and cookies tell. most bounds the body as it was
+// sent; decoded it may be inflation times that.
+func (h *Handler) public(header http.Header, body []byte, most int64) ([]byte, string) {
 	if !readable(header.Get("Content-Type")) {
-		return ""
+		return body, ""
 	}
-	body, ok := decoded(header["Content-Encoding"], body, inflation*most)
+	plain, ok := decoded(header["Content-Encoding"], body, inflation*most)
 	if !ok {
-		return policy.ReasonCoding
+		return nil, policy.ReasonCoding
 	}
 	for i := 0; i < len(personalSigns); i++ {
-		if bytes.Contains(body, personalSigns[i]) {
-			return policy.ReasonPersonal
+		if bytes.Contains(plain, personalSigns[i]) {
+			return nil, policy.ReasonPersonal
 		}
 	}
-	if h.s.RefuseTokens && bytes.Contains(body, []byte("csrf_token")) && token.Match(body) {
-		return policy.ReasonCSRF
+	if !h.s.CSRF.Tokens && bytes.Contains(plain, []byte(csrfField)) && token.Match(plain) {
+		if !h.s.CSRF.Complete || len(header["Content-Encoding"]) > 0 {
+			return nil, policy.ReasonCSRF
+		}
+		return withPlaceholders(plain), ""
 	}
-	return ""
+	return body, ""
 }
 
 // readable reports whether a type is one in which Odoo writes pages and data. A

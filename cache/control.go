@@ -97,8 +97,14 @@ func (h *Handler) unauthorised(r *http.Request) string {
 	if len(s.Networks) > 0 && !inNetworks(s.Networks, r.RemoteAddr) {
 		return "the address of the client is not in purge.networks"
 	}
-	if s.Secret != "" && !sameSecret(s.Secret, givenSecret(r)) {
-		return "the secret is missing or wrong; send Authorization: Bearer or " + SecretHeader
+	if s.Secret == "" {
+		return ""
+	}
+	if lines := r.Header[SignatureHeader]; len(lines) > 0 {
+		return h.badSignature(lines[0], r)
+	}
+	if !sameSecret(s.Secret, givenSecret(r)) {
+		return "the secret is missing or wrong; send Authorization: Bearer, " + SecretHeader + " or " + SignatureHeader
 	}
 	return ""
 }

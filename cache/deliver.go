@@ -17,6 +17,11 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 	}
 	e := v.entry
 	h.count("hit")
+	if lines := h.campaignCookies(v, e.Body); len(lines) > 0 {
+		own := *e
+		own.Header = withCookies(e.Header, lines)
+		e = &own
+	}
 	h.send(rw, v.r, e, h.hit(e, v.now, detail), v.now)
 }
 

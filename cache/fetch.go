@@ -7,20 +7,33 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
 
 // pass hands a request on that the cache has no part in. Its response is
 // watched for purges: Odoo's answers to changes are POSTs.
 func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
+	h.markSessions(v)
+	out := v.r
+	if h.s.CSRF.Complete && unsafeMethod(v.r.Method) {
+		done := ""
+		if out, done = h.complete(v); done != "" {
+			v.bypass = done
+		}
+	}
 	c := &capture{rw: rw, header: http.Header{}}
 	c.decide = func(c *capture) {
 		h.applyPurges(v, c.status, c.header)
 		c.mode = passing
+		if v.newSession != "" && !setsCookie(c.header, h.s.Session) {
+			addCookies(c.header, []string{v.newSession})
+		}
+		h.bear(v, c.header)
 		h.label(c.header, h.forwarded(v.fwd, 0, v.bypass))
 	}
 	h.count(v.bypass)
-	h.next.ServeHTTP(c, v.r)
+	h.next.ServeHTTP(c, out)
 	c.end()
 }
 
@@ -61,6 +74,7 @@ func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 		rw.WriteHeader(http.StatusGatewayTimeout)
 		return
 	}
+	h.markSessions(v)
 	f := &fetching{h: h, v: v, requested: v.now}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { f.decide(c) }
@@ -83,6 +97,7 @@ type fetching struct {
 	validated bool     // the origin confirmed the stored response
 	standIn   bool     // the origin failed and a stale copy may be used
 	aborted   bool     // the origin's answer broke off
+	stored    *storage.Entry
 }
 
 // upstream returns the request for the origin: the visitor's own where nothing
@@ -177,6 +192,10 @@ func (f *fetching) decide(c *capture) {
 		}
 		return
 	}
+	if c.rw != nil {
+		addCookies(c.header, h.campaignCookies(v, nil))
+		h.bear(v, c.header)
+	}
 	if c.mode == teeing {
 		h.count("stored")
 		h.label(c.header, h.storedStatus(v.fwd, 0, f.admission.Life, v.reason))
@@ -213,7 +232,7 @@ func (f *fetching) admit(status int, header http.Header, received int64) policy.
 	a := policy.Admit(policy.Request{
 		Method:        v.r.Method,
 		Authorization: len(v.r.Header["Authorization"]) > 0,
-		Session:       v.session,
+		Session:       v.session && !v.agrees(header),
 		NoStore:       v.cc.NoStore,
 		Requested:     f.requested,
 		Received:      received,
@@ -235,7 +254,7 @@ func (f *fetching) condition(header http.Header) string {
 	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
 		return policy.ReasonRequire
 	}
-	if len(header["X-Odoo-Cache-Context"]) > 0 {
+	if (len(header["X-Odoo-Cache-Context"]) > 0 || v.context != "") && !v.rule.Terms.AnySession && !v.agrees(header) {
 		return policy.ReasonContext
 	}
 	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {

@@ -42,6 +42,7 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 	if h.s.Debug {
 		defer func() { h.trace(rw, r) }() // a deferred method call of ours may be dropped by the interpreter
 	}
+	h.announce(r)
 	if reason := transparent(r); reason != "" {
 		rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
 		h.count(reason)
@@ -63,6 +64,14 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 		h.deliver(rw, v)
 	default:
 		h.fetch(rw, v)
+	}
+}
+
+// announce tells the origin that a cache stands before it, which the addon goes
+// by. What a client says of that does not count.
+func (h *Handler) announce(r *http.Request) {
+	if h.s.EdgeHeader != "" {
+		r.Header[h.s.EdgeHeader] = h.s.Edge
 	}
 }
 

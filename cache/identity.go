@@ -18,7 +18,11 @@ type identity struct {
 	key     string
 	tooMany bool // parameters
 
-	near string // the key by which quick finds the page; empty: it does not look
+	campaign bool // it may set cookies
+
+	near   string            // the key by which quick finds the page; empty: it does not look
+	varies bool              // by cookies or language: there are several
+	nears  map[string]string // by the values that it varies by
 }
 
 // identities remembers the identities of addresses, since finding them out
@@ -29,17 +33,19 @@ type identities struct {
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
+	values    map[string]string // what rules vary by, of requests with the same fields
 }
 
-// maxIdentities and maxAddress bound what is remembered; when it is full,
-// everything is forgotten.
+// maxIdentities, maxAddress and maxNears bound what is remembered; when it is
+// full, everything is forgotten.
 const (
 	maxIdentities = 4096
 	maxAddress    = 1024
+	maxNears      = 64
 )
 
 func newIdentities(rules []*rule.Rule) *identities {
-	m := &identities{byAddress: map[string]*identity{}}
+	m := &identities{byAddress: map[string]*identity{}, values: map[string]string{}}
 	for i := 0; i < len(rules); i++ {
 		if len(rules[i].Match.Headers) > 0 {
 			m.off = true
@@ -67,16 +73,48 @@ func (m *identities) put(address string, id *identity) {
 	m.byAddress[address] = id
 }
 
-func (m *identities) near(id *identity) string {
+// setNear remembers where quick finds a page: the only one of an address, or the
+// one that a request with these fields gets.
+func (m *identities) setNear(v *visit, near string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return id.near
+	id := v.id
+	id.near = near
+	if !id.varies {
+		return
+	}
+	fields := varyFields(id.rule.Name, v.r)
+	if len(fields) > maxAddress {
+		return
+	}
+	if len(m.values) >= maxIdentities {
+		m.values = map[string]string{}
+	}
+	if id.nears == nil || len(id.nears) >= maxNears {
+		id.nears = map[string]string{}
+	}
+	values := strings.Join(v.values, "\n")
+	m.values[fields] = values
+	id.nears[values] = near
 }
 
-func (m *identities) setNear(id *identity, near string) {
+// nearFor returns where quick finds the page for a request of an identity that
+// varies, "" if that is not known.
+func (m *identities) nearFor(id *identity, r *http.Request) string {
+	fields := varyFields(id.rule.Name, r)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id.near = near
+	values, known := m.values[fields]
+	if !known {
+		return ""
+	}
+	return id.nears[values]
+}
+
+// varyFields are all that rule.Dimensions looks at, where no headers are named.
+func varyFields(rule string, r *http.Request) string {
+	h := r.Header
+	return rule + "\n" + strings.Join(h["Cookie"], ";") + "\n" + strings.Join(h["Accept-Language"], ",") + "\n" + strings.Join(h["User-Agent"], ",")
 }
 
 // address is what of a request its identity depends on, beside the header fields
@@ -99,6 +137,8 @@ func (h *Handler) identify(r *http.Request) *identity {
 	id := &identity{target: keys.TargetOf(r)}
 	id.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
+	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil
+	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
 	if strings.HasPrefix(r.URL.Path, "/") { // else another target has the same address
 		h.identities.put(at, id)

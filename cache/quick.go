@@ -51,7 +51,7 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 	if id.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
 		return false
 	}
-	if len(cookie) > 0 && (len(cookie) > 1 || strings.Contains(cookie[0], h.s.Session)) {
+	if len(cookie) > 0 && (len(cookie) > 1 || strings.Contains(cookie[0], h.s.Session) || strings.Contains(cookie[0], h.s.ContextCookie)) {
 		return false
 	}
 	if accept := in["Accept"]; len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream") {
@@ -60,6 +60,11 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 	out := rw.Header()
 	if len(out["Vary"]) > 0 { // of a middleware in front, such as compress
 		return false
+	}
+	if id.varies {
+		if near = m.nearFor(id, r); near == "" {
+			return false
+		}
 	}
 	now := time.Now().UnixMilli()
 	ready := h.shared.tier.Quick(h.view, near, now)
@@ -83,14 +88,11 @@ func (h *Handler) ready(v *visit) {
 	id := v.id
 	e := v.entry
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
-		v.primary != id.key || h.s.Debug || h.identities.off || h.s.Session == "" {
+		len(id.rule.Headers) > 0 || v.context != "" || id.campaign || h.s.Debug || h.identities.off || h.s.Session == "" || h.s.ContextCookie == "" {
 		return
 	}
-	near := h.identities.near(id)
-	if near == "" {
-		near = h.shared.tier.Near(h.view, id.key)
-		h.identities.setNear(id, near)
-	}
+	near := h.shared.tier.Near(h.view, v.primary)
+	h.identities.setNear(v, near)
 	h.prepare(near, e, v.head.Seq, v.now)
 }
 

@@ -27,7 +27,9 @@ func (h *Handler) refresh(v *visit) {
 	b.r = anonymous(v.r.Clone(ctx), v.rule)
 	b.state, b.fwd, b.now = policy.Expired, "stale", nowMS()
 	b.cc = policy.Directives{}
-	b.session = false // the request has no cookie of a session
+	b.cookie = false // the request has no cookie of a session
+	b.session = false
+	b.sid = ""
 	go func() {
 		defer cancel()
 		defer func() { h.shared.end(key) }() // the interpreter drops a deferred call of a method of ours here

@@ -92,6 +92,7 @@ func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{refreshing: map[string]bool{}, counters: map[string]int64{}}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
+		SessionTTL: s.SessionTTL, Sessions: s.Sessions,
 		Log: func(message string) { sh.log(message) },
 	}
 	if s.Redis == nil {

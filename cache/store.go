@@ -3,8 +3,10 @@ package cache
 import (
 	"errors"
 	"net/http"
+	"regexp"
 
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -53,6 +55,12 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	e := *old
 	status := h.forwarded("stale", c.status, f.admission.Reason)
 	e.Header = f.storedHeader(merged)
+	own := c.header["Set-Cookie"]
+	if f.admission.Store {
+		own = f.without(own)
+	} else if rw != nil {
+		h.bear(v, c.header)
+	}
 	if kept := old.Header["Set-Cookie"]; len(e.Header["Set-Cookie"]) == 0 && len(kept) > 0 {
 		e.Header["Set-Cookie"] = kept
 	}
@@ -74,7 +82,8 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	}
 	h.count("revalidated")
 	if rw != nil {
-		e.Header = withCookies(e.Header, c.header["Set-Cookie"])
+		own = append(own[:len(own):len(own)], h.campaignCookies(v, e.Body)...)
+		e.Header = withCookies(e.Header, own)
 		h.send(rw, v.r, &e, status, now)
 	}
 }
@@ -129,6 +138,15 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 		return
 	}
 	header := rw.Header()
+	if reason == "" && !v.cookie {
+		// The visitor gets what is stored, and with it no session that is not needed
+		// yet. A token of that session would be of no use.
+		c.header["Set-Cookie"] = f.without(c.header["Set-Cookie"])
+		c.body = f.stored.Body
+	} else {
+		h.bear(v, c.header)
+	}
+	addCookies(c.header, h.campaignCookies(v, c.body))
 	h.label(c.header, status)
 	copyHeader(header, c.header)
 	if c.over {
@@ -144,11 +162,41 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 	sendBody(rw, v.r, c.status, header, c.body, f.requested)
 }
 
+// without returns Set-Cookie lines without those that the rule drops, for a
+// visitor who has no session.
+func (f *fetching) without(lines []string) []string {
+	if f.v.cookie {
+		return lines
+	}
+	var rest []string
+	for i := 0; i < len(lines); i++ {
+		if !hasName(f.v.rule.Terms.DropCookies, policy.CookieName(lines[i])) {
+			rest = append(rest, lines[i])
+		}
+	}
+	return rest
+}
+
 // storedHeader returns what of a header is stored.
 func (f *fetching) storedHeader(header http.Header) http.Header {
 	out := policy.StoredHeader(header, f.admission.Fields, f.v.rule.Terms.KeepCookies)
 	f.h.strip(out)
+	f.keepLanguage(out)
 	return out
+}
+
+// keepLanguage sets the language cookie where the origin did not because the
+// visitor had it already: Odoo sets it whenever it is not the page's language
+// (addons/http_routing/models/ir_http.py). Others may not have it, and answers to
+// scripts go by it.
+func (f *fetching) keepLanguage(header http.Header) {
+	if !hasName(f.v.rule.Terms.KeepCookies, rule.LanguageCookie) || setsCookie(header, rule.LanguageCookie) {
+		return
+	}
+	value, sure := rule.CookieValue(rule.LanguageCookie, f.v.r)
+	if sure && languageCode.MatchString(value) {
+		addCookies(header, []string{rule.LanguageCookie + "=" + value + "; Max-Age=31536000; Path=/"})
+	}
 }
 
 // store keeps a captured response. It returns a reason if it did not.
@@ -166,15 +214,17 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
 	}
-	if reason := h.personal(header, c.body, v.rule.MaxBody); reason != "" {
+	body, reason := h.public(header, c.body, v.rule.MaxBody)
+	if reason != "" {
 		return reason
 	}
 	e := &storage.Entry{
 		Tenant: h.s.Tenant, Key: v.primary,
 		Host: keys.FoldHost(purgeHost(v.target)), Path: v.r.URL.Path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
-		Status: status, Header: header, Body: exact(c.body),
+		Status: status, Header: header, Body: exact(body),
 	}
+	f.stored = e
 	return h.keep(v, e, f.admission.Vary)
 }
 
@@ -287,6 +337,9 @@ func (h *Handler) hashTags(v *visit, tags []string) []string {
 	}
 	return hashed
 }
+
+// languageCode is the shape of Odoo's language codes.
+var languageCode = regexp.MustCompile(`^[a-z]{2,3}(_[A-Za-z0-9]{2,4})?(@[A-Za-z]+)?$`)
 
 // tenantTag is carried by every entry: a soft purge of everything marks it.
 var tenantTag = keys.HashTag(keys.Tenant, "")

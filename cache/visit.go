@@ -17,12 +17,16 @@ type visit struct {
 	rule    *rule.Rule
 	target  *keys.Target
 	forward string // the query for the origin
-	session bool   // it carries a session cookie
+	cookie  bool   // it carries a session cookie
+	session bool   // of a session that may be special
+	sid     string // hash of the session, empty if there is none or it cannot be told
+	context string // what the addon's cookie says that pages are rendered for
 	cc      policy.Directives
 
 	bypass string // why the cache has no part in this request
 	fwd    string // Cache-Status fwd= (RFC 9211 §2.2)
 
+	values  []string       // of what the rule varies by
 	primary string         // full primary key
 	list    *storage.Entry // variant list of the resource
 	entry   *storage.Entry // what is stored for the request
@@ -31,6 +35,8 @@ type visit struct {
 	state   int          // policy.Fresh, Stale, Expired; 0: nothing stored
 	reason  string       // why it is not a hit
 	now     int64
+
+	newSession string // Set-Cookie line of a session that was begun to complete a form
 }
 
 // newVisit finds out what the request is to the cache.
@@ -42,6 +48,9 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 	v.target = &id.target
 	v.forward = id.forward
 	v.fwd = "bypass"
+	if len(r.Header["Cookie"]) > 0 {
+		h.readCookies(v)
+	}
 	switch {
 	case acceptsEvents(r):
 		v.bypass = policy.ReasonEventStream
@@ -62,16 +71,21 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 	if v.bypass != "" {
 		return v
 	}
-	v.primary = keys.Extend(id.key, v.rule.Dimensions(r))
+	if v.context == privateContext && !v.rule.Terms.AnySession {
+		v.bypass = policy.ReasonContext
+		return v
+	}
+	v.values = v.rule.Dimensions(r)
+	v.primary = keys.Extend(id.key, v.values)
+	if v.context != "" && v.context != defaultContext && !v.rule.Terms.AnySession {
+		v.primary = keys.Extend(v.primary, []string{"x " + v.context})
+	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
 		v.bypass = policy.ReasonKeyLimit
 		return v
 	}
 	if v.rule.ClientDirectives {
 		v.cc = policy.ParseDirectives(r.Header["Cache-Control"])
-	}
-	if h.s.Session != "" && len(r.Header["Cookie"]) > 0 {
-		v.session = rule.HasCookie(h.s.Session, r)
 	}
 	return v
 }
@@ -101,6 +115,9 @@ func (h *Handler) lookup(v *visit) {
 		v.entry = nil
 		return
 	}
+	if v.state == policy.Stale && v.context != "" && v.context != defaultContext {
+		v.state = policy.Expired // a refresh without the visitor's session would be of another context
+	}
 	if v.state == policy.Expired {
 		v.fwd = "stale"
 		if strings.HasPrefix(v.reason, "request-") {
@@ -111,7 +128,7 @@ func (h *Handler) lookup(v *visit) {
 
 // withheld returns why a stored response is not for this visitor.
 func withheld(v *visit, e *storage.Entry) string {
-	if v.session && !e.Life.Public && !v.rule.Terms.AnySession {
+	if v.session && v.context == "" && !e.Life.Public && !v.rule.Terms.AnySession {
 		return policy.ReasonSession
 	}
 	if len(v.r.Header["Authorization"]) > 0 && !e.Life.Shared {
@@ -122,7 +139,13 @@ func withheld(v *visit, e *storage.Entry) string {
 
 // find looks the entry up, by way of the variant list if there is one.
 func (h *Handler) find(v *visit) {
-	f := h.shared.tier.Lookup(h.view, v.primary)
+	var f *storage.Found
+	if v.sid != "" && v.context == "" && !v.rule.Terms.AnySession {
+		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)
+		v.session = f.Session != storage.SessionDefault
+	} else {
+		f = h.shared.tier.Lookup(h.view, v.primary)
+	}
 	if f.Entry != nil && f.Entry.IsList() {
 		v.list = f.Entry
 		f = h.shared.tier.Lookup(h.view, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))

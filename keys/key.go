@@ -112,3 +112,13 @@ func Entry(tenant, id string) string {
 func Marks(tenant string) string {
 	return Prefix + "{" + tenant + "}:marks"
 }
+
+// Sessions returns the Redis key of what is known of a tenant's sessions.
+func Sessions(tenant string) string {
+	return Prefix + "{" + tenant + "}:sessions"
+}
+
+// SessionID returns the hashed identity of a session: its id lets one sign in.
+func SessionID(id string) string {
+	return ID("session " + id)
+}

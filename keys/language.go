@@ -14,6 +14,14 @@ type Languages struct {
 	codes []string // as configured: en_US, fr_FR
 	exact map[string]bool
 	tags  map[string]string // fr-fr → fr_FR
+
+	unknown bool
+}
+
+// UnknownLanguages tells visitors apart by what they ask for, since nobody says
+// which languages there are.
+func UnknownLanguages() Languages {
+	return Languages{unknown: true}
 }
 
 // NewLanguages takes the codes of the shop's languages.
@@ -31,6 +39,9 @@ func NewLanguages(codes []string) Languages {
 // versions of it read a malformed header differently, Pick returns what was
 // asked for after a ~, which keeps such visitors apart from all others.
 func (l Languages) Pick(cookie, accept string) string {
+	if l.unknown {
+		return asked(cookie, accept)
+	}
 	if cookie != "" {
 		if l.exact[cookie] {
 			return cookie
@@ -65,6 +76,23 @@ func (l Languages) Pick(cookie, accept string) string {
 		return code
 	}
 	return l.nearest(language, tag)
+}
+
+// asked returns what a visitor asks for: by the cookie, which Odoo has set to a
+// language of the website, else by Accept-Language. Those with a cookie are kept
+// apart, since Odoo sets it only for those without.
+func asked(cookie, accept string) string {
+	if cookie != "" {
+		return "=" + cookie
+	}
+	if accept == "" {
+		return ""
+	}
+	tag, sure := best(accept)
+	if !sure {
+		return "~" + accept
+	}
+	return tag
 }
 
 // nearest returns the code that begins with language, if there is just one.

@@ -91,3 +91,20 @@ func FuzzLanguages(f *testing.F) {
 		}
 	})
 }
+
+// Where the languages are not known, visitors are told apart by what they ask for.
+func TestUnknownLanguages(t *testing.T) {
+	l := keys.UnknownLanguages()
+	for _, c := range []struct{ cookie, accept, want string }{
+		{"", "", ""},
+		{"fr_FR", "", "=fr_FR"},
+		{"fr_FR", "de,en;q=0.5", "=fr_FR"},
+		{"", "de-AT,en;q=0.5", "de-at"},
+		{"", "de;q=0.4,EN;q=0.5", "en"},
+		{"", "*", ""},
+		{"", "fr;q=, de", "~fr;q=, de"},
+		{"", "?", "~?"},
+	} {
+		assert.Equal(t, c.want, l.Pick(c.cookie, c.accept), "%q %q", c.cookie, c.accept)
+	}
+}

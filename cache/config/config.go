@@ -11,21 +11,23 @@ package config
 
 // Config are the plugin's options.
 type Config struct {
-	Name              string  `json:"name,omitempty"`
-	Tenant            string  `json:"tenant,omitempty"`
-	Preset            string  `json:"preset,omitempty"`
-	Rules             []Rule  `json:"rules,omitempty"`
-	RequestDirectives string  `json:"requestDirectives,omitempty"`
-	Keep              string  `json:"keep,omitempty"`
-	LogLevel          string  `json:"logLevel,omitempty"`
-	Redis             Redis   `json:"redis,omitempty"`
-	Memory            Memory  `json:"memory,omitempty"`
-	Purge             Purge   `json:"purge,omitempty"`
-	Admin             Admin   `json:"admin,omitempty"`
-	Session           Session `json:"session,omitempty"`
-	CSRF              CSRF    `json:"csrf,omitempty"`
-	Headers           Headers `json:"headers,omitempty"`
-	Limits            Limits  `json:"limits,omitempty"`
+	Name              string   `json:"name,omitempty"`
+	Tenant            string   `json:"tenant,omitempty"`
+	Preset            string   `json:"preset,omitempty"`
+	Languages         []string `json:"languages,omitempty"`
+	Rules             []Rule   `json:"rules,omitempty"`
+	RequestDirectives string   `json:"requestDirectives,omitempty"`
+	Keep              string   `json:"keep,omitempty"`
+	LogLevel          string   `json:"logLevel,omitempty"`
+	CampaignCookies   string   `json:"campaignCookies,omitempty"`
+	Redis             Redis    `json:"redis,omitempty"`
+	Memory            Memory   `json:"memory,omitempty"`
+	Purge             Purge    `json:"purge,omitempty"`
+	Admin             Admin    `json:"admin,omitempty"`
+	Session           Session  `json:"session,omitempty"`
+	CSRF              CSRF     `json:"csrf,omitempty"`
+	Headers           Headers  `json:"headers,omitempty"`
+	Limits            Limits   `json:"limits,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -62,6 +64,7 @@ type Match struct {
 	Methods      []string          `json:"methods,omitempty"`
 	Headers      map[string]string `json:"headers,omitempty"`
 	Query        map[string]string `json:"query,omitempty"`
+	AnyQuery     map[string]string `json:"anyQuery,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -154,16 +157,22 @@ type Admin struct {
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
-// Session says how sessions are recognised.
+// Session says how sessions are recognised, and how long and of how many
+// something is known.
 type Session struct {
-	Cookie string `json:"cookie,omitempty"`
+	Cookie        string `json:"cookie,omitempty"`
+	ContextCookie string `json:"contextCookie,omitempty"`
+	TTL           string `json:"ttl,omitempty"`
+	Max           string `json:"max,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
 // CSRF says what becomes of pages that hold a CSRF token of Odoo.
 type CSRF struct {
-	Mode string `json:"mode,omitempty"`
+	Mode      string `json:"mode,omitempty"`
+	Path      string `json:"path,omitempty"`
+	FormBytes string `json:"formBytes,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -172,6 +181,7 @@ type CSRF struct {
 type Headers struct {
 	Cache string `json:"cache,omitempty"`
 	Purge string `json:"purge,omitempty"`
+	Edge  string `json:"edge,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -202,6 +212,7 @@ func Default() *Config {
 		RequestDirectives: "honor",
 		Keep:              "1h",
 		LogLevel:          "error",
+		CampaignCookies:   "true",
 		Redis: Redis{
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
 			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "32MiB",
@@ -209,9 +220,9 @@ func Default() *Config {
 		Memory:  Memory{Bytes: "64MiB", MaxStaleness: "1s"},
 		Purge:   Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},
 		Admin:   Admin{Path: "/.odoocache"},
-		Session: Session{Cookie: "session_id"},
-		CSRF:    CSRF{Mode: "refuse"},
-		Headers: Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge"},
+		Session: Session{Cookie: "session_id", ContextCookie: "odoocache_context", TTL: "168h", Max: "100000"},
+		CSRF:    CSRF{Mode: "complete", Path: "/web/login", FormBytes: "64KiB"},
+		Headers: Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge", Edge: "X-Odoo-Cache-Edge"},
 		Limits: Limits{
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",

@@ -63,7 +63,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.Equal(t, "X-Odoo-Purge", s.PurgeHeader)
 	assert.Equal(t, "session_id", s.Session)
 	assert.Equal(t, "/.odoocache", s.AdminPath)
-	assert.True(t, s.RefuseTokens)
+	assert.True(t, s.CSRF.Complete)
 	assert.False(t, s.Debug)
 	assert.True(t, s.Purge.FromResponses)
 	assert.Empty(t, s.Purge.Secret)
@@ -83,7 +83,7 @@ func TestPresetIsValid(t *testing.T) {
 	for _, redis := range []string{"", "redis:6379"} {
 		s := build(t, func(c *config.Config) { c.Preset = "odoo"; c.Redis.Address = redis })
 		assert.NotEmpty(t, s.Rules)
-		assert.LessOrEqual(t, int64(16<<20), s.Rules[0].MaxBody, "assets of 16 MiB can be read back from Redis")
+		assert.LessOrEqual(t, int64(16<<20), ruleNamed(t, s, "odoo-assets").MaxBody, "assets of 16 MiB can be read back from Redis")
 	}
 }
 
@@ -95,7 +95,7 @@ func TestOrderOfRules(t *testing.T) {
 	})
 	assert.Equal(t, "mine", s.Rules[0].Name)
 	assert.Equal(t, "rule1", s.Rules[1].Name)
-	assert.Equal(t, "odoo-assets", s.Rules[2].Name)
+	assert.Equal(t, "odoo-session-params", s.Rules[2].Name)
 	assert.Equal(t, one+`rules[0].name: "odoo-pages" is the name of another rule; expected one of its own`,
 		problem(t, func(c *config.Config) {
 			c.Preset = "odoo"
@@ -151,6 +151,10 @@ func TestOptions(t *testing.T) {
 		{
 			"preset", func(c *config.Config, v string) { c.Preset = v }, []string{"", "odoo"},
 			map[string]string{"magento": `preset: "magento"; expected odoo, or nothing`},
+		},
+		{
+			"languages", func(c *config.Config, v string) { c.Languages = []string{"en_US", v} }, []string{"fr_FR", "sr@latin"},
+			map[string]string{"*": `languages[1]: "*"; expected a code of Odoo such as fr_FR`, "FR": `languages[1]: "FR"; expected a code of Odoo such as fr_FR`},
 		},
 		{
 			"requestDirectives", func(c *config.Config, v string) { c.RequestDirectives = v }, []string{"honor", "ignore"},
@@ -317,8 +321,36 @@ func TestOptions(t *testing.T) {
 			map[string]string{"a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
 		},
 		{
-			"csrf.mode", func(c *config.Config, v string) { c.CSRF.Mode = v }, []string{"refuse", "ignore"},
-			map[string]string{"": `csrf.mode: ""; expected one of refuse, ignore`},
+			"csrf.mode", func(c *config.Config, v string) { c.CSRF.Mode = v }, []string{"complete", "refuse", "ignore"},
+			map[string]string{"": `csrf.mode: ""; expected one of complete, refuse, ignore`},
+		},
+		{
+			"csrf.path", func(c *config.Config, v string) { c.CSRF.Path = v }, []string{"/web/login", "/fr/contactus"},
+			map[string]string{"": `csrf.path: ""; expected a path such as /web/login`, "/a?b": `csrf.path: "/a?b"; expected a path such as /web/login`},
+		},
+		{
+			"csrf.formBytes", func(c *config.Config, v string) { c.CSRF.FormBytes = v }, []string{"1KiB", "4MiB"},
+			map[string]string{"100": `csrf.formBytes: "100"; expected a size such as 4MiB, from 1KiB to 4MiB`},
+		},
+		{
+			"session.contextCookie", func(c *config.Config, v string) { c.Session.ContextCookie = v }, []string{"", "ctx"},
+			map[string]string{"a b": `session.contextCookie: "a b"; expected the name of a cookie, another than session.cookie`, "session_id": `session.contextCookie: "session_id"; expected the name of a cookie, another than session.cookie`},
+		},
+		{
+			"session.ttl", func(c *config.Config, v string) { c.Session.TTL = v }, []string{"1h", "8784h"},
+			map[string]string{"0": `session.ttl: "0"; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"session.max", func(c *config.Config, v string) { c.Session.Max = v }, []string{"100", "10000000"},
+			map[string]string{"1": `session.max: "1"; expected a number from 100 to 10000000`},
+		},
+		{
+			"headers.edge", func(c *config.Config, v string) { c.Headers.Edge = v }, []string{"", "X-Edge"},
+			map[string]string{"X:": `headers.edge: "X:"; expected the name of a header`},
+		},
+		{
+			"campaignCookies", func(c *config.Config, v string) { c.CampaignCookies = v }, []string{"", "false"},
+			map[string]string{"no": `campaignCookies: "no"` + badBool},
 		},
 		{
 			"headers.cache", func(c *config.Config, v string) { c.Headers.Cache = v }, []string{"X-A", "x-a"},
@@ -445,8 +477,8 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"no": `rules[1].requestDirectives: "no"; expected one of honor, ignore`},
 		},
 		{
-			"session", func(r *config.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore"},
-			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore`},
+			"session", func(r *config.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore", "keep", "mark"},
+			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore, keep, mark`},
 		},
 		{
 			"status", func(r *config.Rule, v string) { r.Status = []string{"200", v} }, []string{"404", " 301 "},
@@ -502,6 +534,14 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"": `rules[1].match.query: has an empty name; expected that of a parameter`},
 		},
 		{
+			"match.anyQuery", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]string{v: ""} }, []string{"debug", "a b", "utm_*", "*"},
+			map[string]string{"": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
+		},
+		{
+			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]string{"*": v} }, []string{"", "*", "^1$"},
+			map[string]string{"(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
+		},
+		{
 			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
 			map[string]string{
 				"Cookie":        `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
@@ -516,7 +556,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"vary.languages", func(r *config.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},
-			map[string]string{"fr-FR": `rules[1].vary.languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, "French": `rules[1].vary.languages[1]: "French"; expected a code of Odoo such as fr_FR`},
+			map[string]string{"*": `rules[1].vary.languages[1]: "*"; expected a code of Odoo such as fr_FR`, "fr-FR": `rules[1].vary.languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, "French": `rules[1].vary.languages[1]: "French"; expected a code of Odoo such as fr_FR`},
 		},
 		{
 			"query.keep", func(r *config.Rule, v string) { r.Query.Keep = []string{"a", v} }, []string{"b*"},
@@ -590,7 +630,7 @@ func TestMaxBodyFitsReply(t *testing.T) {
 		c.Redis.MaxReplyBytes = "8MiB"
 		c.Preset = "odoo"
 	})
-	assert.Less(t, s.Rules[0].MaxBody, int64(8<<20), "a preset's rule gives way")
+	assert.Less(t, ruleNamed(t, s, "odoo-assets").MaxBody, int64(8<<20), "a preset's rule gives way")
 }
 
 // wrong is a configuration with mistakes of every kind.
@@ -607,22 +647,23 @@ func wrong() *config.Config {
 		PasswordFile: "/nowhere/secret", TLS: config.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
 		Unknown: unknown("redis"), Address: "redis",
 	}
+	c.CampaignCookies = "perhaps"
 	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
 	c.Purge = config.Purge{
 		Secret: "correct horse", SecretEnv: "X", Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
 		MaxMarks: "1", Journal: "0", Unknown: unknown("purge"),
 	}
 	c.Admin = config.Admin{Path: "admin", Unknown: unknown("admin")}
-	c.Session = config.Session{Cookie: "a;b", Unknown: unknown("session")}
-	c.CSRF = config.CSRF{Mode: "edge", Unknown: unknown("csrf")}
-	c.Headers = config.Headers{Cache: "", Purge: "X:", Unknown: unknown("headers")}
+	c.Session = config.Session{Cookie: "a;b", ContextCookie: "c d", TTL: "x", Max: "1", Unknown: unknown("session")}
+	c.CSRF = config.CSRF{Mode: "edge", Path: "x", FormBytes: "1", Unknown: unknown("csrf")}
+	c.Headers = config.Headers{Cache: "", Purge: "X:", Edge: "Y:", Unknown: unknown("headers")}
 	c.Limits = config.Limits{MaxBody: "big", Tags: "-1", Unknown: unknown("limits")}
 	c.Rules = []config.Rule{
 		{Name: "same"},
 		{Name: "same", Bypass: "true", TTL: "10m"},
 		{
 			TTL: "-10m", Grace: "x", StaleIfError: "1 day", Heuristic: "perhaps", Override: []string{"no-transform"},
-			Session: "keep", Status: []string{"OK", "99"}, MaxBody: "-1", Tags: []string{"a", "a"}, RequestDirectives: "x",
+			Session: "share", Status: []string{"OK", "99"}, MaxBody: "-1", Tags: []string{"a", "a"}, RequestDirectives: "x",
 			Require: map[string]string{"b ad": "", "X-A": "["}, Refuse: map[string]string{"": "*"},
 			Match: config.Match{
 				Hosts: []string{"http://x"}, PathPrefixes: []string{"x"}, PathRegexp: "(", Methods: []string{"G:T"},
@@ -648,8 +689,8 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"redis.maxReplyBytes", "redis.passwordFile", "redis.tls.tls4", "redis.tls.certFile",
 		"memory.memory2", "memory.bytes", "memory.maxStaleness",
 		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
-		"admin.admin1", "admin.path", "session.session1", "session.cookie", "csrf.csrf1", "csrf.mode",
-		"headers.headers1", "headers.cache", "headers.purge", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
+		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
+		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
 		"limits.refreshes", "limits.fetchTimeout",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",

@@ -1,88 +1,334 @@
 package config
 
-import "strings"
+// Preset odoo: rules for a standard site of Odoo 14 to 19. The first that takes
+// a request counts, so their order is what they mean:
+//
+//  1. parameters that write to the session or open what is not public: bypass;
+//  2. routes that change nothing: sessions stay default ones;
+//  3. files: bundles, static files, images, robots.txt;
+//  4. routes that belong to one visitor, or do something: bypass;
+//  5. parameters that hold personal data or look like tokens: bypass;
+//  6. pages of Odoo's modules, by their routes;
+//  7. the rest of these modules, and paths that look personal: bypass;
+//  8. any other page, for website.page has free paths.
+//
+// A bypass marks the visitor's session as special: afterwards its pages come
+// from Odoo. Where a rule says session: keep, the request was found to leave
+// alone what pages show.
+//
+// What stands between step 8 and a custom module's personal page: it is cached
+// only for visitors whose session is a default one, so it can show no more than
+// its address gives away (steps 1, 5 and 7), only with status 200, only without
+// private, no-store or a foreign cookie, and only without signs of a visitor in
+// the body. A module that keeps what a visitor chose in the session and
+// changes it by a GET of its own needs a rule: bypass.
+//
+// The files and methods that comments name are those of Odoo 19, below
+// odoo/addons if nothing else is said; what older versions have on top is in the
+// lists, too.
 
-// language is the code that may stand before a path of the website: /fr,
-// /fr_BE, /es_419, /sr@latin (addons/http_routing/models/ir_http.py). Something
-// else that looks like one is bypassed at worst.
-const language = `^(?:/[a-z]{2,3}(?:_[A-Za-z0-9]{2,4})?(?:@[a-z]+)?)?`
+// How long pages live. Without the addon nothing tells of a change, so these are
+// how late a change shows: a visitor may see what was true a lifetime ago, and
+// the first one after a lifetime of silence what was true within the grace.
+const (
+	pricedTTL = "5m"  // pages with prices, tickets or seats
+	pageTTL   = "15m" // pages with words
+	imageTTL  = "10m"
+	textTTL   = "1h" // for machines: robots.txt, sitemap.xml
+	fixedTTL  = "24h"
 
-// personalPaths are routes whose answers belong to one visitor, or that change
-// something.
-var personalPaths = []string{
-	"web", "odoo", "my", "payment", "donation", "mail",
-	"mailing", "digest", "unsubscribe_from_list", "r", "survey", "s",
-	"rate", "chat", "discuss", "im_livechat", "websocket", "longpolling",
-	"bus", "xmlrpc", "json", "jsonrpc", "doc", "auth_oauth",
-	"website/form", "website/lang", "website/action", "website/force", "website/social", "website/translations",
-	"website/iframefallback", "pos", "pos-self", "shop/cart", "shop/checkout", "shop/address",
-	"shop/extra_info", "shop/payment", "shop/confirmation", "shop/print", "shop/pricelist", "shop/change_pricelist",
-	"shop/wishlist", "shop/compare", "shop/express_checkout", "shop/products", "shop/terms", "shop/confirm_order",
-	"shop/tracking_last_order",
+	grace        = "1h"
+	longGrace    = "24h"
+	staleIfError = "24h"
+)
+
+// odooRules are the rules of preset odoo. languages are the codes of all
+// languages of all websites, empty if they are not known.
+func odooRules(languages []string) []Rule {
+	rules := []Rule{
+		{
+			// See SessionParams. It stands first because Odoo reads debug,
+			// affiliate_id and auth_login on any route, images and JSON included
+			// (ir_http._pre_dispatch of web, website_sale, auth_signup).
+			Name:   "odoo-session-params",
+			Match:  Match{AnyQuery: anyOf(SessionParams())},
+			Bypass: "true",
+		},
+		{
+			// See HarmlessPosts.
+			Name:    "odoo-harmless-posts",
+			Match:   Match{Methods: []string{"POST"}, PathRegexp: either(HarmlessPosts())},
+			Bypass:  "true",
+			Session: "keep",
+		},
+	}
+	rules = append(rules, fileRules()...)
+	rules = append(rules,
+		Rule{
+			// See HarmlessGets.
+			Name:    "odoo-harmless",
+			Match:   Match{Methods: []string{"GET"}, PathRegexp: either(HarmlessGets())},
+			Bypass:  "true",
+			Session: "keep",
+		},
+		Rule{
+			// See SpecialPaths.
+			Name:   "odoo-personal",
+			Match:  Match{PathRegexp: inAnyLanguage + `/(?:` + alternatives(SpecialPaths()) + `)(?:/|$)`},
+			Bypass: "true",
+		},
+		Rule{
+			// See personalValues. Parameters that are left out anyway do not count:
+			// click ids look like tokens.
+			Name:   "odoo-personal-params",
+			Match:  Match{Methods: []string{"GET"}, AnyQuery: personalParams()},
+			Query:  Query{Ignore: Noise()},
+			Bypass: "true",
+		},
+	)
+	rules = append(rules, pageRules(languages)...)
+	return append(rules,
+		Rule{
+			// What is left of modules that are named above: forms, votes, quizzes,
+			// tickets, registrations, and whatever a later version adds.
+			Name:   "odoo-unknown",
+			Match:  Match{PathRegexp: inAnyLanguage + `/(?:shop|blog|events?|forum|slides|jobs|profile)(?:/|$)`},
+			Bypass: "true",
+		},
+		Rule{
+			// See looksPersonal.
+			Name:   "odoo-tokens",
+			Match:  Match{PathRegexp: looksPersonal},
+			Bypass: "true",
+		},
+		// Pages made in the editor have free paths (website, ir_http._serve_page),
+		// and many a small module has pages of its own: /terms, /partners,
+		// /customers, /groups, /pages, /model/….
+		page("odoo-pages", "", pageTTL, languages),
+	)
 }
 
-// odooRules are the rules of preset odoo: what is safe on a standard Odoo 14
-// to 19 site without knowing it. Routes are those of Odoo's own modules.
-func odooRules() []Rule {
+// fileRules take what is no page. They vary by no language: Odoo answers these
+// routes in none, or in the one that the address names.
+func fileRules() []Rule {
+	cookies := Cookies{Drop: []string{"session_id", "frontend_lang"}}
+	get := []string{"GET"}
 	return []Rule{
 		{
-			// Compiled bundles: the address carries a hash of the content
-			// (addons/web/controllers/binary.py, content_assets). Odoo sets a
-			// session cookie on them all the same.
-			Name:    "odoo-assets",
-			Match:   Match{PathPrefixes: []string{"/web/assets"}, Methods: []string{"GET"}},
-			Session: "ignore",
+			// Compiled bundles whose address has a hash of their content:
+			// /web/assets/1/8b9a1f2/web.assets_frontend.min.css, until Odoo 16
+			// /web/assets/123-8b9a1f2/… (web/controllers/binary.py,
+			// content_assets). Odoo sets a session cookie on them all the same.
+			// A hash that is not the current one is answered by 303, which is
+			// not stored; "any" and "debug" stand for no content in particular, but
+			// are called immutable like the others: they are not taken here.
+			Name:         "odoo-assets",
+			Match:        Match{PathRegexp: `^/web/assets/(?:[0-9]+/|[0-9]+-)?[0-9a-f]{6,}/`, Methods: get},
+			Session:      "ignore",
+			StaleIfError: staleIfError,
+			Status:       []string{"200"},
+			Cookies:      cookies,
+			MaxBody:      "16MiB",
+		},
+		{
+			// Files of modules: /web/static, /website/static (odoo/http.py,
+			// Application.get_static_file). Odoo gives them a week.
+			Name:         "odoo-static",
+			Match:        Match{PathRegexp: `^/[a-z0-9_]+/static/`, Methods: get},
+			Session:      "ignore",
+			StaleIfError: staleIfError,
+			Status:       []string{"200"},
+			Cookies:      cookies,
+		},
+		{
+			// Images of what a website shows (web/controllers/binary.py,
+			// content_image; website/controllers/main.py,
+			// website_content_image). Odoo calls them private, and no-cache
+			// without a hash, since it depends on rights who sees which; but
+			// visitors have all the same rights. Whoever has more, or a chat
+			// guest, has a special session. Other models, and images with a token,
+			// are not taken here: a partner's picture may be for a chat guest alone.
+			// An image that visitors may not see is answered by a placeholder; the
+			// lifetime is how long that stays after the record is published.
+			Name: "odoo-images",
+			Match: Match{
+				PathRegexp: `^/(?:web|website)/image/(?:` + alternatives(pictured) + `)/[0-9]+(?:-[^/]*)?/[a-z0-9_]+(?:/|$)`,
+				Methods:    get,
+			},
+			TTL: imageTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Override: []string{"private", "no-cache"},
+			Status:   []string{"200"},
+			Query:    Query{Ignore: Noise()},
+			Cookies:  cookies,
+		},
+		{
+			// Attachments, which the editor puts into pages:
+			// /web/image/123-8b9a1f2/name.webp. Odoo says of each if it is
+			// public (odoo/http.py, Stream.get_response), and of those
+			// that have a hash that they are immutable; but whether they are
+			// public can change.
+			Name:  "odoo-attachments",
+			Match: Match{PathRegexp: `^/(?:web/image|website/image|unsplash)/`, Methods: get},
+			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Cookies: Cookies{Drop: []string{"session_id", "frontend_lang"}},
-			MaxBody: "16MiB",
+			Query:   Query{Ignore: Noise()},
+			Cookies: cookies,
 		},
 		{
-			// Files of modules: /web/static, /website/static (odoo/http.py, static files).
-			Name:    "odoo-static",
-			Match:   Match{PathRegexp: `^/[a-z0-9_]+/static/`, Methods: []string{"GET"}},
-			Session: "ignore",
+			// Texts of scripts. With the language and a hash in the address they
+			// depend on nothing else (web/controllers/webclient.py, translations;
+			// http_routing/controllers/main.py, get_website_translations); without,
+			// on the language cookie. What /website has Odoo redirects by language,
+			// but only to the same with a language before it.
+			Name:  "odoo-translations",
+			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]string{"lang": ".", "hash": "."}, Methods: get},
+			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Cookies: Cookies{Drop: []string{"session_id", "frontend_lang"}},
+			Cookies: cookies,
 		},
 		{
-			// Whatever belongs to one visitor or changes something: the backend,
-			// the portal, cart, checkout and payment, sign-in, forms, RPC, the bus,
-			// one-time links.
-			Name:   "odoo-personal",
-			Match:  Match{PathRegexp: language + `/(` + strings.Join(personalPaths, "|") + `)(/|$)`},
-			Bypass: "true",
+			// The same in older versions, with the hash in the path.
+			Name:  "odoo-translations-hashed",
+			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations/[^/]+$`, Query: map[string]string{"lang": "."}, Methods: get},
+			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Status:  []string{"200"},
+			Cookies: cookies,
 		},
 		{
-			Name:   "odoo-invitations",
-			Match:  Match{PathRegexp: language + `/(slides/[^/]+/invite|event/[^/]+/register)`},
-			Bypass: "true",
+			// For crawlers (website/controllers/main.py, robots,
+			// sitemap_xml_index: Odoo itself keeps the sitemap for 12 hours). Parts
+			// of a large sitemap are attachments with these names. Scheme and host
+			// are in them, and in the key.
+			Name:  "odoo-crawlers",
+			Match: Match{PathRegexp: `^/(?:robots\.txt|sitemap[0-9A-Za-z-]*\.xml)$`, Methods: get},
+			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Status:  []string{"200"},
+			Query:   Query{Ignore: Noise()},
+			Cookies: cookies,
 		},
-		// Parameters that write to the session or open what is not public.
-		bypassParam("debug"), bypassParam("pricelist"), bypassParam("affiliate_id"),
-		bypassParam("visibility_password"), bypassParam("access_token"), bypassParam("token"),
-		bypassParam("enable_editor"), bypassParam("edit_translations"), bypassParam("db"),
-		bypassParam("session_id"),
 		{
-			// Pages. Odoo says nothing of their freshness; they are stored if the
-			// application says how long (X-Odoo-Cache), and not while they carry a
-			// visitor's CSRF token.
-			Name:              "odoo-pages",
-			Match:             Match{Methods: []string{"GET"}},
-			RequestDirectives: "ignore",
-			Query:             Query{Ignore: Noise()},
-			Cookies:           Cookies{Drop: []string{"session_id"}, Keep: []string{"frontend_lang"}},
+			// The redirect to the website's icon (website/controllers/main.py,
+			// favicon), for which Odoo allows a year.
+			Name:  "odoo-favicon",
+			Match: Match{PathRegexp: `^/favicon\.ico$`, Methods: get},
+			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Status:  []string{"200", "301"},
+			Query:   Query{Ignore: Noise()},
+			Cookies: cookies,
+		},
+		{
+			// What browsers ask when a site is installed (web/controllers/
+			// webmanifest.py, webmanifest: shortcuts are for users who sign in;
+			// website_event_track/controllers/webmanifest.py).
+			Name:  "odoo-manifest",
+			Match: Match{PathRegexp: `^/(?:web|event|website)/manifest\.webmanifest$`, Methods: get},
+			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Status:  []string{"200"},
+			Query:   Query{Ignore: Noise()},
+			Cookies: cookies,
 		},
 	}
 }
 
-func bypassParam(name string) Rule {
-	return Rule{Name: "odoo-param-" + name, Match: Match{Query: map[string]string{name: ""}}, Bypass: "true"}
+// pictured are the models whose images website pages show.
+var pictured = []string{
+	`website`, `product\.[a-z.]+`, `blog\.(?:blog|post|tag)`, `event\.(?:event|sponsor|track|booth|booth\.category|tag)`,
+	`forum\.forum`, `slide\.(?:channel|slide)`, `hr\.job`, `payment\.(?:method|provider)`, `gamification\.(?:badge|karma\.rank)`,
+	`loyalty\.(?:program|reward)`, `delivery\.carrier`, `mail\.group`, `im_livechat\.channel`,
 }
 
-// Noise lists marketing parameters that change nothing but the links of a page.
-func Noise() []string {
-	return []string{
-		"utm_*", "gclid", "gclsrc", "gbraid", "wbraid", "dclid", "fbclid", "msclkid", "ttclid", "twclid",
-		"li_fat_id", "igshid", "mc_cid", "mc_eid", "_ga", "_gl", "_hsenc", "_hsmi", "yclid", "srsltid",
+// pageRules take the pages of Odoo's own modules.
+func pageRules(languages []string) []Rule {
+	return []Rule{
+		// website/controllers/main.py, index. It may show products with prices.
+		page("odoo-home", `/?$`, pricedTTL, languages),
+		// website_sale/controllers/main.py, shop, with a filter: it stays in the
+		// session, and product pages link back with it. Whoever gets the list from
+		// the cache has no filter noted.
+		marking(page("odoo-shop-filter", `/shop(?:/category/`+slug+`)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages), filterParams()),
+		// website_sale/controllers/main.py, shop: the list, a category, a search.
+		page("odoo-shop", `/shop(?:/category/`+slug+`)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages),
+		// website_sale/controllers/main.py, product and old_product.
+		page("odoo-product", `/shop/(?:`+slug+`/|product/)?`+slug+`/?$`, pricedTTL, languages),
+		// website/controllers/main.py, hybrid_list.
+		page("odoo-search", `/website/search(?:/[a-z_]+)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages),
+		// website_blog/controllers/main.py, blog, blog_post, old_blog_post and
+		// blog_feed. A post's first view is noted in the session (posts_viewed),
+		// which pages do not show.
+		page("odoo-blog", `/blog(?:/`+slug+`)?(?:/(?:tag/[^/]+|feed|post/`+slug+`|`+slug+`))?(?:/page/[0-9]+)?/?$`, pageTTL, languages),
+		// website_event/controllers/main.py, events, event and event_page. Seats
+		// run out. Registration is not taken.
+		page("odoo-events", `/events?(?:/tags/[^/]+)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages),
+		page("odoo-event", `/event/`+slug+`(?:/page/.+)?/?$`, pricedTTL, languages),
+		// website_event_track/controllers/event_track.py, event_tracks, event_agenda
+		// and event_track_page; website_event_exhibitor/controllers/exhibitor.py.
+		// They name the time zone of an event to whom it is a foreign one, by a
+		// cookie that scripts set (website_visitor.py, _get_visitor_timezone).
+		varying(page("odoo-event-times", `/event/`+slug+`/(?:agenda|exhibitors|exhibitor/`+slug+`|track|track/tag/`+slug+`|track/`+slug+`)/?$`, pricedTTL, languages), "tz"),
+		// website_forum/controllers/website_forum.py, forum, questions, forum_faq,
+		// forum_faq_karma, tags and question. A cookie of the visitor's
+		// hides the greeting (_prepare_user_values).
+		varying(page("odoo-forum", `/forum(?:/all|/`+slug+`(?:/faq|/faq/karma|/tag|/tag/[^/]|/tag/`+slug+`/questions|/question/`+slug+`|/`+slug+`)?)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages), "forum_welcome_message"),
+		// website_slides/controllers/main.py, slides_channel and slides_channel_all:
+		// the lists. A course notes what was viewed, and who takes part.
+		page("odoo-courses", `/slides(?:/all)?(?:/tag/[^/]+)?(?:/page/[0-9]+)?/?$`, pageTTL, languages),
+		// website_hr_recruitment/controllers/main.py, jobs and job. The
+		// form to apply is not taken: the session fills it in.
+		page("odoo-jobs", `/jobs(?:/detail)?(?:/(?:page/[0-9]+|`+slug+`|(?:country|department|office|employment_type)/[^/]+))*/?$`, pageTTL, languages),
+		// html_editor/controllers/main.py, shape and image_shape: pictures that
+		// pages are decorated with, of public images or those a visitor may see. Their
+		// route is one of the website's, which redirects by language.
+		page("odoo-shapes", `/(?:html|web)_editor/(?:image_)?shape/.+$`, imageTTL, languages),
 	}
+}
+
+// page makes a rule for pages of the website, path being what comes after the
+// language, "" for all.
+//
+// Odoo says nothing of their freshness. Only status 200 is stored: redirects
+// depend on cookie, Accept-Language and user agent, and a page with status
+// 200 is always in the language of its address, the website's default one if it
+// has none (http_routing/models/ir_http.py, _match). So the language in the
+// key only says who gets it, and who has to be sent elsewhere.
+//
+// frontend_lang is set again with every hit: JSON routes have no language in
+// their address and go by it. The cookie of the cookies bar
+// (website_cookies_bar) is not part of the key: the bar is in the page for
+// everyone, and a script hides it.
+func page(name, path, ttl string, languages []string) Rule {
+	r := Rule{
+		Name:              name,
+		Match:             Match{Methods: []string{"GET"}},
+		TTL:               ttl,
+		Grace:             grace,
+		StaleIfError:      staleIfError,
+		RequestDirectives: "ignore",
+		Query:             Query{Ignore: Noise()},
+		Cookies:           Cookies{Drop: []string{"session_id"}, Keep: []string{"frontend_lang"}},
+		Status:            []string{"200"},
+		Vary:              Vary{Languages: languages},
+	}
+	if path != "" {
+		r.Match.PathRegexp = inLanguage + path
+	}
+	switch len(languages) {
+	case 0:
+		r.Vary.Languages = []string{anyLanguage}
+	case 1:
+		r.Vary.Languages = nil // nobody is sent elsewhere
+	}
+	return r
+}
+
+func varying(r Rule, cookies ...string) Rule {
+	r.Vary.Cookies = cookies
+	return r
+}
+
+// marking takes requests with one of the parameters, and marks the sessions of
+// those that reach Odoo.
+func marking(r Rule, params []string) Rule {
+	r.Match.AnyQuery = anyOf(params)
+	r.Session = "mark"
+	return r
 }

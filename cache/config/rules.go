@@ -74,11 +74,12 @@ func hasString(list []string, s string) bool {
 // rules compiles the rules: the operator's own, then the preset's, then what
 // RFC 9111 says.
 func (p *problems) rules(c *Config, s *Settings) {
+	languages := p.languages("languages", c.Languages)
 	all := append([]Rule{}, c.Rules...)
 	switch c.Preset {
 	case "":
 	case "odoo":
-		all = append(all, odooRules()...)
+		all = append(all, odooRules(languages)...)
 	default:
 		p.add("preset", "%q; expected odoo, or nothing", c.Preset)
 	}
@@ -128,8 +129,14 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		Refuse:           p.fields(path+"refuse.", c.Refuse, true),
 		ClientDirectives: d.directives,
 	}
+	r.Match.NoName = r.Ignore
 	if r.Bypass && (c.TTL != "" || c.Grace != "" || c.StaleIfError != "") {
 		p.add(path+"bypass", "is true, but ttl, grace or staleIfError is set; expected one or the other")
+	}
+	if c.Session != "" {
+		word := p.oneOf(path+"session", c.Session, "bypass", "ignore", "keep", "mark")
+		r.KeepsSession = word == "keep" || word == "ignore"
+		r.MarksSession = word == "mark"
 	}
 	p.vary(path+"vary.", c.Vary, r)
 	if c.MaxBody != "" {
@@ -155,6 +162,8 @@ func (p *problems) match(path string, c Match) rule.Match {
 		Headers:  p.fields(path+"headers.", c.Headers, true),
 		Query:    p.fields(path+"query.", c.Query, false),
 	}
+	m.Any = len(c.AnyQuery) > 0
+	m.AnyName, m.AnyValue = p.anyQuery(path+"anyQuery.", c.AnyQuery)
 	for i := 0; i < len(m.Hosts); i++ {
 		if strings.ContainsAny(strings.TrimPrefix(m.Hosts[i], "*."), "*/, ") {
 			p.add(at(path+"hosts", i), "%q; expected a host such as shop.example or *.example", c.Hosts[i])
@@ -186,6 +195,20 @@ func (p *problems) match(path string, c Match) rule.Match {
 		p.add(at(path+"methods", head), "%q goes with GET, which takes it; expected GET", c.Methods[head])
 	}
 	return m
+}
+
+// anyQuery reads a map of names of parameters, which may end in *, and patterns.
+func (p *problems) anyQuery(path string, m map[string]string) (names keys.Names, values []rule.Field) {
+	var list []string
+	fields := p.fields(path, m, false)
+	for i := 0; i < len(fields); i++ {
+		if fields[i].Pattern == nil {
+			list = append(list, fields[i].Name)
+		} else {
+			values = append(values, fields[i])
+		}
+	}
+	return keys.NewNames(list), values
 }
 
 // fields reads a map of names and patterns; an empty pattern or * matches any value.
@@ -225,15 +248,26 @@ func (p *problems) vary(path string, c Vary, r *rule.Rule) {
 			r.Headers = append(r.Headers, strings.ToLower(p.header(at(path+"headers", i), headers[i])))
 		}
 	}
-	if languages := p.names(path+"languages", c.Languages); len(languages) > 0 {
-		for i := 0; i < len(languages); i++ {
-			if languages[i] != "" && !languageCode.MatchString(languages[i]) {
-				p.add(at(path+"languages", i), "%q; expected a code of Odoo such as fr_FR", languages[i])
-			}
-		}
+	if len(c.Languages) == 1 && c.Languages[0] == anyLanguage {
+		l := keys.UnknownLanguages()
+		r.Language = &l
+	} else if languages := p.languages(path+"languages", c.Languages); len(languages) > 0 {
 		l := keys.NewLanguages(languages)
 		r.Language = &l
 	}
+}
+
+// anyLanguage stands for languages that are not known.
+const anyLanguage = "*"
+
+func (p *problems) languages(path string, list []string) []string {
+	languages := p.names(path, list)
+	for i := 0; i < len(languages); i++ {
+		if languages[i] != "" && !languageCode.MatchString(languages[i]) {
+			p.add(at(path, i), "%q; expected a code of Odoo such as fr_FR", languages[i])
+		}
+	}
+	return languages
 }
 
 // languageCode is the shape of the codes in res.lang: fr_FR, es_419, sr@latin.
@@ -266,9 +300,7 @@ func (p *problems) terms(path string, c Rule, d defaults) policy.Terms {
 			p.add(at(path+"cookies.keep", i), "%q is in cookies.drop, too; expected one or the other", name)
 		}
 	}
-	if c.Session != "" {
-		t.AnySession = p.oneOf(path+"session", c.Session, "bypass", "ignore") == "ignore"
-	}
+	t.AnySession = c.Session == "ignore"
 	for i := 0; i < len(c.Status); i++ {
 		t.Statuses = append(t.Statuses, p.number(at(path+"status", i), c.Status[i], 200, 599))
 	}

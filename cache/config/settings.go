@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -20,19 +21,32 @@ import (
 
 // Settings are valid options, parsed.
 type Settings struct {
-	Name         string
-	Tenant       string
-	Rules        []*rule.Rule
-	Default      *rule.Rule // for requests that no rule takes: RFC 9111 alone
-	CacheHeader  string     // canonical
-	PurgeHeader  string
-	Session      string // name of the session cookie, empty: none
-	RefuseTokens bool
-	AdminPath    string
-	Debug        bool
-	Purge        PurgeSettings
-	Limits       LimitSettings
-	Storage      StorageSettings
+	Name           string
+	Tenant         string
+	Rules          []*rule.Rule
+	Default        *rule.Rule // for requests that no rule takes: RFC 9111 alone
+	CacheHeader    string     // canonical
+	PurgeHeader    string
+	Session        string         // name of the session cookie, empty: none
+	SessionPattern *regexp.Regexp // finds its values in Cookie fields
+	ContextCookie  string         // empty: none
+	CSRF           CSRFSettings
+	EdgeHeader     string   // canonical, empty: none
+	Edge           []string // its value
+	Campaigns      bool     // set the cookies of campaign parameters that are left out
+	AdminPath      string
+	Debug          bool
+	Purge          PurgeSettings
+	Limits         LimitSettings
+	Storage        StorageSettings
+}
+
+// CSRFSettings say what becomes of pages with CSRF tokens, and of their forms.
+type CSRFSettings struct {
+	Tokens    bool   // are stored as they are
+	Complete  bool   // are taken out, and put into forms
+	Path      string // of a page that holds a token
+	FormBytes int    // of a form that are looked at
 }
 
 // PurgeSettings say who may purge.
@@ -63,6 +77,8 @@ type StorageSettings struct {
 	MaxStaleness int64 // ms
 	MaxMarks     int
 	Journal      int
+	SessionTTL   int64 // ms
+	Sessions     int
 	Fingerprint  string // equal for equal settings, without secrets
 }
 
@@ -99,8 +115,16 @@ func Build(c *Config) (*Settings, error) {
 	if c.Session.Cookie != "" && !tokenName.MatchString(c.Session.Cookie) {
 		p.add("session.cookie", "%q; expected the name of a cookie", c.Session.Cookie)
 	}
-	p.unknown("csrf.", c.CSRF.Unknown)
-	s.RefuseTokens = p.oneOf("csrf.mode", c.CSRF.Mode, "refuse", "ignore") == "refuse"
+	s.SessionPattern = regexp.MustCompile("(?:^|[;, \\t])" + regexp.QuoteMeta(c.Session.Cookie) + `\s*=\s*"?([A-Za-z0-9_-]{32,128})`)
+	s.ContextCookie = c.Session.ContextCookie
+	if s.ContextCookie != "" && (!tokenName.MatchString(s.ContextCookie) || s.ContextCookie == s.Session) {
+		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)
+	}
+	s.CSRF = p.csrf(c.CSRF)
+	if c.Headers.Edge != "" {
+		s.EdgeHeader = p.header("headers.edge", c.Headers.Edge)
+	}
+	s.Campaigns = p.boolean("campaignCookies", c.CampaignCookies, true)
 	p.unknown("admin.", c.Admin.Unknown)
 	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
 	if len(s.AdminPath) < 2 || s.AdminPath[0] != '/' || strings.ContainsAny(s.AdminPath, "?#% ") {
@@ -108,6 +132,7 @@ func Build(c *Config) (*Settings, error) {
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
 	s.Purge = p.purge(c.Purge)
+	s.Edge = []string{edgeToken(s.Purge.Secret)}
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
 	p.rules(c, s)
@@ -115,6 +140,30 @@ func Build(c *Config) (*Settings, error) {
 		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
 	}
 	return s, nil
+}
+
+func (p *problems) csrf(c CSRF) CSRFSettings {
+	p.unknown("csrf.", c.Unknown)
+	mode := p.oneOf("csrf.mode", c.Mode, "complete", "refuse", "ignore")
+	s := CSRFSettings{
+		Tokens: mode == "ignore", Complete: mode == "complete", Path: c.Path,
+		FormBytes: int(p.size("csrf.formBytes", c.FormBytes, 1<<10, 1<<22)),
+	}
+	if c.Path == "" || c.Path[0] != '/' || strings.ContainsAny(c.Path, "?#% ") {
+		p.add("csrf.path", "%q; expected a path such as /web/login", c.Path)
+	}
+	return s
+}
+
+// edgeToken is by what the application knows that a request came through this
+// cache: only those who know the purge secret can say it.
+func edgeToken(secret string) string {
+	if secret == "" {
+		return "odoocache"
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("odoocache edge"))
+	return hex.EncodeToString(mac.Sum(nil))[:32]
 }
 
 func (p *problems) header(path, s string) string {
@@ -192,6 +241,8 @@ func (p *problems) storage(c *Config) StorageSettings {
 		MaxStaleness: p.duration("memory.maxStaleness", c.Memory.MaxStaleness, 1000),
 		MaxMarks:     p.number("purge.maxMarks", c.Purge.MaxMarks, 100, 1000000),
 		Journal:      p.number("purge.journal", c.Purge.Journal, 1, 100000),
+		SessionTTL:   p.between("session.ttl", c.Session.TTL, 366*policy.Day),
+		Sessions:     p.number("session.max", c.Session.Max, 100, 10000000),
 		Redis:        p.redis(c.Redis),
 	}
 	if s.Redis == nil && s.MemoryBytes < 1<<20 {
@@ -214,6 +265,7 @@ func fingerprint(c *Config, s StorageSettings) string {
 		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout,
 		r.MaxReplyBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
 		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
+		c.Session.TTL, c.Session.Max,
 	}
 	files := []string{t.CAFile, t.CertFile, t.KeyFile}
 	for i := 0; i < len(files); i++ {

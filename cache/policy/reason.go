@@ -18,9 +18,12 @@ const (
 	ReasonRequestMaxAge   = "request-max-age"  // RFC 9111 §5.2.1.1
 	ReasonRequestMinFresh = "request-min-fresh"
 	ReasonOnlyIfCached    = "only-if-cached"
-	ReasonBody            = "request-body" // a GET with a body
-	ReasonPrecondition    = "precondition" // If-Match, If-Unmodified-Since: for the origin to decide
-	ReasonKeyLimit        = "key-limit"    // URL or key dimensions over limits.keyBytes
+	ReasonBody            = "request-body"   // a GET with a body
+	ReasonPrecondition    = "precondition"   // If-Match, If-Unmodified-Since: for the origin to decide
+	ReasonKeyLimit        = "key-limit"      // URL or key dimensions over limits.keyBytes
+	ReasonCSRFCompleted   = "csrf-completed" // a form of a stored page got a token of its visitor's session
+	ReasonCSRFOrigin      = "csrf-origin"    // a form of a stored page was not sent from this site, and left as it is
+	ReasonCSRFToken       = "csrf-no-token"  // a form of a stored page, and Odoo gave no token
 
 	// The response.
 	ReasonStatus        = "status"         // a status that is not stored
@@ -45,8 +48,8 @@ const (
 	ReasonRefuse        = "refuse"         // a refused response header is there
 	ReasonTagSyntax     = "tag-syntax"     // a tag header that cannot be read
 	ReasonTagLimit      = "tag-limit"      // more or longer tags than limits allow
-	ReasonCSRF          = "csrf-token"     // the body holds a visitor's CSRF token
-	ReasonContext       = "context"        // X-Odoo-Cache-Context: rendered for some visitors
+	ReasonCSRF          = "csrf-token"     // the body holds a visitor's CSRF token, and csrf.mode or its coding forbid to take it out
+	ReasonContext       = "context"        // rendered for other visitors than this one, by the addon's header and cookie
 	ReasonCoding        = "content-coding" // HTML or JSON in a coding that cannot be read here
 	ReasonPersonal      = "personal"       // the body belongs to a signed-in visitor or a cart
 	ReasonPurged        = "purged"         // a purge passed while it was rendered

@@ -28,6 +28,9 @@ type Rule struct {
 	Cookies  []string
 	Language *keys.Languages // nil: not part of the key
 
+	KeepsSession bool // requests of this rule leave a default session one
+	MarksSession bool // a request of this rule that reaches the origin makes its session special
+
 	// ClientDirectives says whether Cache-Control of a request is heeded.
 	ClientDirectives bool
 }
@@ -41,6 +44,11 @@ type Match struct {
 	Methods  []string
 	Headers  []Field
 	Query    []Field
+
+	Any      bool       // there is
+	AnyName  keys.Names // one of these parameters,
+	AnyValue []Field    // or one that matches a field, whose name may end in *,
+	NoName   keys.Names // and that is not one of these
 }
 
 // Field is a named value and the pattern it has to match; nil matches any value.
@@ -75,7 +83,8 @@ func takes(m *Match, method, host, path string, r *http.Request) bool {
 		return false
 	}
 	return (len(m.Headers) == 0 || All(m.Headers, r.Header)) &&
-		(len(m.Query) == 0 || hasParams(m.Query, r.URL.RawQuery))
+		(len(m.Query) == 0 || hasParams(m.Query, r.URL.RawQuery)) &&
+		(!m.Any || hasAnyParam(m, r.URL.RawQuery))
 }
 
 // hasPrefix matches /shop with /shop and /shop/1, not with /shopping.
@@ -133,6 +142,37 @@ func hasParam(f Field, pairs []string) bool {
 		}
 	}
 	return false
+}
+
+// hasAnyParam reports whether a raw query has one of the parameters.
+func hasAnyParam(m *Match, raw string) bool {
+	if raw == "" {
+		return false
+	}
+	pairs := strings.Split(raw, "&")
+	for i := 0; i < len(pairs); i++ {
+		if pairs[i] == "" {
+			continue
+		}
+		name := keys.ParamName(pairs[i])
+		if m.NoName.Has(name) {
+			continue
+		}
+		if m.AnyName.Has(name) {
+			return true
+		}
+		for j := 0; j < len(m.AnyValue); j++ {
+			if named(m.AnyValue[j].Name, name) && m.AnyValue[j].Pattern.MatchString(keys.ParamValue(pairs[i])) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// named reports whether a name is the wanted one, which may end in *.
+func named(want, name string) bool {
+	return want == name || (strings.HasSuffix(want, "*") && strings.HasPrefix(name, want[:len(want)-1]))
 }
 
 // All reports whether a header has every field. Names are canonical.
@@ -220,6 +260,16 @@ func cookie(name string, req *http.Request) (value string, sure bool) {
 		return "?" + field, false
 	}
 	return "=" + c.Value, true
+}
+
+// CookieValue returns the value of a cookie, "" if there is none. It is not sure
+// where servers may disagree on what the request says.
+func CookieValue(name string, req *http.Request) (value string, sure bool) {
+	value, sure = cookie(name, req)
+	if !sure {
+		return "", false
+	}
+	return value[1:], true
 }
 
 // HasCookie reports whether a request may carry a cookie. It goes by the name

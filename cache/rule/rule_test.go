@@ -82,6 +82,14 @@ func TestFirst(t *testing.T) {
 		{name: "encoded value", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`^a b$`)}}}, r: request("/?debug=%61+b"), want: true},
 		{name: "encoded value beside a malformed escape", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`assets`)}}}, r: request("/?debug=%61ssets%"), want: true},
 		{name: "second of a name", match: rule.Match{Query: []rule.Field{{Name: "debug", Pattern: pattern(`^1$`)}}}, r: request("/?debug=0&debug=1"), want: true},
+		{name: "any parameter", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"a", "b_*"})}, r: request("/?x=1&b_c=2"), want: true},
+		{name: "any parameter, encoded", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"debug"})}, r: request("/?x&&de%62ug=1"), want: true},
+		{name: "any parameter, none of them", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"a", "b_*"})}, r: request("/?x=a&b=2")},
+		{name: "any parameter, no query", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"*"})}, r: request("/")},
+		{name: "any value", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "*", Pattern: pattern(`@`)}}}, r: request("/?x=1&who=a%40b"), want: true},
+		{name: "any value of a name", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "w*", Pattern: pattern(`@`)}}}, r: request("/?x=@&who=a")},
+		{name: "any value of this name", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "x", Pattern: pattern(`@`)}}}, r: request("/?who=a&x=@"), want: true},
+		{name: "any value but of some", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "*", Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_source=a@b&x=1")},
 		{name: "all parameters", match: rule.Match{Query: []rule.Field{{Name: "a"}, {Name: "b"}}}, r: request("/?a=1")},
 
 		{

@@ -13,8 +13,9 @@ type Memory struct {
 	entries *Sieve
 	limit   int // most marks of a tenant
 
-	mu     sync.Mutex
-	states map[string]*state
+	mu       sync.Mutex
+	states   map[string]*state
+	sessions map[string]int64
 }
 
 type state struct {
@@ -26,7 +27,7 @@ type state struct {
 // NewMemory returns a storage of size bytes that keeps at most marks purge
 // marks of each tenant.
 func NewMemory(size int64, marks int) *Memory {
-	return &Memory{entries: NewSieve(size), limit: marks, states: map[string]*state{}}
+	return &Memory{entries: NewSieve(size), limit: marks, states: map[string]*state{}, sessions: map[string]int64{}}
 }
 
 // Entries returns the cache behind the storage.

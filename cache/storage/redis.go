@@ -13,6 +13,7 @@ import (
 //
 //	oc:{tenant}:e:<id>   an entry, as Encode writes it, with PX
 //	oc:{tenant}:marks    a sorted set: the tenant's purge state
+//	oc:{tenant}:sessions a sorted set: what is known of sessions, hashed
 //
 // The members of the sorted set are the marks, with the number of the purge as
 // score, and three of its own: !e the epoch, !s the sequence, !f the floor. One
@@ -67,31 +68,43 @@ return {redis.call('ZSCORE', k, '!e'), redis.call('ZSCORE', k, '!s')}`
 func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 	marks := keys.Marks(tenant)
 	replies, err := s.client.Do(
-		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
+		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
 	)
 	if errors.Is(err, redis.ErrTooLarge) { // not ours: no entry is that large
-		head, err := s.Head(tenant)
-		if err != nil {
-			return nil, head, err
-		}
-		return nil, head, fmt.Errorf("%w: larger than redis.maxReplyBytes", ErrCorrupt)
+		return s.tooLarge(tenant)
 	}
 	if err != nil {
 		return nil, Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	head, err := headOf(replies[2], replies[1])
-	if err != nil || replies[0].Null {
+	head, err := headOf(replies[1], replies[0])
+	if err != nil {
 		return nil, head, err
 	}
-	if redis.Code(replies[0]) == "WRONGTYPE" {
+	return entryOf(replies[2], head)
+}
+
+// tooLarge asks for the position alone after a reply that was refused.
+func (s *Redis) tooLarge(tenant string) (*Entry, Head, error) {
+	head, err := s.Head(tenant)
+	if err != nil {
+		return nil, head, err
+	}
+	return nil, head, fmt.Errorf("%w: larger than redis.maxReplyBytes", ErrCorrupt)
+}
+
+func entryOf(r redis.Reply, head Head) (*Entry, Head, error) {
+	if r.Null {
+		return nil, head, nil
+	}
+	if redis.Code(r) == "WRONGTYPE" {
 		return nil, head, fmt.Errorf("%w: another type of value", ErrCorrupt)
 	}
-	if err := firstError(replies[:1], "GET"); err != nil {
-		return nil, Head{}, err
+	if err := redis.Err(r); err != nil {
+		return nil, Head{}, fmt.Errorf("%w: GET: %v", ErrUnavailable, err)
 	}
-	e, err := Decode(replies[0].Body)
+	e, err := Decode(r.Body)
 	if err != nil {
 		return nil, head, err
 	}

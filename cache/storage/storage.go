@@ -35,7 +35,17 @@ type Purge struct {
 	Soft    bool
 	All     bool
 	Members []string // TagMark and PrefixMark
+
+	Special []string // sessions that are to be marked, hashed
+	Forget  bool     // all that is known of sessions
 }
+
+// What is known of a session.
+const (
+	SessionUnknown = 0
+	SessionDefault = 1 // it was seen to begin, and nothing since that could have changed what its pages show
+	SessionSpecial = 2
+)
 
 // The kinds of purge marks. Tags are hashed, a prefix stands in clear text.
 const (
@@ -81,6 +91,17 @@ type Storage interface {
 	Marks(tenant string, since Head) (Delta, error)
 	// Purge takes the next number and marks with it.
 	Purge(tenant string, p Purge) (Head, error)
+	// Visit is Lookup together with what is known of a session. An empty id asks
+	// for no entry.
+	Visit(tenant, id, session string) (*Entry, Head, int, error)
+	// Bear notes a session that has just begun, unless it is known already, for
+	// ttl ms. Of most sessions at most is anything known; the oldest go.
+	Bear(tenant, session string, ttl int64, most int) error
+	// Special notes that sessions are not default ones any more, if they ever
+	// were, or are noted later as having begun.
+	Special(tenant string, sessions []string, ttl int64, most int) error
+	// Forget drops what is known of all sessions.
+	Forget(tenant string) error
 	// Reset begins a new state: every entry of the tenant is invalid.
 	Reset(tenant string) (Head, error)
 	// Close gives back what the storage holds.

@@ -18,6 +18,8 @@ type TierOptions struct {
 	Failures     int   // failures in a row that open the breaker
 	MinPause     int64 // first and longest pause of the breaker
 	MaxPause     int64
+	SessionTTL   int64 // how long a session is known
+	Sessions     int   // of how many something is known
 	Log          func(message string)
 }
 
@@ -82,6 +84,8 @@ type Found struct {
 	Memory bool   // it came from the memory tier
 	Head   Head   // position of the purge state before the origin is asked; zero: do not store
 	Reason string // why there is nothing: policy.ReasonStoreError and the like
+
+	Session int // what LookupFor learned of the session
 }
 
 // Lookup returns what is stored under a full key.
@@ -121,6 +125,11 @@ func (t *Tier) fromRemote(v *View, key string, now int64) *Found {
 	}
 	asked := ticks()
 	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
+	return t.found(v, key, e, head, err, now, asked)
+}
+
+// found checks what the storage answered.
+func (t *Tier) found(v *View, key string, e *Entry, head Head, err error, now, asked int64) *Found {
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return &Found{Reason: t.failed("lookup", err)}
 	}
@@ -234,6 +243,15 @@ func (t *Tier) Purge(v *View, p Purge) (Head, error) {
 
 // write sends a purge to the storage and takes the marks over into the view.
 func (t *Tier) write(v *View, p Purge) (Head, error) {
+	if p.Forget || len(p.Special) > 0 {
+		if err := t.writeSessions(v, p); err != nil {
+			t.failed("session", err)
+			return Head{}, err
+		}
+		if !p.All && len(p.Members) == 0 {
+			return Head{}, nil
+		}
+	}
 	local := v.Head()
 	head, err := t.remote.Purge(v.tenant, p)
 	if err != nil {
@@ -252,6 +270,13 @@ func (t *Tier) write(v *View, p Purge) (Head, error) {
 		v.distrust(ticks()) // the mark is written; this view has to read it before it is used
 	}
 	return head, nil
+}
+
+func (t *Tier) writeSessions(v *View, p Purge) error {
+	if p.Forget {
+		return t.remote.Forget(v.tenant)
+	}
+	return t.remote.Special(v.tenant, p.Special, t.o.SessionTTL, t.o.Sessions)
 }
 
 // ready reports why the storage must not be asked for this tenant now: the

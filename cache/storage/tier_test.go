@@ -657,7 +657,7 @@ func TestJournal(t *testing.T) {
 		require.Nil(t, r.Lookup(r.v, "k").Entry)
 		written := s.written()
 		require.Equal(t, members(1), written[0])
-		require.Contains(t, written, Purge{All: true})
+		require.Contains(t, written, Purge{All: true, Forget: true})
 		require.Zero(t, r.v.Pending())
 	})
 	t.Run("overflow while the first is being written", func(t *testing.T) {
@@ -687,7 +687,7 @@ func TestJournal(t *testing.T) {
 		close(proceed)
 		<-done
 		require.Zero(t, r.v.Pending())
-		require.Equal(t, []Purge{members(1), {All: true}}, s.written())
+		require.Equal(t, []Purge{members(1), {All: true, Forget: true}}, s.written())
 	})
 	t.Run("retried without requests", func(t *testing.T) {
 		s := newScript()

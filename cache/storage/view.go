@@ -29,7 +29,8 @@ type View struct {
 	prefixes []prefixMark
 	pending  []Purge // purges that could not be written yet
 	retrying bool
-	served   int64 // by Quick
+	served   int64           // by Quick
+	noted    map[string]bool // sessions written down as special
 
 	replayMu sync.Mutex // one replay of the journal at a time
 }
@@ -45,7 +46,7 @@ type prefixMark struct {
 const maxPrefixes = 64
 
 func newView(tenant string) *View {
-	return &View{tenant: tenant, hard: map[string]int64{}, soft: map[string]int64{}}
+	return &View{tenant: tenant, hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]bool{}}
 }
 
 // Head returns the view's position.
@@ -248,7 +249,7 @@ func (v *View) journal(p Purge, most int) bool {
 		return false
 	}
 	// The first may be on its way to the storage: it stays where it is.
-	v.pending = append(v.pending[:1:1], Purge{All: true})
+	v.pending = append(v.pending[:1:1], Purge{All: true, Forget: true})
 	return true
 }
 

@@ -63,6 +63,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"reset", reset},
 		{"a purge starts a state", purgeFirst},
 		{"a position ahead of the state", ahead},
+		{"sessions", sessions},
+		{"sessions are bounded", manySessions},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t), Tenant()) })
 	}
@@ -346,6 +348,61 @@ func ahead(t *testing.T, s storage.Storage, tenant string) {
 	h := purge(t, s, tenant, tag("a"))
 	d := marks(t, s, tenant, storage.Head{Epoch: h.Epoch, Seq: h.Seq + 5})
 	require.Equal(t, storage.Delta{Head: h}, d, "the storage says where it is, not where the client was")
+}
+
+// state is what a storage knows of a session.
+func state(t *testing.T, s storage.Storage, tenant, session string) int {
+	t.Helper()
+	_, _, known, err := s.Visit(tenant, "", session)
+	require.NoError(t, err)
+	return known
+}
+
+func sessions(t *testing.T, s storage.Storage, tenant string) {
+	const hour, most = 3600 * 1000, 100
+	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "a"))
+	require.NoError(t, s.Bear(tenant, "a", hour, most))
+	require.NoError(t, s.Bear(tenant, "b", hour, most))
+	require.NoError(t, s.Bear(tenant, "short", 1, most))
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "a"))
+	require.Equal(t, storage.SessionUnknown, state(t, s, Tenant(), "a"), "another tenant's")
+	require.Eventually(t, func() bool { return state(t, s, tenant, "short") == storage.SessionUnknown }, 5*time.Second, time.Millisecond)
+
+	require.NoError(t, s.Special(tenant, []string{"a", "c"}, hour, most))
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"))
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "b"))
+	require.NoError(t, s.Bear(tenant, "a", hour, most))
+	require.NoError(t, s.Bear(tenant, "c", hour, most))
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"), "it stays special")
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "c"), "also where the beginning is noted late")
+
+	h := head(t, s, tenant)
+	require.NoError(t, s.Store(tenant, id("a"), Entry(tenant, "k", h), hour))
+	e, at, known, err := s.Visit(tenant, id("a"), "b")
+	require.NoError(t, err)
+	require.Equal(t, "k", e.Key)
+	require.Equal(t, h, at)
+	require.Equal(t, storage.SessionDefault, known)
+
+	require.NoError(t, s.Forget(tenant))
+	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "a"))
+	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "b"))
+}
+
+func manySessions(t *testing.T, s storage.Storage, tenant string) {
+	const hour, most = 3600 * 1000, 10
+	known := 0
+	for i := 0; i < 25; i++ {
+		require.NoError(t, s.Bear(tenant, fmt.Sprintf("s%02d", i), hour+int64(i), most))
+	}
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "s24"))
+	for i := 0; i < 25; i++ {
+		if state(t, s, tenant, fmt.Sprintf("s%02d", i)) == storage.SessionDefault {
+			known++
+		}
+	}
+	require.LessOrEqual(t, known, most)
+	require.Positive(t, known)
 }
 
 func sharedEntries(t *testing.T, a, b storage.Storage, tenant string) {

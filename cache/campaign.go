@@ -1,0 +1,100 @@
+package cache
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/rule"
+)
+
+// Odoo notes by which campaign a visitor came in three cookies, which it sets
+// from parameters of the URL (addons/utm/models/ir_http.py). A rule that leaves
+// these parameters out of the request leaves that to the cache.
+
+// campaigns are Odoo's parameters; the cookies have odoo_ before them.
+var campaigns = []string{"utm_campaign", "utm_source", "utm_medium"}
+
+// maxCampaign bounds a value.
+const maxCampaign = 256
+
+// consentCookie is what the cookies bar of a website notes the visitor's choice
+// in; the bar has its name as id (addons/website/views/website_templates.xml).
+const consentCookie = "website_cookies_bar"
+
+// campaignCookies returns the Set-Cookie lines that Odoo would have sent with a
+// page, given its body. With a cookies bar on it they take the visitor's consent.
+func (h *Handler) campaignCookies(v *visit, body []byte) []string {
+	if !h.s.Campaigns || v.forward == v.r.URL.RawQuery || !strings.Contains(v.r.URL.RawQuery, "utm_") {
+		return nil
+	}
+	if !consents(v.r.Header["Cookie"]) && (len(body) == 0 || bytes.Contains(body, []byte(`id="`+consentCookie+`"`))) {
+		return nil
+	}
+	domain := purgeHost(v.target)
+	if u, err := url.Parse("//" + domain); err == nil {
+		domain = u.Hostname()
+	}
+	query, _ := url.ParseQuery(v.r.URL.RawQuery) // what can be read of it
+	var lines []string
+	for i := 0; i < len(campaigns); i++ {
+		value := query.Get(campaigns[i])
+		name := "odoo_" + campaigns[i]
+		if before, _ := rule.CookieValue(name, v.r); value == "" || value == before || len(value) > maxCampaign {
+			continue
+		}
+		lines = append(lines, name+"="+quoted(value)+"; Domain="+domain+"; Max-Age=2678400; Path=/")
+	}
+	return lines
+}
+
+// consents reads the cookie of the cookies bar, {"required": true, "optional": true},
+// which its script writes as it is or escaped.
+func consents(cookies []string) bool {
+	for _, pair := range strings.Split(strings.Join(cookies, ";"), ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		if name != consentCookie {
+			continue
+		}
+		if text, err := url.QueryUnescape(value); err == nil {
+			value = text
+		}
+		return strings.Contains(strings.ReplaceAll(value, " ", ""), `"optional":true`)
+	}
+	return false
+}
+
+// quoted writes a value as Odoo's HTTP library does, and reads it: in quotes,
+// with octal escapes, if there is anything that a cookie cannot hold.
+func quoted(value string) string {
+	plain := true
+	escaped := ""
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		switch {
+		case c == '"' || c == '\\':
+			plain = false
+			escaped += "\\" + string(rune(c))
+		case c < 0x20 || c >= 0x7f || c == ';' || c == ',':
+			plain = false
+			escaped += fmt.Sprintf("\\%03o", c)
+		default:
+			plain = plain && c != ' '
+			escaped += string(rune(c))
+		}
+	}
+	if plain {
+		return value
+	}
+	return `"` + escaped + `"`
+}
+
+// addCookies adds Set-Cookie lines to a header whose lines may be shared.
+func addCookies(header http.Header, lines []string) {
+	if len(lines) > 0 {
+		before := header["Set-Cookie"]
+		header["Set-Cookie"] = append(before[:len(before):len(before)], lines...)
+	}
+}

@@ -1,0 +1,183 @@
+package config
+
+import "strings"
+
+// inLanguage is the beginning of a path with the code that may stand before it:
+// /fr, /fr_BE, /es_419, /sr@latin, /en-gb. It is the url_code of res.lang,
+// which an administrator may change (http_routing/models/ir_http.py, _match).
+const inLanguage = `^(?:/[A-Za-z]{2,3}(?:[_-][A-Za-z0-9]{2,4})?(?:@[A-Za-z]+)?)?`
+
+// inAnyLanguage takes whatever stands first for a language: what must not be
+// cached must not be cached under a url_code of another shape either.
+const inAnyLanguage = `^(?:/[^/]+)?`
+
+// slug is a record in a path: customizable-desk-9, or 9 (http_routing/models/
+// ir_http.py, _slug).
+const slug = `(?:[^/]*-)?[0-9]+`
+
+// looksPersonal takes paths that hold something only one visitor knows or is: a
+// module may put a token into the path of a page that needs no other proof
+// (/helpdesk/ticket/7/3f2504e0-4f89-11d3-9a0c-0305e82c3301). Slugs of Odoo are
+// lower case. In turn: a UUID; 20 letters and digits without a break, as in
+// hex, base64url or a random string; 16 hex digits; a capital and a digit in one
+// segment; a mail address; words of things that are done, not read.
+const looksPersonal = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-` +
+	`|[0-9A-Za-z]{20}` +
+	`|[0-9a-fA-F]{16}` +
+	`|[A-Z][^/]*[0-9]|[0-9][^/]*[A-Z]` +
+	`|@[^/]+\.` +
+	`|/(?:accept|activate|approve|auth|callback|cancel|checkout|claim|confirm|confirmation|decline|download|edit|embed|export|identify|invitation|invite|join|leave|` +
+	`login|logout|oauth|oauth2|oidc|openid|saml|pay|print|profile|refuse|register|registration|reject|reset|return|saml2|set|sign|signin|signout|signup|start|submit|` +
+	`subscribe|success|switch|token|track|unlock|unsubscribe|upload|validate|verify|vote|webhook|(?:invoices?|orders?|tickets?|quotes?|quotations?|tasks?|subscriptions?)/[0-9]+)(?:/|$)`
+
+// SpecialPaths are routes that bypass the cache and after which the session may
+// be special: their answers belong to one visitor, or a GET of theirs does
+// something. They are regular expressions of what follows a language, up to the
+// end of a segment.
+func SpecialPaths() []string {
+	return []string{
+		// The backend and everything below /web that no rule before has taken:
+		// sign-in, sign-up, reset, two factors, database manager, profiling,
+		// downloads of models (web/controllers, auth_signup, auth_totp).
+		`web`, `odoo`, `@`, `scoped_app`, `scoped_app_icon_png`, `web_unsplash`, `base_import`, `base_import_module`, `base_setup`,
+		// The portal (portal, account, sale, project, purchase …), and what is
+		// done by links with a token: /my/orders/7?access_token=….
+		`my`, `portal`, `(?:invoice|quote|sign|documents?|dashboard|spreadsheet|project|rating)/[^/]+`, `knowledge`, `helpdesk/tickets?`, `rate`,
+		// Money: payment/controllers/portal.py, each provider's return and
+		// webhook, website_payment donations.
+		`payment`, `donation`,
+		// Cart, checkout and what else is the visitor's own in the shop
+		// (website_sale, website_sale_wishlist, website_sale_comparison,
+		// website_sale_loyalty, website_sale_stock; Odoo 14: confirm_order,
+		// terms, tracking_last_order).
+		`shop/(?:cart|checkout|address|extra_info|payment|confirmation|print|pricelist|change_pricelist|wishlist|compare|express_checkout|express|products|` +
+			`terms|confirm_order|tracking_last_order|claimreward|add|delivery_methods|set_delivery_method|update_address|save_shop_layout_mode|get_[a-z_]+|access_point|billing_address|country_infos|state_infos)`,
+		`coupon`, `website_sale[a-z_]*`, `gmc\.xml`, `loyalty/[^/]+`,
+		// Mail and what mails link to: views and unsubscriptions with tokens
+		// (mail, mass_mailing, digest), invitations to a chat or call.
+		`mail`, `mailing`, `digest`, `unsubscribe_from_list`, `sms`, `(?:chat|meet)/[^/]+`, `discuss`, `im_livechat`, `chatbot`, `website_livechat`, `calendar/[^/]+`, `appointment`, `cards/[^/]+`,
+		// The mailing groups' confirmations (mail_group/controllers/portal.py).
+		`group/[^/]+`,
+		// Surveys and certifications: the address is a token (survey).
+		`survey`, `s`, `slides_survey`,
+		// Points of sale: self-ordering has a token (pos_self_order).
+		`pos`, `pos-self`, `pos-self-order`, `pos_[a-z_]+`, `kiosk/[^/]+`, `hr_attendance`,
+		// The bus: connections and notifications of one visitor.
+		`websocket`, `longpolling`, `bus`,
+		// Calls by programs (rpc, api_doc, mail_plugin).
+		`xmlrpc`, `json`, `jsonrpc`, `doc`, `api/[^/]+`, `mail_client_extension`, `mail_plugin`,
+		// Signing in elsewhere.
+		`auth_[a-z_]+`, `auth/[^/]+`, `google_(?:account|calendar|gmail|drive)`, `microsoft_[a-z]+`,
+		// Forms, server actions, the forced website, links to editors
+		// (website/controllers/main.py, form.py; website_mass_mailing;
+		// website_mail; website_form of Odoo 14).
+		`website/(?:form|action|force|iframefallback|add|configurator|pages?|seo_[a-z]+|track_[a-z_]+|theme_[a-z_]+|publish|toggle_[a-z_]+|save_[a-z_]+|update_[a-z_]+|version|reset_[a-z]+|get_[a-z_]+|snippet)`,
+		`website_form`, `website_mass_mailing`, `website_mail`, `website_links`, `web_editor/(?:attachment|assets|modify_[a-z]+|save_[a-z]+|get_[a-z_]+|video_url|checklist|stars)`, `html_editor/(?:attachment|modify_[a-z]+|save_[a-z]+|get_[a-z_]+|video_url|link_[a-z_]+|field|media_[a-z_]+|generate_text)`,
+		// What is done within events, courses, jobs and the forum (website_event:
+		// registration; website_event_booth; website_event_track:
+		// proposals; website_slides: invitations, embedding; website_hr_recruitment:
+		// applications). What of these modules is not here, and no page, is
+		// taken by odoo-unknown.
+		`event/[^/]+/(?:registration|booth|track_proposal|my_tickets)`, `event_[a-z_]+`,
+		`slides/[^/]+/(?:invite|identify)`, `slides/(?:slide|channel|embed|embed_external|add_slide)`, `slide_[a-z_]+`,
+		`jobs/(?:apply|add)`, `website_hr_recruitment`,
+		`forum/(?:user|new)`, `forum/[^/]+/(?:ask|new|post|partner|user|validation_queue|flagged_queue|offensive_posts|closed_posts|edit|promote_[a-z_]+)`,
+		// Profiles of users (website_profile), and confirmations of addresses.
+		`profile`,
+		// What HarmlessGets and the rules for files take, under other names of
+		// languages.
+		`r`, `report/barcode`, `website/(?:lang|social|image|translations)`, `website_payment`, `web_editor/font_to_img`,
+	}
+}
+
+// HarmlessGets are routes that bypass the cache, but leave a default session
+// one: they are part of any visit.
+func HarmlessGets() []string {
+	return []string{
+		// web/controllers/binary.py: content has rights of its own, and no route
+		// of these writes to the session.
+		`/web/(?:content|image|assets|filestore|binary/company_logo)(?:/|$)`, `/website/image$`,
+		`/logo(?:\.png)?$`,
+		// web/controllers/webclient.py, webmanifest.py, home.py: what scripts
+		// load. Without lang and hash, texts depend on the language cookie.
+		`/web/(?:webclient|bundle|service-worker\.js|manifest\.[a-z_]+|health|version|offline)(?:/|$)`,
+		`/website/translations(?:/|$)`,
+		`/event/(?:offline|service-worker\.js)$`,
+		`/bus/websocket_worker_bundle$`,
+		// website/controllers/main.py, change_lang: it sets frontend_lang, which
+		// the key goes by, and sends back to the page. website_sale renames the
+		// lines of a cart, if there is one.
+		`/website/lang/[^/]+/?$`,
+		// website/controllers/main.py, social; link_tracker/controller/main.py,
+		// full_url_redirect, and mass_mailing/controllers/main.py: they count a
+		// click and send on.
+		`/website/social/[^/]+/?$`, `/r/[^/]+(?:/m/[0-9]+)?/?$`,
+		// Pictures in mails, barcodes, the scripts of a live chat elsewhere.
+		`/(?:mail|web_editor)/font_to_img/`, `/mail/(?:avatar|track)/`, `/report/barcode(?:/|$)`,
+		`/im_livechat/(?:loader|external_lib\.[a-z]+|assets_embed\.[a-z]+|font-awesome|odoo_ui_icons|emoji_bundle)(?:/|$)`,
+		`/discuss/voice/worklet_processor$`, `/mail/rtc/`,
+		// website_sale/controllers/main.py, product_document; event/controllers/
+		// main.py, event_ics_file: downloads, their language by cookie.
+		`/shop/` + slug + `/document/[0-9]+$`, `/event/` + slug + `(?:/track/` + slug + `)?/ics$`,
+		// website_event/controllers/main.py, event_register: the page with the
+		// tickets, their number and slots in the time zone of the visitor's cookie
+		// (_get_visitor_timezone). It only reads.
+		`/event/` + slug + `/register/?$`,
+		// website_forum/controllers/website_forum.py, tag_read: a list for a field.
+		`/forum/get_tags$`,
+		// website_payment/controllers/portal.py: logos for a snippet.
+		`/website_payment/snippet/supported_payment_methods$`,
+	}
+}
+
+// HarmlessPosts are the routes that pages call with a POST to read, or to note
+// what no page shows: they leave a default session one. Nearly all are JSON.
+func HarmlessPosts() []string {
+	return []string{
+		// website_sale/controllers/main.py: the visitor's last products, which a
+		// snippet asks for; Odoo keeps them with the visitor, not the session.
+		`/shop/products/(?:recently_viewed_update|recently_viewed_delete|recently_viewed|autocomplete)$`,
+		// website_sale/controllers/variant.py, product_configurator.py,
+		// combo_configurator.py, website.py: prices and choices. They may
+		// note the pricelist and the fiscal position that the visitor has anyway.
+		// Odoo 14 to 16: sale/get_combination_info_website,
+		// sale_product_configurator.
+		`/website_sale/(?:get_combination_info|should_show_product_configurator|product_configurator/[a-z_]+|combo_configurator/[a-z_]+)$`,
+		`/sale/(?:get_combination_info_website|show_optional_products_website)$`,
+		`/sale_product_configurator/[a-z_]+$`,
+		`/shop/product/is_add_to_cart_allowed$`,
+		`/website/get_current_currency$`,
+		// website_sale/controllers/cart.py, cart_quantity: reads the number.
+		`/shop/cart/quantity$`,
+		// website_sale_wishlist, website_sale_comparison: read.
+		`/shop/wishlist/get_product_ids$`, `/shop/compare/get_product_data$`, `/shop/get_product_data$`,
+		// website/controllers/main.py: snippets, search suggestions, address
+		// fields. Odoo 14 and 15: the visitor's time zone and last visit.
+		`/website/snippet/(?:filters|filter_templates|options_filters|autocomplete)$`,
+		`/website/country_infos/[^/]+$`, `/shop/country_infos/[^/]+$`, `/website/google_maps_api_key$`,
+		`/website/update_visitor_(?:timezone|last_connection)$`,
+		// Whether a visitor follows or subscribes: read.
+		`/website_mass_mailing/is_subscriber$`, `/website_mail/is_follower$`, `/group/is_member$`,
+		// portal/controllers/portal_thread.py: comments and ratings below a
+		// product or post: read.
+		`/mail/(?:chatter_fetch|chatter_init)$`, `/portal/chatter_init$`,
+		// web/controllers/webclient.py and session.py: read.
+		`/web/webclient/(?:bootstrap_translations|version_info|translations)$`, `/web/session/get_lang_list$`,
+		// bus/controllers: notifications. A first poll leaves a mark in the
+		// session that only later polls look at. Odoo 14 and 15: longpolling.
+		`/websocket/(?:peek_notifications|update_bus_presence|on_closed)$`, `/bus/has_missed_notifications$`,
+		`/longpolling/(?:poll|im_status)$`,
+		// website_event: tickets of a slot; website_event_track: a suggestion;
+		// website_event_exhibitor: who it is.
+		`/event/` + slug + `/registration/slot/[0-9]+/tickets$`, `/event_track/get_track_suggestion$`, `/event/track_tag/search_read$`, `/event_sponsor/[0-9]+/read$`,
+	}
+}
+
+// either makes one expression of paths that may have a language before them.
+func either(paths []string) string {
+	return inLanguage + `(?:` + alternatives(paths) + `)`
+}
+
+func alternatives(list []string) string {
+	return strings.Join(list, "|")
+}

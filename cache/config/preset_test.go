@@ -1,0 +1,356 @@
+package config_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
+)
+
+var update = flag.Bool("update", false, "write testdata/odoo/preset.txt anew")
+
+const minute = 60 * 1000
+
+func preset(t *testing.T, languages ...string) *config.Settings {
+	t.Helper()
+	return build(t, func(c *config.Config) { c.Preset, c.Languages = "odoo", languages })
+}
+
+func ruleNamed(t *testing.T, s *config.Settings, name string) *rule.Rule {
+	t.Helper()
+	for _, r := range s.Rules {
+		if r.Name == name {
+			return r
+		}
+	}
+	require.Fail(t, "no rule "+name)
+	return nil
+}
+
+// taken returns the rule that takes a request.
+func taken(s *config.Settings, method, target string) *rule.Rule {
+	return rule.First(s.Rules, s.Default, method, "shop.example", httptest.NewRequest(method, target, nil))
+}
+
+// decision says in words what a rule makes of a request.
+func decision(r *rule.Rule) string {
+	switch {
+	case r.Bypass && r.KeepsSession:
+		return "bypass, session stays default"
+	case r.Bypass:
+		return "bypass"
+	case r.Terms.TTL == policy.Unset:
+		return "as Odoo says"
+	}
+	return fmt.Sprintf("%d min", r.Terms.TTL/minute)
+}
+
+// route is one of testdata/odoo/routes.json, in which testdata/odoo19/routes.py
+// writes down what a real Odoo 19 offers to visitors.
+type route struct {
+	Rule    string   `json:"rule"`
+	Methods []string `json:"methods"`
+	Type    string   `json:"type"`
+	Handler string   `json:"handler"`
+}
+
+func odooRoutes(t *testing.T) (routes []route, pages []string) {
+	t.Helper()
+	b, err := os.ReadFile("../../testdata/odoo/routes.json")
+	require.NoError(t, err)
+	var file struct {
+		Routes []route  `json:"routes"`
+		Pages  []string `json:"pages"`
+	}
+	require.NoError(t, json.Unmarshal(b, &file))
+	require.Greater(t, len(file.Routes), 200)
+	return file.Routes, file.Pages
+}
+
+var converter = regexp.MustCompile(`<(?:([a-z]+)(?:\(.*?\))?:)?([a-z_]+)>`)
+
+// example makes a path of a route. What is secret is a plain word: the
+// rule must not depend on how a token looks.
+func example(routeRule string) string {
+	words := map[string]string{
+		"unique": "8b9a1f2", "lang": "fr", "filename": "file.bin", "model": "product.template", "id": "7", "field": "image_512", "partner_id": "partner-7",
+	}
+	return converter.ReplaceAllStringFunc(routeRule, func(part string) string {
+		m := converter.FindStringSubmatch(part)
+		switch {
+		case m[1] == "model":
+			return "name-7"
+		case m[1] == "int":
+			return "7"
+		case m[1] == "path":
+			return "a/b"
+		case words[m[2]] != "":
+			return words[m[2]]
+		}
+		return "word"
+	})
+}
+
+// cachedRoutes are the routes that a rule may cache, by the methods of Odoo that
+// answer them. A route is not to be added before its method has been read.
+var cachedRoutes = map[string]string{
+	"odoo-assets":      "WebsiteBinary.content_assets_website Binary.content_assets WebsiteBinary.content_assets Website.content_assets",
+	"odoo-attachments": "Binary.content_image WebsiteBinary.website_content_image",
+	"odoo-images":      "Binary.content_image WebsiteBinary.website_content_image",
+	"odoo-crawlers":    "Website.robots Website.sitemap_xml_index",
+	"odoo-favicon":     "Website.favicon",
+	"odoo-manifest":    "WebManifest.webmanifest",
+	"odoo-shapes":      "HTML_Editor.shape HTML_Editor.image_shape",
+	"odoo-home":        "Website.index",
+	"odoo-shop":        "WebsiteSale.shop",
+	"odoo-product":     "WebsiteSale.product WebsiteSale.old_product",
+	"odoo-search":      "Website.hybrid_list",
+	"odoo-blog":        "WebsiteBlog.blog WebsiteBlog.blog_post WebsiteBlog.old_blog_post WebsiteBlog.blog_feed",
+	"odoo-events":      "WebsiteEventController.events",
+	"odoo-event":       "WebsiteEventController.event WebsiteEventController.event_page",
+	"odoo-forum":       "WebsiteForum.forum WebsiteForum.questions WebsiteForum.question WebsiteForum.old_question WebsiteForum.forum_faq WebsiteForum.forum_faq_karma WebsiteForum.tags",
+	"odoo-pages":       "AccountPortal.terms_conditions TermsController.terms_conditions Website.pages_list Website.website_info ModelPageController.generic_model WebsitePartnerPage.partners_detail Website.google_console_search",
+}
+
+// TestPresetRoutes shows what the preset makes of each GET route that a real
+// Odoo 19 offers to visitors, as it stands in testdata/odoo/preset.txt: a new
+// route or a changed rule is a difference there. And nothing is cached that is
+// not on the list above.
+func TestPresetRoutes(t *testing.T) {
+	s := preset(t)
+	routes, pages := odooRoutes(t)
+	var lines []string
+	seen := map[string]bool{}
+	for _, r := range routes {
+		if r.Type == "jsonrpc" || seen[r.Rule] { // what several modules extend is listed for each
+			continue
+		}
+		seen[r.Rule] = true
+		path := example(r.Rule)
+		got := taken(s, http.MethodGet, path)
+		lines = append(lines, fmt.Sprintf("%s\n\t%s\n\t%s: %s", r.Rule, path, got.Name, decision(got)))
+		if got.Bypass {
+			continue
+		}
+		parts := strings.Split(r.Handler, ".")
+		method := strings.Join(parts[len(parts)-2:], ".")
+		assert.Contains(t, strings.Fields(cachedRoutes[got.Name]), method, "%s is cached by %s", r.Rule, got.Name)
+		for _, prefix := range []string{"/fr", "/fr_BE", "/es_419", "/sr@latin", "/en-gb"} {
+			other := taken(s, http.MethodGet, strings.TrimSuffix(prefix+path, "/"))
+			if got.Language != nil {
+				assert.Equal(t, got.Name, other.Name, "%s%s", prefix, path)
+			} else {
+				assert.True(t, other.Bypass || other.Name == "odoo-pages", "%s%s: %s", prefix, path, other.Name)
+			}
+		}
+	}
+	for _, path := range pages {
+		got := taken(s, http.MethodGet, path)
+		lines = append(lines, fmt.Sprintf("%s\n\tpage\n\t%s: %s", path, got.Name, decision(got)))
+		assert.Contains(t, []string{"odoo-home", "odoo-pages"}, got.Name, path)
+	}
+	text := strings.Join(lines, "\n") + "\n"
+	const golden = "../../testdata/odoo/preset.txt"
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), text, "go test ./cache/config -run TestPresetRoutes -update writes %s anew", golden)
+}
+
+// TestPresetInEveryLanguage: what bypasses does so whatever stands first for a
+// language.
+func TestPresetInEveryLanguage(t *testing.T) {
+	s := preset(t)
+	routes, _ := odooRoutes(t)
+	for _, r := range routes {
+		if !taken(s, http.MethodGet, example(r.Rule)).Bypass || r.Type == "jsonrpc" {
+			continue
+		}
+		for _, prefix := range []string{"/fr", "/fr_BE", "/sr@latin", "/francais"} {
+			got := taken(s, http.MethodGet, prefix+example(r.Rule))
+			assert.True(t, got.Bypass || r.Rule == "/logo" || r.Rule == "/logo.png", "%s%s is taken by %s", prefix, r.Rule, got.Name)
+		}
+	}
+}
+
+// TestPreset: routes of other modules and versions, and what is none.
+func TestPreset(t *testing.T) {
+	s := preset(t)
+	for _, c := range []struct{ rule, targets string }{
+		{"odoo-home", "/ /fr /fr/ /fr_BE /es_419 /sr@latin /en-gb"},
+		{"odoo-shop", "/shop /fr/shop /shop/ /shop/page/2 /shop/category/desks-1 /shop/category/desks-1/page/3 /shop?search=lamp /shop?order=name+asc&min_price=5 /shop?tags=sale-3 /en-gb/shop"},
+		{"odoo-shop-filter", "/shop?attribute_values=1-2 /fr/shop?attribute_value=1-2&page=2 /shop/category/desks-1?attrib=1-2 /shop?%61ttrib=1-2"},
+		{"odoo-product", "/shop/desk-9 /shop/9 /fr/shop/desks-1/desk-9 /shop/product/desk-9 /shop/desk-9?attribute_values=1 /shop/desk-9?utm_email=a@b.c"},
+		{"odoo-search", "/website/search?search=a /website/search/products/page/2"},
+		{"odoo-blog", "/blog /blog/page/2 /blog/astronomy-2 /blog/astronomy-2/beyond-the-eye-7 /blog/tag/stars-1 /blog/astronomy-2/tag/stars-1,sky-2/page/2 /blog/astronomy-2/feed /blog/astronomy-2/post/eye-7"},
+		{"odoo-events", "/event /events /event/page/2 /events/tags/a-1 /event?date=upcoming"},
+		{"odoo-event", "/event/fair-3 /fr/event/fair-3/page/introduction"},
+		{"odoo-event-times", "/event/fair-3/agenda /event/fair-3/track /event/fair-3/track/talk-4 /event/fair-3/exhibitors /event/fair-3/exhibitor/acme-5"},
+		{"odoo-forum", "/forum /forum/help-1 /forum/help-1/how-to-2 /forum/help-1/question/how-to-2 /forum/help-1/tag/a-1/questions /forum/help-1/page/2 /forum/all"},
+		{"odoo-courses", "/slides /slides/all /slides/all/tag/a-1 /slides/page/2"},
+		{"odoo-jobs", "/jobs /jobs/page/2 /jobs/developer-3 /jobs/detail/developer-3 /jobs/country/fr-1/department/rd-2"},
+		{"odoo-pages", "/contactus /about-us /fr/a-propos /my-landing /partners /partners/acme-7 /customers /customers/country/fr-75 /groups /groups/news-1 /website/info /privacy /terms /mystery /shopping /sale /quote /web.html /certified-9001 /a/b/c"},
+		{"odoo-pages", "/contactus?page=2 /about-us?foo=bar /about-us?x= /about-us?gclid=Cj0KCQiAabcdefghijklmnopqrstuv12345678"},
+		{"odoo-assets", "/web/assets/1/8b9a1f2/web.assets_frontend.min.css /web/assets/8b9a1f2/web.assets_web.min.js /web/assets/123-8b9a1f2/web.assets_common.min.js /web/assets/123-8b9a1f2/1/web.assets_common.js"},
+		{"odoo-static", "/web/static/img/a.png /website_sale/static/src/a.js?v=2"},
+		{"odoo-images", "/web/image/product.template/9/image_512 /web/image/product.product/9/image_1024/Desk?unique=8b9a1f2 /website/image/product.template/9/image_512 /web/image/website/1/logo/Shop /web/image/blog.post/3/image /web/image/event.sponsor/3/image_128/100x100"},
+		{"odoo-attachments", "/web/image/123-8b9a1f2/a.webp /web/image/website.s_banner /web/image/123 /unsplash/AbC123/a.jpg /web/image/res.partner/7/avatar_128 /web/image/discuss.channel/7/avatar_128"},
+		{"odoo-translations", "/website/translations?hash=a&lang=fr_FR /web/webclient/translations?lang=fr_FR&hash=a /fr/website/translations?hash=a&lang=fr_FR"},
+		{"odoo-translations-hashed", "/website/translations/8b9a1f2?lang=fr_FR"},
+		{"odoo-crawlers", "/robots.txt /sitemap.xml /sitemap-1-8b9a1f2-2.xml"},
+		{"odoo-favicon", "/favicon.ico"},
+		{"odoo-manifest", "/web/manifest.webmanifest"},
+		{"odoo-shapes", "/html_editor/shape/html_builder/Wavy/01.svg?c1=%23112233 /web_editor/image_shape/website.x/web_editor/a.svg /fr/html_editor/shape/a/b.svg"},
+
+		{"odoo-harmless", "/website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image"},
+		{"odoo-harmless", "/website/lang/fr /website/lang/en?r=/shop /r/abc /r/abc/m/7 /logo.png /report/barcode/QR/x /web/webclient/translations/8b9a1f2 /shop/desk-9/document/3 /event/fair-3/ics /event/fair-3/register /fr/event/fair-3/register"},
+
+		{"odoo-personal", "/web /web/login /fr_BE/web/login /web/signup /web/reset_password /web/session/logout /web/database/manager /odoo /odoo/action-5 /web/dataset/call_kw /@/shop"},
+		{"odoo-personal", "/my /my/home /fr/my/orders/7 /francais/my/orders /my/orders/7?x=1 /my/tasks/3 /quote/7/word /sign/document/7/word /helpdesk/ticket/7/word /documents/share/7/word /knowledge/article/3 /appointment/1"},
+		{"odoo-personal", "/shop/cart /shop/cart/ /fr/shop/cart /francais/shop/cart /shop/checkout /shop/address /shop/payment /shop/payment/validate /shop/confirmation /shop/confirm_order /shop/print /shop/pricelist /shop/change_pricelist/gold-3"},
+		{"odoo-personal", "/shop/wishlist /shop/compare /coupon/word /shop/terms /shop/tracking_last_order /gmc.xml /payment/pay /payment/status /payment/stripe/return /donation/pay"},
+		{"odoo-personal", "/mail/view /mail/unfollow /mailing/7/unsubscribe /mailing/7/view /unsubscribe_from_list /digest/7/unsubscribe /chat/word /meet/word /calendar/meeting/accept /calendar/join_videocall/word /group/unsubscribe-confirm /im_livechat/support/1"},
+		{"odoo-personal", "/survey/start/word /s/word /rate/word/5 /websocket /longpolling/poll /bus/websocket_worker /xmlrpc/2/common /json/2/x /jsonrpc /doc /auth_oauth/signin /auth_totp/x /pos-self/1 /pos_self_order/x"},
+		{"odoo-personal", "/website/form/mail.mail /website/action/x /website/force/2 /website/iframefallback /website_mass_mailing/subscribe /profile/user/7 /profile/users /profile/avatar/7"},
+		{"odoo-personal", "/event/fair-3/registration/success /event/fair-3/booth /event/7/my_tickets /slides/3/invite /slides/slide/intro-4 /slides/embed/4 /jobs/apply/developer-3 /forum/help-1/ask /forum/help-1/post/7/edit /forum/user/7 /forum/help-1/validation_queue"},
+		{"odoo-unknown", "/shop/word /shop/desk-9/word /blog/word/x/y /slides/course-3 /slides/course-3/category/4 /event/fair-3/community /event/fair-3/community/leaderboard /forum/help-1/closed /jobs/word/x /fr/slides/course-3"},
+
+		{"odoo-session-params", "/?debug=1 /shop?debug /shop/desk-9?pricelist=3 /?affiliate_id=3 /members?visibility_password=x /?access_token=x /a?token=x /?auth_login=bob /a?editable=1 /a?enable_editor=1 /?db=x /?session_id=x /?fw=2 /?pid=7&hash=x"},
+		{"odoo-session-params", "/web/image/7?access_token=x /web/content/7?access_token=x /web/static/a.js?debug=1 /web/login?debug=1 /shop?%64ebug=1 /shop?a=1&&de%62ug=assets /?preview_mode=1 /x?oauth_code=1"},
+		{"odoo-personal-params", "/contactus?name=Bob /contactus?email=x /contactus?e%6dail=x /about-us?who=bob@example.com /about-us?who=bob%40example.com /a?utm_source=x&email_from=b /a?k=3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a?k=AbCdEfGhIjKlMnOpQrStUv /shop?x_studio_a=1 /shop?phone=1"},
+
+		{"odoo-tokens", "/ticket/3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a/b/da39a3ee5e6b4b0d3255bfef95601890afd80709 /a/aZ09-_x /a/9cdfb439c7876e70 /x/Xy12AbQ9 /optout/bob@example.com /fr/newsletter/confirm /a/unsubscribe /quotation/7/accept /orders/7 /fr/rma/ticket/7"},
+	} {
+		for _, target := range strings.Fields(c.targets) {
+			assert.Equal(t, c.rule, taken(s, http.MethodGet, target).Name, target)
+		}
+	}
+}
+
+// TestPresetPosts: which requests other than GET leave a default session one.
+func TestPresetPosts(t *testing.T) {
+	s := preset(t)
+	for _, path := range []string{
+		"/shop/products/recently_viewed_update", "/fr/shop/products/recently_viewed_update", "/website_sale/get_combination_info", "/sale/get_combination_info_website",
+		"/website/snippet/filters", "/website/snippet/autocomplete", "/shop/cart/quantity", "/shop/wishlist/get_product_ids", "/website_mass_mailing/is_subscriber",
+		"/portal/chatter_init", "/mail/chatter_fetch", "/longpolling/poll", "/web/webclient/version_info",
+	} {
+		r := taken(s, http.MethodPost, path)
+		assert.Equal(t, "odoo-harmless-posts", r.Name, path)
+		assert.True(t, r.KeepsSession && r.Bypass, path)
+		assert.NotEqual(t, r, taken(s, http.MethodPost, path+"?debug=1"), path)
+		assert.NotEqual(t, r, taken(s, http.MethodPost, path+"/x"), path)
+		assert.NotEqual(t, r, taken(s, http.MethodPut, path), path)
+	}
+	for _, path := range []string{
+		"/", "/shop", "/contactus", "/members", "/web/login", "/fr/web/login", "/web/signup", "/shop/cart", "/shop/cart/add", "/shop/cart/update_json", "/shop/wishlist/add",
+		"/shop/save_shop_layout_mode", "/website/save_session_layout_mode", "/website/form/mail.mail", "/website_mass_mailing/subscribe", "/web/session/authenticate",
+		"/shop/add/stock_notification", "/slides/slide/quiz/save_to_session", "/event/fair-3/registration/confirm", "/web/image/product.template/9/image_512",
+		"/web/content/7", "/website/lang/fr", "/r/abc", "/robots.txt", "/favicon.ico", "/jsonrpc", "/mystery",
+	} {
+		assert.False(t, taken(s, http.MethodPost, path).KeepsSession, path)
+	}
+	// Bundles and static files do not depend on the session: nor can it depend on them.
+	assert.False(t, taken(s, http.MethodPost, "/web/static/x.js").KeepsSession)
+
+	for _, r := range s.Rules {
+		if r.KeepsSession && !r.Terms.AnySession {
+			assert.True(t, r.Bypass, "%s: session: keep is for requests that bypass", r.Name)
+		}
+		assert.Equal(t, r.Name == "odoo-shop-filter", r.MarksSession, r.Name)
+	}
+}
+
+// TestPresetOfAll: what holds for all rules that cache.
+func TestPresetOfAll(t *testing.T) {
+	s := preset(t)
+	files := " odoo-assets odoo-static odoo-images odoo-attachments odoo-translations odoo-translations-hashed odoo-crawlers odoo-favicon odoo-manifest "
+	for _, r := range s.Rules {
+		if r.Bypass {
+			assert.NotEqual(t, int64(0), r.Terms.TTL, r.Name)
+			continue
+		}
+		file := strings.Contains(files, " "+r.Name+" ")
+		assert.Equal(t, []string{"GET"}, r.Match.Methods, r.Name)
+		assert.Contains(t, r.Terms.DropCookies, "session_id", r.Name)
+		assert.Equal(t, file, hasString(r.Terms.DropCookies, "frontend_lang"), r.Name)
+		assert.Equal(t, !file, hasString(r.Terms.KeepCookies, "frontend_lang"), r.Name)
+		assert.Equal(t, !file, r.Language != nil, r.Name)
+		assert.NotContains(t, r.Terms.Statuses, 303, r.Name)
+		assert.Contains(t, r.Terms.Statuses, 200, r.Name)
+		assert.Equal(t, int64(24*60*minute), r.Terms.StaleIfError, r.Name)
+		assert.False(t, r.Terms.Override.NoStore, r.Name)
+		assert.Equal(t, r.Name == "odoo-images", r.Terms.Override.Private, r.Name)
+		assert.Equal(t, r.Name == "odoo-assets" || r.Name == "odoo-static", r.Terms.AnySession, r.Name)
+		if !file {
+			assert.True(t, r.Ignore.Has("utm_source") && r.Ignore.Has("gclid"), r.Name)
+			assert.LessOrEqual(t, r.Terms.TTL, int64(15*minute), r.Name)
+			assert.Equal(t, int64(60*minute), r.Terms.Grace, r.Name)
+		}
+	}
+	for _, name := range []string{"odoo-home", "odoo-shop", "odoo-shop-filter", "odoo-product", "odoo-search", "odoo-event", "odoo-events"} {
+		assert.Equal(t, int64(5*minute), ruleNamed(t, s, name).Terms.TTL, "%s shows prices", name)
+	}
+	assert.Equal(t, []string{"forum_welcome_message"}, ruleNamed(t, s, "odoo-forum").Cookies)
+	assert.Equal(t, []string{"tz"}, ruleNamed(t, s, "odoo-event-times").Cookies)
+}
+
+func hasString(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
+}
+
+// TestPresetLanguages: the key holds the language that Odoo would pick where it
+// could be more than one.
+func TestPresetLanguages(t *testing.T) {
+	request := func(lines ...string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/shop", nil)
+		for _, line := range lines {
+			name, value, _ := strings.Cut(line, ": ")
+			r.Header.Set(name, value)
+		}
+		return r
+	}
+	english := request("Accept-Language: en-US,en;q=0.9")
+	german := request("Accept-Language: de-DE,de;q=0.9")
+	french := request("Accept-Language: fr-CA,fr;q=0.5")
+	cookie := request("Accept-Language: en-US,en;q=0.9", "Cookie: frontend_lang=fr_FR")
+	bot := request("Accept-Language: fr-CA,fr;q=0.5", "User-Agent: Googlebot/2.1")
+
+	known := ruleNamed(t, preset(t, "en_US", "fr_FR"), "odoo-pages")
+	assert.Equal(t, known.Dimensions(request()), known.Dimensions(german), "one who gets the default language")
+	assert.NotEqual(t, known.Dimensions(english), known.Dimensions(french))
+	assert.Equal(t, known.Dimensions(french), known.Dimensions(cookie))
+	assert.NotEqual(t, known.Dimensions(french), known.Dimensions(bot))
+
+	unknown := ruleNamed(t, preset(t), "odoo-pages")
+	seen := map[string]bool{}
+	for _, r := range []*http.Request{request(), english, german, french, cookie, bot} {
+		seen[strings.Join(unknown.Dimensions(r), "\n")] = true
+	}
+	assert.Len(t, seen, 6)
+	assert.Equal(t, unknown.Dimensions(english), unknown.Dimensions(request("Accept-Language: en-US,de;q=0.7")), "only what is liked best counts")
+	assert.Equal(t, unknown.Dimensions(cookie), unknown.Dimensions(request("Cookie: frontend_lang=fr_FR")), "the cookie alone counts")
+
+	for _, r := range preset(t, "en_US").Rules {
+		assert.Nil(t, r.Language, "%s: with one language nobody is sent elsewhere", r.Name)
+	}
+}

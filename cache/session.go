@@ -1,0 +1,151 @@
+package cache
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// A session cookie does not tell whether its session is special: signed in, a
+// cart, another pricelist. But a session that Odoo was seen to begin, in an
+// answer to a request that changes nothing, is a default one until a request of
+// it passes that could change what pages show. That is noted where all
+// replicas see it, before the request is forwarded. All other sessions are
+// unknown, and are treated like special ones.
+//
+// With the Odoo addon a cookie says what the visitor's pages are rendered for,
+// its context, and the response says so, too.
+
+// sessionID is the shape of Odoo's session ids: 40 hex digits in Odoo 14, 84 to
+// 86 characters later (odoo/http.py).
+var sessionID = regexp.MustCompile(`^[A-Za-z0-9_-]{32,128}$`)
+
+// contextValue is the shape of the addon's contexts.
+var contextValue = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
+
+// The contexts that have a word of their own.
+const (
+	defaultContext = "0"       // pages are those of a visitor without any session
+	privateContext = "private" // pages belong to this visitor alone
+)
+
+// readCookies finds out what the cookies say of the visitor.
+func (h *Handler) readCookies(v *visit) {
+	if h.s.Session != "" && rule.HasCookie(h.s.Session, v.r) {
+		v.cookie, v.session = true, true
+		if value, sure := rule.CookieValue(h.s.Session, v.r); sure && sessionID.MatchString(value) {
+			v.sid = keys.SessionID(value)
+		}
+	}
+	if h.s.ContextCookie == "" || !rule.HasCookie(h.s.ContextCookie, v.r) {
+		return
+	}
+	value, sure := rule.CookieValue(h.s.ContextCookie, v.r)
+	switch {
+	case !sure || value == privateContext:
+		v.context = privateContext
+	case value == defaultContext || contextValue.MatchString(value):
+		v.context = value
+	}
+}
+
+// agrees reports whether a response was rendered for the context that the
+// request has. The application has looked at the session to say so.
+func (v *visit) agrees(header http.Header) bool {
+	lines := header["X-Odoo-Cache-Context"]
+	if len(lines) != 1 {
+		return false
+	}
+	context := v.context
+	if context == "" {
+		context = defaultContext
+	}
+	return lines[0] == context
+}
+
+// changesSession reports whether a request may change what later pages of its
+// session show.
+func (v *visit) changesSession() bool {
+	if v.rule.KeepsSession {
+		return false
+	}
+	switch v.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return v.rule.Bypass || v.rule.MarksSession
+	}
+	return true
+}
+
+// markSessions notes that the sessions of a request are special. All that the
+// request could mean are meant: cookies that are given twice, and where older
+// versions of Odoo look, too (Odoo 14: odoo/http.py, Root.setup_session).
+func (h *Handler) markSessions(v *visit) {
+	if h.s.Session == "" || !v.changesSession() {
+		return
+	}
+	var list []string
+	if v.cookie {
+		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(strings.Join(v.r.Header["Cookie"], ";"), -1))
+	}
+	for _, value := range v.r.Header["X-Openerp-Session-Id"] {
+		list = append(list, keys.SessionID(value))
+	}
+	if strings.Contains(v.r.URL.RawQuery, "session_id") {
+		for _, value := range v.r.URL.Query()["session_id"] {
+			list = append(list, keys.SessionID(value))
+		}
+	}
+	if len(list) > 0 {
+		h.shared.tier.Special(h.view, list)
+	}
+}
+
+func addSessions(list []string, found [][]string) []string {
+	for i := 0; i < len(found); i++ {
+		list = append(list, keys.SessionID(found[i][1]))
+	}
+	return list
+}
+
+// bear notes the session that a response begins, before the visitor knows it.
+func (h *Handler) bear(v *visit, header http.Header) {
+	lines := header["Set-Cookie"]
+	if len(lines) == 0 || h.s.Session == "" || v.cookie || v.changesSession() ||
+		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
+		return
+	}
+	id := ""
+	for i := 0; i < len(lines); i++ {
+		if policy.CookieName(lines[i]) != h.s.Session {
+			continue
+		}
+		if id != "" {
+			return // two sessions: neither is known
+		}
+		id = setValue(lines[i])
+	}
+	if sessionID.MatchString(id) {
+		h.shared.tier.Bear(h.view, keys.SessionID(id))
+	}
+}
+
+// setValue returns the value that a Set-Cookie line sets.
+func setValue(line string) string {
+	pair, _, _ := strings.Cut(line, ";")
+	_, value, _ := strings.Cut(pair, "=")
+	return strings.TrimSpace(value)
+}
+
+// setsCookie reports whether a header sets a cookie.
+func setsCookie(header http.Header, name string) bool {
+	for _, line := range header["Set-Cookie"] {
+		if policy.CookieName(line) == name {
+			return true
+		}
+	}
+	return false
+}

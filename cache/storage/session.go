@@ -1,0 +1,268 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// What is known of a session is one number, the score of its hash in a sorted
+// set: the Unix time in ms until which it is known, made even for a default
+// session and odd for a special one. A session that is not in the set is
+// unknown, and an unknown session is treated like a special one: so it does no
+// harm to lose a member, or the whole set.
+//
+// A mark as special replaces what is there, the note of a beginning does not.
+// So it does not matter in which order the two arrive.
+
+func sessionScore(until int64, special bool) int64 {
+	until -= until % 2
+	if special {
+		until++
+	}
+	return until
+}
+
+func sessionState(score, now int64) int {
+	switch {
+	case score == 0:
+		return SessionUnknown
+	case score%2 != 0:
+		return SessionSpecial
+	case score > now:
+		return SessionDefault
+	}
+	return SessionUnknown
+}
+
+// Visit implements Storage: one round trip for entry, position and session.
+func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
+	marks := keys.Marks(tenant)
+	commands := []redis.Command{
+		{Args: []string{"ZSCORE", marks, "!s"}},
+		{Args: []string{"ZSCORE", marks, "!e"}},
+		{Args: []string{"ZSCORE", keys.Sessions(tenant), session}},
+	}
+	if id != "" {
+		commands = append(commands, redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
+	}
+	replies, err := s.client.Do(commands...)
+	if errors.Is(err, redis.ErrTooLarge) {
+		e, head, err := s.tooLarge(tenant)
+		return e, head, SessionUnknown, err
+	}
+	if err != nil {
+		return nil, Head{}, SessionUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	head, err := headOf(replies[1], replies[0])
+	if err != nil {
+		return nil, head, SessionUnknown, err
+	}
+	score, err := number64(replies[2], "session")
+	if err != nil {
+		return nil, Head{}, SessionUnknown, err
+	}
+	state := sessionState(score, nowMS())
+	if id == "" {
+		return nil, head, state, nil
+	}
+	e, head, err := entryOf(replies[3], head)
+	return e, head, state, err
+}
+
+// Bear implements Storage.
+func (s *Redis) Bear(tenant, session string, ttl int64, most int) error {
+	return s.note(tenant, []string{"NX"}, []string{session}, sessionScore(nowMS()+ttl, false), most)
+}
+
+// Special implements Storage.
+func (s *Redis) Special(tenant string, sessions []string, ttl int64, most int) error {
+	return s.note(tenant, nil, sessions, sessionScore(nowMS()+ttl, true), most)
+}
+
+func (s *Redis) note(tenant string, how, sessions []string, score int64, most int) error {
+	key := keys.Sessions(tenant)
+	args := append([]string{"ZADD", key}, how...)
+	for i := 0; i < len(sessions); i++ {
+		args = append(args, strconv.FormatInt(score, 10), sessions[i])
+	}
+	replies, err := s.client.Do(
+		redis.Command{Args: args},
+		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", strconv.Itoa(-most - 1)}},
+	)
+	if err != nil {
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	if redis.Code(replies[0]) == "WRONGTYPE" { // something else stands in its place
+		if err := s.Forget(tenant); err != nil {
+			return err
+		}
+		_, err = s.do(redis.Command{Args: args})
+		return err
+	}
+	return firstError(replies, "ZADD")
+}
+
+// Forget implements Storage.
+func (s *Redis) Forget(tenant string) error {
+	_, err := s.do(redis.Command{Args: []string{"DEL", keys.Sessions(tenant)}})
+	return err
+}
+
+// Visit implements Storage.
+func (m *Memory) Visit(tenant, id, session string) (*Entry, Head, int, error) {
+	m.mu.Lock()
+	state := sessionState(m.sessions[inMemory(tenant, session)], nowMS())
+	m.mu.Unlock()
+	if id == "" {
+		head, err := m.Head(tenant)
+		return nil, head, state, err
+	}
+	e, head, err := m.Lookup(tenant, id)
+	return e, head, state, err
+}
+
+// Bear implements Storage.
+func (m *Memory) Bear(tenant, session string, ttl int64, most int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.sessions[inMemory(tenant, session)]; !known {
+		m.note(inMemory(tenant, session), sessionScore(nowMS()+ttl, false), most)
+	}
+	return nil
+}
+
+// Special implements Storage.
+func (m *Memory) Special(tenant string, sessions []string, ttl int64, most int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := 0; i < len(sessions); i++ {
+		m.note(inMemory(tenant, sessions[i]), sessionScore(nowMS()+ttl, true), most)
+	}
+	return nil
+}
+
+// note keeps a score. When the limit is reached, everything is forgotten: there
+// is no order by which to find the oldest.
+func (m *Memory) note(member string, score int64, most int) {
+	if len(m.sessions) >= most {
+		m.sessions = map[string]int64{}
+	}
+	m.sessions[member] = score
+}
+
+// Forget implements Storage. It forgets the sessions of all tenants, which is
+// more than was asked and never wrong.
+func (m *Memory) Forget(tenant string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sessions = map[string]int64{}
+	return nil
+}
+
+// LookupFor is Lookup for a request with a session, given as its hash: what is
+// known of it is read together with the page, and never taken from this
+// process, since the last request of the session may have gone to another.
+func (t *Tier) LookupFor(v *View, key, session string) *Found {
+	now := nowMS()
+	id := keys.ID(key)
+	var near *Entry
+	if t.memory != nil {
+		near = t.memory.Get(key, now)
+	}
+	if near != nil {
+		id = ""
+	}
+	if reason := t.ready(v); reason != "" {
+		return &Found{Reason: reason}
+	}
+	asked := ticks()
+	e, head, state, err := t.remote.Visit(v.tenant, id, session)
+	if near == nil {
+		f := t.found(v, key, e, head, err, now, asked)
+		f.Session = state
+		return f
+	}
+	if err != nil {
+		return &Found{Reason: t.failed("session", err)}
+	}
+	t.breaker.success()
+	if reason := t.sync(v, head, asked); reason != "" {
+		return &Found{Reason: reason}
+	}
+	verdict := v.Check(near)
+	if verdict == Purged {
+		t.memory.Remove(key)
+		f := t.fromRemote(v, key, now)
+		f.Session = state
+		return f
+	}
+	return &Found{Entry: near, Memory: true, Head: v.Head(), Soft: verdict == SoftPurged, Session: state}
+}
+
+// Bear notes that a session has begun. It must return before the session's id
+// reaches the visitor. A session that could not be noted stays unknown.
+func (t *Tier) Bear(v *View, session string) {
+	if t.ready(v) != "" {
+		return
+	}
+	if err := t.remote.Bear(v.tenant, session, t.o.SessionTTL, t.o.Sessions); err != nil {
+		t.failed("session", err)
+		return
+	}
+	t.breaker.success()
+}
+
+// Special notes that sessions are special. It must return before the request
+// that makes them so is forwarded. What cannot be written is kept like a purge:
+// this process does not use the tenant's cache until it is.
+func (t *Tier) Special(v *View, sessions []string) {
+	todo := v.unnoted(sessions)
+	if len(todo) == 0 {
+		return
+	}
+	p := Purge{Special: todo}
+	if t.ready(v) != "" {
+		t.keep(v, p)
+		return
+	}
+	if err := t.remote.Special(v.tenant, todo, t.o.SessionTTL, t.o.Sessions); err != nil {
+		t.failed("session", err)
+		t.keep(v, p)
+		return
+	}
+	t.breaker.success()
+	v.note(todo)
+}
+
+// maxNoted bounds the sessions that a view knows to be noted as special.
+const maxNoted = 10000
+
+// unnoted returns those of the sessions that this process has not noted as
+// special before. A note that was lost since makes the session unknown, which is
+// as good.
+func (v *View) unnoted(sessions []string) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var todo []string
+	for i := 0; i < len(sessions); i++ {
+		if !v.noted[sessions[i]] {
+			todo = append(todo, sessions[i])
+		}
+	}
+	return todo
+}
+
+func (v *View) note(sessions []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.noted) >= maxNoted {
+		v.noted = map[string]bool{}
+	}
+	for i := 0; i < len(sessions); i++ {
+		v.noted[sessions[i]] = true
+	}
+}

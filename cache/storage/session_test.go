@@ -1,0 +1,100 @@
+package storage
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+// Visit, Bear, Special and Forget of the scripted storage.
+func (s *script) Visit(tenant, id, session string) (*Entry, Head, int, error) {
+	after, err := s.enter("visit")
+	if err != nil {
+		return nil, Head{}, SessionUnknown, err
+	}
+	defer after()
+	return s.Storage.Visit(tenant, id, session)
+}
+
+func (s *script) Special(tenant string, sessions []string, ttl int64, most int) error {
+	after, err := s.enter("special")
+	if err != nil {
+		return err
+	}
+	defer after()
+	return s.Storage.Special(tenant, sessions, ttl, most)
+}
+
+func (s *script) Forget(tenant string) error {
+	after, err := s.enter("forget")
+	if err != nil {
+		return err
+	}
+	defer after()
+	return s.Storage.Forget(tenant)
+}
+
+// TestSessionsOfReplicas: a session that one replica marks is special to the
+// other at once, also where that has the page in memory.
+func TestSessionsOfReplicas(t *testing.T) {
+	s := newScript()
+	a, b := newReplica(s, forever), newReplica(s, forever)
+	a.o.SessionTTL, a.o.Sessions = 3600000, 100
+	b.o.SessionTTL, b.o.Sessions = 3600000, 100
+	a.Bear(a.v, "visitor")
+	for _, r := range []*replica{a, b} {
+		require.Equal(t, SessionDefault, r.LookupFor(r.v, "k", "visitor").Session)
+	}
+	b.put(t, "k")
+	f := b.LookupFor(b.v, "k", "visitor")
+	require.NotNil(t, f.Entry)
+	require.True(t, f.Memory)
+	require.Equal(t, SessionDefault, f.Session)
+
+	a.Special(a.v, []string{"visitor"})
+	f = b.LookupFor(b.v, "k", "visitor")
+	require.Equal(t, SessionSpecial, f.Session)
+	a.Special(a.v, []string{"visitor"})
+	require.Equal(t, 1, s.count("special"), "noted once")
+
+	_, err := a.Tier.Purge(a.v, Purge{All: true})
+	require.NoError(t, err)
+	require.Nil(t, b.LookupFor(b.v, "k", "visitor").Entry, "purged")
+}
+
+// TestAMarkThatCannotBeWritten: until it is, this replica does not use the cache.
+func TestAMarkThatCannotBeWritten(t *testing.T) {
+	s := newScript()
+	r := newReplica(s, forever)
+	r.o.SessionTTL, r.o.Sessions = 3600000, 100
+	r.Failures(100)
+	r.Bear(r.v, "visitor")
+	r.put(t, "k")
+	require.NotNil(t, r.LookupFor(r.v, "k", "visitor").Entry)
+	s.fail("special")
+	r.Special(r.v, []string{"visitor"})
+	require.Equal(t, policy.ReasonPurgePending, r.LookupFor(r.v, "k", "visitor").Reason)
+	s.heal()
+	f := r.LookupFor(r.v, "k", "visitor")
+	require.Equal(t, SessionSpecial, f.Session)
+	require.NotNil(t, f.Entry, "what is stored is good")
+	require.Empty(t, s.written(), "nothing had to be purged")
+}
+
+// TestSessionsInAFullJournal: what does not fit is made up for by forgetting.
+func TestSessionsInAFullJournal(t *testing.T) {
+	s := newScript()
+	r := newReplica(s, forever)
+	r.o.SessionTTL, r.o.Sessions = 3600000, 100
+	r.Failures(100)
+	r.Bear(r.v, "other")
+	s.fail("special", "forget", "purge")
+	for _, session := range []string{"a", "b", "c", "other", "d"} {
+		r.Special(r.v, []string{session})
+	}
+	s.heal()
+	require.Equal(t, SessionUnknown, r.LookupFor(r.v, "k", "other").Session)
+	require.Zero(t, r.v.Pending())
+}

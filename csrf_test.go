@@ -1,0 +1,280 @@
+package odoocache_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const tokenPlaceholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
+
+// tokenOf is the token of a session, as this origin makes it.
+func tokenOf(session string) string {
+	sum := sha256.Sum256([]byte(session))
+	return hex.EncodeToString(sum[:])[:40] + "o1826955887"
+}
+
+// forms is an origin with forms: pages hold the token of their visitor's
+// session, and /send takes a form only with that.
+type forms struct {
+	next   int
+	asked  int // for the page that tokens come from
+	broken bool
+	bodies []string
+}
+
+func (f *forms) serve(rw http.ResponseWriter, r *http.Request) {
+	id := ""
+	if c, err := r.Cookie("session_id"); err == nil {
+		id = c.Value
+	}
+	if id == "" {
+		f.next++
+		id = sid(f.next)
+		rw.Header().Add("Set-Cookie", "session_id="+id+"; HttpOnly; Path=/")
+	}
+	switch r.URL.Path {
+	case "/web/login":
+		f.asked++
+		if f.broken {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		page(`<input type="hidden" name="csrf_token" value="`+tokenOf(id)+`"/>`, "Content-Type: text/html; charset=utf-8")(rw, r)
+	case "/send":
+		body, _ := io.ReadAll(r.Body)
+		f.bodies = append(f.bodies, string(body))
+		if !strings.Contains(string(body), tokenOf(id)) {
+			rw.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		page("sent by "+id)(rw, r)
+	default:
+		page(`var odoo = {csrf_token: "`+tokenOf(id)+`"}; csrf_token: '`+tokenOf(id)+`' <input name="csrf_token" value="`+tokenOf(id)+`"/>`+tokenOf(id+"later"),
+			"Content-Type: text/html; charset=utf-8")(rw, r)
+	}
+}
+
+// formRules are rules for pages with forms.
+var formRules = options{"rules": []options{{"match": options{"methods": []string{"GET"}}, "ttl": "60", "cookies": options{"drop": []string{"session_id"}}}}}
+
+// TestPagesWithoutTokens: what is stored, and what visitors without a session get.
+func TestPagesWithoutTokens(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		f := &forms{}
+		s := newSite(t, load, formRules, f.serve)
+		want := `var odoo = {csrf_token: "` + tokenPlaceholder + `"}; csrf_token: '` + tokenPlaceholder + `' <input name="csrf_token" value="` + tokenPlaceholder + `"/>` + tokenPlaceholder
+		for i := 0; i < 3; i++ {
+			got := s.get("/page")
+			assert.Equal(t, want, got.body)
+			assert.Empty(t, got.header["Set-Cookie"])
+		}
+		assert.Equal(t, 1, s.renders())
+
+		id := s.do(http.MethodPost, "/send", "x").session()
+		got := s.get("/mine", "Cookie: session_id="+id)
+		assert.Contains(t, got.body, tokenOf(id), "a visitor whose session may be special gets their own page")
+		assert.NotContains(t, s.get("/mine").body, tokenOf(id))
+	})
+}
+
+// multipartForm is a form as browsers send it, with a boundary of its own.
+func multipartForm(parts ...string) string {
+	body := ""
+	for _, part := range parts {
+		body += "--b0undary\r\n" + part + "\r\n"
+	}
+	return body + "--b0undary--\r\n"
+}
+
+const tokenPart = "Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n" + tokenPlaceholder
+
+// TestFormsAreCompleted sends forms from stored pages, and attacks with them.
+func TestFormsAreCompleted(t *testing.T) {
+	const (
+		urlencoded = "Content-Type: application/x-www-form-urlencoded"
+		multipart  = "Content-Type: multipart/form-data; boundary=b0undary"
+		same       = "Sec-Fetch-Site: same-origin"
+	)
+	simple := "name=Joe&csrf_token=" + tokenPlaceholder + "&text=x"
+	own := "Cookie: session_id=" + sid(500)
+	long := strings.Repeat("x", 70000)
+	for _, c := range []struct {
+		name string
+		body string
+		in   []string
+		want string // detail of Cache-Status
+		sent bool
+	}{
+		{"a new visitor", simple, []string{urlencoded, same}, "csrf-completed", true},
+		{"a visitor with a session", simple, []string{urlencoded, same, own}, "csrf-completed", true},
+		{"the token alone", "csrf_token=" + tokenPlaceholder, []string{urlencoded, same}, "csrf-completed", true},
+		{"the token last", "a=b&csrf_token=" + tokenPlaceholder, []string{urlencoded + "; charset=UTF-8", same}, "csrf-completed", true},
+		{"the token twice", simple + "&" + simple, []string{urlencoded, same}, "csrf-completed", true},
+		{"multipart", multipartForm("Content-Disposition: form-data; name=\"a\"\r\n\r\nb", tokenPart), []string{multipart, same}, "csrf-completed", true},
+		{"multipart, the token first", multipartForm(tokenPart, "Content-Disposition: form-data; name=\"a\"\r\n\r\nb"), []string{multipart, same}, "csrf-completed", true},
+		{"multipart before a large file", multipartForm(tokenPart, "Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+long), []string{multipart, same}, "csrf-completed", true},
+		{"by Origin", simple, []string{urlencoded, "Origin: http://shop.example"}, "csrf-completed", true},
+		{"by Origin with its port", simple, []string{urlencoded, "Origin: http://shop.example:80"}, "csrf-completed", true},
+		{"by Referer", simple, []string{urlencoded, "Referer: http://shop.example/page?a=b"}, "csrf-completed", true},
+		{"behind another proxy", simple, []string{urlencoded, "X-Forwarded-Proto: https", "Origin: https://shop.example"}, "csrf-completed", true},
+
+		{"from another site", simple, []string{urlencoded, "Sec-Fetch-Site: cross-site"}, "csrf-origin", false},
+		{"from another site, with the victim's cookie", simple, []string{urlencoded, "Sec-Fetch-Site: cross-site", own}, "csrf-origin", false},
+		{"from another subdomain", simple, []string{urlencoded, "Sec-Fetch-Site: same-site", "Origin: http://blog.shop.example", own}, "csrf-origin", false},
+		{"cross-site with a good Origin", simple, []string{urlencoded, "Sec-Fetch-Site: cross-site", "Origin: http://shop.example"}, "csrf-origin", false},
+		{"two words", simple, []string{urlencoded, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"}, "csrf-origin", false},
+		{"from no page", simple, []string{urlencoded, "Sec-Fetch-Site: none"}, "csrf-origin", false},
+		{"another Origin", simple, []string{urlencoded, "Origin: http://evil.example"}, "csrf-origin", false},
+		{"another Origin, a good Referer", simple, []string{urlencoded, "Origin: http://evil.example", "Referer: http://shop.example/"}, "csrf-origin", false},
+		{"the Origin's scheme", simple, []string{urlencoded, "Origin: https://shop.example"}, "csrf-origin", false},
+		{"the Origin's port", simple, []string{urlencoded, "Origin: http://shop.example:8080"}, "csrf-origin", false},
+		{"a null Origin", simple, []string{urlencoded, "Origin: null", own}, "csrf-origin", false},
+		{"an empty Origin", simple, []string{urlencoded, "Origin: ", own}, "csrf-origin", false},
+		{"a forged Referer", simple, []string{urlencoded, "Referer: http://evil.example/http://shop.example/"}, "csrf-origin", false},
+		{"a Referer with the host as user", simple, []string{urlencoded, "Referer: http://shop.example@evil.example/"}, "csrf-origin", false},
+		{"a Referer that begins alike", simple, []string{urlencoded, "Referer: http://shop.example.evil.example/"}, "csrf-origin", false},
+		{"from nowhere", simple, []string{urlencoded, own}, "csrf-origin", false},
+
+		{"another field", "text=" + tokenPlaceholder + "&csrf_token=x", []string{urlencoded, same}, "method", false},
+		{"a field with a like name", "my_csrf_token=" + tokenPlaceholder, []string{urlencoded, same}, "method", false},
+		{"more in the field", "csrf_token=" + tokenPlaceholder + "x", []string{urlencoded, same}, "method", false},
+		{"a quotation", "text=look:&amp;csrf_token=" + tokenPlaceholder + "+x", []string{urlencoded, same}, "method", false},
+		{"another type", simple, []string{"Content-Type: text/plain", same}, "method", false},
+		{"no type", simple, []string{same}, "method", false},
+		{"JSON", `{"csrf_token": "` + tokenPlaceholder + `"}`, []string{"Content-Type: application/json", same}, "method", false},
+		{"a file", multipartForm("Content-Disposition: form-data; name=\"csrf_token\"; filename=\"x\"\r\n\r\n" + tokenPlaceholder), []string{multipart, same}, "method", false},
+		{"a file with a form in it", multipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n--other\r\n" + tokenPart), []string{multipart, same}, "method", false},
+		{"a file with a part in it", multipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n--b0undaryx\r\n" + tokenPart), []string{multipart, same}, "method", false},
+		{"another part", multipartForm("Content-Disposition: form-data; name=\"text\"\r\n\r\n" + tokenPlaceholder), []string{multipart, same}, "method", false},
+		{"a coded part", multipartForm("Content-Transfer-Encoding: base64\r\n" + tokenPart), []string{multipart, same}, "method", false},
+		{"no boundary", multipartForm(tokenPart), []string{"Content-Type: multipart/form-data", same}, "method", false},
+		{"too late in the form", "text=" + long + "&csrf_token=" + tokenPlaceholder, []string{urlencoded, same}, "method", false},
+		{"cut off where the search ends", "t=" + strings.Repeat("x", 65536-2-12-51) + "&csrf_token=" + tokenPlaceholder + "&a=b", []string{urlencoded, same}, "method", false},
+		{"nothing", "", []string{urlencoded, same}, "method", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				f := &forms{}
+				s := newSite(t, load, formRules, f.serve)
+				got := s.do(http.MethodPost, "/send", c.body, append(c.in, "Host: shop.example")...)
+				assert.Equal(t, "odoocache; fwd=method; detail="+c.want, got.cacheStatus())
+				require.Len(t, f.bodies, 1)
+				assert.Len(t, f.bodies[0], len(c.body))
+				if !c.sent {
+					assert.Equal(t, http.StatusBadRequest, got.status)
+					assert.Equal(t, c.body, f.bodies[0], "left as it was")
+					assert.Zero(t, f.asked)
+					return
+				}
+				require.Equal(t, http.StatusOK, got.status)
+				assert.Equal(t, 1, f.asked)
+				id := strings.TrimPrefix(got.body, "sent by ")
+				assert.Equal(t, strings.ReplaceAll(c.body, tokenPlaceholder, tokenOf(id)), f.bodies[0])
+				if strings.Contains(strings.Join(c.in, ""), own) {
+					assert.Equal(t, sid(500), id)
+					assert.Empty(t, got.session())
+				} else {
+					assert.Equal(t, id, got.session(), "the session that the form was sent in")
+				}
+			})
+		})
+	}
+}
+
+// TestFormsThatCannotBeCompleted: Odoo gets them as they are.
+func TestFormsThatCannotBeCompleted(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		f := &forms{broken: true}
+		s := newSite(t, load, formRules, f.serve)
+		form := []string{"Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin"}
+		got := s.do(http.MethodPost, "/send", "csrf_token="+tokenPlaceholder, form...)
+		assert.Equal(t, http.StatusBadRequest, got.status)
+		assert.Contains(t, got.cacheStatus(), "detail=csrf-no-token")
+		assert.Equal(t, []string{"csrf_token=" + tokenPlaceholder}, f.bodies)
+
+		assert.NotContains(t, s.get("/page?csrf_token="+tokenPlaceholder, form...).cacheStatus(), "csrf-")
+		got = s.do(http.MethodPost, "/send?csrf_token="+tokenPlaceholder, "a=b", form...)
+		assert.NotContains(t, got.cacheStatus(), "csrf-", "a token in an address is seen by many")
+	})
+}
+
+// TestFormsInPieces: a form may come slowly, and may break off.
+func TestFormsInPieces(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		f := &forms{}
+		s := newSite(t, load, formRules, f.serve)
+		out, in := io.Pipe()
+		r, err := http.NewRequest(http.MethodPost, s.url+"/send", out)
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		go func() {
+			for _, c := range "a=b&csrf_token=" + tokenPlaceholder + "&c=d" {
+				_, _ = in.Write([]byte(string(c)))
+			}
+			_ = in.Close()
+		}()
+		resp, err := plainClient.Do(r)
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		assert.Equal(t, http.StatusOK, resp.StatusCode)
+		assert.Regexp(t, regexp.MustCompile(`^a=b&csrf_token=[0-9a-f]{40}o[0-9]{10}&c=d$`), f.bodies[0])
+	})
+}
+
+// edgeToken is how a cache with a purge secret names itself.
+func edgeToken(secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("odoocache edge"))
+	return hex.EncodeToString(mac.Sum(nil))[:32]
+}
+
+// TestSignedPurges: a signature stands for the secret.
+func TestSignedPurges(t *testing.T) {
+	const secret = "change-me-please"
+	sign := func(secret string, at int64, text string) string {
+		mac := hmac.New(sha256.New, []byte(secret))
+		fmt.Fprintf(mac, "%d\n%s", at, text)
+		return fmt.Sprintf("X-Odoocache-Signature: t=%d,v1=%x", at, mac.Sum(nil))
+	}
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"purge": options{"secret": secret}}, page("x"))
+		now := time.Now().Unix()
+		body := `{"tags":["a"]}`
+		text := "POST\n/.odoocache/purge\n\n" + body
+		for _, c := range []struct {
+			name string
+			line string
+			body string
+			want int
+		}{
+			{"good", sign(secret, now, text), body, 200},
+			{"a little old", sign(secret, now-200, text), body, 200},
+			{"too old", sign(secret, now-400, text), body, 403},
+			{"of the future", sign(secret, now+400, text), body, 403},
+			{"another secret", sign("another-secret", now, text), body, 403},
+			{"another body", sign(secret, now, text), `{"tags":["b"]}`, 403},
+			{"another path", sign(secret, now, "POST\n/.odoocache/status\n\n"+body), body, 403},
+			{"another method", sign(secret, now, "PURGE\n/.odoocache/purge\n\n"+body), body, 403},
+			{"unreadable", "X-Odoocache-Signature: v1=zz", body, 403},
+			{"without a time", strings.Replace(sign(secret, now, text), "t=", "u=", 1), body, 403},
+			{"empty", "X-Odoocache-Signature: x", body, 403},
+		} {
+			assert.Equal(t, c.want, s.do(http.MethodPost, "/.odoocache/purge", c.body, c.line).status, c.name)
+		}
+		line := sign(secret, now, "POST\n/.odoocache/purge\na,b\n")
+		assert.Equal(t, 200, s.do(http.MethodPost, "/.odoocache/purge", "", line, "X-Odoo-Purge: a,b").status)
+		assert.Equal(t, 403, s.do(http.MethodPost, "/.odoocache/purge", "", line, "X-Odoo-Purge: *").status)
+	})
+}

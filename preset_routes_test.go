@@ -1,0 +1,168 @@
+package odoocache_test
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// notCached are the public pages that the preset leaves to Odoo: an event's page
+// with its tickets, and the list of users.
+var notCached = map[string]bool{"event": true, "members": true}
+
+// TestOdooPresetCaches: on a real Odoo, every kind of page and file that the
+// preset has a rule for is stored for one visitor and given to the next; but neither
+// redirects nor errors.
+func TestOdooPresetCaches(t *testing.T) {
+	odoo := needOdoo(t)
+	paths := odoo.pages(t)
+	shop := odoo.visitor(t, shopHost).get("/shop").body
+	paths["product image"] = address(t, shop, `/web/image/product\.(?:template|product)/[^"]+`)
+	paths["shop, filtered"] = "/shop?attribute_values=1-2"
+	paths["search"] = "/website/search?search=desk"
+	paths["tracked"] = "/shop?utm_source=letter&gclid=Cj0KCQiAabcdefghijklmnop"
+	paths["shape"] = "/html_editor/shape/html_builder/Connections/01.svg?c1=%23112233"
+	paths["translations"] = "/website/translations?lang=en_US&hash=none"
+	for _, path := range []string{"/robots.txt", "/sitemap.xml", "/favicon.ico", "/web/manifest.webmanifest", "/web/image/website/1/logo", "/terms", "/pages", "/website/info", "/fr/shop"} {
+		paths[path] = path
+	}
+	for name, more := range map[string]options{
+		"languages not known": nil,
+		"two languages":       {"languages": []string{"en_US", "fr_FR"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := odoo.behind(t, more)
+			for kind, path := range paths {
+				t.Run(kind, func(t *testing.T) {
+					first := e.visitor(shopHost).get(path)
+					if first.status != http.StatusOK && kind != "/favicon.ico" || notCached[kind] {
+						assert.NotContains(t, first.cacheStatus(), "; stored", "%d %s", first.status, path)
+						assert.NotContains(t, e.visitor(shopHost).get(path).cacheStatus(), "; hit", path)
+						return
+					}
+					// The same page can be there under two kinds.
+					assert.Regexp(t, "; (stored|hit);", first.cacheStatus(), "%d %s", first.status, path)
+					second := e.visitor(shopHost).get(path)
+					assert.Contains(t, second.cacheStatus(), "; hit;", path)
+					for _, line := range second.header["Set-Cookie"] {
+						assert.NotContains(t, line, "session_id", path)
+					}
+					if strings.Contains(kind, "tracked") {
+						assert.NotContains(t, second.body, "gclid")
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestOdooPresetRedirects: a visitor of another language is sent to it, before
+// and after the page is stored; a crawler is not.
+func TestOdooPresetRedirects(t *testing.T) {
+	odoo := needOdoo(t)
+	for name, more := range map[string]options{
+		"languages not known": nil,
+		"two languages":       {"languages": []string{"en_US", "fr_FR"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := odoo.behind(t, more)
+			for i := 0; i < 2; i++ {
+				english := e.visitor(shopHost, "Accept-Language: en-GB,en;q=0.8").get("/shop")
+				assert.Equal(t, http.StatusOK, english.status)
+				assert.Contains(t, english.body, `<html lang="en-US"`)
+				french := e.visitor(shopHost, "Accept-Language: fr-BE,fr;q=0.8")
+				assert.Equal(t, http.StatusSeeOther, french.get("/shop").status)
+				assert.Equal(t, http.StatusOK, french.get("/fr/shop").status)
+				assert.Equal(t, "fr_FR", french.cookie("frontend_lang"), "JSON routes go by it")
+				assert.Equal(t, http.StatusSeeOther, french.get("/blog").status, "the cookie")
+				crawler := e.visitor(shopHost, "Accept-Language: fr-FR", "User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1)").get("/shop")
+				assert.Equal(t, http.StatusOK, crawler.status)
+			}
+			assert.Contains(t, e.visitor(shopHost, "Accept-Language: en-GB,en;q=0.8").get("/shop").cacheStatus(), "; hit")
+		})
+	}
+}
+
+// harmless are requests after which, the preset says, a session is still a
+// default one. ID is that of a product.
+var harmless = []struct{ path, params string }{
+	{"/shop/products/recently_viewed_update", `{"product_id": ID}`},
+	{"/shop/products/recently_viewed_delete", `{"product_id": ID}`},
+	{"/website_sale/get_combination_info", `{"product_template_id": ID, "product_id": false, "combination": [], "add_qty": 1}`},
+	{"/website_sale/should_show_product_configurator", `{"product_template_id": ID, "ptav_ids": [], "is_product_configured": false}`},
+	{"/website/snippet/filters", `{"filter_id": 1, "template_key": "website_sale.dynamic_filter_template_product_product_add_to_cart", "limit": 3}`},
+	{"/website/snippet/filter_templates", `{}`},
+	{"/website/snippet/autocomplete", `{"search_type": "products", "term": "desk", "order": "name asc", "options": {"displayImage": true}}`},
+	{"/website/get_current_currency", `{}`},
+	{"/website/google_maps_api_key", `{}`},
+	{"/shop/cart/quantity", `{}`},
+	{"/shop/product/is_add_to_cart_allowed", `{"product_id": ID}`},
+	{"/shop/wishlist/get_product_ids", `{}`},
+	{"/shop/compare/get_product_data", `{"product_ids": [ID]}`},
+	{"/website_mass_mailing/is_subscriber", `{"list_id": 1, "subscription_type": "email"}`},
+	{"/website_mail/is_follower", `{"records": {"blog.post": [1]}}`},
+	{"/mail/chatter_fetch", `{"thread_model": "product.template", "thread_id": ID}`},
+	{"/portal/chatter_init", `{"thread_model": "product.template", "thread_id": ID}`},
+	{"/web/webclient/version_info", `{}`},
+	{"/websocket/peek_notifications", `{"channels": [], "last": 0, "is_first_poll": true}`},
+	{"/website/lang/en", ""},
+	{"/website/lang/fr", ""},
+	{"/web/webclient/translations", ""},
+	{"/website/translations", ""},
+	{"/web/content/1", ""},
+	{"/web/image?model=product.template&id=ID&field=image_128", ""},
+	{"/logo.png", ""},
+	{"/web/binary/company_logo", ""},
+	{"/web/bundle/web.assets_frontend", ""},
+	{"/web/service-worker.js", ""},
+	{"/report/barcode/QR/x", ""},
+	{"/forum/get_tags?query=a&forum_id=1", ""},
+	{"/website/social/facebook", ""},
+	{"/r/none", ""},
+	{"/mail/font_to_img/1", ""},
+}
+
+// TestOdooHarmless: they change no page of the session that they are sent in. The
+// last two do, so that the test is known to see it.
+func TestOdooHarmless(t *testing.T) {
+	odoo := needOdoo(t)
+	paths := odoo.pages(t)
+	id := regexp.MustCompile(`\d+$`).FindString(paths["product"])
+	seen := []string{"/shop", paths["product"], "/contactus", "/blog", "/event"}
+	shown := func(v *visitor) string {
+		v.setCookie("frontend_lang", "en_US")
+		all := ""
+		for _, path := range seen {
+			all += path + "\n" + v.get(path).body
+		}
+		return all
+	}
+	visit := func(path, params string) string {
+		v := odoo.visitor(t, shopHost)
+		v.get("/contactus")
+		session := v.cookie("session_id")
+		path = strings.ReplaceAll(path, "ID", id)
+		r := reply{}
+		if params == "" {
+			r = v.get(path)
+		} else {
+			r = v.do(http.MethodPost, path, `{"jsonrpc": "2.0", "method": "call", "params": `+strings.ReplaceAll(params, "ID", id)+`}`, "Content-Type: application/json")
+		}
+		require.Less(t, r.status, 500, path)
+		require.Equal(t, session, v.cookie("session_id"), path)
+		return shown(v)
+	}
+	shown(odoo.visitor(t, shopHost)) // Odoo's second answer comes from its own page cache
+	want := shown(odoo.visitor(t, shopHost))
+	for _, c := range harmless {
+		t.Run(c.path, func(t *testing.T) {
+			requireSame(t, want, visit(c.path, c.params), "pages after "+c.path)
+		})
+	}
+	assert.NotEqual(t, masked(want), masked(visit("/shop?debug=1", "")))
+	assert.NotEqual(t, masked(want), masked(visit("/shop/wishlist/add", `{"product_id": ID}`)))
+}

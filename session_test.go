@@ -1,0 +1,342 @@
+package odoocache_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// sid is a session id of Odoo's shape.
+func sid(n int) string {
+	return fmt.Sprintf("%084d", n)
+}
+
+// odooLike answers as Odoo does: to whoever brings no session, it gives one.
+// Its pages show what a POST to /change has put into a session.
+type odooLike struct {
+	next     int
+	sessions map[string]string // what was put into it
+}
+
+func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
+	id := ""
+	if c, err := r.Cookie("session_id"); err == nil {
+		id = c.Value
+	}
+	if given := r.Header.Get("X-Openerp-Session-Id"); given != "" {
+		id = given
+	}
+	if id == "" {
+		o.next++
+		id = sid(o.next)
+		rw.Header().Add("Set-Cookie", "session_id="+id+"; HttpOnly; Path=/")
+	}
+	if r.Method == http.MethodPost && r.URL.Path == "/change" || r.URL.Path == "/pricelist" {
+		o.sessions[id] = "special of " + id
+	}
+	lines := []string{"Content-Type: text/html"}
+	if r.URL.Path == "/uncached" {
+		lines = append(lines, "Cache-Control: no-store")
+	}
+	page(o.sessions[id]+" "+r.URL.Path, lines...)(rw, r)
+}
+
+// sessionRules are rules like those of the preset.
+var sessionRules = options{"rules": []options{
+	{"name": "harmless", "match": options{"pathPrefixes": []string{"/seen"}}, "bypass": "true", "session": "keep"},
+	{"name": "pricelist", "match": options{"pathPrefixes": []string{"/pricelist"}}, "bypass": "true"},
+	{"name": "filter", "match": options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "session": "mark", "cookies": options{"drop": []string{"session_id"}}},
+	{"name": "pages", "match": options{"methods": []string{"GET"}}, "ttl": "60", "cookies": options{"drop": []string{"session_id"}}},
+}}
+
+// session returns the id that a response gives, "" if it gives none.
+func (r reply) session() string {
+	for _, line := range r.header["Set-Cookie"] {
+		if strings.HasPrefix(line, "session_id=") {
+			id, _, _ := strings.Cut(strings.TrimPrefix(line, "session_id="), ";")
+			return id
+		}
+	}
+	return ""
+}
+
+func newOdooLike(t *testing.T, load loader, more options) (*site, *odooLike) {
+	t.Helper()
+	odoo := &odooLike{sessions: map[string]string{}}
+	o := options{}
+	for name, value := range sessionRules {
+		o[name] = value
+	}
+	for name, value := range more {
+		o[name] = value
+	}
+	return newSite(t, load, o, odoo.serve), odoo
+}
+
+// storages runs a test with sessions in memory and, where there is a
+// redis-server, in Redis.
+func storages(t *testing.T, test func(t *testing.T, load loader, o options)) {
+	t.Helper()
+	both(t, func(t *testing.T, load loader) {
+		t.Run("memory", func(t *testing.T) { test(t, load, nil) })
+		t.Run("redis", func(t *testing.T) {
+			test(t, load, options{"redis": options{"address": "unix://" + redisSocket(t), "timeout": "5s", "dialTimeout": "5s"}})
+		})
+	})
+}
+
+// TestSessionsFromBirth: what becomes of a session that Odoo was seen to begin.
+func TestSessionsFromBirth(t *testing.T) {
+	storages(t, func(t *testing.T, load loader, o options) {
+		for _, c := range []struct {
+			name string
+			do   func(s *site, cookie string)
+			hit  bool
+		}{
+			{"nothing", func(*site, string) {}, true},
+			{"pages", func(s *site, cookie string) { s.get("/a", cookie); s.get("/other", cookie) }, true},
+			{"a page that is not stored", func(s *site, cookie string) { s.get("/uncached", cookie) }, true},
+			{"a harmless POST", func(s *site, cookie string) { s.do(http.MethodPost, "/seen", "x", cookie) }, true},
+			{"a POST", func(s *site, cookie string) { s.do(http.MethodPost, "/change", "x", cookie) }, false},
+			{"a POST for a stream", func(s *site, cookie string) {
+				s.do(http.MethodPost, "/change", "x", cookie, "Accept: text/event-stream")
+			}, false},
+			{"a DELETE", func(s *site, cookie string) { s.do(http.MethodDelete, "/z", "", cookie) }, false},
+			{"a GET that a rule keeps from the cache", func(s *site, cookie string) { s.get("/pricelist", cookie) }, false},
+			{"a page that a rule marks", func(s *site, cookie string) { s.get("/filter", cookie) }, false},
+			{"a HEAD of it", func(s *site, cookie string) { s.do(http.MethodHead, "/pricelist", "", cookie) }, false},
+			{"a POST with two sessions", func(s *site, cookie string) {
+				s.do(http.MethodPost, "/change", "x", cookie+"; session_id="+sid(77))
+			}, false},
+			{"a POST with the session in quotes", func(s *site, cookie string) {
+				s.do(http.MethodPost, "/change", "x", strings.Replace(cookie, "=", `="`, 1)+`"`)
+			}, false},
+			{"a POST with the session in Odoo 14's header", func(s *site, cookie string) {
+				s.do(http.MethodPost, "/change", "x", "X-Openerp-Session-Id: "+strings.TrimPrefix(cookie, "Cookie: session_id="))
+			}, false},
+			{"a POST with the session in Odoo 14's parameter", func(s *site, cookie string) {
+				s.do(http.MethodPost, "/change?session_id="+strings.TrimPrefix(cookie, "Cookie: session_id="), "x")
+			}, false},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				s, _ := newOdooLike(t, load, o)
+				first := s.get("/a")
+				require.Contains(t, first.cacheStatus(), "stored")
+				assert.Empty(t, first.session(), "a session that is not needed yet")
+
+				id := s.do(http.MethodPost, "/seen", "x").session()
+				require.NotEmpty(t, id)
+				cookie := "Cookie: session_id=" + id
+				require.Contains(t, s.get("/a", cookie).cacheStatus(), "hit")
+				c.do(s, cookie)
+				got := s.get("/a", cookie)
+				if c.hit {
+					assert.Contains(t, got.cacheStatus(), "hit")
+				} else {
+					assert.Equal(t, "odoocache; fwd=request; detail=session", got.cacheStatus())
+				}
+				assert.Equal(t, " /a", s.get("/a").body, "what others get")
+			})
+		}
+	})
+}
+
+// TestSessionsOfUnknownBirth: a session that was not seen to begin, or not in
+// an answer to a harmless request, bypasses.
+func TestSessionsOfUnknownBirth(t *testing.T) {
+	storages(t, func(t *testing.T, load loader, o options) {
+		s, _ := newOdooLike(t, load, o)
+		s.get("/a")
+		for name, id := range map[string]string{
+			"never seen":                  sid(1234),
+			"of another shape":            "abc",
+			"begun by a POST":             s.do(http.MethodPost, "/change", "x").session(),
+			"begun by a rule's bypass":    s.get("/pricelist").session(),
+			"begun with a sign-in header": s.get("/uncached", "Authorization: Basic eDp5").session(),
+			"begun beside another":        s.get("/uncached", "Cookie: session_id=").session(),
+		} {
+			if name != "begun beside another" {
+				require.NotEmpty(t, id, name)
+			}
+			assert.Equal(t, "odoocache; fwd=request; detail=session", s.get("/a", "Cookie: session_id="+id).cacheStatus(), name)
+		}
+		id := s.get("/uncached").session()
+		assert.Contains(t, s.get("/a", "Cookie: session_id="+id).cacheStatus(), "hit", "begun by a page")
+		assert.Contains(t, s.get("/a", "Cookie: session_id="+id+"; session_id="+id).cacheStatus(), "detail=session", "given twice")
+	})
+}
+
+// TestASpecialSessionFillsNothing: its pages reach nobody else.
+func TestASpecialSessionFillsNothing(t *testing.T) {
+	storages(t, func(t *testing.T, load loader, o options) {
+		s, odoo := newOdooLike(t, load, o)
+		id := s.do(http.MethodPost, "/seen", "x").session()
+		cookie := "Cookie: session_id=" + id
+		s.do(http.MethodPost, "/change", "x", cookie)
+		require.Len(t, odoo.sessions, 1)
+		got := s.get("/b", cookie)
+		assert.Equal(t, "special of "+id+" /b", got.body)
+		assert.Contains(t, got.cacheStatus(), "detail=session")
+		assert.Equal(t, " /b", s.get("/b").body)
+		assert.Equal(t, "special of "+id+" /b", s.get("/b", cookie).body)
+	})
+}
+
+// TestADefaultSessionFills: its pages are everybody's, and its cookie its own.
+func TestADefaultSessionFills(t *testing.T) {
+	storages(t, func(t *testing.T, load loader, o options) {
+		s, _ := newOdooLike(t, load, o)
+		id := s.do(http.MethodPost, "/seen", "x").session()
+		assert.Contains(t, s.get("/c", "Cookie: session_id="+id).cacheStatus(), "stored")
+		got := s.get("/c")
+		assert.Contains(t, got.cacheStatus(), "hit")
+		assert.Empty(t, got.header["Set-Cookie"])
+	})
+}
+
+// TestContexts: what the addon's cookie and header make of a page.
+func TestContexts(t *testing.T) {
+	const context = "0123456789abcdef"
+	both(t, func(t *testing.T, load loader) {
+		said := "0"
+		s := newSite(t, load, sessionRules, func(rw http.ResponseWriter, r *http.Request) {
+			if said != "" {
+				rw.Header().Set("X-Odoo-Cache-Context", said)
+			}
+			page("for "+said)(rw, r)
+		})
+		session := "; session_id=" + sid(5)
+		for _, step := range []struct{ path, cookie, said, want, body string }{
+			{"/a", "a=b" + session, "0", "fwd=uri-miss; stored", "for 0"}, // Odoo has looked at the session
+			{"/a", "odoocache_context=0" + session, "x", "hit", "for 0"},
+			{"/a", "a=b", "x", "hit", "for 0"},
+			{"/a", "odoocache_context=" + context + session, "0", "fwd=uri-miss; detail=session", "for 0"},
+			{"/a", "odoocache_context=" + context, "0", "fwd=uri-miss; detail=context", "for 0"},
+			{"/a", "odoocache_context=" + context + session, "", "fwd=uri-miss; detail=session", "for "},
+			{"/a", "odoocache_context=" + context, "", "fwd=uri-miss; detail=context", "for "},
+			{"/a", "odoocache_context=" + context + session, context, "fwd=uri-miss; stored", "for " + context},
+			{"/a", "odoocache_context=" + context + session, "x", "hit", "for " + context},
+			{"/a", "odoocache_context=" + context, "x", "hit", "for " + context},
+			{"/a", "a=b", "x", "hit", "for 0"},
+			{"/a", "odoocache_context=private" + session, "private", "fwd=bypass; detail=context", "for private"},
+			{"/a", "odoocache_context=0; odoocache_context=" + context, "private", "fwd=bypass; detail=context", "for private"},
+			{"/b", "a=b", "private", "fwd=uri-miss; detail=context", "for private"},
+			{"/b", "a=b", context, "fwd=uri-miss; detail=context", "for " + context},
+			{"/b", "odoocache_context=0" + session, "", "fwd=uri-miss; detail=session", "for "},
+			{"/b", "odoocache_context=../../x", "0", "fwd=uri-miss; stored", "for 0"},
+		} {
+			said = step.said
+			got := s.get(step.path, "Cookie: "+step.cookie)
+			assert.Contains(t, got.cacheStatus(), step.want, "%+v", step)
+			assert.Equal(t, step.body, got.body, "%+v", step)
+			assert.Empty(t, got.header["X-Odoo-Cache-Context"])
+		}
+	})
+}
+
+// TestTheEdgeAnnouncesItself: the origin hears it from the cache alone.
+func TestTheEdgeAnnouncesItself(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for secret, want := range map[string]string{
+			"":                 "odoocache",
+			"change-me-please": "",
+		} {
+			o := options{}
+			if secret != "" {
+				o["purge"] = options{"secret": secret}
+				want = edgeToken(secret)
+			}
+			s := newSite(t, load, o, page("x"))
+			s.get("/", "X-Odoo-Cache-Edge: mine")
+			assert.Equal(t, []string{want}, s.request().Header["X-Odoo-Cache-Edge"])
+			s.do(http.MethodPost, "/", "x")
+			assert.Equal(t, []string{want}, s.request().Header["X-Odoo-Cache-Edge"])
+		}
+	})
+}
+
+// TestCampaignCookies: Odoo would set them, had it seen the parameters.
+func TestCampaignCookies(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		bar := ""
+		o := options{"rules": []options{{"ttl": "60", "query": options{"ignore": []string{"utm_*", "gclid"}}}}}
+		s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+			assert.Empty(t, r.URL.RawQuery)
+			page("<html>"+bar)(rw, r)
+		})
+		for _, c := range []struct {
+			path, cookie string
+			want         []string
+		}{
+			{"/a?utm_source=x", "a=b", []string{"odoo_utm_source=x; Domain=127.0.0.1; Max-Age=2678400; Path=/"}},
+			{"/a?utm_source=x&utm_campaign=news+letter&utm_medium=%C3%A9%22", "a=b", []string{
+				`odoo_utm_campaign="news letter"; Domain=127.0.0.1; Max-Age=2678400; Path=/`,
+				"odoo_utm_source=x; Domain=127.0.0.1; Max-Age=2678400; Path=/",
+				`odoo_utm_medium="\303\251\""; Domain=127.0.0.1; Max-Age=2678400; Path=/`,
+			}},
+			{"/a?utm_source=x", "odoo_utm_source=x", nil},
+			{"/a?gclid=x", "a=b", nil},
+			{"/a?utm_term=x", "a=b", nil},
+			{"/a?utm_source=" + strings.Repeat("x", 300), "a=b", nil},
+			{"/a", "a=b", nil},
+			{"/b?utm_source=x", "a=b", nil},
+			{"/b?utm_source=x", `website_cookies_bar={"required": true, "optional": false}`, nil},
+			{"/b?utm_source=x", `website_cookies_bar={"required": true, "optional": true}`, []string{"odoo_utm_source=x; Domain=127.0.0.1; Max-Age=2678400; Path=/"}},
+			{"/b?utm_source=x", `website_cookies_bar=%7B%22required%22%3A%20true%2C%20%22optional%22%3A%20true%7D`, []string{"odoo_utm_source=x; Domain=127.0.0.1; Max-Age=2678400; Path=/"}},
+		} {
+			bar = ""
+			if strings.HasPrefix(c.path, "/b") {
+				bar = `<div id="website_cookies_bar" class="s_popup">`
+			}
+			for i := 0; i < 2; i++ { // first perhaps a miss, then a hit
+				got := s.get(c.path, "Cookie: "+c.cookie)
+				assert.Equal(t, c.want, got.header["Set-Cookie"], "%s %s %s", c.path, c.cookie, got.cacheStatus())
+			}
+		}
+		assert.Equal(t, 2, s.renders())
+	})
+}
+
+// TestTheLanguageCookieIsSetAgain: also where the visitor who filled the cache
+// had it already, so that Odoo did not set it.
+func TestTheLanguageCookieIsSetAgain(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		o := options{"rules": []options{{"ttl": "60", "cookies": options{"keep": []string{"frontend_lang"}}}}}
+		s := newSite(t, load, o, page("x"))
+		s.get("/fr/a", "Cookie: frontend_lang=fr_FR")
+		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.get("/fr/a").header["Set-Cookie"])
+		s.get("/fr/b", "Cookie: frontend_lang=<x>")
+		assert.Empty(t, s.get("/fr/b").header["Set-Cookie"])
+		s.get("/fr/c")
+		assert.Empty(t, s.get("/fr/c").header["Set-Cookie"])
+	})
+}
+
+// redisSocket starts a redis-server for a test and returns its socket.
+func redisSocket(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("no redis-server on the PATH")
+	}
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	return socket
+}
