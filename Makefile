@@ -4,8 +4,11 @@ GO      ?= go
 # Packages below testdata are not part of ./... and are named.
 ALL      = ./... ./testdata/origin
 FUZZTIME ?= 10s
+# The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
+RUN      ?= ^TestOdoo
+SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e lint fuzz traefik clean
+.PHONY: help demo test unit race e2e lint fuzz test-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +40,21 @@ lint: ## gofmt, go vet, and golangci-lint or staticcheck
 
 fuzz: ## each fuzz target for FUZZTIME
 	@.ci/fuzz $(FUZZTIME)
+
+test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one test)
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need debootstrap
+	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up $(SITES))" && \
+		set -a && export TRAEFIK && eval "$$lines" && \
+		testdata/odoo19/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' .
+
+odoo: ## start that Odoo and print where it is (FRESH=1: with its first data again)
+	@.ci/need debootstrap
+	@testdata/odoo19/up $(if $(FRESH),--fresh) $(SITES)
+
+odoo-down: ## stop it
+	@testdata/odoo19/down
 
 traefik: ## build the Traefik that the tests use, once, and print its path
 	@testdata/traefik/build

@@ -1,0 +1,42 @@
+"""Names and limits that the addon shares with the edge."""
+
+# Request header by which an edge says that it is there. The edge removes it
+# from what visitors send.
+HEADER_EDGE = 'X-Odoo-Cache-Edge'
+# Response headers, addressed to the edge and removed by it.
+HEADER_TAGS = 'Surrogate-Key'
+HEADER_PURGE = 'X-Odoo-Purge'
+HEADER_CACHE = 'X-Odoo-Cache'
+HEADER_CONTEXT = 'X-Odoo-Cache-Context'
+HEADER_SIGNATURE = 'X-Odoocache-Signature'
+# Tags of a page in Odoo's own page cache travel with it in this header; it
+# never leaves Odoo.
+HEADER_STORED_TAGS = 'X-Odoocache-Stored-Tags'
+
+COOKIE_CONTEXT = 'odoocache_context'
+
+CONTEXT_DEFAULT = '0'
+CONTEXT_PRIVATE = 'private'
+
+# What an edge announces itself with when no secret is set.
+TOKEN_WITHOUT_SECRET = 'odoocache'
+
+PATH_PURGE = '/.odoocache/purge'
+PATH_STATUS = '/.odoocache/status'
+
+ALL = '*'
+
+# Limits of the edge (its options limits.tags, limits.tagBytes, limits.purgeItems)
+# and what still fits into a header that every proxy takes.
+MAX_TAGS = 1000
+MAX_TAG_BYTES = 256
+MAX_TAGS_HEADER_BYTES = 6000
+MAX_PURGE_ITEMS = 1000
+MAX_PURGE_HEADER_BYTES = 8000
+
+# More changed records of one model than this in one transaction, and the
+# purge names the model.
+MAX_PURGE_RECORDS = 200
+
+# More unsent purges than this, and one purge of everything replaces them.
+MAX_PENDING = 1000

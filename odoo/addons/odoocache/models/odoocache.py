@@ -1,0 +1,467 @@
+"""Which models matter to visitors, and what a change of them makes wrong."""
+import logging
+import os
+from collections import namedtuple
+
+from odoo import SUPERUSER_ID, api, models
+from odoo.exceptions import MissingError
+from odoo.modules.registry import Registry
+
+from .. import const, sender, state, tools
+
+_logger = logging.getLogger(__name__)
+
+Config = namedtuple('Config', 'urls secret timeout always_post')
+
+# Fields whose change no page shows.
+INVISIBLE_FIELDS = frozenset([
+    'id', 'create_uid', 'create_date', 'write_uid', 'write_date', '__last_update',
+    'message_ids', 'message_follower_ids', 'message_partner_ids', 'message_main_attachment_id',
+    'activity_ids', 'activity_state', 'activity_user_id', 'activity_type_id',
+    'activity_date_deadline', 'activity_summary', 'activity_calendar_event_id',
+    'access_token', 'visits',
+])
+
+
+class Spec:
+    """How a model's records are tagged and purged.
+
+    :param kind: ``record``: pages bear a tag for each record they show, and
+        listings the model's tag. ``model``: pages that show any record bear
+        the model's tag alone; for small, rarely changed models. ``site``: not
+        seen on single pages (views, menus): all pages of the record's website.
+        ``parent``: the record is part of the ones that ``parents`` names.
+        ``custom``: the method ``resolve`` says what to purge; never on pages.
+    :param parents: fields that lead to the records that this one is a part of
+    :param listing: fields that decide in which listings a record is
+    :param ignore: further fields that no page shows
+    :param fields: if given, the only fields that matter
+    :param listed: whether searching the model makes a page a listing of it
+    :param shown: whether a record that is read for a page is taken to be on it
+    """
+    __slots__ = ('kind', 'parents', 'listing', 'ignore', 'fields', 'resolve', 'listed', 'shown')
+
+    def __init__(self, kind, parents=(), listing=(), ignore=(), fields=None, resolve=None, listed=True,
+                 shown=True):
+        self.kind = kind
+        self.parents = tuple(parents)
+        self.listing = frozenset(listing)
+        self.ignore = INVISIBLE_FIELDS | frozenset(ignore)
+        self.fields = fields and frozenset(fields)
+        self.resolve = resolve
+        self.listed = kind == 'record' and listed
+        self.shown = shown and kind in ('record', 'model', 'parent')
+
+    def matters(self, names):
+        """Reports whether a change of these fields can be seen."""
+        if self.fields is not None:
+            return not self.fields.isdisjoint(names)
+        return any(name not in self.ignore for name in names)
+
+
+PUBLISHING = ('is_published', 'website_published', 'active', 'website_id')
+
+
+class Changes:
+    """What has been changed in a transaction since it was last looked at."""
+
+    def __init__(self):
+        self.ids = {}       # model -> ids of changed records
+        self.listing = set()  # models whose listings have changed
+        self.sites = set()  # models of which a record has moved between websites
+        self.tags = set()   # tags that are known already
+
+
+class Odoocache(models.AbstractModel):
+    _name = 'odoocache'
+    _description = "Cache edge"
+
+    # ------------------------------------------------------------ settings
+
+    @api.model
+    def _config(self):
+        """Where the edge is. The environment goes before the database, so that
+        a copy of a database does not purge the original's edge."""
+        get = self.env['ir.config_parameter'].sudo().get_param
+        urls = os.environ.get('ODOOCACHE_EDGE_URL')
+        if urls is None:
+            urls = get('odoocache.edge_url') or ''
+        secret = os.environ.get('ODOOCACHE_SECRET')
+        if secret is None:
+            secret = get('odoocache.secret') or ''
+        try:
+            timeout = float(get('odoocache.timeout') or 5)
+        except ValueError:
+            timeout = 5.0
+        return Config(
+            urls=[u for u in urls.replace(',', ' ').split() if u],
+            secret=secret.strip(),
+            timeout=timeout,
+            always_post=(get('odoocache.always_post') or '').lower() in ('1', 'true'),
+        )
+
+    # --------------------------------------------------------------- models
+
+    @api.model
+    def _specs(self):
+        """The models that matter: name -> Spec. Names of models that are not
+        installed do no harm. Other modules add theirs by overriding this."""
+        site = Spec('site')
+        return {
+            'website': Spec('custom', resolve='_resolve_website'),
+            # Each page reads the pages that its menu leads to.
+            'website.page': Spec('record', resolve='_resolve_page', listed=False, shown=False,
+                                 listing=PUBLISHING + ('url', 'date_publish')),
+            'website.menu': site,
+            'website.rewrite': site,
+            'website.controller.page': site,
+            'website.snippet.filter': site,
+            'ir.asset': site,
+            'ir.ui.view': Spec('custom', resolve='_resolve_view'),
+            'ir.attachment': Spec('custom', resolve='_resolve_attachment'),
+            'ir.config_parameter': Spec('custom', resolve='_resolve_parameter'),
+            'ir.rule': site,
+            'ir.model.access': site,
+            'res.lang': site,
+            'res.company': Spec('site', fields=(
+                'name', 'email', 'phone', 'mobile', 'street', 'street2', 'zip', 'city', 'state_id',
+                'country_id', 'vat', 'website', 'logo', 'logo_web', 'currency_id', 'partner_id', 'favicon',
+                'account_fiscal_country_id', 'social_twitter', 'social_facebook', 'social_github',
+                'social_linkedin', 'social_youtube', 'social_instagram', 'social_tiktok', 'social_discord')),
+            'res.partner': Spec('custom', resolve='_resolve_partner', fields=(
+                'name', 'email', 'phone', 'mobile', 'street', 'street2', 'zip', 'city', 'state_id',
+                'country_id', 'vat', 'website', 'image_1920', 'website_description',
+                'website_short_description', 'is_published')),
+            # Symbols are in the script of each page; rates where there are prices.
+            'res.currency': Spec('site', fields=('name', 'symbol', 'position', 'rounding', 'active')),
+            'res.currency.rate': Spec('custom', resolve='_resolve_rate'),
+            'rating.rating': Spec('custom', resolve='_resolve_res'),
+            # Blog, events, forum, courses, jobs.
+            'blog.blog': Spec('record', listing=PUBLISHING),
+            'blog.post': Spec('record', parents=['blog_id'], listing=PUBLISHING + (
+                'blog_id', 'tag_ids', 'post_date', 'published_date')),
+            'blog.tag': Spec('model'),
+            'blog.tag.category': Spec('model'),
+            'event.event': Spec('record', listing=PUBLISHING + (
+                'date_begin', 'date_end', 'stage_id', 'tag_ids', 'event_type_id', 'address_id')),
+            'event.event.ticket': Spec('parent', parents=['event_id']),
+            'event.registration': Spec('parent', parents=['event_id'], fields=['state', 'active', 'event_id']),
+            'event.track': Spec('record', parents=['event_id'], listing=PUBLISHING + ('stage_id', 'date')),
+            'event.sponsor': Spec('record', parents=['event_id'], listing=PUBLISHING),
+            'event.type': Spec('model'),
+            'event.tag': Spec('model'),
+            'event.tag.category': Spec('model'),
+            'website.event.menu': site,
+            'forum.forum': Spec('record', listing=PUBLISHING),
+            'forum.post': Spec('record', parents=['parent_id'], listing=PUBLISHING + ('state', 'forum_id', 'tag_ids'), ignore=['views']),
+            'forum.tag': Spec('model'),
+            'slide.channel': Spec('record', listing=PUBLISHING + ('tag_ids', 'visibility')),
+            'slide.slide': Spec('record', parents=['channel_id'], listing=PUBLISHING, ignore=['public_views', 'total_views', 'slide_views']),
+            'slide.channel.tag': Spec('model'),
+            'slide.tag': Spec('model'),
+            'hr.job': Spec('record', listing=PUBLISHING + ('department_id', 'address_id')),
+            'hr.department': Spec('model'),
+        }
+
+    @api.model
+    def _spec_table(self):
+        table = self.pool.__dict__.get('_odoocache_specs')
+        if table is None:
+            table = self._specs()
+            if self.pool.ready:
+                self.pool._odoocache_specs = table
+        return table
+
+    # ------------------------------------------------------- tags of a page
+
+    @api.model
+    def _tags_of_reads(self, current):
+        """What the tags of the records that a request has read are: ids by
+        model, and further tags."""
+        specs = self._spec_table()
+        records, others = {}, set()
+        todo = [(model, set(ids)) for model, ids in current.records.items()]
+        seen = set()
+        while todo:
+            model, ids = todo.pop()
+            spec = specs.get(model)
+            ids = {i for i in ids if (model, i) not in seen}
+            if spec is None or not ids:
+                continue
+            seen.update((model, i) for i in ids)
+            if spec.kind == 'record':
+                records.setdefault(model, set()).update(ids)
+            elif spec.kind == 'model':
+                others.add(model)
+            elif spec.kind == 'parent':
+                found = self.env[model].sudo().with_context(active_test=False, prefetch_fields=False).browse(list(ids))
+                for name in spec.parents:
+                    if name in found._fields:
+                        try:
+                            parents = found.mapped(name)
+                        except MissingError:  # an image's address may name any record
+                            parents = found.exists().mapped(name)
+                        todo.append((parents._name, set(parents.ids)))
+        others.update(model for model in current.listed if model in specs)
+        return records, others
+
+    # ------------------------------------------------------ what has changed
+
+    @api.model
+    def _note_change(self, records, operation, names=()):
+        """Called by the ORM hooks for each create, write and unlink."""
+        spec = self._spec_table().get(records._name)
+        if spec is None or not records._ids:
+            return
+        if operation == 'write' and not spec.matters(names):
+            return
+        ids = [i for i in records._ids if isinstance(i, int)]
+        if not ids:
+            return
+        changes = self._changes(records.env.cr)
+        model = records._name
+        if operation != 'write' or not spec.listing.isdisjoint(names):
+            changes.listing.add(model)
+        if operation == 'write' and 'website_id' in names:
+            changes.sites.add(model)
+        if operation == 'unlink':
+            changes.tags |= self._resolve(model, ids)  # there is nothing to read later
+        elif operation == 'create':
+            # No page shows the record yet; what it is a part of may be shown.
+            if spec.kind != 'record' or spec.parents or spec.resolve:
+                changes.ids.setdefault(model, set()).update(ids)
+        else:
+            changes.ids.setdefault(model, set()).update(ids)
+
+    @api.model
+    def _note_everything(self):
+        self._changes(self.env.cr).tags.add(const.ALL)
+
+    @api.model
+    def _note_tags(self, *tags):
+        self._changes(self.env.cr).tags.update(tags)
+
+    @staticmethod
+    def _changes(cr):
+        """The changes that this transaction has noted. They are looked at before
+        each flush of the cursor ends, so also before each savepoint."""
+        changes = cr.precommit.data.get('odoocache')
+        if changes is None:
+            changes = cr.precommit.data['odoocache'] = Changes()
+            cr.precommit.add(lambda: _before_commit(cr))
+        return changes
+
+    @api.model
+    def _resolve_changes(self, changes):
+        tags = set(changes.tags)
+        if const.ALL in tags:
+            return tags
+        specs = self._spec_table()
+        for model in changes.listing:
+            if specs[model].kind in ('record', 'model'):
+                tags.add(model)
+        for model in changes.sites:
+            if specs[model].kind == 'site':
+                tags.add('website')
+        for model, ids in changes.ids.items():
+            tags |= self._resolve(model, ids)
+        return tags
+
+    @api.model
+    def _resolve(self, model, ids, depth=0):
+        """The tags to purge when these records have changed."""
+        spec = self._spec_table().get(model)
+        if spec is None or not ids or model not in self.env or depth > 4:
+            return set()
+        records = self.env[model].sudo().with_context(active_test=False, prefetch_fields=False).browse(list(ids))
+        tags = getattr(self, spec.resolve)(records) if spec.resolve else set()
+        if spec.kind == 'custom':
+            return tags
+        if spec.kind == 'site':
+            return tags | self._site_tags(records)
+        if spec.kind == 'record':
+            tags |= tools.purge_tags(model, ids)
+        elif spec.kind == 'model':
+            tags.add(model)
+        if spec.parents:
+            records = records.exists()
+            for name in spec.parents:
+                if name in records._fields:
+                    parents = records.mapped(name)
+                    tags |= self._resolve(parents._name, set(parents.ids), depth + 1)
+        return tags
+
+    @api.model
+    def _site_tags(self, records):
+        """All pages of the records' websites; of all websites for records that
+        belong to none."""
+        if 'website_id' not in records._fields:
+            return {'website'}
+        tags = set()
+        for record in records.exists():
+            tags.add(f'website-{record.website_id.id}' if record.website_id else 'website')
+        return tags
+
+    @api.model
+    def _resolve_website(self, websites):
+        return {f'website-{i}' for i in websites.ids}
+
+    @api.model
+    def _resolve_page(self, pages):
+        """A page may take the place of another one at its address, and whether
+        its entry in the menu is shown depends on it."""
+        pages = pages.exists()
+        tags = set()
+        others = pages.search([('url', 'in', [u for u in pages.mapped('url') if u]), ('id', 'not in', pages.ids)])
+        tags |= tools.purge_tags('website.page', others.ids)
+        for page in pages.filtered('menu_ids'):
+            tags |= self._site_tags(page)
+        return tags
+
+    @api.model
+    def _resolve_view(self, views):
+        """A page's own view is on that page; any other template may be on any."""
+        tags = set()
+        views = views.exists().filtered(lambda v: v.type == 'qweb')
+        if not views:
+            return tags
+        pages = self.env['website.page'].sudo().with_context(active_test=False).search([('view_id', 'in', views.ids)])
+        parents = self.env['ir.ui.view'].sudo().with_context(active_test=False).search(
+            [('inherit_id', 'in', views.ids)]).inherit_id
+        for view in views:
+            own = pages.filtered(lambda p: p.view_id == view)
+            if own and not view.inherit_id and view not in parents:
+                tags |= tools.purge_tags('website.page', own.ids)
+            else:
+                tags |= self._site_tags(view)
+        return tags
+
+    @api.model
+    def _resolve_attachment(self, attachments):
+        """An attachment, and the record that it is a field of."""
+        tags = set()
+        for attachment in attachments.exists():
+            if (attachment.url or '').startswith(('/web/assets/', '/web/content/')) and not attachment.res_field:
+                # Generated bundles: a changed bundle has another address.
+                if not attachment.public or attachment.url.startswith('/web/assets/'):
+                    continue
+            if attachment.public or attachment.res_field:
+                tags.add(tools.record_tag('ir.attachment', attachment.id))
+            if attachment.res_field and attachment.res_id and (attachment.mimetype or '').startswith('image/'):
+                tags.add(tools.record_tag(attachment.res_model, attachment.res_id))
+        return tags | self._resolve_res(attachments)
+
+    @api.model
+    def _resolve_res(self, records):
+        """The records that res_model and res_id name."""
+        specs, ids = self._spec_table(), {}
+        for record in records.exists():
+            if record.res_model in specs and specs[record.res_model].kind in ('record', 'parent', 'site', 'model') and record.res_id:
+                ids.setdefault(record.res_model, set()).add(record.res_id)
+        tags = set()
+        for model, found in ids.items():
+            tags |= self._resolve(model, found, depth=1)
+        return tags
+
+    @api.model
+    def _resolve_rate(self, rates):
+        return {'res.currency'}
+
+    @api.model
+    def _resolve_parameter(self, parameters):
+        keys = ('web.base.url', 'website.', 'google_maps', 'recaptcha_public_key', 'cf.turnstile_site_key')
+        return {'website'} if any((p.key or '').startswith(keys) for p in parameters.exists()) else set()
+
+    @api.model
+    def _resolve_partner(self, partners):
+        """The address of a company is in the footer. Other partners change all
+        day and are hardly ever shown; those that are, are left to the lifetime."""
+        companies = self.env['res.company'].sudo().search([('partner_id', 'in', partners.ids)], limit=1)
+        return {'website'} if companies else set()
+
+
+def _before_commit(cr):
+    """Turns what has been noted into tags, and keeps them until the commit.
+
+    Runs inside the business transaction, which must not fail because of it:
+    hence the savepoint, and a purge of everything if anything goes wrong.
+    """
+    changes = cr.precommit.data.pop('odoocache', None)
+    if changes is None:
+        return
+    current = state.current()
+    by_header = current is not None and current.edge
+    tags = {const.ALL}
+    try:
+        env = api.Environment(cr, SUPERUSER_ID, {})
+        with cr.savepoint(flush=False):
+            try:
+                with cr.savepoint(flush=False):
+                    tags = env['odoocache']._resolve_changes(changes)
+            except Exception:
+                _logger.exception("odoocache: what has changed is not clear; everything is purged")
+                tags = {const.ALL}
+            config = env['odoocache']._config()
+            if tags and not config.urls:
+                if not by_header:
+                    env['odoocache.purge']._add_mark()
+            elif tags and (not by_header or config.always_post):
+                env['odoocache.purge']._add(tags)
+                cr.postcommit.data['odoocache.saved'] = True
+    except Exception:
+        _logger.exception("odoocache: a purge could not be noted; it is tried again after the commit")
+        cr.postcommit.data['odoocache.unsaved'] = True
+    if not tags:
+        return
+    data = cr.postcommit.data
+    if 'odoocache' not in data:
+        data['odoocache'] = set()
+        cr.postcommit.add(lambda: _after_commit(cr))
+    data['odoocache'] |= tags
+
+
+def _after_commit(cr):
+    """Hands the purge to the response, or wakes the thread."""
+    tags = {const.ALL}
+    try:
+        tags = cr.postcommit.data.pop('odoocache', None)
+        saved = cr.postcommit.data.pop('odoocache.saved', False)
+        unsaved = cr.postcommit.data.pop('odoocache.unsaved', False)
+        if not tags:
+            return
+        current = state.current()
+        by_header = current is not None and current.edge
+        if by_header and not attach(current.response, tags):
+            unsaved = True  # a commit before there is a response
+        if unsaved:
+            save_apart(cr.dbname, tags)
+        elif saved:
+            sender.wake(cr.dbname)
+    except Exception:
+        _logger.exception("odoocache: a purge after a commit is delayed")
+        save_apart(cr.dbname, tags or {const.ALL})
+
+
+def attach(response, tags):
+    """Adds tags to the purge header of a response. Reports whether it could."""
+    if response is None:
+        return False
+    try:
+        old = response.headers.get(const.HEADER_PURGE) or ''
+        tags = set(tags) | {t for t in old.replace(',', ' ').split() if t}
+        response.headers[const.HEADER_PURGE] = tools.purge_header(tags)
+        return True
+    except Exception:
+        _logger.exception("odoocache: the purge header cannot be set")
+        return False
+
+
+def save_apart(dbname, tags):
+    """Writes a purge in a transaction of its own. Never raises."""
+    try:
+        with Registry(dbname).cursor() as cr:
+            api.Environment(cr, SUPERUSER_ID, {})['odoocache.purge']._add(tags)
+    except Exception:
+        _logger.exception("odoocache: a purge cannot be written down; everything will be purged instead")
+        sender.purge_everything(dbname)
+    sender.wake(dbname)

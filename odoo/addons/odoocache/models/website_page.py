@@ -1,0 +1,67 @@
+import logging
+
+from odoo import api, fields, models
+
+from .. import const, state, tools
+
+_logger = logging.getLogger(__name__)
+
+
+class WebsitePage(models.Model):
+    _inherit = 'website.page'
+
+    odoocache_policy = fields.Selection(
+        [('edge', "By rule"), ('cacheable', "Cacheable"), ('never', "Never")],
+        string="Page cache", default='edge', required=True,
+        help="By rule: as the cache rules, the website's settings and the edge say.")
+    odoocache_ttl = fields.Integer(
+        "Fresh for (s)", default=600, help="How long the edge may serve this page without asking Odoo.")
+
+    def action_odoocache_purge(self):
+        self.env['odoocache.purge']._check_may_purge()
+        self.env['odoocache'].sudo()._note_tags(*tools.purge_tags('website.page', self.ids))
+        for page in self:
+            self.env['odoocache.purge'].purge('page', path=page.url)
+        return True
+
+    # Odoo 19 keeps pages in memory for an hour (website.page._get_response).
+    # Three things keep that from spoiling what the edge knows. Pages for the
+    # edge are kept apart from others, for only they have been watched while
+    # they were rendered; their tags are kept with them; and pages that show
+    # records of other models are not kept at all, as a purge by record would
+    # bring the old page back.
+
+    @api.model
+    def _get_cache_key(self, request):
+        key = super()._get_cache_key(request)
+        return key if state.collecting() is None else (*key, 'odoocache')
+
+    @api.model
+    def _allow_cache_insertion(self, layout):
+        current = state.collecting()
+        if current is not None:
+            records, _others = self._odoocache_reads(current)
+            if current.failed or records:
+                return False
+        return super()._allow_cache_insertion(layout)
+
+    def _get_response_raw(self, request):
+        response = super()._get_response_raw(request)
+        current = state.collecting()
+        if response is not None and current is not None:
+            response.flatten()  # the records are read now
+            tags = tools.page_tags(*self._odoocache_reads(current))
+            if tags is None:
+                current.failed = True
+            else:
+                response.headers[const.HEADER_STORED_TAGS] = ' '.join(tags)
+        return response
+
+    @api.model
+    def _odoocache_reads(self, current):
+        try:
+            return self.env['odoocache'].sudo()._tags_of_reads(current)
+        except Exception:
+            _logger.exception("odoocache: this page's tags are not known; it will not be stored")
+            current.failed = True
+            return {}, set()

@@ -1,0 +1,5 @@
+from . import test_tools
+from . import test_purge
+from . import test_send
+from . import test_http
+from . import test_rights

@@ -1,0 +1,131 @@
+import http.server
+import json
+import threading
+
+from odoo.tests import TransactionCase, tagged
+from odoo.tools import mute_logger
+
+from odoo.addons.odoocache import const, tools
+from odoo.addons.odoocache.tests.common import configure, forget, pending
+
+SECRET = 'a long secret'
+
+
+class Edge(http.server.BaseHTTPRequestHandler):
+    """An edge that keeps what it is told and answers as the test says."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['Content-Length']))
+        self.server.requests.append((self.path, dict(self.headers), body))
+        self.reply()
+
+    def do_GET(self):
+        self.server.requests.append((self.path, dict(self.headers), b''))
+        self.reply()
+
+    def reply(self):
+        status, headers = self.server.answers.pop(0) if self.server.answers else (200, {})
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b'{}')
+
+    def log_message(self, *args):
+        pass
+
+
+@tagged('post_install', '-at_install')
+class TestSend(TransactionCase):
+
+    def setUp(self):
+        super().setUp()
+        self.edge = http.server.HTTPServer(('127.0.0.1', 0), Edge)
+        self.edge.requests, self.edge.answers = [], []
+        thread = threading.Thread(target=self.edge.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.edge.server_close)
+        self.addCleanup(self.edge.shutdown)
+        self.url = f'http://127.0.0.1:{self.edge.server_port}/in/front'
+        configure(self.env, edge_url=self.url, secret=SECRET)
+        forget(self.env)
+        self.purges = self.env['odoocache.purge']
+
+    def test_signed_request(self):
+        self.purges._add({'a', 'b-1'})
+        self.purges._add({'b-1', 'c'})
+        self.assertIsNone(self.purges._send_pending())
+        [(path, headers, body)] = self.edge.requests
+        self.assertEqual(path, '/in/front/.odoocache/purge')
+        self.assertEqual(json.loads(body), {'tags': ['a', 'b-1', 'c']})
+        signature = headers[const.HEADER_SIGNATURE]
+        timestamp = int(signature.split(',')[0][2:])
+        self.assertEqual(signature, tools.signature(SECRET, timestamp, 'POST', path, '', body))
+        self.assertFalse(pending(self.env))
+
+    def test_everything(self):
+        self.purges._add({'a'})
+        self.purges._add({'*'})
+        self.purges._send_pending()
+        self.assertEqual(self.edge.requests[0][2], b'{"all": true}')
+
+    def test_try_again(self):
+        self.edge.answers = [(503, {'Retry-After': '7'})]
+        self.purges._add({'a'})
+        self.assertEqual(self.purges._send_pending(), 7)
+        self.assertEqual(pending(self.env), [{'a'}])
+        self.assertIsNone(self.purges._send_pending())
+        self.assertFalse(pending(self.env))
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_refused_tags_purge_everything(self):
+        self.edge.answers = [(413, {})]
+        self.purges._add({'a'})
+        self.assertIsNone(self.purges._send_pending())
+        self.assertEqual([r[2] for r in self.edge.requests], [b'{"tags": ["a"]}', b'{"all": true}'])
+
+    def test_wrong_secret(self):
+        self.edge.answers = [(403, {})]
+        self.purges._add({'a'})
+        with self.assertLogs('odoo.addons.odoocache', 'ERROR') as logs:
+            self.assertEqual(self.purges._send_pending(), 60)
+        self.assertIn('403', logs.output[0])
+        self.assertEqual(pending(self.env), [{'a'}])
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_no_redirect(self):
+        self.edge.answers = [(302, {'Location': self.url})]
+        self.purges._add({'a'})
+        self.assertIsNotNone(self.purges._send_pending())
+        self.assertEqual(len(self.edge.requests), 1)
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_edge_is_down(self):
+        configure(self.env, edge_url=f'http://127.0.0.1:1 {self.url}', secret=SECRET)
+        self.purges._add({'a'})
+        self.assertEqual(self.purges._send_pending(), 0)
+        self.assertEqual(len(self.edge.requests), 1)  # the other edge is told
+        self.assertEqual(pending(self.env), [{'a'}])
+        status = self.purges.status()
+        self.assertEqual([e['ok'] for e in status['edges']], [False, True])
+        self.assertEqual(status['pending'], 1)
+        self.assertEqual(self.edge.requests[-1][1]['Authorization'], f'Bearer {SECRET}')
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_too_many_wait(self):
+        configure(self.env, edge_url='http://127.0.0.1:1')
+        for i in range(const.MAX_PENDING + 1):
+            self.purges._add({f't{i}'})
+        self.purges._send_pending()
+        self.assertEqual(pending(self.env), [{'*'}])
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_no_edge(self):
+        configure(self.env)
+        self.purges._add({'a'})
+        self.assertIsNone(self.purges._send_pending())
+        self.assertEqual(pending(self.env), [{'a'}])
+        self.purges._add({'b'})
+        self.purges._send_pending()
+        self.assertEqual(pending(self.env), [{'*'}])

@@ -1,0 +1,17 @@
+{
+    'name': "Odoocache for wishlists",
+    'summary': "Visitors with a wishlist see pages that an odoocache edge keeps",
+    'version': '1.0.0',
+    'category': 'Website/Website',
+    'author': "odoocache",
+    'website': "https://github.com/odoocache/odoocache",
+    # Apache-2.0; the list of licences that Odoo knows has no word for it.
+    'license': 'Other OSI approved licence',
+    'depends': ['odoocache_sale', 'website_sale_wishlist'],
+    'auto_install': True,
+    'assets': {
+        'web.assets_frontend': [
+            'odoocache_wishlist/static/src/wishlist_badge.js',
+        ],
+    },
+}

@@ -1,0 +1,316 @@
+package odoocache_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestOdooPages: whoever comes through the cache gets the page that Odoo gives
+// directly, the first time and the second, on both websites and in both languages.
+func TestOdooPages(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, nil)
+	paths := odoo.pages(t)
+	for _, site := range []struct{ name, host, prefix string }{
+		{"English", shopHost, ""}, {"French", shopHost, "/fr"}, {"second website", secondHost, ""},
+	} {
+		for _, p := range odooPages {
+			t.Run(site.name+"/"+p.kind, func(t *testing.T) {
+				path := site.prefix + paths[p.kind]
+				// Odoo's second answer is the one to compare with: after the first some pages
+				// come from its own page cache.
+				odoo.visitor(t, site.host).get(path)
+				want := odoo.visitor(t, site.host).get(path)
+				for i := 0; i < 2; i++ {
+					got := e.visitor(site.host).get(path)
+					assert.Equal(t, want.status, got.status)
+					assert.Equal(t, ownHeaders(want), ownHeaders(got))
+					requireSame(t, viewCount.ReplaceAllString(want.body, "$1"), viewCount.ReplaceAllString(got.body, "$1"), path+" is not as Odoo answers: "+got.cacheStatus())
+				}
+			})
+		}
+	}
+}
+
+// viewCount is where a question of the forum shows how often it was opened
+// (website_forum, forum.post.views), which each view raises.
+var viewCount = regexp.MustCompile(`<span class="small">\d+</span>(\s*<span class="text-muted small">\s*(Views|Vues))`)
+
+// ownHeaders are the headers by which a response is understood, without those
+// that each connection, visitor and moment has of its own. The length is checked
+// with the body.
+func ownHeaders(r reply) http.Header {
+	h := r.header.Clone()
+	for _, name := range []string{"Date", "Server", "Connection", "Set-Cookie", "Cache-Status", "Age", "Expires", "Content-Length"} {
+		h.Del(name)
+	}
+	return h
+}
+
+// TestOdooAssets: what a page loads from bundles and modules' files comes from the
+// cache, and no session with it.
+func TestOdooAssets(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, nil)
+	home := odoo.visitor(t, shopHost).get("/")
+	paths := append(addresses(home.body, `/web/assets/.+\.(css|js)`), addresses(home.body, `/[a-z_]+/static/.+`)...)
+	require.NotEmpty(t, addresses(home.body, `/web/assets/.+\.css`))
+	require.NotEmpty(t, addresses(home.body, `/web/assets/.+\.js`))
+	paths = append(paths, "/website/static/src/img/snippets_demo/s_banner.jpg")
+	for _, path := range paths {
+		t.Run(path, func(t *testing.T) {
+			want := odoo.visitor(t, shopHost).get(path)
+			require.Equal(t, http.StatusOK, want.status)
+			assert.Contains(t, e.visitor(shopHost).get(path).cacheStatus(), "; stored")
+			hit := e.visitor(shopHost).get(path)
+			assert.Contains(t, hit.cacheStatus(), "; hit;")
+			assert.Empty(t, hit.header["Set-Cookie"])
+			assert.Equal(t, ownHeaders(want), ownHeaders(hit))
+			assert.True(t, want.body == hit.body, "the bytes are Odoo's")
+		})
+	}
+}
+
+// TestOdooNeverStored: what belongs to one visitor is neither stored nor answered
+// from the cache, whoever asks.
+func TestOdooNeverStored(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, nil)
+	product := odoo.pages(t)["product"]
+	people := map[string]*visitor{"new": e.visitor(shopHost)}
+	for _, user := range []string{"portal", "admin"} {
+		people[user] = e.visitor(shopHost)
+		people[user].signIn(user)
+	}
+	before := e.stored()
+	for _, path := range []string{
+		"/web", "/odoo", "/web/login", "/web/signup", "/web/reset_password", "/web/database/selector", "/web/health",
+		"/my", "/my/home", "/my/orders", "/my/account", "/my/security",
+		"/shop/cart", "/shop/checkout", "/shop/address", "/shop/payment", "/shop/confirmation", "/shop/wishlist", "/shop/compare",
+		"/web/content/1", "/web/image/res.users/2/avatar_128?access_token=x", "/web/webclient/translations", "/website/translations",
+		"/website/lang/en_US", "/unsubscribe_from_list", "/json/version", "/web/version",
+		"/?debug=1", "/shop?pricelist=1", "/members?visibility_password=sesame", product + "?access_token=x", "/contactus?enable_editor=1",
+	} {
+		t.Run(path, func(t *testing.T) {
+			for name, v := range people {
+				for i := 0; i < 2; i++ {
+					r := v.get(path)
+					assert.NotContains(t, r.cacheStatus(), "; hit", name)
+					assert.NotContains(t, r.cacheStatus(), "; stored", name)
+					assert.NotEmpty(t, r.cacheStatus(), name)
+				}
+			}
+		})
+	}
+	assert.Equal(t, before, e.stored(), "entries in Redis")
+
+	t.Run("signed in", func(t *testing.T) {
+		for _, user := range []string{"portal", "admin"} {
+			for _, path := range []string{"/", "/shop", product, "/blog", "/contactus"} {
+				r := people[user].get(path)
+				assert.Regexp(t, `"is_public":\s*false`, r.body, "%s sees %s as the user that they are", user, path)
+				assert.NotContains(t, r.cacheStatus(), "; hit")
+				assert.NotContains(t, r.cacheStatus(), "; stored")
+				fresh := e.visitor(shopHost).get(path)
+				assert.Regexp(t, `"is_public":\s*true`, fresh.body, "a new visitor sees %s as nobody: %s", path, fresh.cacheStatus())
+			}
+		}
+	})
+}
+
+var (
+	websiteOf  = regexp.MustCompile(`data-website-id="(\d+)"`)
+	languageOf = regexp.MustCompile(`<html lang="([A-Za-z-]+)"`)
+)
+
+// TestOdooWebsitesAndLanguages: a page is that of the website and the language
+// that were asked for, in whatever order visitors come; robots.txt and the
+// sitemap, which a rule lets in, name the host that was asked for.
+func TestOdooWebsitesAndLanguages(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, options{"rules": []options{textRule}})
+	website := map[string]string{}
+	for _, host := range []string{shopHost, secondHost} {
+		m := websiteOf.FindStringSubmatch(odoo.visitor(t, host).get("/shop").body)
+		require.NotNil(t, m)
+		website[host] = m[1]
+	}
+	require.NotEqual(t, website[shopHost], website[secondHost])
+	for round := 0; round < 2; round++ {
+		for _, path := range []string{"/", "/shop", "/contactus"} {
+			for _, c := range []struct{ host, prefix, lang string }{
+				{shopHost, "", "en-US"}, {secondHost, "/fr", "fr-FR"}, {secondHost, "", "en-US"}, {shopHost, "/fr", "fr-FR"},
+			} {
+				v := e.visitor(c.host)
+				r := v.follow(c.prefix + path)
+				require.Equal(t, http.StatusOK, r.status)
+				assert.Equal(t, website[c.host], websiteOf.FindStringSubmatch(r.body)[1], "%s%s of %s: %s", c.prefix, path, c.host, r.cacheStatus())
+				assert.Equal(t, c.lang, languageOf.FindStringSubmatch(r.body)[1], "%s%s of %s: %s", c.prefix, path, c.host, r.cacheStatus())
+				assert.Contains(t, r.body, "http://"+c.host+"/", "its links name its host")
+				assert.Equal(t, strings.ReplaceAll(c.lang, "-", "_"), v.cookie("frontend_lang"))
+			}
+		}
+		for _, host := range []string{shopHost, secondHost} {
+			for _, path := range []string{"/robots.txt", "/sitemap.xml"} {
+				r := e.visitor(host).get(path)
+				assert.Contains(t, r.body, "http://"+host+"/")
+				if round == 1 {
+					assert.Contains(t, r.cacheStatus(), "; hit;")
+				}
+			}
+		}
+	}
+	t.Run("language by Accept-Language and cookie", func(t *testing.T) {
+		for i := 0; i < 2; i++ {
+			for _, c := range []struct {
+				name, cookie, accept, agent, want string
+			}{
+				{"no wish", "", "", "", "en-US"},
+				{"French browser", "", "fr-BE,fr;q=0.9", "", "fr-FR"},
+				{"French cookie", "fr_FR", "en", "", "fr-FR"},
+				{"English cookie", "en_US", "fr", "", "en-US"},
+				{"unknown language", "", "de", "", "en-US"},
+				{"bot", "", "fr", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "en-US"},
+			} {
+				v := e.visitor(shopHost)
+				if c.accept != "" {
+					v.header.Set("Accept-Language", c.accept)
+				}
+				if c.agent != "" {
+					v.header.Set("User-Agent", c.agent)
+				}
+				if c.cookie != "" {
+					v.setCookie("frontend_lang", c.cookie)
+				}
+				r := v.follow("/shop")
+				assert.Equal(t, c.want, languageOf.FindStringSubmatch(r.body)[1], c.name)
+			}
+		}
+	})
+}
+
+// textRule stores what holds neither a token nor a visitor.
+var textRule = options{
+	"name": "text", "match": options{"pathRegexp": `^/(robots\.txt|sitemap\.xml)$`}, "ttl": "1h",
+	"cookies": options{"drop": []string{"session_id", "frontend_lang"}},
+}
+
+// TestOdooPurgeByRequest: a page stays as it was stored until it is purged, and is
+// as Odoo has it afterwards; another website's page stays.
+func TestOdooPurgeByRequest(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, options{"rules": []options{textRule}})
+	get := func(host string) reply { return e.visitor(host).get("/robots.txt") }
+	for _, host := range []string{shopHost, secondHost} {
+		assert.Contains(t, get(host).cacheStatus(), "; stored")
+		assert.Contains(t, get(host).cacheStatus(), "; hit;")
+	}
+	admin := odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	websites := admin.read("website", []interface{}{[]interface{}{"domain", "=", "http://" + shopHost}}, "id")
+	require.Len(t, websites, 1)
+	line := "# changed at " + time.Now().Format(time.RFC3339Nano)
+	admin.change("website", int(websites[0]["id"].(float64)), "robots_txt", line)
+
+	old := get(shopHost)
+	assert.Contains(t, old.cacheStatus(), "; hit;")
+	assert.NotContains(t, old.body, line)
+	e.purge(shopHost, "/robots.txt")
+	assert.Contains(t, get(secondHost).cacheStatus(), "; hit;", "that of the other website")
+	fresh := get(shopHost)
+	assert.Contains(t, fresh.cacheStatus(), "; stored")
+	assert.Contains(t, fresh.body, line)
+	assert.Contains(t, get(shopHost).cacheStatus(), "; hit;")
+}
+
+// TestOdooCron: a change by a scheduled action passes no proxy. It is seen after a
+// purge.
+func TestOdooCron(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, options{"rules": []options{textRule}})
+	e.visitor(shopHost).get("/robots.txt")
+	admin := odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	websites := admin.read("website", []interface{}{[]interface{}{"domain", "=", "http://" + shopHost}}, "id")
+	id := int(websites[0]["id"].(float64))
+	admin.change("website", id, "robots_txt", "")
+	line := "# by a scheduled action"
+	admin.cron(`env["website"].browse(` + strconv.Itoa(id) + `).write({"robots_txt": "` + line + `"})`)
+	assert.Contains(t, odoo.visitor(t, shopHost).get("/robots.txt").body, line, "Odoo has it")
+	assert.NotContains(t, e.visitor(shopHost).get("/robots.txt").body, line, "the cache does not know")
+	e.purge(shopHost, "/robots.txt")
+	assert.Contains(t, e.visitor(shopHost).get("/robots.txt").body, line)
+}
+
+// TestOdooRoutes: the snapshot of the routes, which the preset is checked against,
+// is what this Odoo declares.
+func TestOdooRoutes(t *testing.T) {
+	needOdoo(t)
+	script, err := os.ReadFile("testdata/odoo19/routes.py")
+	require.NoError(t, err)
+	want, err := os.ReadFile("testdata/odoo/routes.json")
+	require.NoError(t, err)
+	cmd := exec.Command(os.Getenv("ODOO_SHELL"), "plain")
+	cmd.Stdin = strings.NewReader("SNAPSHOT=1\n" + string(script))
+	got, err := cmd.Output()
+	require.NoError(t, err)
+	if string(want) != string(got) {
+		requireSame(t, string(want), string(got), "testdata/odoo/routes.json is old; testdata/odoo19/routes.py says how to make it")
+	}
+}
+
+// TestOdooAddon: with the addon the pages are those of any Odoo, and what it says to
+// the cache in headers stays there.
+func TestOdooAddon(t *testing.T) {
+	odoo := needOdooAddon(t)
+	e := odoo.behind(t, nil)
+	const announced = "X-Odoo-Cache-Edge: odoocache"
+	said := odoo.visitor(t, shopHost).get("/shop", announced)
+	require.NotEmpty(t, said.header["Surrogate-Key"], "the addon names what a page shows")
+	for _, path := range []string{"/", "/shop", "/contactus"} {
+		want := odoo.visitor(t, shopHost).get(path)
+		assert.Empty(t, want.header["Surrogate-Key"], "nobody is told who is no cache")
+		for i := 0; i < 2; i++ {
+			got := e.visitor(shopHost).get(path)
+			require.Equal(t, http.StatusOK, got.status)
+			requireSame(t, want.body, got.body, path+" is not as Odoo answers: "+got.cacheStatus())
+			for name := range got.header {
+				assert.False(t, name == "Surrogate-Key" || strings.HasPrefix(name, "X-Odoo"), "%s reaches a visitor of %s", name, path)
+			}
+		}
+	}
+}
+
+// TestOdooWebSocket: the bus's handshake passes to its own process, and frames pass
+// both ways.
+func TestOdooWebSocket(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, nil)
+	page := odoo.visitor(t, shopHost).get("/")
+	version := regexp.MustCompile(`"websocket_worker_version":\s*"([^"]+)"`).FindStringSubmatch(page.body)
+	path := "/websocket"
+	if version != nil {
+		path += "?version=" + version[1]
+	}
+	c, buffered, resp := upgrade(t, e.url, shopHost, path)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.Equal(t, "odoocache; fwd=bypass; detail=upgrade", resp.Header.Get("Cache-Status"))
+	// A ping with the payload "hi", masked with zeros, and its pong (RFC 6455 §5.5).
+	_, err := c.Write([]byte{0x89, 0x82, 0, 0, 0, 0, 'h', 'i'})
+	require.NoError(t, err)
+	pong := make([]byte, 4)
+	_, err = io.ReadFull(buffered, pong)
+	require.NoError(t, err)
+	assert.Equal(t, []byte{0x8a, 0x02, 'h', 'i'}, pong)
+}
