@@ -191,7 +191,9 @@ func TestRuleVary(t *testing.T) {
 			"cookies": []string{"pricelist"}, "headers": []string{"X-Country"}, "languages": []string{"en_US", "fr_FR"}}}}}
 		s := newSite(t, load, rules, page("x"))
 		assert.Contains(t, s.get("/").cacheStatus(), "miss")
-		assert.Contains(t, s.get("/", "Accept-Language: de").cacheStatus(), "hit", "a language that the shop has not is none")
+		assert.Contains(t, s.get("/", "Accept-Language: en-GB").cacheStatus(), "hit", "who asks for none asks for English")
+		assert.Contains(t, s.get("/", "Accept-Language: de").cacheStatus(), "miss", "who gets the website's own language")
+		assert.Contains(t, s.get("/", "Accept-Language: es").cacheStatus(), "hit", "a language that the shop has not is none")
 		for _, lines := range [][]string{
 			{"Cookie: pricelist=1"}, {"Cookie: pricelist=2"}, {"X-Country: BE"}, {"Cookie: frontend_lang=fr_FR"},
 		} {

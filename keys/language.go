@@ -13,7 +13,6 @@ import (
 type Languages struct {
 	codes []string // as configured: en_US, fr_FR
 	exact map[string]bool
-	tags  map[string]string // fr-fr → fr_FR
 
 	unknown bool
 }
@@ -26,10 +25,9 @@ func UnknownLanguages() Languages {
 
 // NewLanguages takes the codes of the shop's languages.
 func NewLanguages(codes []string) Languages {
-	l := Languages{codes: codes, exact: map[string]bool{}, tags: map[string]string{}}
+	l := Languages{codes: codes, exact: map[string]bool{}}
 	for i := 0; i < len(codes); i++ {
 		l.exact[codes[i]] = true
-		l.tags[strings.ReplaceAll(strings.ToLower(codes[i]), "_", "-")] = codes[i]
 	}
 	return l
 }
@@ -51,48 +49,56 @@ func (l Languages) Pick(cookie, accept string) string {
 			return code
 		}
 	}
+	code, sure := wanted(accept)
+	if !sure {
+		return "~" + code
+	}
+	if l.exact[code] {
+		return code
+	}
+	language, _, _ := strings.Cut(code, "_")
+	return l.nearest(language, code)
+}
+
+// fallback is the language of those who ask for none (odoo/http.py, DEFAULT_LANG),
+// whatever the website's own is.
+const fallback = "en_US"
+
+// wanted returns the code that Accept-Language comes to for Odoo: fr_BE of
+// fr-BE, and fr of fr, to which Odoo adds a territory. It is not sure of what
+// versions read differently.
+func wanted(accept string) (code string, sure bool) {
 	if accept == "" {
-		return ""
+		return fallback, true
 	}
 	tag, sure := best(accept)
 	if !sure {
-		return "~" + accept
+		return accept, false
 	}
 	language, rest, _ := strings.Cut(tag, "-")
 	if rest == "" {
-		language = aliased(language)
-		if language == "" {
-			return ""
+		if language = aliased(language); language == "" {
+			return fallback, true
 		}
-		return l.nearest(language, tag)
+		return language, true
 	}
 	if !territory.MatchString(rest) {
-		if l.nearest(language, tag) == "" {
-			return ""
-		}
-		return "~" + tag
+		return tag, false
 	}
-	if code := l.tags[tag]; code != "" {
-		return code
-	}
-	return l.nearest(language, tag)
+	return language + "_" + strings.ToUpper(rest), true
 }
 
 // asked returns what a visitor asks for: by the cookie, which Odoo has set to a
-// language of the website, else by Accept-Language. Those with a cookie are kept
-// apart, since Odoo sets it only for those without.
+// language of the website, else by Accept-Language.
 func asked(cookie, accept string) string {
 	if cookie != "" {
-		return "=" + cookie
+		return cookie
 	}
-	if accept == "" {
-		return ""
-	}
-	tag, sure := best(accept)
+	code, sure := wanted(accept)
 	if !sure {
-		return "~" + accept
+		return "~" + code
 	}
-	return tag
+	return code
 }
 
 // nearest returns the code that begins with language, if there is just one.

@@ -18,14 +18,16 @@ func TestLanguagesPick(t *testing.T) {
 		accept string
 		want   string
 	}{
-		{name: "nothing asked for", codes: shop},
+		{name: "nothing asked for is English", codes: shop, want: "en_US"},
+		{name: "nothing asked for, and no English", codes: []string{"fr_FR", "de_DE"}},
+		{name: "nothing asked for, another English", codes: []string{"fr_FR", "en_GB"}, want: "en_GB"},
 		{name: "no languages", cookie: "fr_FR", accept: "fr"},
 
 		{name: "cookie", codes: shop, cookie: "fr_FR", want: "fr_FR"},
 		{name: "cookie before header", codes: shop, cookie: "fr_FR", accept: "de", want: "fr_FR"},
 		{name: "cookie of a language near by", codes: shop, cookie: "fr_BE", accept: "de", want: "fr_FR"},
 		{name: "cookie of another language", codes: shop, cookie: "it_IT", accept: "de", want: "de_DE"},
-		{name: "cookie of another language alone", codes: shop, cookie: "it_IT"},
+		{name: "cookie of another language alone", codes: shop, cookie: "it_IT", want: "en_US"},
 		{name: "cookie in another case", codes: shop, cookie: "FR_FR", accept: "de", want: "de_DE"},
 		{name: "cookie as a tag is the nearest", codes: shop, cookie: "fr-fr", accept: "de", want: "de_DE"},
 		{name: "cookie that two come near to", codes: []string{"en_US", "en_GB"}, cookie: "en_AU", want: "~en_AU"},
@@ -41,22 +43,22 @@ func TestLanguagesPick(t *testing.T) {
 		{name: "weights with space and in upper case", codes: shop, accept: "en; q=0.5, fr ;Q=0.8", want: "fr_FR"},
 		{name: "no weight is the highest", codes: shop, accept: "en;q=0.9, fr", want: "fr_FR"},
 		{name: "of equals the first", codes: shop, accept: "de;q=0.5,fr;q=0.5", want: "de_DE"},
-		{name: "anything", codes: shop, accept: "*"},
+		{name: "anything", codes: shop, accept: "*", want: "en_US"},
 		{name: "anything before a language", codes: shop, accept: "*,fr;q=0.1", want: "fr_FR"},
 		{name: "only the best counts", codes: shop, accept: "it,fr;q=0.9"},
 		{name: "only the best counts, by weight", codes: shop, accept: "fr;q=0.8,it;q=0.9"},
-		{name: "without a territory that Odoo knows", codes: []string{"en_US", "zh_CN"}, accept: "zh"},
+		{name: "without a territory that Odoo knows", codes: []string{"en_US", "zh_CN"}, accept: "zh", want: "en_US"},
 		{name: "the same with one", codes: []string{"en_US", "zh_CN"}, accept: "zh-CN", want: "zh_CN"},
 		{name: "Norwegian is Bokmål", codes: []string{"en_US", "nb_NO"}, accept: "no", want: "nb_NO"},
 		{name: "underscores are no tag", codes: shop, accept: "fr_FR", want: "~fr_FR"},
 
-		{name: "two that would do", codes: []string{"en_US", "en_GB"}, accept: "en-AU", want: "~en-au"},
+		{name: "two that would do", codes: []string{"en_US", "en_GB"}, accept: "en-AU", want: "~en_AU"},
 		{name: "two that would do, one meant", codes: []string{"en_US", "en_GB"}, accept: "en-GB", want: "en_GB"},
 		{name: "two that would do, no territory", codes: []string{"pt_BR", "pt_PT"}, accept: "pt", want: "~pt"},
 		{name: "a language whose name begins another", codes: []string{"fil_PH", "fi_FI"}, accept: "fi", want: "~fi"},
 		{name: "a script", codes: []string{"en_US", "zh_TW"}, accept: "zh-Hant-TW", want: "~zh-hant-tw"},
 		{name: "no territory that Odoo reads", codes: shop, accept: "fr-BEL", want: "~fr-bel"},
-		{name: "an odd tag of another language", codes: shop, accept: "it-Latn-IT"},
+		{name: "an odd tag of another language", codes: shop, accept: "it-Latn-IT", want: "~it-latn-it"},
 
 		{name: "weight 0", codes: shop, accept: "fr;q=0", want: "~fr;q=0"},
 		{name: "no weight at all", codes: shop, accept: "en;q=0.5,fr;q=x", want: "~en;q=0.5,fr;q=x"},
@@ -87,7 +89,7 @@ func FuzzLanguages(f *testing.F) {
 			assert.Equal(t, code, keys.NewLanguages(codes).Pick(code, accept), "an exact cookie always counts")
 		}
 		if cookie == "" && accept == "" {
-			assert.Empty(t, picked)
+			assert.Equal(t, keys.NewLanguages(codes).Pick("en_US", ""), picked)
 		}
 	})
 }
@@ -96,14 +98,18 @@ func FuzzLanguages(f *testing.F) {
 func TestUnknownLanguages(t *testing.T) {
 	l := keys.UnknownLanguages()
 	for _, c := range []struct{ cookie, accept, want string }{
-		{"", "", ""},
-		{"fr_FR", "", "=fr_FR"},
-		{"fr_FR", "de,en;q=0.5", "=fr_FR"},
-		{"", "de-AT,en;q=0.5", "de-at"},
-		{"", "de;q=0.4,EN;q=0.5", "en"},
-		{"", "*", ""},
+		{"", "", "en_US"},
+		{"", "en-US,en;q=0.9", "en_US"},
+		{"en_US", "", "en_US"},
+		{"fr_FR", "de,en;q=0.5", "fr_FR"},
+		{"", "de-AT,en;q=0.5", "de_AT"},
+		{"", "es-419", "es_419"},
+		{"", "de;q=0.4,FR;q=0.5", "fr"},
+		{"", "zh", "en_US"},
+		{"", "*", "en_US"},
 		{"", "fr;q=, de", "~fr;q=, de"},
 		{"", "?", "~?"},
+		{"", "zh-Hant-TW", "~zh-hant-tw"},
 	} {
 		assert.Equal(t, c.want, l.Pick(c.cookie, c.accept), "%q %q", c.cookie, c.accept)
 	}

@@ -304,7 +304,7 @@ func page(name, path, ttl string, languages []string) Rule {
 		StaleIfError:      staleIfError,
 		RequestDirectives: "ignore",
 		Query:             Query{Ignore: Noise()},
-		Cookies:           Cookies{Drop: []string{"session_id"}, Keep: []string{"frontend_lang"}},
+		Cookies:           Cookies{Drop: append([]string{"session_id"}, addonCookies...), Keep: []string{"frontend_lang"}},
 		Status:            []string{"200"},
 		Vary:              Vary{Languages: languages},
 	}
@@ -319,6 +319,10 @@ func page(name, path, ttl string, languages []string) Rule {
 	}
 	return r
 }
+
+// addonCookies are those by which the addon tells the edge and its own script what
+// a visitor's session holds (odoo/addons/odoocache).
+var addonCookies = []string{"odoocache_context", "odoocache_cart", "odoocache_wishlist"}
 
 func varying(r Rule, cookies ...string) Rule {
 	r.Vary.Cookies = cookies

@@ -336,7 +336,8 @@ func TestPresetLanguages(t *testing.T) {
 	bot := request("Accept-Language: fr-CA,fr;q=0.5", "User-Agent: Googlebot/2.1")
 
 	known := ruleNamed(t, preset(t, "en_US", "fr_FR"), "odoo-pages")
-	assert.Equal(t, known.Dimensions(request()), known.Dimensions(german), "one who gets the default language")
+	assert.Equal(t, known.Dimensions(english), known.Dimensions(request()), "who asks for none asks for English")
+	assert.NotEqual(t, known.Dimensions(english), known.Dimensions(german), "who gets the website's own language")
 	assert.NotEqual(t, known.Dimensions(english), known.Dimensions(french))
 	assert.Equal(t, known.Dimensions(french), known.Dimensions(cookie))
 	assert.NotEqual(t, known.Dimensions(french), known.Dimensions(bot))
@@ -346,7 +347,9 @@ func TestPresetLanguages(t *testing.T) {
 	for _, r := range []*http.Request{request(), english, german, french, cookie, bot} {
 		seen[strings.Join(unknown.Dimensions(r), "\n")] = true
 	}
-	assert.Len(t, seen, 6)
+	assert.Len(t, seen, 5)
+	assert.Equal(t, unknown.Dimensions(english), unknown.Dimensions(request()), "who asks for none asks for English")
+	assert.Equal(t, unknown.Dimensions(english), unknown.Dimensions(request("Cookie: frontend_lang=en_US")), "before and after Odoo has set the cookie")
 	assert.Equal(t, unknown.Dimensions(english), unknown.Dimensions(request("Accept-Language: en-US,de;q=0.7")), "only what is liked best counts")
 	assert.Equal(t, unknown.Dimensions(cookie), unknown.Dimensions(request("Cookie: frontend_lang=fr_FR")), "the cookie alone counts")
 

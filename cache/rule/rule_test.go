@@ -174,10 +174,10 @@ func TestDimensions(t *testing.T) {
 		{"language by header", rule.Rule{Language: &french}, request("/", "Accept-Language: fr-BE"), []string{"l fr_FR"}},
 		{"language by header in two lines", rule.Rule{Language: &french}, request("/", "Accept-Language: fr;q=0.5", "Accept-Language: en"), []string{"l en_US"}},
 		{"language by cookie", rule.Rule{Language: &french}, request("/", "Accept-Language: en", "Cookie: frontend_lang=fr_FR"), []string{"l fr_FR"}},
-		{"language by none", rule.Rule{Language: &french}, request("/"), []string{"l "}},
+		{"language by none", rule.Rule{Language: &french}, request("/"), []string{"l en_US"}},
 		{"language by two cookies", rule.Rule{Language: &french}, request("/", "Cookie: frontend_lang=fr_FR; frontend_lang=en_US"), []string{"l ?frontend_lang=fr_FR; frontend_lang=en_US"}},
 		{"language of a bot", rule.Rule{Language: &french}, request("/", "Accept-Language: fr", "User-Agent: Googlebot/2.1"), []string{"l fr_FR bot"}},
-		{"a bot that asks for none", rule.Rule{Language: &french}, request("/", "User-Agent: Googlebot/2.1"), []string{"l "}},
+		{"a bot that asks for none", rule.Rule{Language: &french}, request("/", "User-Agent: Googlebot/2.1"), []string{"l en_US bot"}},
 		{
 			"all, in the order of the rule", rule.Rule{Headers: []string{"x-b", "x-a"}, Cookies: []string{"b", "a"}, Language: &french},
 			request("/", "X-A: 1", "X-B: 2", "Cookie: a=3; b=4", "Accept-Language: fr"),

@@ -36,10 +36,13 @@ class Sender:
         self.dbname = dbname
         self.pid = os.getpid()
         self.event = threading.Event()
+        self.at_once = threading.Event()  # ends the pause after a failure
         self.thread = None
 
-    def wake(self):
+    def wake(self, at_once=False):
         self.event.set()
+        if at_once:
+            self.at_once.set()
         if self.thread is None:
             self.thread = threading.Thread(
                 target=self._run, name=f'odoocache.sender.{self.dbname}', daemon=True)
@@ -60,18 +63,23 @@ class Sender:
             if delay is None:
                 failures = 0
                 continue
-            pause.wait(max(delay, BACKOFF[min(failures, len(BACKOFF) - 1)]))
-            failures += 1
+            if self.at_once.wait(max(delay, BACKOFF[min(failures, len(BACKOFF) - 1)])):
+                self.at_once.clear()
+                failures = 0
+                self.event.set()
+            else:
+                failures += 1
 
 
-def wake(dbname):
-    """Sees to it that pending purges are sent soon. Never raises."""
+def wake(dbname, at_once=False):
+    """Sees to it that pending purges are sent soon, or at once even if the last
+    try has failed. Never raises."""
     try:
         with _lock:
             sender = _senders.get(dbname)
             if sender is None or sender.pid != os.getpid():  # threads do not survive a fork
                 sender = _senders[dbname] = Sender(dbname)
-            sender.wake()
+            sender.wake(at_once)
     except Exception:
         _logger.exception("odoocache: the purge thread does not start; the scheduled action will send")
 

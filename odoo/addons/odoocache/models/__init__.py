@@ -2,6 +2,7 @@ from . import odoocache
 from . import odoocache_purge
 from . import odoocache_rule
 from . import base
+from . import ir_config_parameter
 from . import ir_http
 from . import ir_module_module
 from . import website

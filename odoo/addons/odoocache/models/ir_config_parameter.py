@@ -1,0 +1,24 @@
+from odoo import api, models
+
+from .. import sender
+
+
+class IrConfigParameter(models.Model):
+    _inherit = 'ir.config_parameter'
+
+    def _odoocache_changed(self, keys):
+        """With another address or secret, what waits is sent at once, not after
+        the pause that the old ones have led to."""
+        if any((key or '').startswith('odoocache.') for key in keys):
+            dbname = self.env.cr.dbname
+            self.env.cr.postcommit.add(lambda: sender.wake(dbname, at_once=True))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        records = super().create(vals_list)
+        self._odoocache_changed([vals.get('key') for vals in vals_list])
+        return records
+
+    def write(self, vals):
+        self._odoocache_changed([*self.mapped('key'), vals.get('key')])
+        return super().write(vals)

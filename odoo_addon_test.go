@@ -1,0 +1,187 @@
+package odoocache_test
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// withAddon starts an edge in front of the Odoo that has the addon, and tells the
+// addon of it, as the settings do.
+func withAddon(t *testing.T) (*odooSite, *edge, *visitor) {
+	t.Helper()
+	odoo := needOdooAddon(t)
+	e := odoo.behind(t, nil)
+	admin := odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	set := func(key string, value interface{}) {
+		admin.call("ir.config_parameter", "set_param", []interface{}{key, value}, nil)
+	}
+	set("odoocache.secret", e2eSecret) // first: with the address, what waits is sent
+	set("odoocache.edge_url", e.url)
+	t.Cleanup(func() {
+		set("odoocache.edge_url", false)
+		set("odoocache.secret", false)
+	})
+	// The change of settings is itself a purge; what it sends has come before the test begins.
+	require.Eventually(t, func() bool {
+		waiting, _ := admin.call("odoocache.purge", "search_count", []interface{}{[]interface{}{}}, nil)
+		return string(waiting) == "0"
+	}, 20*time.Second, 100*time.Millisecond)
+	return odoo, e, admin
+}
+
+var jsonPrice = regexp.MustCompile(`"price": ([0-9.]+)`)
+
+// priceOn returns the price that a product's page tells search engines.
+func priceOn(t *testing.T, r reply) string {
+	t.Helper()
+	m := jsonPrice.FindStringSubmatch(r.body)
+	require.NotNil(t, m, "%d %s", r.status, r.cacheStatus())
+	return m[1]
+}
+
+// pricesOn returns the prices that a list shows.
+func pricesOn(r reply) []string {
+	return regexp.MustCompile(`oe_currency_value">[^<]*<`).FindAllString(r.body, -1)
+}
+
+// TestOdooAddonPrices changes a price in the backend through the edge, past it, and
+// by a scheduled action. The next visitor sees it; other pages stay.
+func TestOdooAddonPrices(t *testing.T) {
+	odoo, e, admin := withAddon(t)
+	product := odoo.pages(t)["product"]
+	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
+	require.NoError(t, err)
+	others := []string{"/contactus", "/blog"}
+	for _, path := range odoo.sitemap(t) {
+		if strings.HasPrefix(path, "/shop/") && !strings.HasPrefix(path, "/shop/category") && path != product {
+			others = append(others, path)
+			break
+		}
+	}
+	backend := e.visitor(shopHost)
+	backend.signIn("admin")
+	before := admin.read("product.template", []interface{}{[]interface{}{"id", "=", id}}, "list_price")[0]["list_price"].(float64)
+	t.Cleanup(func() { admin.write("product.template", ids(id), options{"list_price": before}) })
+
+	view := func(path string) reply { return e.visitor(shopHost, browserLanguage).get(path) }
+	warm := func() string {
+		for _, path := range append([]string{product, "/shop"}, others...) {
+			view(path)
+			require.Contains(t, view(path).cacheStatus(), "; hit", path)
+		}
+		return priceOn(t, view(product))
+	}
+	for n, c := range []struct {
+		name   string
+		change func(price float64)
+	}{
+		{"in the backend, through the edge", func(price float64) {
+			r := backend.write("product.template", ids(id), options{"list_price": price})
+			assert.Empty(t, r.header["X-Odoo-Purge"], "the visitor is not told")
+			assert.NotContains(t, view(product).cacheStatus(), "; hit", "the very next request")
+		}},
+		{"past the edge", func(price float64) { admin.write("product.template", ids(id), options{"list_price": price}) }},
+		{"by a scheduled action", func(price float64) {
+			admin.cron(`env["product.template"].browse(` + strconv.Itoa(id) + `).write({"list_price": ` + strconv.FormatFloat(price, 'f', 2, 64) + `})`)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			old := warm()
+			price := 1000 + float64(n*111)
+			began := time.Now()
+			c.change(price)
+			require.Eventually(t, func() bool { return priceOn(t, view(product)) != old }, 30*time.Second, 50*time.Millisecond, "the new price")
+			t.Logf("the new price was there %.1f s after the change", time.Since(began).Seconds())
+			want := priceOn(t, odoo.visitor(t, shopHost, browserLanguage).get(product))
+			assert.Equal(t, want, priceOn(t, view(product)))
+			assert.Equal(t, pricesOn(odoo.visitor(t, shopHost, browserLanguage).get("/shop")), pricesOn(view("/shop")), "the listing")
+			for _, path := range others {
+				assert.Contains(t, view(path).cacheStatus(), "; hit", "%s does not show it", path)
+			}
+		})
+	}
+}
+
+// TestOdooAddonPublishing: what is published or withdrawn changes the list.
+func TestOdooAddonPublishing(t *testing.T) {
+	_, e, admin := withAddon(t)
+	view := func(path string) reply { return e.visitor(shopHost, browserLanguage).get(path) }
+	listed := func(name string) bool { return strings.Contains(view("/shop?search=Odoocache").body, name) }
+	name := "Odoocache test lamp"
+	require.False(t, listed(name))
+	require.Contains(t, view("/shop?search=Odoocache").cacheStatus(), "; hit")
+	id := admin.create("product.template", options{"name": name, "list_price": 12, "is_published": true, "sale_ok": true})
+	require.Eventually(t, func() bool { return listed(name) }, 30*time.Second, 50*time.Millisecond, "published")
+	admin.write("product.template", ids(id), options{"is_published": false})
+	require.Eventually(t, func() bool { return !listed(name) }, 30*time.Second, 50*time.Millisecond, "withdrawn")
+	admin.call("product.template", "unlink", []interface{}{ids(id)}, nil)
+}
+
+// TestOdooAddonCart: visitors with a cart get pages from the cache, and a cookie
+// from which the page's script fills their badge.
+func TestOdooAddonCart(t *testing.T) {
+	odoo, e, _ := withAddon(t)
+	product := odoo.pages(t)["product"]
+	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
+	require.NoError(t, err)
+	for _, path := range []string{"/", "/shop", "/contactus", product} {
+		e.visitor(shopHost, browserLanguage).get(path)
+	}
+	v := e.visitor(shopHost, browserLanguage)
+	v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+	assert.Equal(t, "0", v.cookie("odoocache_context"))
+	assert.Equal(t, "3", v.cookie("odoocache_cart"))
+	for _, path := range []string{"/", "/shop", "/contactus", product} {
+		r := v.get(path)
+		assert.Contains(t, r.cacheStatus(), "; hit", path)
+		assert.NotContains(t, r.body, "data-order-id", path)
+	}
+	cart := v.get("/shop/cart")
+	assert.Equal(t, http.StatusOK, cart.status)
+	assert.Contains(t, cart.body, "cart_products", "the cart is Odoo's")
+	assert.NotContains(t, cart.cacheStatus(), "; hit")
+
+	t.Run("what a visitor with a cart fills is everybody's", func(t *testing.T) {
+		r := v.get("/shop?page=2")
+		assert.Contains(t, r.cacheStatus(), "; stored")
+		assert.NotContains(t, r.body, "data-order-id")
+		assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/shop?page=2").cacheStatus(), "; hit")
+	})
+	t.Run("signing in", func(t *testing.T) {
+		v.signIn("portal")
+		assert.Equal(t, "private", v.cookie("odoocache_context"))
+		r := v.get("/contactus")
+		assert.Contains(t, r.body, `"is_public": false`)
+		assert.Contains(t, r.cacheStatus(), "detail=context")
+		assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/contactus").body, `"is_public": true`)
+	})
+}
+
+// addonVariant returns the id of a product's first variant.
+func addonVariant(t *testing.T, odoo *odooSite, template int) int {
+	t.Helper()
+	admin := odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	found := admin.read("product.product", []interface{}{[]interface{}{"product_tmpl_id", "=", template}}, "id")
+	require.NotEmpty(t, found)
+	return int(found[0]["id"].(float64))
+}
+
+// TestOdooAddonSecret: who does not know the secret is no edge to the addon.
+func TestOdooAddonSecret(t *testing.T) {
+	odoo, _, _ := withAddon(t)
+	for name, line := range map[string]string{
+		"no edge": "X-A: b", "a word": "X-Odoo-Cache-Edge: odoocache", "another secret": "X-Odoo-Cache-Edge: " + edgeToken("another-secret"),
+	} {
+		assert.Empty(t, odoo.visitor(t, shopHost).get("/shop", line).header["Surrogate-Key"], name)
+	}
+	assert.NotEmpty(t, odoo.visitor(t, shopHost).get("/shop", "X-Odoo-Cache-Edge: "+edgeToken(e2eSecret)).header["Surrogate-Key"])
+}
