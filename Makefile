@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e lint fuzz test-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e lint fuzz test-odoo bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,6 +48,15 @@ test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one 
 	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up $(SITES))" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
 		testdata/odoo19/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' .
+	@[ '$(RUN)' != '^TestOdoo' ] || [ '$(SITES)' = plain ] || testdata/odoo19/selftest
+
+bench-odoo: ## Odoo directly against the same pages from the cache
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need debootstrap
+	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up plain)" && \
+		set -a && export TRAEFIK && eval "$$lines" && \
+		BENCH=1 $(GO) test -v -count=1 -timeout 30m -run '^TestOdooBench$$' . | sed -n '/milliseconds/I,/^---/p'
 
 odoo: ## start that Odoo and print where it is (FRESH=1: with its first data again)
 	@.ci/need debootstrap

@@ -42,6 +42,14 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && r.URL.Path == "/change" || r.URL.Path == "/pricelist" {
 		o.sessions[id] = "special of " + id
 	}
+	if r.URL.Path == "/choose" {
+		o.sessions[id] = "special of " + id
+	}
+	if to := r.URL.Query().Get("to"); to != "" {
+		rw.Header().Set("Location", to)
+		rw.WriteHeader(http.StatusSeeOther)
+		return
+	}
 	lines := []string{"Content-Type: text/html"}
 	if r.URL.Path == "/uncached" {
 		lines = append(lines, "Cache-Control: no-store")
@@ -112,6 +120,9 @@ func TestSessionsFromBirth(t *testing.T) {
 			{"a DELETE", func(s *site, cookie string) { s.do(http.MethodDelete, "/z", "", cookie) }, false},
 			{"a GET that a rule keeps from the cache", func(s *site, cookie string) { s.get("/pricelist", cookie) }, false},
 			{"a page that a rule marks", func(s *site, cookie string) { s.get("/filter", cookie) }, false},
+			{"a page that sends elsewhere", func(s *site, cookie string) { s.get("/choose?to=/a", cookie) }, false},
+			{"a page that sends to a language", func(s *site, cookie string) { s.get("/a/?to=/fr_FR/a", cookie) }, true},
+			{"a page that sends to its own address", func(s *site, cookie string) { s.get("/fr/a?to=http://shop.example/fr/a/", cookie) }, true},
 			{"a HEAD of it", func(s *site, cookie string) { s.do(http.MethodHead, "/pricelist", "", cookie) }, false},
 			{"a POST with two sessions", func(s *site, cookie string) {
 				s.do(http.MethodPost, "/change", "x", cookie+"; session_id="+sid(77))
@@ -161,6 +172,7 @@ func TestSessionsOfUnknownBirth(t *testing.T) {
 			"begun by a POST":             s.do(http.MethodPost, "/change", "x").session(),
 			"begun by a rule's bypass":    s.get("/pricelist").session(),
 			"begun with a sign-in header": s.get("/uncached", "Authorization: Basic eDp5").session(),
+			"begun by a turn":             s.get("/choose?to=/a").session(),
 			"begun beside another":        s.get("/uncached", "Cookie: session_id=").session(),
 		} {
 			if name != "begun beside another" {

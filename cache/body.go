@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
 )
 
 // token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
@@ -22,11 +23,17 @@ var personalSigns = [][]byte{
 	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`),
 }
 
+// countrySign is in pages of an Odoo that knows the country of an address, and
+// picks the pricelist by it (addons/website/models/ir_http.py). Such a page is
+// for one country, which only a header of a proxy in front could tell the cache.
+var countrySign = []byte(`"geoip_country_code": "`)
+
 // public returns what of a body may be given to others, or why nothing may. It
 // reads it for signs that it belongs to one visitor: the last line of defence,
-// after everything that headers and cookies tell. most bounds the body as it was
-// sent; decoded it may be inflation times that.
-func (h *Handler) public(header http.Header, body []byte, most int64) ([]byte, string) {
+// after everything that headers and cookies tell. The rule's maxBody bounds the
+// body as it was sent; decoded it may be inflation times that.
+func (h *Handler) public(ru *rule.Rule, header http.Header, body []byte) ([]byte, string) {
+	most := ru.MaxBody
 	if !readable(header.Get("Content-Type")) {
 		return body, ""
 	}
@@ -38,6 +45,9 @@ func (h *Handler) public(header http.Header, body []byte, most int64) ([]byte, s
 		if bytes.Contains(plain, personalSigns[i]) {
 			return nil, policy.ReasonPersonal
 		}
+	}
+	if len(ru.Headers) == 0 && bytes.Contains(plain, countrySign) {
+		return nil, policy.ReasonCountry
 	}
 	if !h.s.CSRF.Tokens && bytes.Contains(plain, []byte(csrfField)) && token.Match(plain) {
 		if !h.s.CSRF.Complete || len(header["Content-Encoding"]) > 0 {

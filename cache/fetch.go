@@ -29,7 +29,7 @@ func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
 		if v.newSession != "" && !setsCookie(c.header, h.s.Session) {
 			addCookies(c.header, []string{v.newSession})
 		}
-		h.bear(v, c.header)
+		h.bear(v, c.status, c.header)
 		h.label(c.header, h.forwarded(v.fwd, 0, v.bypass))
 	}
 	h.count(v.bypass)
@@ -193,8 +193,11 @@ func (f *fetching) decide(c *capture) {
 		return
 	}
 	if c.rw != nil {
+		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
+			h.mark(v) // before the visitor goes where it leads
+		}
 		addCookies(c.header, h.campaignCookies(v, nil))
-		h.bear(v, c.header)
+		h.bear(v, c.status, c.header)
 	}
 	if c.mode == teeing {
 		h.count("stored")

@@ -84,7 +84,14 @@ func (v *visit) changesSession() bool {
 // request could mean are meant: cookies that are given twice, and where older
 // versions of Odoo look, too (Odoo 14: odoo/http.py, Root.setup_session).
 func (h *Handler) markSessions(v *visit) {
-	if h.s.Session == "" || !v.changesSession() {
+	if v.changesSession() {
+		h.mark(v)
+	}
+}
+
+// mark notes that all sessions that a request may mean are special.
+func (h *Handler) mark(v *visit) {
+	if h.s.Session == "" {
 		return
 	}
 	var list []string
@@ -111,10 +118,30 @@ func addSessions(list []string, found [][]string) []string {
 	return list
 }
 
+// turns reports whether a response to a page sends its visitor elsewhere for
+// more than the page's proper address or language: a route that notes something
+// in the session and goes back to a page looks like that.
+func turns(r *http.Request, status int, header http.Header) bool {
+	if status != http.StatusFound && status != http.StatusSeeOther && status != http.StatusTemporaryRedirect {
+		return false
+	}
+	to, err := r.URL.Parse(header.Get("Location"))
+	return err != nil || barePath(to.Path) != barePath(r.URL.Path)
+}
+
+// languagePrefix is the code of a language before a path.
+var languagePrefix = regexp.MustCompile(`^/[a-z]{2,3}(?:_[A-Za-z0-9]{2,4})?(?:@[a-z]+)?(?:/|$)`)
+
+// barePath is a path without its language and a slash at its end.
+func barePath(path string) string {
+	path = languagePrefix.ReplaceAllString(path, "/")
+	return strings.TrimSuffix(path, "/")
+}
+
 // bear notes the session that a response begins, before the visitor knows it.
-func (h *Handler) bear(v *visit, header http.Header) {
+func (h *Handler) bear(v *visit, status int, header http.Header) {
 	lines := header["Set-Cookie"]
-	if len(lines) == 0 || h.s.Session == "" || v.cookie || v.changesSession() ||
+	if len(lines) == 0 || h.s.Session == "" || v.cookie || v.changesSession() || turns(v.r, status, header) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}

@@ -59,7 +59,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	if f.admission.Store {
 		own = f.without(own)
 	} else if rw != nil {
-		h.bear(v, c.header)
+		h.bear(v, c.status, c.header)
 	}
 	if kept := old.Header["Set-Cookie"]; len(e.Header["Set-Cookie"]) == 0 && len(kept) > 0 {
 		e.Header["Set-Cookie"] = kept
@@ -144,7 +144,7 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 		c.header["Set-Cookie"] = f.without(c.header["Set-Cookie"])
 		c.body = f.stored.Body
 	} else {
-		h.bear(v, c.header)
+		h.bear(v, c.status, c.header)
 	}
 	addCookies(c.header, h.campaignCookies(v, c.body))
 	h.label(c.header, status)
@@ -214,7 +214,7 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
 	}
-	body, reason := h.public(header, c.body, v.rule.MaxBody)
+	body, reason := h.public(v.rule, header, c.body)
 	if reason != "" {
 		return reason
 	}

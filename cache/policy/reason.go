@@ -52,6 +52,7 @@ const (
 	ReasonContext       = "context"        // rendered for other visitors than this one, by the addon's header and cookie
 	ReasonCoding        = "content-coding" // HTML or JSON in a coding that cannot be read here
 	ReasonPersonal      = "personal"       // the body belongs to a signed-in visitor or a cart
+	ReasonCountry       = "country"        // Odoo rendered it for the visitor's country, which is not in the key
 	ReasonPurged        = "purged"         // a purge passed while it was rendered
 	ReasonPanic         = "origin-aborted" // the origin's answer broke off
 	ReasonVariantFailed = "variant-failed" // the variant list could not be written
