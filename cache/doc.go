@@ -4,7 +4,7 @@
 //
 //  1. ServeHTTP (handler.go) takes requests to the control endpoint out and
 //     hands upgrades and event streams on with the writer untouched.
-//  2. newVisit (visit.go) finds the rule, the normalised query and the primary
+//  2. examine (visit.go) finds the rule, the normalised query and the primary
 //     key, or the reason why this request cannot be answered from the cache.
 //  3. lookup (visit.go) asks the storage; a variant list leads to a second key.
 //  4. policy.Reuse says Fresh, Stale or Expired.

@@ -37,6 +37,20 @@ func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
 	c.end()
 }
 
+// passBlindly hands on a request that could not be examined. Of its response the
+// purge headers still count.
+func (h *Handler) passBlindly(rw http.ResponseWriter, v *visit) {
+	c := &capture{rw: rw, header: http.Header{}}
+	c.decide = func(c *capture) {
+		h.applyPurgeHeaders(c.header)
+		c.mode = passing
+		h.label(c.header, h.forwarded("bypass", 0, policy.ReasonInternal))
+	}
+	h.count(policy.ReasonInternal)
+	h.next.ServeHTTP(c, v.r)
+	c.end()
+}
+
 // end sees to it that a response without a body is decided, too.
 func (c *capture) end() {
 	if c.mode == undecided {

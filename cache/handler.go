@@ -49,12 +49,16 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(rw, r)
 		return
 	}
-	v := h.newVisit(r)
+	v := &visit{r: r, now: nowMS()}
+	h.examine(v)
+	if v.failed {
+		h.passBlindly(rw, v)
+		return
+	}
 	if v.bypass != "" {
 		h.pass(rw, v)
 		return
 	}
-	h.lookup(v)
 	switch v.state {
 	case policy.Fresh:
 		h.ready(v)

@@ -103,6 +103,14 @@ func (e *itemError) Error() string {
 // (RFC 9111 §4.4). A purge that cannot be understood, or is too large, becomes
 // one of everything: none is lost.
 func (h *Handler) applyPurges(v *visit, status int, header http.Header) {
+	h.applyPurgeHeaders(header)
+	if unsafeMethod(v.r.Method) && status >= 200 && status < 400 {
+		h.invalidate(v, header)
+	}
+}
+
+// applyPurgeHeaders carries out what a response's headers ask for.
+func (h *Handler) applyPurgeHeaders(header http.Header) {
 	if h.s.Purge.FromResponses {
 		if lines := header[h.s.PurgeHeader]; len(lines) > 0 {
 			h.order(parsePurgeHeader(lines), "header")
@@ -111,9 +119,6 @@ func (h *Handler) applyPurges(v *visit, status int, header http.Header) {
 			groups, err := keys.ParseStrings(strings.Join(lines, ","))
 			h.order(purgeOrder{tags: groups, all: err != nil}, "header")
 		}
-	}
-	if unsafeMethod(v.r.Method) && status >= 200 && status < 400 {
-		h.invalidate(v, header)
 	}
 }
 

@@ -16,6 +16,15 @@ import (
 // way. It is one flat function because a call costs an interpreter more than
 // the work of most functions here.
 func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
+	begun := false
+	defer func() {
+		if p := recover(); p != nil {
+			if begun {
+				panic(p) // the client's connection
+			}
+			h.logf("%s %s: %v; it goes the long way", r.Method, r.URL.Path, p)
+		}
+	}()
 	in := r.Header
 	proto, host, cookie := in["X-Forwarded-Proto"], in["X-Forwarded-Host"], in["Cookie"]
 	if len(proto) > 1 || len(host) > 1 || r.ContentLength != 0 || len(in["Upgrade"]) > 0 ||
@@ -74,6 +83,7 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 	if now/1000 != ready.Second {
 		ready = h.prepare(near, ready.Entry, ready.Seq, now)
 	}
+	begun = true
 	values := ready.Values
 	for i, name := range ready.Names {
 		out[name] = values[i]
@@ -92,6 +102,9 @@ func (h *Handler) ready(v *visit) {
 		return
 	}
 	near := h.shared.tier.Near(h.view, v.primary)
+	if near == "" {
+		return
+	}
 	h.identities.setNear(v, near)
 	h.prepare(near, e, v.head.Seq, v.now)
 }

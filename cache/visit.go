@@ -36,12 +36,28 @@ type visit struct {
 	reason  string       // why it is not a hit
 	now     int64
 
+	failed     bool   // examine did not come to its end
 	newSession string // Set-Cookie line of a session that was begun to complete a form
 }
 
-// newVisit finds out what the request is to the cache.
-func (h *Handler) newVisit(r *http.Request) *visit {
-	v := &visit{r: r, now: nowMS()}
+// examine finds out what the request is to the cache, and what is stored for it.
+// If that fails by a mistake of ours, the visit is marked as failed.
+func (h *Handler) examine(v *visit) {
+	defer func() {
+		if p := recover(); p != nil {
+			v.failed = true
+			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, v.r.URL.Path, p)
+		}
+	}()
+	h.identifyVisit(v)
+	if v.bypass == "" {
+		h.lookup(v)
+	}
+}
+
+// identifyVisit finds out what the request is to the cache.
+func (h *Handler) identifyVisit(v *visit) {
+	r := v.r
 	id := h.identify(r)
 	v.id = id
 	v.rule = id.rule
@@ -69,11 +85,11 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 		v.bypass = policy.ReasonPrecondition
 	}
 	if v.bypass != "" {
-		return v
+		return
 	}
 	if v.context == privateContext && !v.rule.Terms.AnySession {
 		v.bypass = policy.ReasonContext
-		return v
+		return
 	}
 	v.values = v.rule.Dimensions(r)
 	v.primary = keys.Extend(id.key, v.values)
@@ -82,12 +98,11 @@ func (h *Handler) newVisit(r *http.Request) *visit {
 	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
 		v.bypass = policy.ReasonKeyLimit
-		return v
+		return
 	}
 	if v.rule.ClientDirectives {
 		v.cc = policy.ParseDirectives(r.Header["Cache-Control"])
 	}
-	return v
 }
 
 // acceptsEvents reports whether a request asks for an event stream, which has

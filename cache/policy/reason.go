@@ -25,6 +25,8 @@ const (
 	ReasonCSRFOrigin      = "csrf-origin"    // a form of a stored page was not sent from this site, and left as it is
 	ReasonCSRFToken       = "csrf-no-token"  // a form of a stored page, and Odoo gave no token
 
+	ReasonInternal = "internal-error" // a mistake in the cache itself; the log has it
+
 	// The response.
 	ReasonStatus        = "status"         // a status that is not stored
 	ReasonPartial       = "partial"        // 206, 304 or 416

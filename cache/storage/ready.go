@@ -24,6 +24,9 @@ type Ready struct {
 // for such an entry, in one function: calls are what costs an interpreter most.
 func (t *Tier) Quick(v *View, key string, now int64) *Ready {
 	s := t.near
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	i, found := s.index[key]
 	if !found {
@@ -60,8 +63,12 @@ func (v *View) Served() int64 {
 	return v.served
 }
 
-// Near returns the key by which Quick finds what is stored under a full key.
+// Near returns the key by which Quick finds what is stored under a full key, ""
+// if nothing is kept in this process.
 func (t *Tier) Near(v *View, key string) string {
+	if t.near == nil {
+		return ""
+	}
 	if t.memory != nil {
 		return key
 	}
