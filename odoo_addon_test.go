@@ -29,12 +29,17 @@ func withAddon(t *testing.T) (*odooSite, *edge, *visitor) {
 		set("odoocache.edge_url", false)
 		set("odoocache.secret", false)
 	})
-	// The change of settings is itself a purge; what it sends has come before the test begins.
+	settled(t, admin)
+	return odoo, e, admin
+}
+
+// settled waits until all that Odoo has to purge has been sent.
+func settled(t *testing.T, admin *visitor) {
+	t.Helper()
 	require.Eventually(t, func() bool {
 		waiting, _ := admin.call("odoocache.purge", "search_count", []interface{}{[]interface{}{}}, nil)
 		return string(waiting) == "0"
 	}, 20*time.Second, 100*time.Millisecond)
-	return odoo, e, admin
 }
 
 var jsonPrice = regexp.MustCompile(`"price": ([0-9.]+)`)
@@ -68,12 +73,13 @@ func TestOdooAddonPrices(t *testing.T) {
 	}
 	backend := e.visitor(shopHost)
 	backend.signIn("admin")
+	deal := dealPage(t, admin, id)
 	before := admin.read("product.template", []interface{}{[]interface{}{"id", "=", id}}, "list_price")[0]["list_price"].(float64)
 	t.Cleanup(func() { admin.write("product.template", ids(id), options{"list_price": before}) })
 
 	view := func(path string) reply { return e.visitor(shopHost, browserLanguage).get(path) }
 	warm := func() string {
-		for _, path := range append([]string{product, "/shop"}, others...) {
+		for _, path := range append([]string{product, "/shop", deal}, others...) {
 			view(path)
 			require.Contains(t, view(path).cacheStatus(), "; hit", path)
 		}
@@ -103,11 +109,28 @@ func TestOdooAddonPrices(t *testing.T) {
 			want := priceOn(t, odoo.visitor(t, shopHost, browserLanguage).get(product))
 			assert.Equal(t, want, priceOn(t, view(product)))
 			assert.Equal(t, pricesOn(odoo.visitor(t, shopHost, browserLanguage).get("/shop")), pricesOn(view("/shop")), "the listing")
+			assert.Contains(t, view(deal).body, "only "+strconv.FormatFloat(price, 'f', 1, 64), "a page made in the editor that shows it")
 			for _, path := range others {
 				assert.Contains(t, view(path).cacheStatus(), "; hit", "%s does not show it", path)
 			}
 		})
 	}
+}
+
+// dealPage makes a page of the website that shows the price of a product, as a home
+// page may. Odoo itself keeps such pages in each of its processes.
+func dealPage(t *testing.T, admin *visitor, product int) string {
+	t.Helper()
+	arch := `<t t-name="website.odoocache_deal"><t t-call="website.layout"><div id="wrap"><p>only <t t-out="request.env['product.template'].browse(` +
+		strconv.Itoa(product) + `).list_price"/></p></div></t></t>`
+	view := admin.create("ir.ui.view", options{"name": "deal", "type": "qweb", "key": "website.odoocache_deal", "arch": arch})
+	defer settled(t, admin)
+	page := admin.create("website.page", options{"url": "/odoocache-deal", "view_id": view, "is_published": true})
+	t.Cleanup(func() {
+		admin.call("website.page", "unlink", []interface{}{ids(page)}, nil)
+		admin.call("ir.ui.view", "unlink", []interface{}{ids(view)}, nil)
+	})
+	return "/odoocache-deal"
 }
 
 // TestOdooAddonPublishing: what is published or withdrawn changes the list.
