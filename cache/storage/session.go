@@ -156,7 +156,7 @@ func (m *Memory) note(member string, score int64, most int) {
 
 // Forget implements Storage. It forgets the sessions of all tenants, which is
 // more than was asked and never wrong.
-func (m *Memory) Forget(tenant string) error {
+func (m *Memory) Forget(_ string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sessions = map[string]int64{}
