@@ -1,0 +1,93 @@
+package cache
+
+import (
+	"bytes"
+	"io"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestPlaceholder(t *testing.T) {
+	sample := strings.Repeat("a", 40) + "o" + strings.Repeat("1", 10)
+	assert.True(t, token.MatchString(sample))
+	assert.Len(t, placeholder, len(sample))
+	assert.False(t, token.MatchString(placeholder))
+	assert.Equal(t, placeholder, url.QueryEscape(placeholder), "no form encoding changes it")
+}
+
+// filled returns a form with letters put where the token goes.
+func filled(form []byte, at []int) []byte {
+	out := append([]byte{}, form...)
+	for _, i := range at {
+		copy(out[i:], strings.Repeat("T", len(placeholder)))
+	}
+	return out
+}
+
+var filling = strings.Repeat("T", len(placeholder))
+
+// FuzzFields: what is put into a URL-encoded form is the value of the token's
+// field, and nothing else of the form changes.
+func FuzzFields(f *testing.F) {
+	for _, seed := range []string{
+		"csrf_token=" + placeholder, "a=b&csrf_token=" + placeholder + "&c=d", "a=csrf_token=" + placeholder,
+		"a=b;csrf_token=" + placeholder, "xcsrf_token=" + placeholder, placeholder, "csrf_token=" + placeholder + placeholder,
+	} {
+		f.Add([]byte(seed), true)
+		f.Add([]byte(seed), false)
+	}
+	f.Fuzz(func(t *testing.T, form []byte, whole bool) {
+		if bytes.Contains(form, []byte(filling)) {
+			return
+		}
+		out := filled(form, fieldsToComplete(form, whole))
+		for _, pair := range strings.Split(string(out), "&") {
+			if strings.Contains(pair, filling) {
+				assert.Equal(t, csrfField+"="+filling, pair)
+			}
+		}
+		assert.Equal(t, string(form), strings.ReplaceAll(string(out), filling, placeholder))
+	})
+}
+
+// FuzzParts: in a form that can be read, what is put in is the content of the
+// token's part, which is no file.
+func FuzzParts(f *testing.F) {
+	const head = "Content-Disposition: form-data; name=\"csrf_token\""
+	for _, seed := range []string{
+		"--b\r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b\r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+		"--b\r\n" + head + "; filename=\"x\"\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--bb\r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+		"--b \r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+	} {
+		f.Add([]byte(seed), "b")
+	}
+	f.Fuzz(func(t *testing.T, form []byte, boundary string) {
+		if bytes.Contains(form, []byte(filling)) || strings.ContainsAny(boundary, "\r\n") {
+			return
+		}
+		out := filled(form, partsToComplete(form, boundary))
+		r := multipart.NewReader(bytes.NewReader(out), boundary)
+		for {
+			part, err := r.NextRawPart()
+			if err != nil {
+				return // the end, or a form that Odoo does not read either
+			}
+			content, err := io.ReadAll(part)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(content, []byte(filling)) {
+				assert.Equal(t, filling, string(content))
+				assert.Equal(t, csrfField, part.FormName())
+				assert.Empty(t, part.FileName())
+			}
+		}
+	})
+}
