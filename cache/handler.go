@@ -44,6 +44,7 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	h.announce(r)
 	if reason := transparent(r); reason != "" {
+		h.markTransparent(r)
 		rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
 		h.count(reason)
 		h.next.ServeHTTP(rw, r)

@@ -3,6 +3,7 @@ package cache
 import (
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -37,7 +38,7 @@ const (
 func (h *Handler) readCookies(v *visit) {
 	if h.s.Session != "" && rule.HasCookie(h.s.Session, v.r) {
 		v.cookie, v.session = true, true
-		if value, sure := rule.CookieValue(h.s.Session, v.r); sure && sessionID.MatchString(value) {
+		if value := rule.OnlyValue(h.s.Session, v.r); sessionID.MatchString(value) {
 			v.sid = keys.SessionID(value)
 		}
 	}
@@ -73,6 +74,9 @@ func (v *visit) changesSession() bool {
 	if v.rule.KeepsSession {
 		return false
 	}
+	if v.r.ContentLength != 0 {
+		return true // Odoo reads the form of a GET like that of a POST
+	}
 	switch v.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return v.rule.Bypass || v.rule.MarksSession
@@ -96,7 +100,11 @@ func (h *Handler) mark(v *visit) {
 	}
 	var list []string
 	if v.cookie {
-		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(strings.Join(v.r.Header["Cookie"], ";"), -1))
+		field := strings.Join(v.r.Header["Cookie"], ";")
+		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(field, -1))
+		if strings.Contains(field, "\\") {
+			list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(unescaped(field), -1))
+		}
 	}
 	for _, value := range v.r.Header["X-Openerp-Session-Id"] {
 		list = append(list, keys.SessionID(value))
@@ -109,6 +117,32 @@ func (h *Handler) mark(v *visit) {
 	if len(list) > 0 {
 		h.shared.tier.Special(h.view, list)
 	}
+}
+
+// markTransparent is markSessions for a request that is handed on as it is: it
+// may do more than change the protocol.
+func (h *Handler) markTransparent(r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logf("%s %s: %v", r.Method, r.URL.Path, p)
+		}
+	}()
+	v := &visit{r: r, now: nowMS()}
+	h.identifyVisit(v)
+	h.markSessions(v)
+}
+
+// escapes are those of quoted cookie values (werkzeug/http.py, parse_cookie).
+var escapes = regexp.MustCompile(`\\([0-3][0-7]{2}|.)`)
+
+// unescaped is a Cookie field as a server reads it that undoes these escapes.
+func unescaped(field string) string {
+	return escapes.ReplaceAllStringFunc(field, func(s string) string {
+		if n, err := strconv.ParseUint(s[1:], 8, 8); err == nil && len(s) == 4 {
+			return string([]byte{byte(n)})
+		}
+		return s[1:]
+	})
 }
 
 func addSessions(list []string, found [][]string) []string {

@@ -214,6 +214,9 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
 	}
+	if v.sid != "" && !v.session && !h.shared.tier.StillDefault(h.view, v.sid) {
+		return policy.ReasonSession // it became special while the page was rendered
+	}
 	body, reason := h.public(v.rule, header, c.body)
 	if reason != "" {
 		return reason

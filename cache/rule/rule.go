@@ -256,7 +256,8 @@ func cookie(name string, req *http.Request) (value string, sure bool) {
 	}
 	c, err := req.Cookie(name)
 	field := strings.Join(lines, "; ")
-	if n > 1 || err != nil || strings.Contains(field, "=\"") {
+	if n > 1 || err != nil || (strings.Contains(field, "=\"") &&
+		(strings.Contains(field, name+"=\"") || strings.Contains(plainQuotes.ReplaceAllString(field, ""), "=\""))) {
 		return "?" + field, false
 	}
 	return "=" + c.Value, true
@@ -270,6 +271,27 @@ func CookieValue(name string, req *http.Request) (value string, sure bool) {
 		return "", false
 	}
 	return value[1:], true
+}
+
+// plainQuotes are quoted values that all servers read alike, as Odoo sets them for
+// campaigns: with white space or octal escapes in them.
+var plainQuotes = regexp.MustCompile(`="(?:[^";\\]|\\[0-3][0-7]{2})*" *(?:;|$)`)
+
+// OnlyValue returns the value of a cookie whose name is nowhere else in the request,
+// "" if there is none or it is quoted. A server that finds quotes around it sees
+// no such cookie at all.
+func OnlyValue(name string, req *http.Request) string {
+	lines := req.Header["Cookie"]
+	if occurrences(name, lines) != 1 {
+		return ""
+	}
+	for _, pair := range strings.Split(strings.Join(lines, ";"), ";") {
+		key, value, _ := strings.Cut(pair, "=")
+		if strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // HasCookie reports whether a request may carry a cookie. It goes by the name

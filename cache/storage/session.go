@@ -203,6 +203,21 @@ func (t *Tier) LookupFor(v *View, key, session string) *Found {
 	return &Found{Entry: near, Memory: true, Head: v.Head(), Soft: verdict == SoftPurged, Session: state}
 }
 
+// StillDefault reports whether a session that was a default one still is. What it
+// reads may have been rendered after another request of it has changed that.
+func (t *Tier) StillDefault(v *View, session string) bool {
+	if t.ready(v) != "" {
+		return false
+	}
+	_, _, state, err := t.remote.Visit(v.tenant, "", session)
+	if err != nil {
+		t.failed("session", err)
+		return false
+	}
+	t.breaker.success()
+	return state == SessionDefault
+}
+
 // Bear notes that a session has begun. It must return before the session's id
 // reaches the visitor. A session that could not be noted stays unknown.
 func (t *Tier) Bear(v *View, session string) {
