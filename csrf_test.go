@@ -45,6 +45,13 @@ func (f *forms) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/web/login":
+		if r.Header.Get("Accept-Language") == "fr" {
+			rw.Header().Set("Location", "/fr/web/login")
+			rw.WriteHeader(http.StatusSeeOther)
+			return
+		}
+		fallthrough
+	case "/fr/web/login":
 		f.asked++
 		if f.broken {
 			rw.WriteHeader(http.StatusServiceUnavailable)
@@ -124,6 +131,8 @@ func TestFormsAreCompleted(t *testing.T) {
 		{"multipart", multipartForm("Content-Disposition: form-data; name=\"a\"\r\n\r\nb", tokenPart), []string{multipart, same}, "csrf-completed", true},
 		{"multipart, the token first", multipartForm(tokenPart, "Content-Disposition: form-data; name=\"a\"\r\n\r\nb"), []string{multipart, same}, "csrf-completed", true},
 		{"multipart before a large file", multipartForm(tokenPart, "Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+long), []string{multipart, same}, "csrf-completed", true},
+		{"in French", simple, []string{urlencoded, same, "Accept-Language: fr"}, "csrf-completed", true},
+		{"in French, with a session", simple, []string{urlencoded, same, own, "Accept-Language: fr"}, "csrf-completed", true},
 		{"by Origin", simple, []string{urlencoded, "Origin: http://shop.example"}, "csrf-completed", true},
 		{"by Origin with its port", simple, []string{urlencoded, "Origin: http://shop.example:80"}, "csrf-completed", true},
 		{"by Referer", simple, []string{urlencoded, "Referer: http://shop.example/page?a=b"}, "csrf-completed", true},

@@ -204,8 +204,6 @@ func (h *Handler) askToken(v *visit, given *grant) {
 	defer func() { _ = recover() }() // Traefik's proxy panics when an answer breaks off
 	out := v.r.Clone(v.r.Context())
 	out.Method = http.MethodGet
-	out.URL = &url.URL{Path: h.s.CSRF.Path}
-	out.RequestURI = out.URL.RequestURI()
 	out.Body = http.NoBody
 	out.ContentLength = 0
 	out.TransferEncoding = nil
@@ -217,25 +215,47 @@ func (h *Handler) askToken(v *visit, given *grant) {
 		}
 	}
 	delete(out.Header, "X-Requested-With")
+	out.URL = &url.URL{Path: h.s.CSRF.Path}
+	for i := 0; i < maxTokenHops; i++ {
+		to := h.tokenHop(v, out, given)
+		if to == nil {
+			return
+		}
+		out.URL = to
+	}
+}
+
+// maxTokenHops is how many answers lead to a token: the page may be elsewhere for
+// the visitor's language.
+const maxTokenHops = 3
+
+// tokenHop asks for one page. It returns where that leads, nil if nowhere; given
+// has the token then, if there is one.
+func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
+	out.RequestURI = out.URL.RequestURI()
 	c := &capture{header: http.Header{}, limit: maxTokenPage}
 	c.decide = func(c *capture) { c.mode = keeping }
 	h.next.ServeHTTP(c, out)
 	c.end()
 	h.applyPurges(v, 0, c.header)
-	if c.status != http.StatusOK || c.over {
-		return
-	}
-	cookie := ""
 	for _, line := range c.header["Set-Cookie"] {
-		if policy.CookieName(line) == h.s.Session {
-			cookie = line
+		if policy.CookieName(line) == h.s.Session && sessionID.MatchString(setValue(line)) {
+			given.cookie = line
+			setSession(out.Header, h.s.Session, setValue(line))
 		}
 	}
-	if cookie != "" && !sessionID.MatchString(setValue(cookie)) {
-		return
+	if c.status == http.StatusOK && !c.over {
+		given.token = string(token.Find(c.body))
+		return nil
 	}
-	given.cookie = cookie
-	given.token = string(token.Find(c.body))
+	if c.status < 300 || c.status > 399 {
+		return nil
+	}
+	to, err := out.URL.Parse(c.header.Get("Location"))
+	if err != nil || (to.Host != "" && !strings.EqualFold(to.Host, purgeHost(v.target))) {
+		return nil
+	}
+	return &url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery}
 }
 
 // setSession makes a session's cookie the only one of its name.

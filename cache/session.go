@@ -41,6 +41,9 @@ func (h *Handler) readCookies(v *visit) {
 		if value := rule.OnlyValue(h.s.Session, v.r); sessionID.MatchString(value) {
 			v.sid = keys.SessionID(value)
 		}
+		if v.rule.Language != nil && !rule.HasCookie(rule.LanguageCookie, v.r) {
+			v.sid = "" // the language may be that of the session (http_routing/models/ir_http.py, _match)
+		}
 	}
 	if h.s.ContextCookie == "" || !rule.HasCookie(h.s.ContextCookie, v.r) {
 		return
