@@ -51,7 +51,7 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lines := []string{"Content-Type: text/html"}
-	if r.URL.Path == "/uncached" {
+	if strings.HasSuffix(r.URL.Path, "/uncached") {
 		lines = append(lines, "Cache-Control: no-store")
 	}
 	page(o.sessions[id]+" "+r.URL.Path, lines...)(rw, r)
@@ -119,7 +119,9 @@ func TestSessionsFromBirth(t *testing.T) {
 			}, false},
 			{"a DELETE", func(s *site, cookie string) { s.do(http.MethodDelete, "/z", "", cookie) }, false},
 			{"a GET that a rule keeps from the cache", func(s *site, cookie string) { s.get("/pricelist", cookie) }, false},
-			{"a page that a rule marks", func(s *site, cookie string) { s.get("/filter", cookie) }, false},
+			{"a page that a rule marks, asked for without the session", func(s *site, cookie string) { s.get("/filter", cookie) }, true},
+			{"a page that a rule marks and that is not stored", func(s *site, cookie string) { s.get("/filter/uncached", cookie) }, false},
+			{"a page that is not stored, twice", func(s *site, cookie string) { s.get("/uncached", cookie); s.get("/uncached", cookie) }, true},
 			{"a page that sends elsewhere", func(s *site, cookie string) { s.get("/choose?to=/a", cookie) }, false},
 			{"a page that sends to a language", func(s *site, cookie string) { s.get("/a/?to=/fr_FR/a", cookie) }, true},
 			{"a page that sends to its own address", func(s *site, cookie string) { s.get("/fr/a?to=http://shop.example/fr/a/", cookie) }, true},
@@ -202,15 +204,29 @@ func TestASpecialSessionFillsNothing(t *testing.T) {
 	})
 }
 
-// TestADefaultSessionFills: its pages are everybody's, and its cookie its own.
+// TestADefaultSessionFills: its pages are everybody's, since the origin is asked
+// without it. What is not stored, the visitor gets with the session.
 func TestADefaultSessionFills(t *testing.T) {
 	storages(t, func(t *testing.T, load loader, o options) {
 		s, _ := newOdooLike(t, load, o)
 		id := s.do(http.MethodPost, "/seen", "x").session()
 		assert.Contains(t, s.get("/c", "Cookie: session_id="+id).cacheStatus(), "stored")
+		_, err := s.request().Cookie("session_id")
+		assert.ErrorIs(t, err, http.ErrNoCookie, "the origin does not learn of it")
 		got := s.get("/c")
 		assert.Contains(t, got.cacheStatus(), "hit")
 		assert.Empty(t, got.header["Set-Cookie"])
+
+		before := s.renders()
+		for i := 0; i < 3; i++ {
+			got = s.get("/uncached", "Cookie: session_id="+id)
+			assert.Contains(t, got.cacheStatus(), "detail=no-store")
+			assert.Empty(t, got.session(), "the visitor keeps theirs")
+			c, err := s.request().Cookie("session_id")
+			require.NoError(t, err)
+			assert.Equal(t, id, c.Value)
+		}
+		assert.Equal(t, before+4, s.renders(), "one try without it")
 	})
 }
 

@@ -18,9 +18,10 @@ var token = regexp.MustCompile(`[0-9a-f]{40}o[0-9]{10}`)
 
 // Signs of a page that was rendered for one visitor: a signed-in user in the
 // session info of every page (addons/web/models/ir_http.py), a cart in its
-// header (addons/website_sale/views/templates.xml).
+// header (addons/website_sale/views/templates.xml), a chat that an operator of
+// Odoo 14 to 17 has begun with them (addons/website_livechat).
 var personalSigns = [][]byte{
-	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`),
+	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`), []byte(`"chat_request_session"`),
 }
 
 // countrySign is in pages of an Odoo that knows the country of an address, and
@@ -38,6 +39,9 @@ func (h *Handler) public(ru *rule.Rule, header http.Header, body []byte) ([]byte
 		return body, ""
 	}
 	plain, ok := decoded(header["Content-Encoding"], body, inflation*most)
+	if !ok && !isPage(header.Get("Content-Type")) {
+		return body, "" // a script or style sheet in another coding
+	}
 	if !ok {
 		return nil, policy.ReasonCoding
 	}
@@ -58,9 +62,15 @@ func (h *Handler) public(ru *rule.Rule, header http.Header, body []byte) ([]byte
 	return body, ""
 }
 
-// readable reports whether a type is one in which Odoo writes pages and data. A
-// response without a type may be a page: browsers guess.
+// readable reports whether a type is text, in which a visitor's data may stand.
 func readable(kind string) bool {
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return isPage(kind) || strings.HasPrefix(kind, "text/") || strings.Contains(kind, "javascript") || strings.Contains(kind, "xml")
+}
+
+// isPage reports whether a type is one in which Odoo writes pages and data. A
+// response without a type may be a page: browsers guess.
+func isPage(kind string) bool {
 	kind = strings.ToLower(strings.TrimSpace(kind))
 	return kind == "" || strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/json") ||
 		strings.HasPrefix(kind, "application/xhtml")

@@ -47,6 +47,7 @@ func (h *Handler) passBlindly(rw http.ResponseWriter, v *visit) {
 		h.label(c.header, h.forwarded("bypass", 0, policy.ReasonInternal))
 	}
 	h.count(policy.ReasonInternal)
+	h.markBlindly(v)
 	h.next.ServeHTTP(c, v.r)
 	c.end()
 }
@@ -88,12 +89,54 @@ func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 		rw.WriteHeader(http.StatusGatewayTimeout)
 		return
 	}
+	if v.anonymous() && h.identities.stores(v.id, v.now) {
+		if h.fetchAnonymously(rw, v) {
+			return
+		}
+		h.identities.refused(v.id, v.now)
+		v.session = true // what the session gets is not for others
+		v.entry = nil
+		v.state = 0
+	}
 	h.markSessions(v)
 	f := &fetching{h: h, v: v, requested: v.now}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { f.decide(c) }
 	f.run(c, f.upstream(v.r.Context()))
 	f.finish(rw, c)
+}
+
+// anonymous reports whether the visitor's session is a default one. Then the
+// origin is asked without it: so nothing that was done to it, noticed or not, can
+// reach others.
+func (v *visit) anonymous() bool {
+	return v.sid != "" && !v.session && v.context == "" && v.r.Method == http.MethodGet
+}
+
+// fetchAnonymously is fetch without the visitor's session. It reports false, and
+// has answered nothing, if the response is not one for everybody: then the
+// visitor has to ask with the session.
+func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) bool {
+	mine := v.r
+	cookie := v.cookie
+	v.r = h.withoutSession(mine)
+	v.cookie = false
+	f := &fetching{h: h, v: v, requested: v.now, whole: true}
+	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
+	c.decide = func(c *capture) {
+		f.decide(c)
+		if c.mode == passing {
+			c.mode = holding
+		}
+	}
+	f.run(c, f.upstream(v.r.Context()))
+	done := f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && f.keep(c) == ""
+	if done {
+		f.finish(rw, c)
+	}
+	v.r = mine
+	v.cookie = cookie
+	return done
 }
 
 // hitless is the Cache-Status of an answer that neither cache nor origin gave.
@@ -112,6 +155,9 @@ type fetching struct {
 	standIn   bool     // the origin failed and a stale copy may be used
 	aborted   bool     // the origin's answer broke off
 	stored    *storage.Entry
+	whole     bool   // the client gets nothing before the response is stored
+	kept      bool   // it was tried to store it
+	refusal   string // why it was not
 }
 
 // upstream returns the request for the origin: the visitor's own where nothing
@@ -197,7 +243,7 @@ func (f *fetching) decide(c *capture) {
 	case length > v.rule.MaxBody:
 		f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
 		c.mode = passing
-	case length < 0 && bodyAllowed(c.status):
+	case length < 0 && bodyAllowed(c.status) && !f.whole:
 		c.mode = teeing
 	default:
 		c.mode = keeping
@@ -206,7 +252,7 @@ func (f *fetching) decide(c *capture) {
 		}
 		return
 	}
-	if c.rw != nil {
+	if c.rw != nil && !f.whole {
 		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
 			h.mark(v) // before the visitor goes where it leads
 		}

@@ -91,8 +91,13 @@ func (h *Handler) trace(rw http.ResponseWriter, r *http.Request) {
 // Traefik's own writer: a change of protocol takes the connection over. Only a
 // GET or CONNECT asks for one; any other answer may carry a purge.
 func transparent(r *http.Request) string {
-	if len(r.Header["Upgrade"]) > 0 && (r.Method == http.MethodGet || r.Method == http.MethodConnect) {
+	lines := r.Header["Upgrade"]
+	if len(lines) == 0 || (r.Method != http.MethodGet && r.Method != http.MethodConnect) {
+		return ""
+	}
+	if r.Method == http.MethodConnect || strings.EqualFold(strings.TrimSpace(lines[0]), "websocket") {
 		return policy.ReasonUpgrade
 	}
+	delete(r.Header, "Upgrade") // nobody has to heed it (RFC 9110 §7.8)
 	return ""
 }

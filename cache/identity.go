@@ -20,6 +20,8 @@ type identity struct {
 
 	campaign bool // it may set cookies
 
+	refusedUntil int64 // Unix ms: what was rendered for everybody was not stored
+
 	near   string            // the key by which quick finds the page; empty: it does not look
 	varies bool              // by cookies or language: there are several
 	nears  map[string]string // by the values that it varies by
@@ -71,6 +73,23 @@ func (m *identities) put(address string, id *identity) {
 		m.byAddress = map[string]*identity{}
 	}
 	m.byAddress[address] = id
+}
+
+// refusalTime is how long, in ms, visitors with a default session are sent on with
+// it after a response without it was not stored: each such try costs a render.
+const refusalTime = 60 * 1000
+
+// stores reports whether it is worth while to ask the origin for everybody.
+func (m *identities) stores(id *identity, now int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return now >= id.refusedUntil
+}
+
+func (m *identities) refused(id *identity, now int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id.refusedUntil = now + refusalTime
 }
 
 // setNear remembers where quick finds a page: the only one of an address, or the

@@ -41,9 +41,6 @@ func (h *Handler) readCookies(v *visit) {
 		if value := rule.OnlyValue(h.s.Session, v.r); sessionID.MatchString(value) {
 			v.sid = keys.SessionID(value)
 		}
-		if v.rule.Language != nil && !rule.HasCookie(rule.LanguageCookie, v.r) {
-			v.sid = "" // the language may be that of the session (http_routing/models/ir_http.py, _match)
-		}
 	}
 	if h.s.ContextCookie == "" || !rule.HasCookie(h.s.ContextCookie, v.r) {
 		return
@@ -102,8 +99,8 @@ func (h *Handler) mark(v *visit) {
 		return
 	}
 	var list []string
-	if v.cookie {
-		field := strings.Join(v.r.Header["Cookie"], ";")
+	field := strings.Join(v.r.Header["Cookie"], ";")
+	if strings.Contains(field, h.s.Session) || strings.Contains(field, "\\") {
 		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(field, -1))
 		if strings.Contains(field, "\\") {
 			list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(unescaped(field), -1))
@@ -117,10 +114,21 @@ func (h *Handler) mark(v *visit) {
 			list = append(list, keys.SessionID(value))
 		}
 	}
+	if len(list) > maxSessions { // nobody has so many: none of them reaches the origin
+		v.r = v.r.Clone(v.r.Context())
+		delete(v.r.Header, "Cookie")
+		delete(v.r.Header, "X-Openerp-Session-Id")
+		v.r.URL.RawQuery = ""
+		v.r.RequestURI = v.r.URL.RequestURI()
+		return
+	}
 	if len(list) > 0 {
 		h.shared.tier.Special(h.view, list)
 	}
 }
+
+// maxSessions bounds the sessions that one request can mean.
+const maxSessions = 8
 
 // markTransparent is markSessions for a request that is handed on as it is: it
 // may do more than change the protocol.
@@ -133,6 +141,16 @@ func (h *Handler) markTransparent(r *http.Request) {
 	v := &visit{r: r, now: nowMS()}
 	h.identifyVisit(v)
 	h.markSessions(v)
+}
+
+// markBlindly is mark for a request of which nothing else could be found out.
+func (h *Handler) markBlindly(v *visit) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logf("%s %s: %v", v.r.Method, v.r.URL.Path, p)
+		}
+	}()
+	h.mark(v)
 }
 
 // escapes are those of quoted cookie values (werkzeug/http.py, parse_cookie).
@@ -150,7 +168,9 @@ func unescaped(field string) string {
 
 func addSessions(list []string, found [][]string) []string {
 	for i := 0; i < len(found); i++ {
-		list = append(list, keys.SessionID(found[i][1]))
+		if id := keys.SessionID(found[i][1]); len(list) <= maxSessions && !hasName(list, id) {
+			list = append(list, id)
+		}
 	}
 	return list
 }
@@ -195,6 +215,25 @@ func (h *Handler) bear(v *visit, status int, header http.Header) {
 	if sessionID.MatchString(id) {
 		h.shared.tier.Bear(h.view, keys.SessionID(id))
 	}
+}
+
+// withoutSession returns a request as a visitor without a session would send it.
+// What a visitor has done to a session cannot show in an answer to it.
+func (h *Handler) withoutSession(r *http.Request) *http.Request {
+	out := r.Clone(r.Context())
+	var rest []string
+	for _, line := range r.Header["Cookie"] {
+		for _, pair := range strings.Split(line, ";") {
+			if name, _, _ := strings.Cut(pair, "="); !strings.Contains(name, h.s.Session) {
+				rest = append(rest, strings.TrimSpace(pair))
+			}
+		}
+	}
+	delete(out.Header, "Cookie")
+	if len(rest) > 0 {
+		out.Header["Cookie"] = []string{strings.Join(rest, "; ")}
+	}
+	return out
 }
 
 // setValue returns the value that a Set-Cookie line sets.

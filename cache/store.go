@@ -126,7 +126,7 @@ func (h *Handler) fetchAgain(rw http.ResponseWriter, v *visit) {
 // it: what is stored may lack cookies that belong to this visitor alone.
 func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
-	reason := f.store(c, c.status, f.storedHeader(c.header))
+	reason := f.keep(c)
 	status := h.storedStatus(v.fwd, 0, f.admission.Life, v.reason)
 	if reason != "" {
 		status = h.forwarded(v.fwd, 0, reason)
@@ -160,6 +160,15 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 		return
 	}
 	sendBody(rw, v.r, c.status, header, c.body, f.requested)
+}
+
+// keep stores a whole response, once, and returns why it did not.
+func (f *fetching) keep(c *capture) string {
+	if !f.kept {
+		f.kept = true
+		f.refusal = f.store(c, c.status, f.storedHeader(c.header))
+	}
+	return f.refusal
 }
 
 // without returns Set-Cookie lines without those that the rule drops, for a
@@ -213,9 +222,6 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 	}
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
-	}
-	if v.sid != "" && !v.session && !h.shared.tier.StillDefault(h.view, v.sid) {
-		return policy.ReasonSession // it became special while the page was rendered
 	}
 	body, reason := h.public(v.rule, header, c.body)
 	if reason != "" {

@@ -103,7 +103,9 @@ func HarmlessGets() []string {
 		`/web/(?:webclient|bundle|service-worker\.js|manifest\.[a-z_]+|health|version|offline)(?:/|$)`,
 		`/website/translations(?:/|$)`,
 		`/event/(?:offline|service-worker\.js)$`,
-		`/bus/websocket_worker_bundle$`,
+		// bus/controllers/websocket.py: the handshake. What is sent over it belongs
+		// to the live chat.
+		`/bus/websocket_worker_bundle$`, `/websocket$`,
 		// website/controllers/main.py, change_lang: it sets frontend_lang, which
 		// the key goes by, and sends back to the page. website_sale renames the
 		// lines of a cart, if there is one.

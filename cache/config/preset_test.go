@@ -216,7 +216,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-manifest", "/web/manifest.webmanifest"},
 		{"odoo-shapes", "/html_editor/shape/html_builder/Wavy/01.svg?c1=%23112233 /web_editor/image_shape/website.x/web_editor/a.svg /fr/html_editor/shape/a/b.svg"},
 
-		{"odoo-harmless", "/website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image"},
+		{"odoo-harmless", "/websocket /website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image"},
 		{"odoo-harmless", "/website/lang/fr /website/lang/en?r=/shop /r/abc /r/abc/m/7 /logo.png /report/barcode/QR/x /web/webclient/translations/8b9a1f2 /shop/desk-9/document/3 /event/fair-3/ics /event/fair-3/register /fr/event/fair-3/register"},
 
 		{"odoo-personal", "/web /web/login /fr_BE/web/login /web/signup /web/reset_password /web/session/logout /web/database/manager /odoo /odoo/action-5 /web/dataset/call_kw /@/shop"},
@@ -224,7 +224,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-personal", "/shop/cart /shop/cart/ /fr/shop/cart /francais/shop/cart /shop/checkout /shop/address /shop/payment /shop/payment/validate /shop/confirmation /shop/confirm_order /shop/print /shop/pricelist /shop/change_pricelist/gold-3"},
 		{"odoo-personal", "/shop/wishlist /shop/compare /coupon/word /shop/terms /shop/tracking_last_order /gmc.xml /payment/pay /payment/status /payment/stripe/return /donation/pay"},
 		{"odoo-personal", "/mail/view /mail/unfollow /mailing/7/unsubscribe /mailing/7/view /unsubscribe_from_list /digest/7/unsubscribe /chat/word /meet/word /calendar/meeting/accept /calendar/join_videocall/word /group/unsubscribe-confirm /im_livechat/support/1"},
-		{"odoo-personal", "/survey/start/word /s/word /rate/word/5 /websocket /longpolling/poll /bus/websocket_worker /xmlrpc/2/common /json/2/x /jsonrpc /doc /auth_oauth/signin /auth_totp/x /pos-self/1 /pos_self_order/x"},
+		{"odoo-personal", "/survey/start/word /s/word /rate/word/5 /websocket/x /longpolling/poll /bus/websocket_worker /xmlrpc/2/common /json/2/x /jsonrpc /doc /auth_oauth/signin /auth_totp/x /pos-self/1 /pos_self_order/x"},
 		{"odoo-personal", "/website/form/mail.mail /website/action/x /website/force/2 /website/iframefallback /website_mass_mailing/subscribe /profile/user/7 /profile/users /profile/avatar/7"},
 		{"odoo-personal", "/event/fair-3/registration/success /event/fair-3/booth /event/7/my_tickets /slides/3/invite /slides/slide/intro-4 /slides/embed/4 /jobs/apply/developer-3 /forum/help-1/ask /forum/help-1/post/7/edit /forum/user/7 /forum/help-1/validation_queue"},
 		{"odoo-unknown", "/shop/word /shop/desk-9/word /blog/word/x/y /slides/course-3 /slides/course-3/category/4 /event/fair-3/community /event/fair-3/community/leaderboard /forum/help-1/closed /jobs/word/x /fr/slides/course-3"},

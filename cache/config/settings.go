@@ -115,7 +115,7 @@ func Build(c *Config) (*Settings, error) {
 	if c.Session.Cookie != "" && !tokenName.MatchString(c.Session.Cookie) {
 		p.add("session.cookie", "%q; expected the name of a cookie", c.Session.Cookie)
 	}
-	s.SessionPattern = regexp.MustCompile("(?:^|[;, \\t])" + regexp.QuoteMeta(c.Session.Cookie) + `\s*=\s*"?([A-Za-z0-9_-]{32,128})`)
+	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(c.Session.Cookie) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
 	s.ContextCookie = c.Session.ContextCookie
 	if s.ContextCookie != "" && (!tokenName.MatchString(s.ContextCookie) || s.ContextCookie == s.Session) {
 		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)

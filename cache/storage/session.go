@@ -203,21 +203,6 @@ func (t *Tier) LookupFor(v *View, key, session string) *Found {
 	return &Found{Entry: near, Memory: true, Head: v.Head(), Soft: verdict == SoftPurged, Session: state}
 }
 
-// StillDefault reports whether a session that was a default one still is. What it
-// reads may have been rendered after another request of it has changed that.
-func (t *Tier) StillDefault(v *View, session string) bool {
-	if t.ready(v) != "" {
-		return false
-	}
-	_, _, state, err := t.remote.Visit(v.tenant, "", session)
-	if err != nil {
-		t.failed("session", err)
-		return false
-	}
-	t.breaker.success()
-	return state == SessionDefault
-}
-
 // Bear notes that a session has begun. It must return before the session's id
 // reaches the visitor. A session that could not be noted stays unknown.
 func (t *Tier) Bear(v *View, session string) {
@@ -253,18 +238,23 @@ func (t *Tier) Special(v *View, sessions []string) {
 	v.note(todo)
 }
 
-// maxNoted bounds the sessions that a view knows to be noted as special.
-const maxNoted = 10000
+// maxNoted bounds the sessions that a view knows to be noted as special, and
+// notedFor how long, in ms, it trusts that the storage has not lost the note: one
+// that another server takes over may have the session's beginning and not that.
+const (
+	maxNoted = 10000
+	notedFor = 1000
+)
 
-// unnoted returns those of the sessions that this process has not noted as
-// special before. A note that was lost since makes the session unknown, which is
-// as good.
+// unnoted returns those of the sessions that this process has not just noted as
+// special.
 func (v *View) unnoted(sessions []string) []string {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	var todo []string
+	since := ticks() - notedFor
 	for i := 0; i < len(sessions); i++ {
-		if !v.noted[sessions[i]] {
+		if v.noted[sessions[i]] <= since {
 			todo = append(todo, sessions[i])
 		}
 	}
@@ -275,9 +265,10 @@ func (v *View) note(sessions []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.noted) >= maxNoted {
-		v.noted = map[string]bool{}
+		v.noted = map[string]int64{}
 	}
+	now := ticks()
 	for i := 0; i < len(sessions); i++ {
-		v.noted[sessions[i]] = true
+		v.noted[sessions[i]] = now
 	}
 }

@@ -392,6 +392,9 @@ func (t *Tier) pull(v *View, now int64) string {
 // replica that lagged). Then everything of the tenant counts as purged.
 func (t *Tier) restart(v *View, local, head Head, now int64) string {
 	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", v.tenant, local.Seq, head.Seq))
+	if err := t.remote.Forget(v.tenant); err != nil { // marks of sessions may be lost, too
+		return t.failed("forget", err)
+	}
 	if _, err := t.remote.Reset(v.tenant); err != nil {
 		return t.failed("reset", err)
 	}

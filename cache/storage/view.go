@@ -29,8 +29,8 @@ type View struct {
 	prefixes []prefixMark
 	pending  []Purge // purges that could not be written yet
 	retrying bool
-	served   int64           // by Quick
-	noted    map[string]bool // sessions written down as special
+	served   int64            // by Quick
+	noted    map[string]int64 // when sessions were written down as special, in ticks
 
 	replayMu sync.Mutex // one replay of the journal at a time
 }
@@ -46,7 +46,7 @@ type prefixMark struct {
 const maxPrefixes = 64
 
 func newView(tenant string) *View {
-	return &View{tenant: tenant, hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]bool{}}
+	return &View{tenant: tenant, hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}}
 }
 
 // Head returns the view's position.
