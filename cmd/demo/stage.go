@@ -66,7 +66,7 @@ func (s *stage) close() {
 }
 
 func (s *stage) startOrigin() error {
-	o, err := origin.New(origin.Options{Speed: 1, Tokens: origin.TokensNone, AppHeaders: true})
+	o, err := origin.New(origin.Options{Speed: 1, Tokens: origin.TokensSession, AppHeaders: true})
 	if err != nil {
 		return err
 	}
