@@ -6,6 +6,7 @@ ALL      = ./... ./testdata/origin
 FUZZTIME ?= 10s
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
+export BROWSER
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
 .PHONY: help demo test unit race e2e lint fuzz test-odoo bench-odoo odoo odoo-down traefik clean
