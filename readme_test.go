@@ -498,7 +498,7 @@ func aclCommands(text string) []string {
 func redisCommands(t *testing.T) []string {
 	t.Helper()
 	seen := map[string]bool{}
-	for _, path := range []string{"cache/storage/redis.go", "cache/storage/session.go", "cache/redis/conn.go"} {
+	for _, path := range []string{"cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/redis/conn.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {

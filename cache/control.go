@@ -277,6 +277,8 @@ type statusAnswer struct {
 	Breaker  string           `json:"breaker"` // closed or open
 	Pending  int              `json:"pendingPurges"`
 	Sequence int64            `json:"sequence"`
+	Waiting  int              `json:"waiting"`    // requests that wait for another's answer
+	Renews   int              `json:"refreshing"` // pages in the background
 	Memory   memoryAnswer     `json:"memory"`
 	Redis    *redisAnswer     `json:"redis,omitempty"`
 	Counters map[string]int64 `json:"counters"`
@@ -319,6 +321,7 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 		a.Breaker = "open"
 	}
 	sh.mu.Lock()
+	a.Waiting, a.Renews = sh.waiting, sh.refreshing
 	for name, n := range sh.counters {
 		if word := strings.TrimPrefix(name, h.s.Tenant+" "); word != name {
 			a.Counters[word] = n

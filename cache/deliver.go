@@ -14,6 +14,8 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 	detail := ""
 	if v.state == policy.Stale {
 		detail = "stale-while-revalidate"
+	} else if v.early {
+		detail = "early-refresh"
 	}
 	e := v.entry
 	h.count("hit")

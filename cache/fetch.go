@@ -93,6 +93,7 @@ func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 		if h.fetchAnonymously(rw, v) {
 			return
 		}
+		h.unshared(v)
 		h.identities.refused(v.id, v.now)
 		v.session = true // what the session gets is not for others
 		v.entry = nil
@@ -149,6 +150,7 @@ type fetching struct {
 	h         *Handler
 	v         *visit
 	requested int64 // Unix ms
+	rendered  int64 // ms that the origin took
 	admission policy.Admission
 	tags      []string // hashed
 	validated bool     // the origin confirmed the stored response
@@ -221,6 +223,7 @@ func (f *fetching) mayStandIn() bool {
 // decide is called when status and headers of the origin's answer are known.
 func (f *fetching) decide(c *capture) {
 	h, v := f.h, f.v
+	f.rendered = nowMS() - f.requested
 	h.applyPurges(v, c.status, c.header)
 	if c.status == http.StatusNotModified && v.entry != nil && v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0 {
 		f.validated = true
@@ -251,6 +254,9 @@ func (f *fetching) decide(c *capture) {
 			c.body = make([]byte, 0, length)
 		}
 		return
+	}
+	if c.mode == passing && !policy.IsError(c.status) {
+		h.unshared(v)
 	}
 	if c.rw != nil && !f.whole {
 		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {

@@ -62,13 +62,16 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	switch v.state {
 	case policy.Fresh:
+		if v.early {
+			h.refresh(v)
+		}
 		h.ready(v)
 		h.deliver(rw, v)
 	case policy.Stale:
 		h.refresh(v)
 		h.deliver(rw, v)
 	default:
-		h.fetch(rw, v)
+		h.collapse(rw, v)
 	}
 }
 

@@ -21,6 +21,7 @@ type identity struct {
 	campaign bool // it may set cookies
 
 	refusedUntil int64 // Unix ms: what was rendered for everybody was not stored
+	aloneUntil   int64 // Unix ms: requests do not wait for each other
 
 	near   string            // the key by which quick finds the page; empty: it does not look
 	varies bool              // by cookies or language: there are several
@@ -35,6 +36,7 @@ type identities struct {
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
+	alone     map[string]int64  // by key, where identities are not remembered: see aloneUntil
 	values    map[string]string // what rules vary by, of requests with the same fields
 }
 
@@ -63,16 +65,22 @@ func (m *identities) get(address string) *identity {
 	return m.byAddress[address]
 }
 
-func (m *identities) put(address string, id *identity) {
+// put remembers the identity of an address and returns the one to use: that of
+// another request if it was quicker, since what is learned is noted there.
+func (m *identities) put(address string, id *identity) *identity {
 	if m.off || len(address) > maxAddress {
-		return
+		return id
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if known := m.byAddress[address]; known != nil {
+		return known
+	}
 	if len(m.byAddress) >= maxIdentities {
 		m.byAddress = map[string]*identity{}
 	}
 	m.byAddress[address] = id
+	return id
 }
 
 // refusalTime is how long, in ms, visitors with a default session are sent on with
@@ -90,6 +98,29 @@ func (m *identities) refused(id *identity, now int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id.refusedUntil = now + refusalTime
+}
+
+// shares reports whether it is worth while to wait for the origin's answer to
+// another request.
+func (m *identities) shares(v *visit) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return v.now >= v.id.aloneUntil && v.now >= v.id.refusedUntil && v.now >= m.alone[v.primary]
+}
+
+// sole notes that the origin's answer to one was not for others.
+func (m *identities) sole(v *visit) {
+	until := nowMS() + refusalTime
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v.id.aloneUntil = until
+	if !m.off {
+		return
+	}
+	if m.alone == nil || len(m.alone) >= maxIdentities {
+		m.alone = map[string]int64{}
+	}
+	m.alone[v.primary] = until
 }
 
 // setNear remembers where quick finds a page: the only one of an address, or the
@@ -160,7 +191,7 @@ func (h *Handler) identify(r *http.Request) *identity {
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
 	if strings.HasPrefix(r.URL.Path, "/") { // else another target has the same address
-		h.identities.put(at, id)
+		return h.identities.put(at, id)
 	}
 	return id
 }

@@ -111,7 +111,7 @@ func (h *Handler) ready(v *visit) {
 
 // prepare makes an entry ready for the second that now is in.
 func (h *Handler) prepare(near string, e *storage.Entry, seq, now int64) *storage.Ready {
-	r := &storage.Ready{Entry: e, Until: e.Life.Born + e.Life.TTL, Second: now / 1000, Seq: seq, Body: e.Body}
+	r := &storage.Ready{Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Second: now / 1000, Seq: seq, Body: e.Body}
 	for name, lines := range e.Header {
 		if name != "Age" && name != "Cache-Status" && name != "Content-Length" {
 			r.Names = append(r.Names, name)

@@ -2,20 +2,28 @@ package cache
 
 import (
 	"context"
+	"math"
+	"math/rand"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // refresh asks the origin in the background for a newer copy of a stale entry:
 // one at a time for each key, and not more at once than limits.refreshes. The
 // visitor's request is over before it is done, so it has a context of its own.
 func (h *Handler) refresh(v *visit) {
-	key := v.entry.Key
-	if v.r.Method != http.MethodGet || !h.shared.begin(key, h.s.Limits.Refreshes) {
+	if v.r.Method != http.MethodGet {
+		return
+	}
+	f := h.shared.begin(v.entry.Key, h.s.Limits.Refreshes)
+	if f == nil {
 		return
 	}
 	// Of the visitor's context only what the proxy asks for to report an answer
@@ -30,9 +38,10 @@ func (h *Handler) refresh(v *visit) {
 	b.cookie = false // the request has no cookie of a session
 	b.session = false
 	b.sid = ""
+	b.flight = f
 	go func() {
 		defer cancel()
-		defer func() { h.shared.end(key) }() // the interpreter drops a deferred call of a method of ours here
+		defer func() { h.shared.end(f) }() // the interpreter drops a deferred call of a method of ours here
 		defer func() {
 			if p := recover(); p != nil {
 				h.count(policy.ReasonPanic)
@@ -41,8 +50,65 @@ func (h *Handler) refresh(v *visit) {
 				}
 			}
 		}()
-		h.refetch(&b)
+		if h.claimRefresh(&b) {
+			defer func() { h.shared.tier.Unlock(h.view, b.lock, 0) }()
+			h.refetch(&b)
+		}
 	}()
+}
+
+// claimRefresh reports whether this process is the one to refresh a page: no other
+// does at this moment, and none has done so already.
+func (h *Handler) claimRefresh(v *visit) bool {
+	lock := &storage.Lock{ID: keys.ID(v.entry.Key), Token: strconv.FormatUint(rand.Uint64(), 36)}
+	switch h.shared.tier.Lock(h.view, lock, h.s.Limits.FetchTimeout) {
+	case storage.LockHeld, storage.LockRefused:
+		return false
+	case storage.LockClaimed, storage.LockStored:
+		v.lock = lock
+	}
+	if h.newer(v) != nil {
+		h.shared.tier.Unlock(h.view, lock, 0)
+		return false
+	}
+	return true
+}
+
+// newer asks past the memory tier for an entry that another process has stored in
+// place of the visit's, nil if there is none. The memory tier has it then.
+func (h *Handler) newer(v *visit) *storage.Entry {
+	found := h.shared.tier.LookupRemote(h.view, v.entry.Key)
+	e := found.Entry
+	if e == nil || found.Soft || e.Life.Born <= v.entry.Life.Born {
+		return nil
+	}
+	return e
+}
+
+// early decides by chance whether a fresh entry is refreshed before it expires: the
+// less time is left in comparison with what the origin takes, the more likely
+// (XFetch: Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede
+// Prevention, VLDB 2015, with β = 1). In the first half of its life none is.
+func early(e *storage.Entry, now int64) bool {
+	left := e.Life.TTL - age(e, now)
+	return left < earlyPart(e) && float64(left) <= -float64(e.Render)*math.Log(1-rand.Float64())
+}
+
+// earlyPart is how long before its end, in ms, an entry may be refreshed: beyond ten
+// times its render time the chance is below 1 in 20000.
+func earlyPart(e *storage.Entry) int64 {
+	if part := 10 * e.Render; part < e.Life.TTL/2 {
+		return part
+	}
+	return e.Life.TTL / 2
+}
+
+// earlyWindow is earlyPart where entries are refreshed early.
+func (h *Handler) earlyWindow(e *storage.Entry) int64 {
+	if !h.s.EarlyRefresh {
+		return 0
+	}
+	return earlyPart(e)
 }
 
 // refetch is fetch without a client.

@@ -21,8 +21,10 @@ type Shared struct {
 	sieve  *storage.Sieve
 
 	mu         sync.Mutex
-	refreshing map[string]bool
-	counters   map[string]int64 // by tenant and word
+	flights    map[string]*flight // by full key
+	refreshing int                // flights in the background
+	waiting    int                // requests
+	counters   map[string]int64   // by tenant and word
 	lastLog    time.Time
 	quiet      int64 // messages not logged since
 }
@@ -89,7 +91,7 @@ func expire(fingerprint string, r *registered, idles int) {
 }
 
 func newShared(s config.StorageSettings) *Shared {
-	sh := &Shared{refreshing: map[string]bool{}, counters: map[string]int64{}}
+	sh := &Shared{flights: map[string]*flight{}, counters: map[string]int64{}}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
 		SessionTTL: s.SessionTTL, Sessions: s.Sessions,
@@ -107,23 +109,6 @@ func newShared(s config.StorageSettings) *Shared {
 	sh.tier = storage.NewTier(storage.NewRedis(sh.client, s.MaxMarks), o)
 	sh.sieve = sh.tier.Memory()
 	return sh
-}
-
-// begin claims the refresh of a key.
-func (sh *Shared) begin(key string, most int) bool {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.refreshing[key] || len(sh.refreshing) >= most {
-		return false
-	}
-	sh.refreshing[key] = true
-	return true
-}
-
-func (sh *Shared) end(key string) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	delete(sh.refreshing, key)
 }
 
 // log writes to standard error, which Traefik logs as errors: one message a

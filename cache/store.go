@@ -19,7 +19,7 @@ func (f *fetching) finish(rw http.ResponseWriter, c *capture) {
 	case f.validated:
 		f.deliverValidated(rw, c)
 	case c.mode == teeing:
-		if reason := f.store(c, c.status, f.storedHeader(c.header)); reason != "" {
+		if reason := f.keep(c); reason != "" {
 			f.h.count(reason)
 		}
 	case c.mode == keeping:
@@ -31,6 +31,9 @@ func (f *fetching) finish(rw http.ResponseWriter, c *capture) {
 func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
 	h.count("stale-if-error")
+	if v.flight != nil {
+		h.shared.land(v.flight, nil, false, true)
+	}
 	if rw == nil {
 		return
 	}
@@ -65,6 +68,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 		e.Header["Set-Cookie"] = kept
 	}
 	e.Life = f.admission.Life
+	e.Render = f.rendered
 	if e.Life.Born == 0 { // not admitted any more: as fresh as it can be, once
 		e.Life.Born = now
 	}
@@ -167,8 +171,22 @@ func (f *fetching) keep(c *capture) string {
 	if !f.kept {
 		f.kept = true
 		f.refusal = f.store(c, c.status, f.storedHeader(c.header))
+		if f.refusal != "" && !passes(f.refusal) {
+			f.h.unshared(f.v)
+		}
 	}
 	return f.refusal
+}
+
+// passes reports whether what kept a response from being stored may be over with
+// the next one.
+func passes(reason string) bool {
+	switch reason {
+	case policy.ReasonPurged, policy.ReasonStoreError, policy.ReasonStoreOpen, policy.ReasonPurgePending,
+		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed:
+		return true
+	}
+	return false
 }
 
 // without returns Set-Cookie lines without those that the rule drops, for a
@@ -231,7 +249,7 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 		Tenant: h.s.Tenant, Key: v.primary,
 		Host: keys.FoldHost(purgeHost(v.target)), Path: v.r.URL.Path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
-		Status: status, Header: header, Body: exact(body),
+		Status: status, Render: f.rendered, Header: header, Body: exact(body),
 	}
 	f.stored = e
 	return h.keep(v, e, f.admission.Vary)
@@ -239,10 +257,16 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 
 // keep stores an entry, as one of several variants if its response has Vary.
 func (h *Handler) keep(v *visit, e *storage.Entry, vary []string) string {
+	reason := ""
 	if len(vary) > 0 {
-		return h.storeVariant(v, e, vary)
+		reason = h.storeVariant(v, e, vary)
+	} else {
+		reason = h.shared.tier.StoreAndUnlock(h.view, e, v.lock)
 	}
-	return h.shared.tier.Store(h.view, e)
+	if reason == "" {
+		h.landed(v, e)
+	}
+	return reason
 }
 
 // exact returns a slice without room to spare: what grew while it was captured
@@ -283,7 +307,7 @@ func (h *Handler) storeVariant(v *visit, e *storage.Entry, vary []string) string
 	if v.list != nil && v.list.Life.Retention(v.now) > list.Life.Retention(v.now) {
 		list.Life = v.list.Life // it must outlive the variants it leads to
 	}
-	if reason := h.shared.tier.Store(h.view, list); reason != "" {
+	if reason := h.shared.tier.StoreAndUnlock(h.view, list, v.lock); reason != "" {
 		return policy.ReasonVariantFailed
 	}
 	h.shared.tier.RemoveIDs(h.view, dropped)

@@ -36,6 +36,10 @@ type visit struct {
 	reason  string       // why it is not a hit
 	now     int64
 
+	flight *flight       // of which this visit is the leader
+	lock   *storage.Lock // of the flight, nil if there is none
+	early  bool          // fresh, but to be refreshed
+
 	failed     bool   // examine did not come to its end
 	newSession string // Set-Cookie line of a session that was begun to complete a form
 }
@@ -132,6 +136,9 @@ func (h *Handler) lookup(v *visit) {
 	}
 	if v.state == policy.Stale && v.context != "" && v.context != defaultContext {
 		v.state = policy.Expired // a refresh without the visitor's session would be of another context
+	}
+	if v.state == policy.Fresh && h.s.EarlyRefresh && (v.context == "" || v.context == defaultContext) {
+		v.early = early(e, v.now)
 	}
 	if v.state == policy.Expired {
 		v.fwd = "stale"

@@ -108,6 +108,11 @@ func Entry(tenant, id string) string {
 	return Prefix + "{" + tenant + "}:e:" + id
 }
 
+// Lock returns the Redis key of the lock of an entry.
+func Lock(tenant, id string) string {
+	return Prefix + "{" + tenant + "}:l:" + id
+}
+
 // Marks returns the Redis key of a tenant's purge marks.
 func Marks(tenant string) string {
 	return Prefix + "{" + tenant + "}:marks"

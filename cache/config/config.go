@@ -19,6 +19,7 @@ type Config struct {
 	RequestDirectives string   `json:"requestDirectives,omitempty"`
 	Keep              string   `json:"keep,omitempty"`
 	LogLevel          string   `json:"logLevel,omitempty"`
+	EarlyRefresh      string   `json:"earlyRefresh,omitempty"`
 	CampaignCookies   string   `json:"campaignCookies,omitempty"`
 	Redis             Redis    `json:"redis,omitempty"`
 	Memory            Memory   `json:"memory,omitempty"`
@@ -200,6 +201,8 @@ type Limits struct {
 	PurgeBody    string `json:"purgeBody,omitempty"`
 	Refreshes    string `json:"refreshes,omitempty"`
 	FetchTimeout string `json:"fetchTimeout,omitempty"`
+	CoalesceWait string `json:"coalesceWait,omitempty"`
+	Waiters      string `json:"waiters,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -212,6 +215,7 @@ func Default() *Config {
 		RequestDirectives: "honor",
 		Keep:              "1h",
 		LogLevel:          "error",
+		EarlyRefresh:      "true",
 		CampaignCookies:   "true",
 		Redis: Redis{
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
@@ -227,6 +231,7 @@ func Default() *Config {
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
 			PurgeItems: "1000", PurgeBody: "256KiB", Refreshes: "16", FetchTimeout: "2m",
+			CoalesceWait: "15s", Waiters: "10000",
 		},
 	}
 }

@@ -71,6 +71,9 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.Equal(t, int64(64<<20), s.Storage.MemoryBytes)
 	assert.Equal(t, int64(1000), s.Storage.MaxStaleness)
 	assert.Equal(t, int64(120000), s.Limits.FetchTimeout)
+	assert.Equal(t, int64(15000), s.Limits.CoalesceWait)
+	assert.Equal(t, 10000, s.Limits.Waiters)
+	assert.True(t, s.EarlyRefresh)
 	assert.Empty(t, s.Rules)
 	assert.Equal(t, "-", s.Default.Name)
 	assert.Equal(t, int64(4<<20), s.Default.MaxBody)
@@ -412,6 +415,18 @@ func TestOptions(t *testing.T) {
 			"limits.fetchTimeout", func(c *config.Config, v string) { c.Limits.FetchTimeout = v }, []string{"1s", "24h"},
 			map[string]string{"0": `limits.fetchTimeout: "0"; expected a duration from 1ms to 24h0m0s`},
 		},
+		{
+			"limits.coalesceWait", func(c *config.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "", "1m"},
+			map[string]string{"soon": `limits.coalesceWait: "soon"; expected a duration such as 10m, or whole seconds, from 0 to 68 years`},
+		},
+		{
+			"limits.waiters", func(c *config.Config, v string) { c.Limits.Waiters = v }, []string{"1", "1000000"},
+			map[string]string{"0": `limits.waiters: "0"; expected a number from 1 to 1000000`},
+		},
+		{
+			"earlyRefresh", func(c *config.Config, v string) { c.EarlyRefresh = v }, []string{"", "false"},
+			map[string]string{"no": `earlyRefresh: "no"` + badBool},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, v := range c.good {
@@ -648,6 +663,7 @@ func wrong() *config.Config {
 		Unknown: unknown("redis"), Address: "redis",
 	}
 	c.CampaignCookies = "perhaps"
+	c.EarlyRefresh = "perhaps"
 	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
 	c.Purge = config.Purge{
 		Secret: "correct horse", SecretEnv: "X", Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
@@ -657,7 +673,7 @@ func wrong() *config.Config {
 	c.Session = config.Session{Cookie: "a;b", ContextCookie: "c d", TTL: "x", Max: "1", Unknown: unknown("session")}
 	c.CSRF = config.CSRF{Mode: "edge", Path: "x", FormBytes: "1", Unknown: unknown("csrf")}
 	c.Headers = config.Headers{Cache: "", Purge: "X:", Edge: "Y:", Unknown: unknown("headers")}
-	c.Limits = config.Limits{MaxBody: "big", Tags: "-1", Unknown: unknown("limits")}
+	c.Limits = config.Limits{MaxBody: "big", Tags: "-1", CoalesceWait: "soon", Unknown: unknown("limits")}
 	c.Rules = []config.Rule{
 		{Name: "same"},
 		{Name: "same", Bypass: "true", TTL: "10m"},
@@ -690,9 +706,9 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"memory.memory2", "memory.bytes", "memory.maxStaleness",
 		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
-		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
+		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "earlyRefresh", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
-		"limits.refreshes", "limits.fetchTimeout",
+		"limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",
 		"rules[2].session", "rules[2].status[0]", "rules[2].status[1]", "rules[2].maxBody", "rules[2].tags[1]", "rules[2].requestDirectives",
 		"rules[2].require.b ad", "rules[2].require.X-A", "rules[2].refuse.", "rules[2].rule1",

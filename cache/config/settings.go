@@ -33,7 +33,8 @@ type Settings struct {
 	CSRF           CSRFSettings
 	EdgeHeader     string   // canonical, empty: none
 	Edge           []string // its value
-	Campaigns      bool     // set the cookies of campaign parameters that are left out
+	EarlyRefresh   bool
+	Campaigns      bool // set the cookies of campaign parameters that are left out
 	AdminPath      string
 	Debug          bool
 	Purge          PurgeSettings
@@ -67,6 +68,8 @@ type LimitSettings struct {
 	PurgeBody    int64
 	Refreshes    int
 	FetchTimeout int64 // ms
+	CoalesceWait int64 // ms; 0: requests do not wait for each other
+	Waiters      int
 }
 
 // StorageSettings say what the entries are kept in. Middlewares with equal
@@ -124,6 +127,7 @@ func Build(c *Config) (*Settings, error) {
 	if c.Headers.Edge != "" {
 		s.EdgeHeader = p.header("headers.edge", c.Headers.Edge)
 	}
+	s.EarlyRefresh = p.boolean("earlyRefresh", c.EarlyRefresh, true)
 	s.Campaigns = p.boolean("campaignCookies", c.CampaignCookies, true)
 	p.unknown("admin.", c.Admin.Unknown)
 	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
@@ -231,6 +235,8 @@ func (p *problems) limits(c *Config) LimitSettings {
 		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256, 1<<26),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
+		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
+		Waiters:      p.number("limits.waiters", l.Waiters, 1, 1000000),
 	}
 }
 

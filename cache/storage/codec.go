@@ -30,7 +30,8 @@ const magic = "oc1"
 // maxFirstLine bounds the first line of a stored entry.
 const maxFirstLine = 80
 
-// metaFields is the number of lines of meta in version 1.
+// metaFields is the number of lines of meta that every entry has; the render time
+// follows them.
 const metaFields = 19
 
 // ErrCorrupt says that stored bytes are no entry: truncated, changed, or
@@ -65,10 +66,10 @@ func encodeMeta(e *Entry) (string, error) {
 		number(e.Epoch), number(e.Seq), strings.Join(e.Tags, " "),
 		number(l.Born), number(l.TTL), number(l.Grace), number(l.StaleIfError), number(l.Keep),
 		flag(l.NoCache), flag(l.NeverStale), flag(l.Shared), flag(l.Public),
-		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "),
+		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "), number(e.Render),
 	}
 	meta := strings.Join(fields, "\n")
-	if strings.Count(meta, "\n") != metaFields-1 {
+	if strings.Count(meta, "\n") != metaFields {
 		return "", fmt.Errorf("%w: a value has a line break", ErrCorrupt)
 	}
 	return meta, nil
@@ -152,6 +153,9 @@ func decodeMeta(meta string) (*Entry, error) {
 			NoCache: f[12] == "1", NeverStale: f[13] == "1", Shared: f[14] == "1", Public: f[15] == "1",
 		},
 		Status: int(p.at(16)), Vary: words(f[17]), Variants: words(f[18]),
+	}
+	if len(f) > metaFields {
+		e.Render = p.at(metaFields)
 	}
 	if p.failed {
 		return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, p.bad, f[p.bad])

@@ -19,6 +19,7 @@ type Entry struct {
 	Life   policy.Life
 
 	Status int
+	Render int64 // ms that the origin took to answer
 	Header http.Header
 	Body   []byte
 

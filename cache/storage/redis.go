@@ -12,6 +12,7 @@ import (
 // Redis keeps entries and purge states in Redis 6 or later, or Valkey.
 //
 //	oc:{tenant}:e:<id>   an entry, as Encode writes it, with PX
+//	oc:{tenant}:l:<id>   a lock: who asks the origin for the entry
 //	oc:{tenant}:marks    a sorted set: the tenant's purge state
 //	oc:{tenant}:sessions a sorted set: what is known of sessions, hashed
 //
@@ -113,18 +114,27 @@ func entryOf(r redis.Reply, head Head) (*Entry, Head, error) {
 
 // Store implements Storage.
 func (s *Redis) Store(tenant, id string, e *Entry, ttl int64) error {
-	value, err := Encode(e)
+	set, err := s.set(tenant, id, e, ttl)
 	if err != nil {
 		return err
 	}
-	if len(value) > s.client.MaxReply() {
-		return fmt.Errorf("%w: %d bytes could not be read again", ErrTooLarge, len(value))
+	_, err = s.do(set)
+	return err
+}
+
+// set is the command that stores an entry.
+func (s *Redis) set(tenant, id string, e *Entry, ttl int64) (redis.Command, error) {
+	value, err := Encode(e)
+	if err != nil {
+		return redis.Command{}, err
 	}
-	_, err = s.do(redis.Command{
+	if len(value) > s.client.MaxReply() {
+		return redis.Command{}, fmt.Errorf("%w: %d bytes could not be read again", ErrTooLarge, len(value))
+	}
+	return redis.Command{
 		Args: []string{"SET", keys.Entry(tenant, id)}, Body: value,
 		Tail: []string{"PX", strconv.FormatInt(ttl, 10)},
-	})
-	return err
+	}, nil
 }
 
 // Remove implements Storage.

@@ -104,6 +104,31 @@ type Storage interface {
 	Forget(tenant string) error
 	// Reset begins a new state: every entry of the tenant is invalid.
 	Reset(tenant string) (Head, error)
+	// Lock claims what has the identity id for ttl ms at most, so that one process
+	// asks the origin for it, and returns one of the Lock… constants.
+	Lock(tenant string, l *Lock, ttl int64) (int, error)
+	// Unlock gives a lock back, if it is still the owner's. refused ms is how long
+	// others are told that the origin's answer cannot be stored; 0: they are not.
+	Unlock(tenant string, l *Lock, refused int64) error
+	// StoreAndUnlock is Store followed by Unlock.
+	StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) error
 	// Close gives back what the storage holds.
 	Close()
 }
+
+// Lock is a claim to be the one that asks the origin for an entry. It saves work
+// and guards nothing: whoever cannot get it may go without.
+type Lock struct {
+	ID       string // identity of the entry
+	Token    string // tells the owner from others
+	Released bool   // given back already
+}
+
+// What became of a claim.
+const (
+	LockUnknown = 0 // the storage did not say: go without
+	LockClaimed = 1
+	LockStored  = 2 // claimed, and there is an entry
+	LockHeld    = 3 // by another
+	LockRefused = 4 // its last owner got an answer that cannot be stored
+)

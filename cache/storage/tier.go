@@ -119,6 +119,12 @@ func (t *Tier) fromMemory(v *View, key string, e *Entry) *Found {
 	return &Found{Entry: e, Memory: true, Head: head, Soft: verdict == SoftPurged}
 }
 
+// LookupRemote is Lookup past the memory tier: another process may have stored a
+// newer entry than the one that is there.
+func (t *Tier) LookupRemote(v *View, key string) *Found {
+	return t.fromRemote(v, key, nowMS())
+}
+
 func (t *Tier) fromRemote(v *View, key string, now int64) *Found {
 	if reason := t.ready(v); reason != "" {
 		return &Found{Reason: reason}
@@ -168,6 +174,11 @@ func (t *Tier) accept(v *View, key string, e *Entry, now int64, f *Found) {
 
 // Store keeps an entry. It returns a reason if it did not.
 func (t *Tier) Store(v *View, e *Entry) string {
+	return t.StoreAndUnlock(v, e, nil)
+}
+
+// StoreAndUnlock is Store that gives a lock back with it. l may be nil.
+func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 	if e.Epoch == 0 {
 		return policy.ReasonStoreError // the storage did not answer before the origin was asked
 	}
@@ -182,7 +193,12 @@ func (t *Tier) Store(v *View, e *Entry) string {
 	if !t.breaker.allow(ticks()) {
 		return policy.ReasonStoreOpen
 	}
-	err := t.remote.Store(v.tenant, keys.ID(e.Key), e, ttl)
+	var err error
+	if l == nil || l.Released {
+		err = t.remote.Store(v.tenant, keys.ID(e.Key), e, ttl)
+	} else if err = t.remote.StoreAndUnlock(v.tenant, keys.ID(e.Key), e, ttl, l); err == nil {
+		l.Released = true
+	}
 	if errors.Is(err, ErrTooLarge) {
 		t.breaker.success()
 		return policy.ReasonTooLarge

@@ -65,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"a position ahead of the state", ahead},
 		{"sessions", sessions},
 		{"sessions are bounded", manySessions},
+		{"locks", locks},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t), Tenant()) })
 	}
@@ -315,6 +316,36 @@ func flushMembers(t *testing.T, s storage.Storage, tenant string) {
 	require.NoError(t, err)
 	require.Equal(t, storage.Delta{Head: h, Floor: h.Seq, Whole: true, Marks: []storage.Mark{{Member: tag("a"), Seq: h.Seq}}},
 		marks(t, s, tenant, storage.Head{}))
+}
+
+// locks: a storage of one process alone need not tell its callers apart.
+func locks(t *testing.T, s storage.Storage, tenant string) {
+	lock := func(l *storage.Lock) int {
+		state, err := s.Lock(tenant, l, 60000)
+		require.NoError(t, err)
+		return state
+	}
+	mine, yours := &storage.Lock{ID: "page", Token: "mine"}, &storage.Lock{ID: "page", Token: "yours"}
+	require.Equal(t, storage.LockClaimed, lock(mine))
+	if _, alone := s.(*storage.Memory); !alone {
+		require.Equal(t, storage.LockHeld, lock(yours))
+		require.Equal(t, storage.LockClaimed, lock(&storage.Lock{ID: "another page", Token: "yours"}))
+		require.NoError(t, s.Unlock(tenant, yours, 0))
+		require.Equal(t, storage.LockHeld, lock(yours), "not given back by another")
+		require.NoError(t, s.Unlock(tenant, mine, 100))
+		require.Equal(t, storage.LockRefused, lock(yours))
+		require.Eventually(t, func() bool { return lock(yours) == storage.LockClaimed }, 5*time.Second, 20*time.Millisecond)
+	}
+	require.NoError(t, s.Unlock(tenant, yours, 0))
+	require.Equal(t, storage.LockClaimed, lock(mine))
+	h := head(t, s, tenant)
+	require.NoError(t, s.StoreAndUnlock(tenant, "page", Entry(tenant, "page", h), 60000, mine))
+	e, _, err := s.Lookup(tenant, "page")
+	require.NoError(t, err)
+	require.NotNil(t, e)
+	if _, alone := s.(*storage.Memory); !alone {
+		require.Equal(t, storage.LockStored, lock(yours))
+	}
 }
 
 func softAll(t *testing.T, s storage.Storage, tenant string) {

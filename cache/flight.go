@@ -1,0 +1,137 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// flight is one request to the origin on behalf of all who want the same page at
+// the same time. All fields are guarded by Shared.mu until it has landed, and do
+// not change after that.
+type flight struct {
+	key     string
+	waiters []*waiter
+	landed  bool
+
+	entry   *storage.Entry // what was stored, nil if nothing was
+	refused bool           // the answer is not one for everybody
+	errored bool           // the origin answered with an error, or broke off
+}
+
+// waiter is a request that waits for a flight.
+type waiter struct {
+	flight *flight
+	ch     chan struct{}
+	awake  bool
+}
+
+// join begins a flight for a key, or gets in line for the one under way: then it
+// returns a waiter. It returns neither if too many wait already.
+func (sh *Shared) join(key string, most int) (*flight, *waiter) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	f := sh.flights[key]
+	if f == nil {
+		return sh.takeOff(key), nil
+	}
+	if sh.waiting >= most {
+		return nil, nil
+	}
+	w := &waiter{flight: f, ch: make(chan struct{})}
+	f.waiters = append(f.waiters, w)
+	sh.waiting++
+	return nil, w
+}
+
+func (sh *Shared) takeOff(key string) *flight {
+	f := &flight{key: key}
+	sh.flights[key] = f
+	return f
+}
+
+// begin begins a flight in the background, nil if there is one for the key or if
+// most are under way.
+func (sh *Shared) begin(key string, most int) *flight {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.flights[key] != nil || sh.refreshing >= most {
+		return nil
+	}
+	sh.refreshing++
+	return sh.takeOff(key)
+}
+
+// end lands a flight in the background.
+func (sh *Shared) end(f *flight) {
+	sh.mu.Lock()
+	sh.refreshing--
+	sh.mu.Unlock()
+	sh.land(f, nil, false, true)
+}
+
+// land ends a flight and wakes all who wait. The first to tell how it ended counts.
+func (sh *Shared) land(f *flight, e *storage.Entry, refused, errored bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if f.landed {
+		return
+	}
+	f.landed = true
+	f.entry = e
+	f.refused = refused
+	f.errored = errored
+	if sh.flights[f.key] == f {
+		delete(sh.flights, f.key)
+	}
+	for i := 0; i < len(f.waiters); i++ {
+		sh.rouse(f.waiters[i])
+	}
+	f.waiters = nil
+}
+
+// abandon is called when the client that a flight began for is gone. It reports
+// whether nobody else wants the page: then the flight is over.
+func (sh *Shared) abandon(f *flight) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if f.landed {
+		return true
+	}
+	for i := 0; i < len(f.waiters); i++ {
+		if !f.waiters[i].awake {
+			return false
+		}
+	}
+	delete(sh.flights, f.key)
+	return true
+}
+
+// rouse wakes a waiter, once.
+func (sh *Shared) rouse(w *waiter) {
+	if !w.awake {
+		w.awake = true
+		sh.waiting--
+		close(w.ch)
+	}
+}
+
+func (sh *Shared) wake(w *waiter) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.rouse(w)
+}
+
+// wait returns when the flight has landed, after the time given, or when the
+// client is gone. It reports whether the flight has landed.
+func (sh *Shared) wait(ctx context.Context, w *waiter, most time.Duration) bool {
+	timer := time.AfterFunc(most, func() { sh.wake(w) })
+	defer func() { timer.Stop() }()
+	stop := context.AfterFunc(ctx, func() { sh.wake(w) })
+	defer func() { stop() }()
+	<-w.ch
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return w.flight.landed
+}

@@ -1,0 +1,144 @@
+package storage
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// A lock is a key with an expiry whose value is the owner's token: SET NX PX, and
+// deleted only if the value is still the token. One Redis is enough for it, since
+// nothing goes wrong if two processes believe to have it.
+
+// refusedToken stands in a lock whose owner got an answer that cannot be stored.
+const refusedToken = "!"
+
+const unlockScript = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[1], '!', 'PX', ARGV[2])
+return 1`
+
+// Lock implements Storage: one round trip.
+func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
+	key := keys.Lock(tenant, l.ID)
+	replies, err := s.client.Do(
+		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", strconv.FormatInt(ttl, 10)}},
+		redis.Command{Args: []string{"GET", key}},
+		redis.Command{Args: []string{"EXISTS", keys.Entry(tenant, l.ID)}},
+	)
+	if err != nil {
+		return LockUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	if redis.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
+		return LockUnknown, s.remove(key)
+	}
+	if err := firstError(replies, "SET"); err != nil {
+		return LockUnknown, err
+	}
+	switch {
+	case !replies[0].Null && replies[2].Int == 1:
+		return LockStored, nil
+	case !replies[0].Null:
+		return LockClaimed, nil
+	case string(replies[1].Body) == refusedToken:
+		return LockRefused, nil
+	}
+	return LockHeld, nil
+}
+
+func (s *Redis) remove(key string) error {
+	_, err := s.do(redis.Command{Args: []string{"DEL", key}})
+	return err
+}
+
+func unlock(tenant string, l *Lock, refused int64) redis.Command {
+	return redis.Command{Args: []string{"EVAL", unlockScript, "1", keys.Lock(tenant, l.ID), l.Token, strconv.FormatInt(refused, 10)}}
+}
+
+// Unlock implements Storage.
+func (s *Redis) Unlock(tenant string, l *Lock, refused int64) error {
+	_, err := s.do(unlock(tenant, l, refused))
+	return err
+}
+
+// StoreAndUnlock implements Storage: one round trip. A lock that is not given back
+// expires, so only what becomes of the entry counts.
+func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) error {
+	set, err := s.set(tenant, id, e, ttl)
+	if err != nil {
+		return err
+	}
+	replies, err := s.client.Do(set, unlock(tenant, l, 0))
+	if err != nil {
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	return firstError(replies[:1], "SET")
+}
+
+// Lock implements Storage. In one process requests have other means to wait for
+// each other.
+func (m *Memory) Lock(string, *Lock, int64) (int, error) {
+	return LockClaimed, nil
+}
+
+// Unlock implements Storage.
+func (m *Memory) Unlock(string, *Lock, int64) error {
+	return nil
+}
+
+// StoreAndUnlock implements Storage.
+func (m *Memory) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, _ *Lock) error {
+	return m.Store(tenant, id, e, ttl)
+}
+
+// Lock claims an entry for the process that is to ask the origin for it. ttl is in
+// ms. It returns one of the Lock… constants.
+func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
+	if !t.breaker.allow(ticks()) {
+		return LockUnknown
+	}
+	state, err := t.remote.Lock(v.tenant, l, ttl)
+	if err != nil {
+		t.failed("lock", err)
+		return LockUnknown
+	}
+	t.breaker.success()
+	return state
+}
+
+// Unlock gives a lock back, once. refused is in ms, see Storage. A failure leaves
+// it to its expiry.
+func (t *Tier) Unlock(v *View, l *Lock, refused int64) {
+	if l == nil || l.Released || !t.breaker.allow(ticks()) {
+		return
+	}
+	l.Released = true
+	if err := t.remote.Unlock(v.tenant, l, refused); err != nil {
+		t.failed("unlock", err)
+		return
+	}
+	t.breaker.success()
+}
+
+// Has reports whether an entry of a full key is in this process, and has not been
+// purged as far as is known.
+func (t *Tier) Has(v *View, key string) bool {
+	near := t.Near(v, key)
+	if near == "" {
+		return false
+	}
+	e := t.near.Get(near, nowMS())
+	return e != nil && v.Check(e) != Purged
+}
+
+// Usable reports whether an entry that has just been stored answers a request that
+// began before and has looked up its page since: the view knows of every purge that
+// was acknowledged before it began.
+func (v *View) Usable(e *Entry) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.head.Epoch != 0 && v.checked != 0 && len(v.pending) == 0 && v.check(e) == Valid
+}

@@ -1,0 +1,327 @@
+package odoocache_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// gate holds the origin's answers back until it is opened.
+type gate struct {
+	once sync.Once
+	ch   chan struct{}
+}
+
+func newGate(t *testing.T) *gate {
+	g := &gate{ch: make(chan struct{})}
+	t.Cleanup(g.open)
+	return g
+}
+
+func (g *gate) open() {
+	g.once.Do(func() { close(g.ch) })
+}
+
+// behind makes answers wait for the gate, or for their client to go.
+func (g *gate) behind(next http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		select {
+		case <-g.ch:
+			next(rw, r)
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+// crowd are clients that ask at the same time.
+type crowd struct {
+	t       *testing.T
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	replies []reply
+}
+
+// ask sends n GETs, which answer in their own time.
+func (c *crowd) ask(n int, url string, lines ...string) {
+	for i := 0; i < n; i++ {
+		c.wg.Add(1)
+		go func() {
+			defer c.wg.Done()
+			got, err := send(http.MethodGet, url, "", fields(lines...))
+			assert.NoError(c.t, err)
+			c.mu.Lock()
+			c.replies = append(c.replies, got)
+			c.mu.Unlock()
+		}()
+	}
+}
+
+// all returns the answers when everybody has one.
+func (c *crowd) all() []reply {
+	c.wg.Wait()
+	return c.replies
+}
+
+// collapsed counts the answers that came with another's.
+func collapsed(replies []reply) int {
+	n := 0
+	for _, r := range replies {
+		if strings.Contains(r.cacheStatus(), "; collapsed") {
+			n++
+		}
+	}
+	return n
+}
+
+// waiting waits until n requests of a site wait for others.
+func (s *site) waiting(n int) {
+	s.t.Helper()
+	want := fmt.Sprintf(`"waiting":%d,`, n)
+	require.Eventually(s.t, func() bool { return strings.Contains(s.get("/.odoocache/status").body, want) }, waitFor, tick, want)
+}
+
+// newCrowdedSite is newSite with a status that anybody may read.
+func newCrowdedSite(t *testing.T, load loader, o options, answer http.HandlerFunc) *site {
+	with := options{"purge": options{"networks": []string{"127.0.0.1"}}}
+	for name, value := range o {
+		with[name] = value
+	}
+	return newSite(t, load, with, answer)
+}
+
+func TestCoalesce(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		t.Run("one render for all who ask at once", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60")))
+			c := &crowd{t: t}
+			c.ask(50, s.url+"/")
+			s.waiting(49)
+			g.open()
+			for _, r := range c.all() {
+				assert.Equal(t, "a page", r.body)
+			}
+			assert.Equal(t, 1, s.renders())
+			assert.Equal(t, 49, collapsed(c.replies))
+		})
+		t.Run("an answer for one alone makes nobody wait for the next", func(t *testing.T) {
+			testAlone(t, load, nil)
+			// Where rules look at header fields, an address says little.
+			testAlone(t, load, options{"rules": []options{{"match": options{"headers": options{"X-Kind": "b"}}, "ttl": "1m"}}})
+		})
+		t.Run("nobody waits longer than coalesceWait", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, options{"limits": options{"coalesceWait": "50ms"}}, g.behind(page("a page", "Cache-Control: max-age=60")))
+			c := &crowd{t: t}
+			c.ask(5, s.url+"/")
+			require.Eventually(t, func() bool { return s.renders() == 5 }, waitFor, tick, "all five ask themselves")
+			g.open()
+			c.all()
+		})
+		t.Run("none waits where it is switched off, or too many do", func(t *testing.T) {
+			for _, limits := range []options{{"coalesceWait": "0"}, {"waiters": "1"}} {
+				g := newGate(t)
+				s := newCrowdedSite(t, load, options{"limits": limits}, g.behind(page("a page", "Cache-Control: max-age=60")))
+				c := &crowd{t: t}
+				c.ask(1, s.url+"/")
+				require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+				c.ask(4, s.url+"/")
+				want := 5
+				if limits["waiters"] != nil {
+					want = 4 // one of them waits
+				}
+				require.Eventually(t, func() bool { return s.renders() == want }, waitFor, tick, "%v", limits)
+				g.open()
+				c.all()
+			}
+		})
+		t.Run("pages of others are not waited for", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60")))
+			c := &crowd{t: t}
+			c.ask(1, s.url+"/a")
+			c.ask(1, s.url+"/b")
+			c.ask(1, s.url+"/a?page=2")
+			c.ask(1, s.url+"/a", "Host: other.example")
+			c.ask(1, s.url+"/a", "Authorization: Basic YTpi")
+			c.ask(1, s.url+"/a", "Cookie: session_id=0123456789012345678901234567890123456789")
+			c.ask(1, s.url+"/a", "Range: bytes=0-1")
+			require.Eventually(t, func() bool { return s.renders() == 7 }, waitFor, tick)
+			g.open()
+			assert.Zero(t, collapsed(c.all()))
+		})
+		t.Run("a variant is not another's", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, g.behind(func(rw http.ResponseWriter, r *http.Request) {
+				page("for "+r.Header.Get("X-Kind"), "Cache-Control: max-age=60", "Vary: X-Kind")(rw, r)
+			}))
+			a, b := &crowd{t: t}, &crowd{t: t}
+			a.ask(5, s.url+"/", "X-Kind: a")
+			b.ask(5, s.url+"/", "X-Kind: b")
+			s.waiting(9)
+			g.open()
+			for _, r := range a.all() {
+				assert.Equal(t, "for a", r.body)
+			}
+			for _, r := range b.all() {
+				assert.Equal(t, "for b", r.body)
+			}
+			assert.Equal(t, 2, s.renders())
+		})
+		t.Run("a purge while it is rendered: those who came later do not get it", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, g.behind(page("old", "Cache-Control: max-age=60")))
+			c := &crowd{t: t}
+			c.ask(1, s.url+"/")
+			require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+			require.Equal(t, 200, s.do("PURGE", "/", "").status)
+			later := &crowd{t: t}
+			later.ask(5, s.url+"/")
+			s.waiting(5)
+			s.answers(page("new", "Cache-Control: max-age=60"))
+			g.open()
+			c.all()
+			for _, r := range later.all() {
+				assert.Equal(t, "new", r.body)
+			}
+			assert.Equal(t, 2, s.renders(), "the old one, and one for all the others")
+		})
+		t.Run("the leader's client goes: the page comes for those who wait", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60")))
+			ctx, leave := context.WithCancel(context.Background())
+			left := make(chan struct{})
+			go func() {
+				defer close(left)
+				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/", nil)
+				if resp, err := plainClient.Do(r); err == nil {
+					resp.Body.Close()
+				}
+			}()
+			require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+			c := &crowd{t: t}
+			c.ask(3, s.url+"/")
+			s.waiting(3)
+			leave()
+			<-left
+			time.Sleep(20 * time.Millisecond) // for the server to notice
+			g.open()
+			for _, r := range c.all() {
+				assert.Equal(t, "a page", r.body)
+			}
+			assert.Equal(t, 1, s.renders())
+		})
+		t.Run("the only client goes: Odoo's work ends", func(t *testing.T) {
+			ended := make(chan struct{})
+			s := newCrowdedSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				close(ended)
+				panic(http.ErrAbortHandler)
+			})
+			ctx, leave := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			defer leave()
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/", nil)
+			_, err := plainClient.Do(r)
+			require.Error(t, err)
+			select {
+			case <-ended:
+			case <-time.After(waitFor):
+				t.Fatal("the origin still works for nobody")
+			}
+		})
+		t.Run("the origin breaks off: the next one asks", func(t *testing.T) {
+			g := newGate(t)
+			var first atomic.Bool
+			s := newCrowdedSite(t, load, nil, g.behind(func(rw http.ResponseWriter, r *http.Request) {
+				if first.CompareAndSwap(false, true) {
+					panic(http.ErrAbortHandler)
+				}
+				page("a page", "Cache-Control: max-age=60")(rw, r)
+			}))
+			go func() { _, _ = send(http.MethodGet, s.url+"/", "", fields()) }()
+			require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+			c := &crowd{t: t}
+			c.ask(5, s.url+"/")
+			s.waiting(5)
+			g.open()
+			for _, r := range c.all() {
+				assert.Equal(t, "a page", r.body)
+			}
+			assert.Equal(t, 2, s.renders())
+		})
+		t.Run("an error with a stale copy: everybody gets the copy", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, page("old", "Cache-Control: max-age=1, stale-if-error=60", `ETag: "1"`))
+			s.get("/")
+			require.Eventually(t, func() bool { return s.get("/").header.Get("Age") >= "1" || s.renders() > 1 }, waitFor, 50*time.Millisecond)
+			before := s.renders()
+			s.answers(g.behind(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) }))
+			require.Eventually(t, func() bool {
+				c := &crowd{t: t}
+				c.ask(1, s.url+"/")
+				return s.renders() > before
+			}, waitFor, 100*time.Millisecond)
+			c := &crowd{t: t}
+			c.ask(5, s.url+"/")
+			g.open()
+			for _, r := range c.all() {
+				assert.Equal(t, "old", r.body)
+			}
+		})
+	})
+}
+
+func testAlone(t *testing.T, load loader, o options) {
+	t.Helper()
+	g := newGate(t)
+	s := newCrowdedSite(t, load, o, g.behind(page("mine", "Cache-Control: private")))
+	c := &crowd{t: t}
+	c.ask(10, s.url+"/")
+	s.waiting(9)
+	g.open()
+	assert.Zero(t, collapsed(c.all()))
+	assert.Equal(t, 10, s.renders())
+	later := newGate(t)
+	s.answers(later.behind(page("mine", "Cache-Control: private")))
+	c = &crowd{t: t}
+	c.ask(10, s.url+"/")
+	require.Eventually(t, func() bool { return s.renders() == 20 }, waitFor, tick, "all ten ask at once")
+	later.open()
+	c.all()
+}
+
+// TestEarlyRefresh: a page that Odoo takes long for is refreshed before it expires.
+func TestEarlyRefresh(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, c := range []struct {
+			name string
+			on   string
+		}{{"on", "true"}, {"off", "false"}} {
+			t.Run(c.name, func(t *testing.T) {
+				s := newSite(t, load, options{"earlyRefresh": c.on}, func(rw http.ResponseWriter, r *http.Request) {
+					time.Sleep(100 * time.Millisecond)
+					page("a page", "Cache-Control: max-age=2")(rw, r)
+				})
+				s.get("/")
+				begun := time.Now()
+				for time.Since(begun) < 1700*time.Millisecond {
+					require.Contains(t, s.get("/").cacheStatus(), "; hit")
+				}
+				if c.on == "true" {
+					assert.Greater(t, s.renders(), 1)
+				} else {
+					assert.Equal(t, 1, s.renders())
+				}
+			})
+		}
+	})
+}
