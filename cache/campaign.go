@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // Odoo notes by which campaign a visitor came in three cookies, which it sets
@@ -25,12 +26,12 @@ const maxCampaign = 256
 const consentCookie = "website_cookies_bar"
 
 // campaignCookies returns the Set-Cookie lines that Odoo would have sent with a
-// page, given its body. With a cookies bar on it they take the visitor's consent.
-func (h *Handler) campaignCookies(v *visit, body []byte) []string {
+// page, nil if its body is not known yet. With a cookies bar on it they take the visitor's consent.
+func (h *Handler) campaignCookies(v *visit, e *storage.Entry) []string {
 	if !h.s.Campaigns || v.forward == v.r.URL.RawQuery || !strings.Contains(v.r.URL.RawQuery, "utm_") {
 		return nil
 	}
-	if !consents(v.r.Header["Cookie"]) && (len(body) == 0 || bytes.Contains(body, []byte(`id="`+consentCookie+`"`))) {
+	if !consents(v.r.Header["Cookie"]) && asksForConsent(e) {
 		return nil
 	}
 	domain := purgeHost(v.target)
@@ -48,6 +49,15 @@ func (h *Handler) campaignCookies(v *visit, body []byte) []string {
 		lines = append(lines, name+"="+quoted(value)+"; Domain="+domain+"; Max-Age=2678400; Path=/")
 	}
 	return lines
+}
+
+// asksForConsent reports whether there may be a cookies bar on a page.
+func asksForConsent(e *storage.Entry) bool {
+	if e == nil || len(e.Body) == 0 {
+		return true
+	}
+	body, err := e.Decoded()
+	return err != nil || bytes.Contains(body, []byte(`id="`+consentCookie+`"`))
 }
 
 // consents reads the cookie of the cookies bar, {"required": true, "optional": true},

@@ -223,7 +223,7 @@ func (h *Handler) deliverCollapsed(rw http.ResponseWriter, v *visit, f *flight) 
 // (RFC 9211 §2.6).
 func (h *Handler) sendCollapsed(rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
 	h.count("collapsed")
-	if lines := h.campaignCookies(v, e.Body); len(lines) > 0 {
+	if lines := h.campaignCookies(v, e); len(lines) > 0 {
 		own := *e
 		own.Header = withCookies(e.Header, lines)
 		e = &own

@@ -19,7 +19,7 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 	}
 	e := v.entry
 	h.count("hit")
-	if lines := h.campaignCookies(v, e.Body); len(lines) > 0 {
+	if lines := h.campaignCookies(v, e); len(lines) > 0 {
 		own := *e
 		own.Header = withCookies(e.Header, lines)
 		e = &own
@@ -32,10 +32,22 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 // the body.
 func (h *Handler) send(rw http.ResponseWriter, r *http.Request, e *storage.Entry, status string, now int64) {
 	header := rw.Header()
+	before := len(header)
 	copyHeader(header, e.Header)
+	body, ok := represent(header, r, e, nil)
+	if !ok { // its checksum was right, so this is a mistake of ours
+		h.logf("%s %s: a stored body cannot be decoded; the request goes to the origin", r.Method, r.URL.Path)
+		if before == 0 {
+			for name := range header {
+				delete(header, name)
+			}
+		}
+		h.passBlindly(rw, &visit{r: r})
+		return
+	}
 	header["Age"] = []string{policy.FormatAge(age(e, now))}
 	header["Cache-Status"] = []string{status}
-	sendBody(rw, r, e.Status, header, e.Body, e.Life.Born)
+	sendBody(rw, r, e.Status, header, body, e.Life.Born)
 }
 
 // sendBody answers with a status and a whole body, or with as much of it as

@@ -157,6 +157,7 @@ type fetching struct {
 	standIn   bool     // the origin failed and a stale copy may be used
 	aborted   bool     // the origin's answer broke off
 	stored    *storage.Entry
+	plain     []byte // its body, decoded
 	whole     bool   // the client gets nothing before the response is stored
 	kept      bool   // it was tried to store it
 	refusal   string // why it was not
@@ -277,7 +278,7 @@ func (f *fetching) decide(c *capture) {
 // compareHead drops the stored response of which a HEAD response shows that it
 // is no longer what the origin has (RFC 9111 §4.3.5).
 func (h *Handler) compareHead(v *visit, header http.Header) {
-	if !policy.HeadMatches(v.entry.Header, header, len(v.entry.Body)) {
+	if !policy.HeadMatches(v.entry.Header, header, v.entry.Length()) {
 		h.shared.tier.Remove(h.view, []string{v.entry.Key})
 	}
 }

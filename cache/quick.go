@@ -28,7 +28,7 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 	in := r.Header
 	proto, host, cookie := in["X-Forwarded-Proto"], in["X-Forwarded-Host"], in["Cookie"]
 	if len(proto) > 1 || len(host) > 1 || r.ContentLength != 0 || len(in["Upgrade"]) > 0 ||
-		len(in["Range"]) > 0 || len(in["If-None-Match"]) > 0 || len(in["If-Modified-Since"]) > 0 ||
+		len(in["Range"]) > 0 || len(in["If-None-Match"]) > 1 || (len(in["If-Modified-Since"]) > 0 && len(in["If-None-Match"]) == 0) ||
 		len(in["If-Match"]) > 0 || len(in["If-Unmodified-Since"]) > 0 || len(in["Authorization"]) > 0 ||
 		len(in["X-Openerp-Session-Id"]) > 0 || len(in["X-Odoo-Database"]) > 0 {
 		return false
@@ -67,7 +67,8 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	out := rw.Header()
-	if len(out["Vary"]) > 0 { // of a middleware in front, such as compress
+	front := out["Vary"] // of a middleware in front, such as compress
+	if len(front) > 1 || len(front) == 1 && front[0] != "Accept-Encoding" {
 		return false
 	}
 	if id.varies {
@@ -81,17 +82,55 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	if now/1000 != ready.Second {
-		ready = h.prepare(near, ready.Entry, ready.Seq, now)
+		var plain []byte
+		if ready.Plain != nil {
+			plain = ready.Plain.Body
+		}
+		ready = h.prepare(near, ready.Entry, plain, ready.Seq, now)
+	}
+	form := formFor(ready, in["Accept-Encoding"], len(front) > 0)
+	if form == nil {
+		return false
+	}
+	values := form.Values
+	if lines := in["If-None-Match"]; len(lines) > 0 {
+		if lines[0] != form.Tag || form.Tag == "" {
+			return false
+		}
+		for i, name := range form.Names {
+			out[name] = values[i]
+		}
+		begun = true
+		notModified(rw, out)
+		return true
 	}
 	begun = true
-	values := ready.Values
-	for i, name := range ready.Names {
+	for i, name := range form.Names {
 		out[name] = values[i]
 	}
 	rw.WriteHeader(http.StatusOK)
-	_, _ = rw.Write(ready.Body) // the client's connection; nobody is left to tell
+	_, _ = rw.Write(form.Body) // the client's connection; nobody is left to tell
 	return true
 }
+
+// formFor returns the form of a page that a client gets, nil if that is not at hand.
+// Where something in front has set Vary already, pages that do not set it go the
+// long way.
+func formFor(ready *storage.Ready, accept []string, front bool) *storage.Form {
+	if ready.Entry.Plain == 0 {
+		if front {
+			return nil
+		}
+		return ready.Stored
+	}
+	if len(accept) == 1 && accept[0] == usualCodings || policy.AcceptsGzip(accept) {
+		return ready.Stored
+	}
+	return ready.Plain
+}
+
+// usualCodings is what the current browsers send in Accept-Encoding over TLS.
+const usualCodings = "gzip, deflate, br, zstd"
 
 // ready makes a page that the long way has found fresh ready for quick.
 func (h *Handler) ready(v *visit) {
@@ -106,20 +145,50 @@ func (h *Handler) ready(v *visit) {
 		return
 	}
 	h.identities.setNear(v, near)
-	h.prepare(near, e, v.head.Seq, v.now)
+	var plain []byte
+	if e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"]) {
+		plain, _ = e.Decoded() // the answer will tell
+	}
+	h.prepare(near, e, plain, v.head.Seq, v.now)
 }
 
-// prepare makes an entry ready for the second that now is in.
-func (h *Handler) prepare(near string, e *storage.Entry, seq, now int64) *storage.Ready {
-	r := &storage.Ready{Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Second: now / 1000, Seq: seq, Body: e.Body}
+// prepare makes an entry ready for the second that now is in. plain is its body
+// decoded, nil if that is not wanted.
+func (h *Handler) prepare(near string, e *storage.Entry, plain []byte, seq, now int64) *storage.Ready {
+	r := &storage.Ready{Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Second: now / 1000, Seq: seq}
+	fields := make(http.Header, len(e.Header)+6)
 	for name, lines := range e.Header {
-		if name != "Age" && name != "Cache-Status" && name != "Content-Length" {
-			r.Names = append(r.Names, name)
-			r.Values = append(r.Values, lines)
-		}
+		fields[name] = lines
 	}
-	r.Names = append(r.Names, "Age", "Cache-Status", "Content-Length")
-	r.Values = append(r.Values, []string{policy.FormatAge(age(e, now))}, []string{h.hit(e, now, "")}, []string{strconv.Itoa(len(e.Body))})
+	fields["Age"] = []string{policy.FormatAge(age(e, now))}
+	fields["Cache-Status"] = []string{h.hit(e, now, "")}
+	if plain != nil {
+		r.Plain = formOf(fields, plainClient, e, plain)
+	}
+	r.Stored = formOf(fields, zipClient, e, nil)
 	h.shared.tier.Prepare(near, r)
 	return r
+}
+
+// The two kinds of clients.
+var (
+	plainClient = &http.Request{Header: http.Header{}}
+	zipClient   = &http.Request{Header: http.Header{"Accept-Encoding": []string{"gzip"}}}
+)
+
+// formOf is what a kind of client gets of an entry.
+func formOf(fields http.Header, client *http.Request, e *storage.Entry, plain []byte) *storage.Form {
+	own := make(http.Header, len(fields)+3)
+	for name, lines := range fields {
+		own[name] = lines
+	}
+	f := &storage.Form{}
+	f.Body, _ = represent(own, client, e, plain) // decoded already
+	own["Content-Length"] = []string{strconv.Itoa(len(f.Body))}
+	f.Tag = own.Get("Etag")
+	for name, lines := range own {
+		f.Names = append(f.Names, name)
+		f.Values = append(f.Values, lines)
+	}
+	return f
 }

@@ -86,7 +86,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	}
 	h.count("revalidated")
 	if rw != nil {
-		own = append(own[:len(own):len(own)], h.campaignCookies(v, e.Body)...)
+		own = append(own[:len(own):len(own)], h.campaignCookies(v, &e)...)
 		e.Header = withCookies(e.Header, own)
 		h.send(rw, v.r, &e, status, now)
 	}
@@ -146,11 +146,15 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 		// The visitor gets what is stored, and with it no session that is not needed
 		// yet. A token of that session would be of no use.
 		c.header["Set-Cookie"] = f.without(c.header["Set-Cookie"])
-		c.body = f.stored.Body
-	} else {
-		h.bear(v, c.status, c.header)
+		addCookies(c.header, h.campaignCookies(v, &storage.Entry{Body: f.plain}))
+		h.label(c.header, status)
+		copyHeader(header, c.header)
+		body, _ := represent(header, v.r, f.stored, f.plain)
+		sendBody(rw, v.r, c.status, header, body, f.requested)
+		return
 	}
-	addCookies(c.header, h.campaignCookies(v, c.body))
+	h.bear(v, c.status, c.header)
+	addCookies(c.header, h.campaignCookies(v, &storage.Entry{Body: c.body}))
 	h.label(c.header, status)
 	copyHeader(header, c.header)
 	if c.over {
@@ -251,6 +255,8 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
 		Status: status, Render: f.rendered, Header: header, Body: exact(body),
 	}
+	f.plain = e.Body
+	h.finishEntry(e)
 	f.stored = e
 	return h.keep(v, e, f.admission.Vary)
 }

@@ -19,6 +19,7 @@ type Config struct {
 	RequestDirectives string   `json:"requestDirectives,omitempty"`
 	Keep              string   `json:"keep,omitempty"`
 	LogLevel          string   `json:"logLevel,omitempty"`
+	Compression       string   `json:"compression,omitempty"`
 	EarlyRefresh      string   `json:"earlyRefresh,omitempty"`
 	CampaignCookies   string   `json:"campaignCookies,omitempty"`
 	Redis             Redis    `json:"redis,omitempty"`
@@ -215,6 +216,7 @@ func Default() *Config {
 		RequestDirectives: "honor",
 		Keep:              "1h",
 		LogLevel:          "error",
+		Compression:       "4",
 		EarlyRefresh:      "true",
 		CampaignCookies:   "true",
 		Redis: Redis{

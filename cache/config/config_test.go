@@ -74,6 +74,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.Equal(t, int64(15000), s.Limits.CoalesceWait)
 	assert.Equal(t, 10000, s.Limits.Waiters)
 	assert.True(t, s.EarlyRefresh)
+	assert.Equal(t, 4, s.Compression)
 	assert.Empty(t, s.Rules)
 	assert.Equal(t, "-", s.Default.Name)
 	assert.Equal(t, int64(4<<20), s.Default.MaxBody)
@@ -424,6 +425,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `limits.waiters: "0"; expected a number from 1 to 1000000`},
 		},
 		{
+			"compression", func(c *config.Config, v string) { c.Compression = v }, []string{"0", "9"},
+			map[string]string{"10": `compression: "10"; expected a number from 0 to 9`},
+		},
+		{
 			"earlyRefresh", func(c *config.Config, v string) { c.EarlyRefresh = v }, []string{"", "false"},
 			map[string]string{"no": `earlyRefresh: "no"` + badBool},
 		},
@@ -664,6 +669,7 @@ func wrong() *config.Config {
 	}
 	c.CampaignCookies = "perhaps"
 	c.EarlyRefresh = "perhaps"
+	c.Compression = "brotli"
 	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
 	c.Purge = config.Purge{
 		Secret: "correct horse", SecretEnv: "X", Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
@@ -706,7 +712,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"memory.memory2", "memory.bytes", "memory.maxStaleness",
 		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
-		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "earlyRefresh", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
+		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
 		"limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",

@@ -33,6 +33,7 @@ type Settings struct {
 	CSRF           CSRFSettings
 	EdgeHeader     string   // canonical, empty: none
 	Edge           []string // its value
+	Compression    int      // gzip level of stored text, 0: none
 	EarlyRefresh   bool
 	Campaigns      bool // set the cookies of campaign parameters that are left out
 	AdminPath      string
@@ -127,6 +128,7 @@ func Build(c *Config) (*Settings, error) {
 	if c.Headers.Edge != "" {
 		s.EdgeHeader = p.header("headers.edge", c.Headers.Edge)
 	}
+	s.Compression = p.number("compression", c.Compression, 0, 9)
 	s.EarlyRefresh = p.boolean("earlyRefresh", c.EarlyRefresh, true)
 	s.Campaigns = p.boolean("campaignCookies", c.CampaignCookies, true)
 	p.unknown("admin.", c.Admin.Unknown)

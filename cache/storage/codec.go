@@ -30,8 +30,8 @@ const magic = "oc1"
 // maxFirstLine bounds the first line of a stored entry.
 const maxFirstLine = 80
 
-// metaFields is the number of lines of meta that every entry has; the render time
-// follows them.
+// metaFields is the number of lines of meta that every entry has; those
+// that came later follow them.
 const metaFields = 19
 
 // ErrCorrupt says that stored bytes are no entry: truncated, changed, or
@@ -66,10 +66,10 @@ func encodeMeta(e *Entry) (string, error) {
 		number(e.Epoch), number(e.Seq), strings.Join(e.Tags, " "),
 		number(l.Born), number(l.TTL), number(l.Grace), number(l.StaleIfError), number(l.Keep),
 		flag(l.NoCache), flag(l.NeverStale), flag(l.Shared), flag(l.Public),
-		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "), number(e.Render),
+		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "), number(e.Render), number(e.Plain), e.Tag,
 	}
 	meta := strings.Join(fields, "\n")
-	if strings.Count(meta, "\n") != metaFields {
+	if strings.Count(meta, "\n") != metaFields+2 {
 		return "", fmt.Errorf("%w: a value has a line break", ErrCorrupt)
 	}
 	return meta, nil
@@ -154,8 +154,8 @@ func decodeMeta(meta string) (*Entry, error) {
 		},
 		Status: int(p.at(16)), Vary: words(f[17]), Variants: words(f[18]),
 	}
-	if len(f) > metaFields {
-		e.Render = p.at(metaFields)
+	if len(f) > metaFields+2 {
+		e.Render, e.Plain, e.Tag = p.at(metaFields), p.at(metaFields+1), f[metaFields+2]
 	}
 	if p.failed {
 		return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, p.bad, f[p.bad])

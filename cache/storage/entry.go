@@ -1,6 +1,10 @@
 package storage
 
 import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -22,6 +26,8 @@ type Entry struct {
 	Render int64 // ms that the origin took to answer
 	Header http.Header
 	Body   []byte
+	Plain  int64  // bytes of the body without the gzip coding that it is stored in; 0: it is stored as it came
+	Tag    string // entity tag of the plain body, where the header has none
 
 	// A variant list has names and no status: the request fields by which the
 	// resource's responses differ, and the identities of its stored variants,
@@ -34,6 +40,39 @@ type Entry struct {
 func (e *Entry) IsList() bool {
 	return e.Status == 0
 }
+
+// Length returns the length of the plain body.
+func (e *Entry) Length() int {
+	if e.Plain > 0 {
+		return int(e.Plain)
+	}
+	return len(e.Body)
+}
+
+// Decoded returns the plain body. An error wraps ErrCorrupt.
+func (e *Entry) Decoded() ([]byte, error) {
+	if e.Plain == 0 {
+		return e.Body, nil
+	}
+	if e.Plain < 0 || e.Plain > maxPlain {
+		return nil, fmt.Errorf("%w: a body of %d bytes", ErrCorrupt, e.Plain)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(e.Body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: body: %v", ErrCorrupt, err)
+	}
+	plain := make([]byte, e.Plain)
+	if _, err = io.ReadFull(z, plain); err != nil {
+		return nil, fmt.Errorf("%w: body: %v", ErrCorrupt, err)
+	}
+	if n, err := z.Read(make([]byte, 1)); n != 0 || err != io.EOF { // and the checksum was right
+		return nil, fmt.Errorf("%w: body: longer than it should be", ErrCorrupt)
+	}
+	return plain, nil
+}
+
+// maxPlain bounds the plain body of an entry: more is none of ours.
+const maxPlain = 1 << 30
 
 // overhead is what an entry costs in memory beside its bytes: the structures,
 // the map slot, the list node.

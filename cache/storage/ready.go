@@ -14,9 +14,16 @@ type Ready struct {
 	Until  int64 // Unix ms: fresh before
 	Second int64 // of Unix time for which Age and Cache-Status are right
 	Seq    int64 // purge number up to which the entry is known not to be purged
+	Stored *Form // the body as it is stored
+	Plain  *Form // the body decoded; nil if it is not coded, or if nobody has asked for it
+}
+
+// Form is what is written to a client: a body, and the fields that go with it.
+type Form struct {
 	Names  []string
-	Values [][]string // of the header fields
+	Values [][]string
 	Body   []byte
+	Tag    string // entity tag, empty: none
 }
 
 // Quick returns the entry of a key in memory if it is ready, fresh and known
@@ -75,7 +82,9 @@ func (t *Tier) Near(v *View, key string) string {
 	return inMemory(v.tenant, keys.ID(key))
 }
 
-// Prepare keeps an entry that a lookup found as ready, if it is still in memory.
+// Prepare keeps an entry that a lookup found as ready, if it is still in memory. A
+// decoded body counts as what it takes; it is left out if the page is too large for
+// it.
 func (t *Tier) Prepare(key string, r *Ready) {
 	s := t.near
 	if s == nil {
@@ -83,7 +92,21 @@ func (t *Tier) Prepare(key string, r *Ready) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, found := s.index[key]; found && s.slots[i].entry == r.Entry {
-		s.slots[i].ready = r
+	i, found := s.index[key]
+	if !found || s.slots[i].entry != r.Entry {
+		return
 	}
+	n := &s.slots[i]
+	extra := int64(0)
+	if r.Plain != nil && r.Entry.Plain > 0 {
+		extra = int64(len(r.Plain.Body))
+	}
+	if n.size-n.extra+extra > s.max/8 {
+		return
+	}
+	n.ready = r
+	s.bytes += extra - n.extra
+	n.size += extra - n.extra
+	n.extra = extra
+	s.shrink(s.max)
 }

@@ -29,6 +29,7 @@ type slot struct {
 	entry   *Entry
 	ready   *Ready // nil, or of this entry
 	size    int64
+	extra   int64 // of it, what ready holds beside the entry
 	expires int64 // Unix ms
 	visited bool
 	newer   int
@@ -77,6 +78,7 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 		n := &s.slots[i]
 		s.bytes += size - n.size
 		n.entry, n.size, n.expires = e, size, expires
+		n.extra = 0
 		n.ready = nil
 		s.shrink(s.max)
 		return true
