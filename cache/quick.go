@@ -67,10 +67,6 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	out := rw.Header()
-	front := out["Vary"] // of a middleware in front, such as compress
-	if len(front) > 1 || len(front) == 1 && front[0] != "Accept-Encoding" {
-		return false
-	}
 	if id.varies {
 		if near = m.nearFor(id, r); near == "" {
 			return false
@@ -88,7 +84,7 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 		}
 		ready = h.prepare(near, ready.Entry, plain, ready.Seq, now)
 	}
-	form := formFor(ready, in["Accept-Encoding"], len(front) > 0)
+	form := formFor(ready, in["Accept-Encoding"], out["Vary"])
 	if form == nil {
 		return false
 	}
@@ -114,13 +110,14 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 }
 
 // formFor returns the form of a page that a client gets, nil if that is not at hand.
-// Where something in front has set Vary already, pages that do not set it go the
-// long way.
-func formFor(ready *storage.Ready, accept []string, front bool) *storage.Form {
-	if ready.Entry.Plain == 0 {
-		if front {
-			return nil
-		}
+// vary is what a middleware in front has set, such as compress: pages that do not
+// set the same go the long way.
+func formFor(ready *storage.Ready, accept, vary []string) *storage.Form {
+	coded := ready.Entry.Plain > 0
+	if len(vary) > 0 && (!coded || len(vary) > 1 || vary[0] != "Accept-Encoding") {
+		return nil
+	}
+	if !coded {
 		return ready.Stored
 	}
 	if len(accept) == 1 && accept[0] == usualCodings || policy.AcceptsGzip(accept) {
