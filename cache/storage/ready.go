@@ -105,8 +105,7 @@ func (t *Tier) Prepare(key string, r *Ready) {
 		return
 	}
 	n.ready = r
-	s.bytes += extra - n.extra
-	n.size += extra - n.extra
+	s.resize(n, n.size-n.extra+extra)
 	n.extra = extra
 	s.shrink(s.max)
 }

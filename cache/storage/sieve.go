@@ -8,7 +8,10 @@ import "sync"
 // whose flag is not set, clearing flags on its way. A hit moves nothing, which
 // under an interpreter is the point.
 //
-// The list is made of indices into a slice. A structure that points to its own
+// Each tenant has a list of its own, and it is the tenant with the most bytes whose
+// entries have to go: one that is crawled does not push the others out.
+//
+// A list is made of indices into a slice. A structure that points to its own
 // kind is not safe in Yaegi: a nil pointer read from it can panic.
 type Sieve struct {
 	max int64 // bytes
@@ -18,10 +21,17 @@ type Sieve struct {
 	index   map[string]int // of slots
 	slots   []slot
 	free    []int // slots not in use
-	newest  int   // none, or a slot
-	oldest  int
-	hand    int
+	lanes   []lane
+	laneOf  map[string]int // by tenant
 	evicted int64
+}
+
+// lane is the list of a tenant's entries.
+type lane struct {
+	bytes  int64
+	newest int // none, or a slot
+	oldest int
+	hand   int
 }
 
 type slot struct {
@@ -32,6 +42,7 @@ type slot struct {
 	extra   int64 // of it, what ready holds beside the entry
 	expires int64 // Unix ms
 	visited bool
+	lane    int
 	newer   int
 	older   int
 }
@@ -41,7 +52,7 @@ const none = -1
 
 // NewSieve returns a cache that holds size bytes at most.
 func NewSieve(size int64) *Sieve {
-	return &Sieve{max: size, index: map[string]int{}, newest: none, oldest: none, hand: none}
+	return &Sieve{max: size, index: map[string]int{}, laneOf: map[string]int{}}
 }
 
 // Get returns the entry of id, nil if there is none or its time is over.
@@ -76,16 +87,34 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 	}
 	if found {
 		n := &s.slots[i]
-		s.bytes += size - n.size
-		n.entry, n.size, n.expires = e, size, expires
+		s.resize(n, size)
+		n.entry, n.expires = e, expires
 		n.extra = 0
 		n.ready = nil
 		s.shrink(s.max)
 		return true
 	}
 	s.shrink(s.max - size) // before it comes: the hand must not find the new one
-	s.insert(slot{id: id, entry: e, size: size, expires: expires})
+	s.insert(slot{id: id, entry: e, size: size, expires: expires, lane: s.laneFor(e.Tenant)})
 	return true
+}
+
+// laneFor returns the list of a tenant.
+func (s *Sieve) laneFor(tenant string) int {
+	i, found := s.laneOf[tenant]
+	if !found {
+		i = len(s.lanes)
+		s.lanes = append(s.lanes, lane{newest: none, oldest: none, hand: none})
+		s.laneOf[tenant] = i
+	}
+	return i
+}
+
+// resize changes what a slot counts as.
+func (s *Sieve) resize(n *slot, size int64) {
+	s.bytes += size - n.size
+	s.lanes[n.lane].bytes += size - n.size
+	n.size = size
 }
 
 // Remove drops an entry.
@@ -119,7 +148,8 @@ func (s *Sieve) Evicted() int64 {
 }
 
 func (s *Sieve) insert(n slot) {
-	n.newer, n.older = none, s.newest
+	l := &s.lanes[n.lane]
+	n.newer, n.older = none, l.newest
 	i := len(s.slots)
 	if last := len(s.free) - 1; last >= 0 {
 		i = s.free[last]
@@ -128,57 +158,71 @@ func (s *Sieve) insert(n slot) {
 	} else {
 		s.slots = append(s.slots, n)
 	}
-	if s.newest != none {
-		s.slots[s.newest].newer = i
+	if l.newest != none {
+		s.slots[l.newest].newer = i
 	} else {
-		s.oldest = i
+		l.oldest = i
 	}
-	s.newest = i
+	l.newest = i
 	s.index[n.id] = i
+	l.bytes += n.size
 	s.bytes += n.size
 }
 
 func (s *Sieve) drop(i int) {
 	n := s.slots[i]
-	if s.hand == i {
-		s.hand = n.newer
+	l := &s.lanes[n.lane]
+	if l.hand == i {
+		l.hand = n.newer
 	}
 	if n.newer != none {
 		s.slots[n.newer].older = n.older
 	} else {
-		s.newest = n.older
+		l.newest = n.older
 	}
 	if n.older != none {
 		s.slots[n.older].newer = n.newer
 	} else {
-		s.oldest = n.newer
+		l.oldest = n.newer
 	}
 	s.slots[i] = slot{}
 	s.free = append(s.free, i)
 	delete(s.index, n.id)
+	l.bytes -= n.size
 	s.bytes -= n.size
 }
 
 // shrink evicts until the entries hold most bytes at most.
 func (s *Sieve) shrink(most int64) {
-	for s.bytes > most && s.oldest != none {
-		s.evict()
+	for s.bytes > most && len(s.index) > 0 {
+		s.evict(s.largest())
 	}
 }
 
-func (s *Sieve) evict() {
-	i := s.hand
+// largest returns the tenant's list that holds the most bytes.
+func (s *Sieve) largest() *lane {
+	at := 0
+	for i := 1; i < len(s.lanes); i++ {
+		if s.lanes[i].bytes > s.lanes[at].bytes {
+			at = i
+		}
+	}
+	return &s.lanes[at]
+}
+
+func (s *Sieve) evict(l *lane) {
+	i := l.hand
 	if i == none {
-		i = s.oldest
+		i = l.oldest
 	}
 	for s.slots[i].visited {
 		s.slots[i].visited = false
 		i = s.slots[i].newer
 		if i == none {
-			i = s.oldest
+			i = l.oldest
 		}
 	}
-	s.hand = i
+	l.hand = i
 	s.drop(i) // moves the hand on
 	s.evicted++
 }

@@ -241,25 +241,60 @@ func TestSieveAgainstModel(t *testing.T) {
 	}
 }
 
-// checkLinks walks the list in both directions.
+// checkLinks walks the lists in both directions.
 func checkLinks(t *testing.T, s *Sieve) {
 	t.Helper()
-	n, last := 0, none
-	bytes := int64(0)
-	for i := s.oldest; i != none; i = s.slots[i].newer {
-		require.Equal(t, last, s.slots[i].older)
-		require.Equal(t, i, s.index[s.slots[i].id])
-		bytes += s.slots[i].size
-		last = i
-		n++
+	all, bytes := 0, int64(0)
+	for at, l := range s.lanes {
+		last, here := none, int64(0)
+		for i := l.oldest; i != none; i = s.slots[i].newer {
+			require.Equal(t, last, s.slots[i].older)
+			require.Equal(t, i, s.index[s.slots[i].id])
+			require.Equal(t, at, s.slots[i].lane)
+			here += s.slots[i].size
+			last = i
+			all++
+		}
+		require.Equal(t, l.newest, last)
+		require.Equal(t, l.bytes, here)
+		bytes += here
 	}
-	require.Equal(t, s.newest, last)
-	require.Equal(t, len(s.index), n)
+	require.Equal(t, len(s.index), all)
 	require.Equal(t, s.bytes, bytes)
-	require.Len(t, s.free, len(s.slots)-n)
+	require.Len(t, s.free, len(s.slots)-all)
 	for _, i := range s.free {
 		require.Nil(t, s.slots[i].entry, "a free slot holds on to nothing")
 	}
+}
+
+// TestSieveTenants: one tenant's pages do not push another's out that has fewer.
+func TestSieveTenants(t *testing.T) {
+	s := NewSieve(16 * unit)
+	put := func(tenant, id string) {
+		e := sized(unit)
+		e.Tenant = tenant
+		require.True(t, s.Put(id, e, 1000))
+	}
+	for i := 0; i < 4; i++ {
+		put("small", fmt.Sprint("small", i))
+	}
+	for i := 0; i < 1000; i++ {
+		put("large", fmt.Sprint("large", i))
+	}
+	checkLinks(t, s)
+	for i := 0; i < 4; i++ {
+		assert.NotNil(t, s.Get(fmt.Sprint("small", i), 0))
+	}
+	for i := 0; i < 1000; i++ {
+		put("late", fmt.Sprint("late", i))
+	}
+	checkLinks(t, s)
+	count := map[string]int{}
+	for id := range s.index {
+		count[strings.TrimRight(id, "0123456789")]++
+	}
+	assert.Equal(t, 4, count["small"])
+	assert.InDelta(t, count["large"], count["late"], 1)
 }
 
 func TestSieveConcurrent(t *testing.T) {
