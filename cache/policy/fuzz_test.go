@@ -209,3 +209,21 @@ func FuzzDate(f *testing.F) {
 		policy.NotModified(http.Header{"If-Modified-Since": {date}, "If-None-Match": {expires}}, http.Header{"Etag": {modified}}, now)
 	})
 }
+
+// FuzzAcceptsGzip: nobody gets gzip who has not named it, or everything.
+func FuzzAcceptsGzip(f *testing.F) {
+	for _, seed := range []string{"gzip", "gzip;q=0", "*;q=0.5, identity", "br, gzip;q=0.1", ";;,,=", "gzip;q=nan", "gzip;q=-1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, accept string) {
+		if policy.AcceptsGzip([]string{accept}) {
+			lower := strings.ToLower(accept)
+			if !strings.Contains(lower, "gzip") && !strings.Contains(lower, "*") {
+				t.Fatalf("%q", accept)
+			}
+			if policy.AcceptsGzip([]string{strings.ReplaceAll(strings.ReplaceAll(lower, "gzip", "gzip;q=0"), "*", "*;q=0")}) {
+				t.Fatalf("%q with q=0", accept)
+			}
+		}
+	})
+}
