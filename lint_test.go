@@ -50,6 +50,7 @@ func TestDialectFindsEachConstruct(t *testing.T) {
 		{"embed", "import _ \"embed\"", "import"},
 		{"rand v2", "import _ \"math/rand/v2\"", "import"},
 		{"nil in a tuple", "func f() { var a *int; var b int; a, b = nil, 0; _, _ = a, b }", "nil in an assignment of several"},
+		{"a call and an element in a tuple", "func f(s []int) { var a, b int; a, b = len(s), s[0]; _, _ = a, b }", "a call and something else"},
 		{"variadic function field", "type t struct { f func(...int) }", "variadic function in a struct"},
 		{"type that points to itself", "type n struct { next *n }", "points to its own type"},
 		{"goroutine that captures a loop variable", "func f(l []int) { for _, x := range l { go func() { println(x) }() } }", "captures the loop variable x"},
@@ -201,7 +202,8 @@ func (d *dialectWalker) call(n *ast.CallExpr) {
 	}
 }
 
-// assign refuses `a, b = nil, x`: in Yaegi that panics with reflect: New(nil).
+// assign refuses `a, b = nil, x`: in Yaegi that panics with reflect: New(nil). And
+// `a, b = f(), s[i]`: there b keeps its old value.
 func (d *dialectWalker) assign(n *ast.AssignStmt) {
 	if len(n.Rhs) < 2 {
 		return
@@ -211,6 +213,19 @@ func (d *dialectWalker) assign(n *ast.AssignStmt) {
 			d.report(n, "nil in an assignment of several values")
 		}
 	}
+	if calls := countCalls(n.Rhs); n.Tok == token.ASSIGN && calls > 0 && calls < len(n.Rhs) {
+		d.report(n, "a call and something else in an assignment of several values")
+	}
+}
+
+func countCalls(list []ast.Expr) int {
+	n := 0
+	for _, value := range list {
+		if _, ok := value.(*ast.CallExpr); ok {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *dialectWalker) typeSpec(n *ast.TypeSpec) {

@@ -78,7 +78,8 @@ func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
 func answer(rw http.ResponseWriter, status int, body interface{}) {
 	b, err := json.Marshal(body)
 	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer could not be written"}`)
+		status = http.StatusInternalServerError
+		b = []byte(`{"error":"the answer could not be written"}`)
 	}
 	rw.WriteHeader(status)
 	_, _ = rw.Write(append(b, '\n'))

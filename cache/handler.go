@@ -28,13 +28,18 @@ func New(s *config.Settings, next http.Handler, shared *Shared) *Handler {
 
 // ServeHTTP implements http.Handler. Read this first.
 func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet || !h.quick(rw, r) {
-		h.serve(rw, r)
+	tried := quickNo
+	if r.Method == http.MethodGet {
+		tried = h.quick(rw, r)
+	}
+	if tried != quickYes {
+		h.serve(rw, r, tried == quickLate)
 	}
 }
 
-// serve is the long way, which every kind of request can take.
-func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
+// serve is the long way, which every kind of request can take. late is true if the
+// storage was asked and did not answer.
+func (h *Handler) serve(rw http.ResponseWriter, r *http.Request, late bool) {
 	if r.Method == "PURGE" || strings.HasPrefix(r.URL.Path, h.s.AdminPath) && h.isControl(r.URL.Path) {
 		h.serveControl(rw, r)
 		return
@@ -50,7 +55,7 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(rw, r)
 		return
 	}
-	v := &visit{r: r, now: nowMS()}
+	v := &visit{r: r, now: nowMS(), late: late}
 	h.examine(v)
 	if v.failed {
 		h.passBlindly(rw, v)

@@ -125,7 +125,7 @@ func (m *identities) sole(v *visit) {
 
 // setNear remembers where quick finds a page: the only one of an address, or the
 // one that a request with these fields gets.
-func (m *identities) setNear(v *visit, near string) {
+func (m *identities) setNear(v *visit, near, session string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id := v.id
@@ -133,7 +133,7 @@ func (m *identities) setNear(v *visit, near string) {
 	if !id.varies {
 		return
 	}
-	fields := varyFields(id.rule.Name, v.r)
+	fields := varyFields(id.rule.Name, v.r, session)
 	if len(fields) > maxAddress {
 		return
 	}
@@ -150,8 +150,8 @@ func (m *identities) setNear(v *visit, near string) {
 
 // nearFor returns where quick finds the page for a request of an identity that
 // varies, "" if that is not known.
-func (m *identities) nearFor(id *identity, r *http.Request) string {
-	fields := varyFields(id.rule.Name, r)
+func (m *identities) nearFor(id *identity, r *http.Request, session string) string {
+	fields := varyFields(id.rule.Name, r, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	values, known := m.values[fields]
@@ -161,10 +161,15 @@ func (m *identities) nearFor(id *identity, r *http.Request) string {
 	return id.nears[values]
 }
 
-// varyFields are all that rule.Dimensions looks at, where no headers are named.
-func varyFields(rule string, r *http.Request) string {
+// varyFields are all that rule.Dimensions looks at, where no headers are named, and
+// the session is not among the cookies that are.
+func varyFields(rule string, r *http.Request, session string) string {
 	h := r.Header
-	return rule + "\n" + strings.Join(h["Cookie"], ";") + "\n" + strings.Join(h["Accept-Language"], ",") + "\n" + strings.Join(h["User-Agent"], ",")
+	cookies := strings.Join(h["Cookie"], ";")
+	if session != "" {
+		cookies = strings.Replace(cookies, session, "", 1)
+	}
+	return rule + "\n" + cookies + "\n" + strings.Join(h["Accept-Language"], ",") + "\n" + strings.Join(h["User-Agent"], ",")
 }
 
 // address is what of a request its identity depends on, beside the header fields

@@ -7,15 +7,23 @@ import (
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
 )
 
-// quick answers a plain GET of a page that is ready in memory, and reports
-// whether it did. It only ever does what the long way would do for the same
+// What became of quick.
+const (
+	quickNo   = 0
+	quickYes  = 1
+	quickLate = 2 // Redis did not answer in time, and is not to be asked again for this request
+)
+
+// quick answers a plain GET of a page that is ready, in memory or in Redis. It only ever does what the long way would do for the same
 // request, and knows nothing of anything else: whatever needs thought goes that
 // way. It is one flat function because a call costs an interpreter more than
 // the work of most functions here.
-func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
+func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 	begun := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -31,7 +39,7 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 		len(in["Range"]) > 0 || len(in["If-None-Match"]) > 1 || (len(in["If-Modified-Since"]) > 0 && len(in["If-None-Match"]) == 0) ||
 		len(in["If-Match"]) > 0 || len(in["If-Unmodified-Since"]) > 0 || len(in["Authorization"]) > 0 ||
 		len(in["X-Openerp-Session-Id"]) > 0 || len(in["X-Odoo-Database"]) > 0 {
-		return false
+		return quickNo
 	}
 	at := r.Host + "\n" + r.URL.RequestURI()
 	if len(host) > 0 {
@@ -44,7 +52,7 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 	} else if r.TLS == nil {
 		at = "GET\n\n" + at
 	} else {
-		return false
+		return quickNo
 	}
 	m := h.identities
 	near := ""
@@ -55,58 +63,78 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) bool {
 	}
 	m.mu.Unlock()
 	if near == "" {
-		return false
+		return quickNo
 	}
 	if id.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
-		return false
+		return quickNo
 	}
+	session, asks := "", false
 	if len(cookie) > 0 && (len(cookie) > 1 || strings.Contains(cookie[0], h.s.Session) || strings.Contains(cookie[0], h.s.ContextCookie)) {
-		return false
+		known := false
+		if session, asks, known = h.quickSession(r, id); !known {
+			return quickNo
+		}
 	}
 	if accept := in["Accept"]; len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream") {
-		return false
+		return quickNo
 	}
 	out := rw.Header()
 	if id.varies {
-		if near = m.nearFor(id, r); near == "" {
-			return false
+		if near = m.nearFor(id, r, session); near == "" {
+			return quickNo
+		}
+	}
+	if asks {
+		if known, late := h.shared.tier.QuickSession(h.view, keys.SessionID(session)); late {
+			return quickLate
+		} else if !known {
+			return quickNo
 		}
 	}
 	now := time.Now().UnixMilli()
 	ready := h.shared.tier.Quick(h.view, near, now)
+	var stored []byte
 	if ready == nil {
-		return false
+		late := false
+		if ready, stored, late = h.shared.tier.QuickRemote(h.view, near, now); late {
+			return quickLate
+		}
+		if ready == nil {
+			return quickNo
+		}
 	}
 	if now/1000 != ready.Second {
-		var plain []byte
-		if ready.Plain != nil {
-			plain = ready.Plain.Body
-		}
-		ready = h.prepare(near, ready.Entry, plain, ready.Seq, now)
+		ready = h.prepareAgain(near, ready, now)
 	}
 	form := formFor(ready, in["Accept-Encoding"], out["Vary"])
 	if form == nil {
-		return false
+		return quickNo
 	}
 	values := form.Values
 	if lines := in["If-None-Match"]; len(lines) > 0 {
 		if lines[0] != form.Tag || form.Tag == "" {
-			return false
+			return quickNo
 		}
 		for i, name := range form.Names {
 			out[name] = values[i]
 		}
 		begun = true
 		notModified(rw, out)
-		return true
+		return quickYes
+	}
+	body := form.Body
+	if stored != nil {
+		if body = bodyOf(ready, form, stored); body == nil {
+			return quickNo
+		}
 	}
 	begun = true
 	for i, name := range form.Names {
 		out[name] = values[i]
 	}
 	rw.WriteHeader(http.StatusOK)
-	_, _ = rw.Write(form.Body) // the client's connection; nobody is left to tell
-	return true
+	_, _ = rw.Write(body) // the client's connection; nobody is left to tell
+	return quickYes
 }
 
 // formFor returns the form of a page that a client gets, nil if that is not at hand.
@@ -129,19 +157,55 @@ func formFor(ready *storage.Ready, accept, vary []string) *storage.Form {
 // usualCodings is what the current browsers send in Accept-Encoding over TLS.
 const usualCodings = "gzip, deflate, br, zstd"
 
+// quickSession returns the session that a request with cookies of sessions or
+// contexts is of, and whether it has to be known as a default one. known is false
+// if that takes more thought.
+func (h *Handler) quickSession(r *http.Request, id *identity) (session string, asks, known bool) {
+	if len(r.Header["Cookie"]) > 1 || hasName(id.rule.Cookies, h.s.Session) || hasName(id.rule.Cookies, h.s.ContextCookie) {
+		return "", false, false
+	}
+	asks = !id.rule.Terms.AnySession
+	if strings.Contains(r.Header["Cookie"][0], h.s.ContextCookie) {
+		if value, sure := rule.CookieValue(h.s.ContextCookie, r); !sure || value != defaultContext {
+			return "", false, false
+		}
+		asks = false // the addon has said what its pages are rendered for
+	}
+	if !strings.Contains(r.Header["Cookie"][0], h.s.Session) {
+		return "", false, true
+	}
+	session = rule.OnlyValue(h.s.Session, r)
+	return session, asks, sessionID.MatchString(session)
+}
+
+// bodyOf returns the body of a form of a page whose body has just come from Redis,
+// nil if it cannot be decoded.
+func bodyOf(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
+	if form == ready.Stored {
+		return stored
+	}
+	e := &storage.Entry{Body: stored, Plain: ready.Entry.Plain}
+	body, _ := e.Decoded() // nil with an error
+	return body
+}
+
 // ready makes a page that the long way has found fresh ready for quick.
 func (h *Handler) ready(v *visit) {
 	id := v.id
 	e := v.entry
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
-		len(id.rule.Headers) > 0 || v.context != "" || id.campaign || h.s.Debug || h.identities.off || h.s.Session == "" || h.s.ContextCookie == "" {
+		len(id.rule.Headers) > 0 || (v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || h.identities.off || h.s.Session == "" || h.s.ContextCookie == "" {
 		return
 	}
 	near := h.shared.tier.Near(h.view, v.primary)
 	if near == "" {
 		return
 	}
-	h.identities.setNear(v, near)
+	session := ""
+	if v.sid != "" {
+		session = rule.OnlyValue(h.s.Session, v.r)
+	}
+	h.identities.setNear(v, near, session)
 	var plain []byte
 	if e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"]) {
 		plain, _ = e.Decoded() // the answer will tell
@@ -153,6 +217,29 @@ func (h *Handler) ready(v *visit) {
 // decoded, nil if that is not wanted.
 func (h *Handler) prepare(near string, e *storage.Entry, plain []byte, seq, now int64) *storage.Ready {
 	r := &storage.Ready{Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Second: now / 1000, Seq: seq}
+	h.fill(r, len(e.Body), plain, now)
+	h.shared.tier.Prepare(near, r)
+	return r
+}
+
+// prepareAgain makes what was ready ready for another second.
+func (h *Handler) prepareAgain(near string, before *storage.Ready, now int64) *storage.Ready {
+	r := before.Again(now / 1000)
+	var plain []byte
+	if before.Plain != nil {
+		plain = before.Plain.Body
+		if plain == nil { // it is made when it is needed
+			plain = []byte{}
+		}
+	}
+	h.fill(r, before.Bytes(), plain, now)
+	h.shared.tier.Prepare(near, r)
+	return r
+}
+
+// fill makes the forms of a page whose body has size bytes as it is stored.
+func (h *Handler) fill(r *storage.Ready, size int, plain []byte, now int64) {
+	e := r.Entry
 	fields := make(http.Header, len(e.Header)+6)
 	for name, lines := range e.Header {
 		fields[name] = lines
@@ -160,11 +247,9 @@ func (h *Handler) prepare(near string, e *storage.Entry, plain []byte, seq, now 
 	fields["Age"] = []string{policy.FormatAge(age(e, now))}
 	fields["Cache-Status"] = []string{h.hit(e, now, "")}
 	if plain != nil {
-		r.Plain = formOf(fields, plainClient, e, plain)
+		r.Plain = formOf(fields, plainClient, e, plain, int(e.Plain))
 	}
-	r.Stored = formOf(fields, zipClient, e, nil)
-	h.shared.tier.Prepare(near, r)
-	return r
+	r.Stored = formOf(fields, zipClient, e, nil, size)
 }
 
 // The two kinds of clients.
@@ -174,14 +259,14 @@ var (
 )
 
 // formOf is what a kind of client gets of an entry.
-func formOf(fields http.Header, client *http.Request, e *storage.Entry, plain []byte) *storage.Form {
+func formOf(fields http.Header, client *http.Request, e *storage.Entry, plain []byte, size int) *storage.Form {
 	own := make(http.Header, len(fields)+3)
 	for name, lines := range fields {
 		own[name] = lines
 	}
 	f := &storage.Form{}
 	f.Body, _ = represent(own, client, e, plain) // decoded already
-	own["Content-Length"] = []string{strconv.Itoa(len(f.Body))}
+	own["Content-Length"] = []string{strconv.Itoa(size)}
 	f.Tag = own.Get("Etag")
 	for name, lines := range own {
 		f.Names = append(f.Names, name)

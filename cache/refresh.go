@@ -33,7 +33,8 @@ func (h *Handler) refresh(v *visit) {
 	ctx, cancel := context.WithTimeout(base, time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
 	b := *v
 	b.r = anonymous(v.r.Clone(ctx), v.rule)
-	b.state, b.fwd, b.now = policy.Expired, "stale", nowMS()
+	b.state, b.fwd = policy.Expired, "stale"
+	b.now = nowMS()
 	b.cc = policy.Directives{}
 	b.cookie = false // the request has no cookie of a session
 	b.session = false

@@ -40,6 +40,7 @@ type visit struct {
 	lock   *storage.Lock // of the flight, nil if there is none
 	early  bool          // fresh, but to be refreshed
 
+	late       bool   // the storage did not answer, and is not asked again
 	failed     bool   // examine did not come to its end
 	newSession string // Set-Cookie line of a session that was begun to complete a form
 }
@@ -119,6 +120,10 @@ func acceptsEvents(r *http.Request) bool {
 // lookup asks the storage and decides whether what it has may be used.
 func (h *Handler) lookup(v *visit) {
 	v.fwd = "uri-miss"
+	if v.late {
+		v.reason = policy.ReasonStoreError
+		return
+	}
 	h.find(v)
 	e := v.entry
 	if e == nil {

@@ -160,7 +160,8 @@ func best(accept string) (tag string, sure bool) {
 			return "", false
 		}
 		if name != "*" && q > highest {
-			tag, highest = strings.ToLower(name), q
+			tag = strings.ToLower(name)
+			highest = q
 		}
 	}
 	return tag, true

@@ -155,7 +155,9 @@ func decodeMeta(meta string) (*Entry, error) {
 		Status: int(p.at(16)), Vary: words(f[17]), Variants: words(f[18]),
 	}
 	if len(f) > metaFields+2 {
-		e.Render, e.Plain, e.Tag = p.at(metaFields), p.at(metaFields+1), f[metaFields+2]
+		e.Render = p.at(metaFields)
+		e.Plain = p.at(metaFields + 1)
+		e.Tag = f[metaFields+2]
 	}
 	if p.failed {
 		return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, p.bad, f[p.bad])

@@ -126,10 +126,10 @@ func (t *Tier) Unlock(v *View, l *Lock, refused int64) {
 // Has reports whether an entry of a full key is in this process, and has not been
 // purged as far as is known.
 func (t *Tier) Has(v *View, key string) bool {
-	near := t.Near(v, key)
-	if near == "" {
+	if t.near == nil {
 		return false
 	}
+	near := t.Near(v, key)
 	e := t.near.Get(near, nowMS())
 	return e != nil && v.Check(e) != Purged
 }

@@ -15,7 +15,21 @@ type Ready struct {
 	Second int64 // of Unix time for which Age and Cache-Status are right
 	Seq    int64 // purge number up to which the entry is known not to be purged
 	Stored *Form // the body as it is stored
+	wire   *wire // of an entry that is in Redis alone
 	Plain  *Form // the body decoded; nil if it is not coded, or if nobody has asked for it
+}
+
+// Bytes returns the length of the body as it is stored.
+func (r *Ready) Bytes() int {
+	if r.wire != nil {
+		return r.wire.body
+	}
+	return len(r.Entry.Body)
+}
+
+// Again returns the beginning of a Ready of the same entry for another second.
+func (r *Ready) Again(second int64) *Ready {
+	return &Ready{Entry: r.Entry, Until: r.Until, Second: second, Seq: r.Seq, wire: r.wire}
 }
 
 // Form is what is written to a client: a body, and the fields that go with it.
@@ -73,11 +87,11 @@ func (v *View) Served() int64 {
 // Near returns the key by which Quick finds what is stored under a full key, ""
 // if nothing is kept in this process.
 func (t *Tier) Near(v *View, key string) string {
+	if t.memory != nil || t.seen != nil {
+		return key
+	}
 	if t.near == nil {
 		return ""
-	}
-	if t.memory != nil {
-		return key
 	}
 	return inMemory(v.tenant, keys.ID(key))
 }
@@ -88,6 +102,9 @@ func (t *Tier) Near(v *View, key string) string {
 func (t *Tier) Prepare(key string, r *Ready) {
 	s := t.near
 	if s == nil {
+		if t.seen != nil {
+			t.prepareRemote(key, r)
+		}
 		return
 	}
 	s.mu.Lock()

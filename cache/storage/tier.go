@@ -30,6 +30,8 @@ type TierOptions struct {
 type Tier struct {
 	o       TierOptions
 	remote  Storage
+	redis   *Redis // remote, if that is what it is
+	seen    *Sieve // what is known of entries in Redis where there is no memory tier
 	memory  *Sieve // nil: the storage is in this process itself
 	breaker breaker
 
@@ -49,6 +51,12 @@ func NewTier(remote Storage, o TierOptions) *Tier {
 		t.memory = NewSieve(o.MemoryBytes)
 	}
 	t.near, t.patience = t.memory, o.MaxStaleness
+	if r, ok := remote.(*Redis); ok {
+		t.redis = r
+		if t.memory == nil {
+			t.seen = NewSieve(seenBytes)
+		}
+	}
 	return t
 }
 

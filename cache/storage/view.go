@@ -17,20 +17,21 @@ const (
 type View struct {
 	tenant string
 
-	mu       sync.RWMutex
-	head     Head
-	floor    int64
-	checked  int64 // ticks at which the state was last known to be current
-	doubted  int64 // ticks up to which answers do not make it current
-	asked    int64 // counts the deltas that were asked for
-	adopted  int64 // the ask that brought the present epoch
-	hard     map[string]int64
-	soft     map[string]int64
-	prefixes []prefixMark
-	pending  []Purge // purges that could not be written yet
-	retrying bool
-	served   int64            // by Quick
-	noted    map[string]int64 // when sessions were written down as special, in ticks
+	mu        sync.RWMutex
+	head      Head
+	floor     int64
+	checked   int64 // ticks at which the state was last known to be current
+	doubted   int64 // ticks up to which answers do not make it current
+	asked     int64 // counts the deltas that were asked for
+	adopted   int64 // the ask that brought the present epoch
+	hard      map[string]int64
+	soft      map[string]int64
+	prefixes  []prefixMark
+	positions positions
+	pending   []Purge // purges that could not be written yet
+	retrying  bool
+	served    int64            // by Quick
+	noted     map[string]int64 // when sessions were written down as special, in ticks
 
 	replayMu sync.Mutex // one replay of the journal at a time
 }

@@ -308,9 +308,13 @@ func Sieve() string {
 func Codec() string {
 	r := &report{}
 	e := page("t", "k", storage.Head{Epoch: 1 << 50, Seq: 3}, []string{"x", "y"})
+	e.Render = 1
+	e.Plain = 2
+	e.Tag = "tag"
 	b, err := storage.Encode(e)
 	r.check(err == nil, "encode: %v", err)
 	got, err := storage.Decode(b)
+	r.check(err == nil && got.Render == 1 && got.Plain == 2 && got.Tag == "tag", "later fields: %v", got)
 	r.check(err == nil && got.Key == "k" && string(got.Body) == "body of k", "decode: %v", err)
 	for i := 0; i < len(b); i++ {
 		b[i] ^= 1

@@ -1,0 +1,108 @@
+package redis
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"time"
+)
+
+// What became of Short.
+const (
+	ShortNo   = 0 // nothing came of it: use Do
+	ShortYes  = 1
+	ShortLate = 2 // the server did not answer in time
+)
+
+// Short sends commands that are encoded already, on a connection that is open
+// already. Of their replies the bytes of all but the last have to be expect, and
+// the last has to be a bulk: that is returned, nil if there is none. Anything else is
+// left to Do; so the commands must be such as may be sent twice. It is one flat
+// function, for the way of a hit: a call costs an interpreter more than the work of
+// most functions here.
+func (c *Client) Short(request []byte, replies int, expect string) (bulk []byte, state int) {
+	p := c.pool
+	now := time.Now()
+	p.mu.Lock()
+	n := len(p.idle) - 1
+	if n < 0 || p.closed || now.Sub(p.idle[0].since) > p.idleTimeout {
+		p.mu.Unlock()
+		return nil, ShortNo
+	}
+	s := p.idle[n]
+	p.idle[n] = nil
+	p.idle = p.idle[:n]
+	p.reuses++
+	p.mu.Unlock()
+	k := s.conn
+	s.conn = nil
+	clean := false
+	defer func() {
+		if clean {
+			s.conn = k
+		} else {
+			_ = k.raw.Close()
+		}
+		put(p, s)
+	}()
+	err := k.rw.SetDeadline(now.Add(c.o.Timeout))
+	if err == nil {
+		_, err = k.rw.Write(request)
+	}
+	in := k.in.r
+	if err == nil {
+		_, err = in.Peek(1)
+	}
+	if err != nil {
+		if timedOut(err) {
+			return nil, ShortLate
+		}
+		return nil, ShortNo
+	}
+	chunk, _ := in.Peek(in.Buffered())
+	at := len(expect)
+	if len(chunk) > at && chunk[at] == '$' && string(chunk[:at]) == expect {
+		end := bytes.IndexByte(chunk[at:], '\n')
+		if end > 2 {
+			size, err := strconv.Atoi(string(chunk[at+1 : at+end-1]))
+			if err != nil || size < -1 || size > c.o.MaxReply {
+				return nil, ShortNo
+			}
+			_, _ = in.Discard(at + end + 1) // it is buffered
+			if size == -1 {
+				clean = in.Buffered() == 0
+				return nil, ShortYes
+			}
+			body := make([]byte, size+2)
+			if _, err := io.ReadFull(in, body); err != nil {
+				if timedOut(err) {
+					return nil, ShortLate
+				}
+				return nil, ShortNo
+			}
+			clean = body[size] == '\r' && body[size+1] == '\n' && in.Buffered() == 0
+			if !clean {
+				return nil, ShortNo
+			}
+			return body[:size:size], ShortYes
+		}
+	}
+	for i := 0; i < replies; i++ { // so that the connection can be used again
+		var r Reply
+		k.in.left = c.o.MaxReply
+		if err := readReply(&k.in, &r, 0); err != nil {
+			if timedOut(err) {
+				return nil, ShortLate
+			}
+			return nil, ShortNo
+		}
+	}
+	clean = in.Buffered() == 0
+	return nil, ShortNo
+}
+
+// Encoded returns commands as they are sent, for Short.
+func Encoded(cmds ...Command) []byte {
+	out, _, _ := encode(nil, cmds) // no large bodies
+	return out
+}
