@@ -291,6 +291,10 @@ func pageRules(languages []string) []Rule {
 // has none (http_routing/models/ir_http.py, _match). So the language in the
 // key only says who gets it, and who has to be sent elsewhere.
 //
+// visitor_uuid, by which Odoo 14 and 15 count views (website/models/
+// website_visitor.py), is dropped: a visitor gets one with the first answer that is
+// not for everybody.
+//
 // frontend_lang is set again with every hit: JSON routes have no language in
 // their address and go by it. The cookie of the cookies bar
 // (website_cookies_bar) is not part of the key: the bar is in the page for
@@ -304,7 +308,7 @@ func page(name, path, ttl string, languages []string) Rule {
 		StaleIfError:      staleIfError,
 		RequestDirectives: "ignore",
 		Query:             Query{Ignore: Noise()},
-		Cookies:           Cookies{Drop: append([]string{"session_id"}, addonCookies...), Keep: []string{"frontend_lang"}},
+		Cookies:           Cookies{Drop: append([]string{"session_id", "visitor_uuid"}, addonCookies...), Keep: []string{"frontend_lang"}},
 		Status:            []string{"200"},
 		Vary:              Vary{Languages: languages},
 	}
