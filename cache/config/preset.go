@@ -131,6 +131,19 @@ func fileRules() []Rule {
 			MaxBody:      "16MiB",
 		},
 		{
+			// The same in Odoo 14: /web/content/638-1bfd234/1/web.assets_frontend.css
+			// (base/models/assetsbundle.py, get_asset_url). The route gives any
+			// attachment by its number, whatever name is asked for, to whom may
+			// see it; so only visitors without rights of their own are answered
+			// from the cache, and fill it.
+			Name:  "odoo-bundles",
+			Match: Match{PathRegexp: `^/web/content/[0-9]+-[0-9a-f]{6,}/(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: get},
+			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Status:  []string{"200"},
+			Cookies: cookies,
+			MaxBody: "16MiB",
+		},
+		{
 			// Files of modules: /web/static, /website/static (odoo/http.py,
 			// Application.get_static_file). Odoo gives them a week.
 			Name:         "odoo-static",

@@ -206,6 +206,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-pages", "/contactus /about-us /fr/a-propos /my-landing /partners /partners/acme-7 /customers /customers/country/fr-75 /groups /groups/news-1 /website/info /privacy /terms /mystery /shopping /sale /quote /web.html /certified-9001 /a/b/c"},
 		{"odoo-pages", "/contactus?page=2 /about-us?foo=bar /about-us?x= /about-us?gclid=Cj0KCQiAabcdefghijklmnopqrstuv12345678"},
 		{"odoo-assets", "/web/assets/1/8b9a1f2/web.assets_frontend.min.css /web/assets/8b9a1f2/web.assets_web.min.js /web/assets/123-8b9a1f2/web.assets_common.min.js /web/assets/123-8b9a1f2/1/web.assets_common.js"},
+		{"odoo-bundles", "/web/content/638-1bfd234/1/web.assets_frontend.css /web/content/641-913ec03/web.assets_common_lazy.js /web/content/641-913ec03/1/rtl/web.assets_common.css /web/content/7-913ec03/web_editor.assets_wysiwyg.js"},
 		{"odoo-static", "/web/static/img/a.png /website_sale/static/src/a.js?v=2"},
 		{"odoo-images", "/web/image/product.template/9/image_512 /web/image/product.product/9/image_1024/Desk?unique=8b9a1f2 /website/image/product.template/9/image_512 /web/image/website/1/logo/Shop /web/image/blog.post/3/image /web/image/event.sponsor/3/image_128/100x100"},
 		{"odoo-attachments", "/web/image/123-8b9a1f2/a.webp /web/image/website.s_banner /web/image/123 /unsplash/AbC123/a.jpg /web/image/res.partner/7/avatar_128 /web/image/discuss.channel/7/avatar_128"},
@@ -216,6 +217,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-manifest", "/web/manifest.webmanifest"},
 		{"odoo-shapes", "/html_editor/shape/html_builder/Wavy/01.svg?c1=%23112233 /web_editor/image_shape/website.x/web_editor/a.svg /fr/html_editor/shape/a/b.svg"},
 
+		{"odoo-harmless", "/web/content/7-8b9a1f2/a.js /web/content/7/web.assets_frontend.js /web/content/7-8b9a1f2/web.assets.js/a.pdf /web/content/a-8b9a1f2/web.assets_frontend.js"},
 		{"odoo-harmless", "/websocket /website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image"},
 		{"odoo-harmless", "/website/lang/fr /website/lang/en?r=/shop /r/abc /r/abc/m/7 /logo.png /report/barcode/QR/x /web/webclient/translations/8b9a1f2 /shop/desk-9/document/3 /event/fair-3/ics /event/fair-3/register /fr/event/fair-3/register"},
 
@@ -278,7 +280,7 @@ func TestPresetPosts(t *testing.T) {
 // TestPresetOfAll: what holds for all rules that cache.
 func TestPresetOfAll(t *testing.T) {
 	s := preset(t)
-	files := " odoo-assets odoo-static odoo-images odoo-attachments odoo-translations odoo-translations-hashed odoo-crawlers odoo-favicon odoo-manifest "
+	files := " odoo-assets odoo-bundles odoo-static odoo-images odoo-attachments odoo-translations odoo-translations-hashed odoo-crawlers odoo-favicon odoo-manifest "
 	for _, r := range s.Rules {
 		if r.Bypass {
 			assert.NotEqual(t, int64(0), r.Terms.TTL, r.Name)
