@@ -95,8 +95,8 @@ func SpecialPaths() []string {
 func HarmlessGets() []string {
 	return []string{
 		// web/controllers/binary.py: content has rights of its own, and no route
-		// of these writes to the session. The last two are Odoo 14's.
-		`/web/(?:content|image|assets|filestore|binary/company_logo|binary/image|partner_image)(?:/|$)`, `/website/image$`,
+		// of these writes to the session. The last is Odoo 14's.
+		`/web/(?:content|image|assets|filestore|binary/company_logo|partner_image)(?:/|$)`, `/website/image$`,
 		`/logo(?:\.png)?$`,
 		// web/controllers/webclient.py, webmanifest.py, home.py: what scripts
 		// load. Without lang and hash, texts depend on the language cookie.

@@ -229,7 +229,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-shapes", "/html_editor/shape/html_builder/Wavy/01.svg?c1=%23112233 /web_editor/image_shape/website.x/web_editor/a.svg /fr/html_editor/shape/a/b.svg"},
 
 		{"odoo-harmless", "/web/content/7-8b9a1f2/a.js /web/content/7/web.assets_frontend.js /web/content/7-8b9a1f2/web.assets.js/a.pdf /web/content/a-8b9a1f2/web.assets_frontend.js"},
-		{"odoo-harmless", "/websocket /website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image /web/partner_image/7 /web/binary/image"},
+		{"odoo-harmless", "/websocket /website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image /web/partner_image/7"},
 		{"odoo-harmless", "/website/lang/fr /website/lang/en?r=/shop /r/abc /r/abc/m/7 /logo.png /report/barcode/QR/x /web/webclient/translations/8b9a1f2 /shop/desk-9/document/3 /event/fair-3/ics /event/fair-3/register /fr/event/fair-3/register"},
 
 		{"odoo-personal", "/web /web/login /fr_BE/web/login /web/signup /web/reset_password /web/session/logout /web/database/manager /odoo /odoo/action-5 /web/dataset/call_kw /@/shop"},
