@@ -67,9 +67,16 @@ func TestOdooAssets(t *testing.T) {
 	require.NotEmpty(t, addresses(home.body, `/web/assets/.+\.css`))
 	require.NotEmpty(t, addresses(home.body, `/web/assets/.+\.js`))
 	paths = append(paths, "/website/static/src/img/snippets_demo/s_banner.jpg")
+	e.givesFiles(t, paths)
+}
+
+// givesFiles checks that files are stored for one visitor and given to the next as
+// Odoo has them.
+func (e *edge) givesFiles(t *testing.T, paths []string) {
+	t.Helper()
 	for _, path := range paths {
 		t.Run(path, func(t *testing.T) {
-			want := odoo.visitor(t, shopHost).get(path)
+			want := e.odoo.visitor(t, shopHost).get(path)
 			require.Equal(t, http.StatusOK, want.status)
 			assert.Contains(t, e.visitor(shopHost).get(path).cacheStatus(), "; stored")
 			hit := e.visitor(shopHost).get(path)
@@ -256,16 +263,22 @@ func TestOdooCron(t *testing.T) {
 // is what this Odoo declares.
 func TestOdooRoutes(t *testing.T) {
 	needOdoo(t)
+	checkSnapshot(t, os.Getenv("ODOO_SHELL"), "testdata/odoo/routes.json")
+}
+
+// checkSnapshot compares a snapshot with what routes.py says in the shell of an Odoo.
+func checkSnapshot(t *testing.T, shell, file string) {
+	t.Helper()
 	script, err := os.ReadFile("testdata/odoo19/routes.py")
 	require.NoError(t, err)
-	want, err := os.ReadFile("testdata/odoo/routes.json")
+	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	cmd := exec.Command(os.Getenv("ODOO_SHELL"), "plain")
+	cmd := exec.Command(shell, "plain")
 	cmd.Stdin = strings.NewReader("SNAPSHOT=1\n" + string(script))
 	got, err := cmd.Output()
 	require.NoError(t, err)
 	if string(want) != string(got) {
-		requireSame(t, string(want), string(got), "testdata/odoo/routes.json is old; testdata/odoo19/routes.py says how to make it")
+		requireSame(t, string(want), string(got), file+" is old; testdata/odoo19/routes.py says how to make it")
 	}
 }
 
