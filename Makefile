@@ -9,10 +9,10 @@ RUN      ?= ^TestOdoo
 export BROWSER
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e lint fuzz test-odoo bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: ## Traefik, Redis and replayed Odoo pages: miss, hit, purge (KEEP=1 leaves it running)
 	@.ci/need go
@@ -48,8 +48,16 @@ test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one 
 	@.ci/need debootstrap
 	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up $(SITES))" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
-		testdata/odoo19/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' .
+		testdata/odoo19/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' -skip '^TestOdoo14' .
 	@[ '$(RUN)' != '^TestOdoo' ] || [ '$(SITES)' = plain ] || testdata/odoo19/selftest
+
+test-odoo14: ## against a real Odoo 14, the same way (RUN=TestOdoo14Files: one test)
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need debootstrap
+	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo14/up)" && \
+		set -a && export TRAEFIK && eval "$$lines" && \
+		testdata/odoo19/table $(GO) test -v -count=1 -timeout 20m -run '$(if $(filter TestOdoo14%,$(RUN)),$(RUN),^TestOdoo14)' .
 
 bench-odoo: ## Odoo directly against the same pages from the cache
 	@.ci/need go
@@ -63,8 +71,9 @@ odoo: ## start that Odoo and print where it is (FRESH=1: with its first data aga
 	@.ci/need debootstrap
 	@testdata/odoo19/up $(if $(FRESH),--fresh) $(SITES)
 
-odoo-down: ## stop it
+odoo-down: ## stop it, and Odoo 14
 	@testdata/odoo19/down
+	@[ ! -d "$${ODOO14_ROOT:-$${XDG_CACHE_HOME:-$$HOME/.cache}/odoocache/odoo14}" ] || testdata/odoo14/down
 
 traefik: ## build the Traefik that the tests use, once, and print its path
 	@testdata/traefik/build

@@ -45,7 +45,8 @@ const (
 // odooSite is a running Odoo with one database.
 type odooSite struct {
 	url       string // of its HTTP workers
-	websocket string // of the process that serves /websocket
+	websocket string // of the process that serves the bus
+	bus       string // path of the bus
 	db        string
 	log       string
 }
@@ -67,7 +68,7 @@ func odooFrom(t *testing.T, prefix string) *odooSite {
 	t.Helper()
 	o := &odooSite{
 		url: os.Getenv(prefix), websocket: os.Getenv(prefix + "_WEBSOCKET"),
-		db: os.Getenv(prefix + "_DB"), log: os.Getenv(prefix + "_LOG"),
+		bus: "/websocket", db: os.Getenv(prefix + "_DB"), log: os.Getenv(prefix + "_LOG"),
 	}
 	if o.url == "" {
 		t.Skip(prefix + " names no running Odoo; make test-odoo does")
@@ -86,7 +87,7 @@ type edge struct {
 const odooTenant = "odoo"
 
 // behind starts Redis and one Traefik with preset odoo in front of this Odoo, as an
-// operator sets it up: /websocket goes to its own process, everything else to the
+// operator sets it up: the bus goes to its own process, everything else to the
 // HTTP workers, the plugin is on both. More options may be given; e2eSecret allows
 // purges.
 func (o *odooSite) behind(t *testing.T, more options) *edge {
@@ -112,7 +113,7 @@ func (o *odooSite) replica(t *testing.T, server *redisServer, more options) *edg
 		return options{"rule": rule, "service": service, "middlewares": []string{"cache"}, "entryPoints": []string{"web"}}
 	}
 	dynamic, err := json.Marshal(options{"http": options{
-		"routers":     options{"odoo": router("PathPrefix(`/`)", "odoo"), "websocket": router("PathPrefix(`/websocket`)", "websocket")},
+		"routers":     options{"odoo": router("PathPrefix(`/`)", "odoo"), "websocket": router("PathPrefix(`"+o.bus+"`)", "websocket")},
 		"services":    options{"odoo": service(o.url), "websocket": service(o.websocket)},
 		"middlewares": options{"cache": options{"plugin": options{"odoocache": plugin}}},
 	}})

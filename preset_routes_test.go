@@ -87,16 +87,20 @@ func TestOdooPresetRedirects(t *testing.T) {
 	}
 }
 
+// harmlessRequest is a path, and the params of a JSON-RPC call, "" for a GET. ID is
+// that of a product.
+type harmlessRequest struct{ path, params string }
+
 // harmless are requests after which, the preset says, a session is still a
-// default one. ID is that of a product.
-var harmless = []struct{ path, params string }{
+// default one.
+var harmless = []harmlessRequest{
 	{"/shop/products/recently_viewed_update", `{"product_id": ID}`},
 	{"/shop/products/recently_viewed_delete", `{"product_id": ID}`},
 	{"/website_sale/get_combination_info", `{"product_template_id": ID, "product_id": false, "combination": [], "add_qty": 1}`},
 	{"/website_sale/should_show_product_configurator", `{"product_template_id": ID, "ptav_ids": [], "is_product_configured": false}`},
 	{"/website/snippet/filters", `{"filter_id": 1, "template_key": "website_sale.dynamic_filter_template_product_product_add_to_cart", "limit": 3}`},
 	{"/website/snippet/filter_templates", `{}`},
-	{"/website/snippet/autocomplete", `{"search_type": "products", "term": "desk", "order": "name asc", "options": {"displayImage": true}}`},
+	{"/website/snippet/autocomplete", `{"search_type": "products", "term": "desk", "order": "name asc", "options": {"displayImage": true, "displayDescription": true, "displayExtraLink": true, "displayDetail": true}}`},
 	{"/website/get_current_currency", `{}`},
 	{"/website/google_maps_api_key", `{}`},
 	{"/shop/cart/quantity", `{}`},
@@ -130,9 +134,15 @@ var harmless = []struct{ path, params string }{
 // last two do, so that the test is known to see it.
 func TestOdooHarmless(t *testing.T) {
 	odoo := needOdoo(t)
-	paths := odoo.pages(t)
-	id := regexp.MustCompile(`\d+$`).FindString(paths["product"])
-	seen := []string{"/shop", paths["product"], "/contactus", "/blog", "/event"}
+	product := odoo.pages(t)["product"]
+	odoo.keepsDefault(t, product, []string{"/shop", product, "/contactus", "/blog", "/event"}, harmless)
+}
+
+// keepsDefault checks that pages show the same before and after each request of a
+// session, and that others change them.
+func (o *odooSite) keepsDefault(t *testing.T, product string, seen []string, list []harmlessRequest) {
+	t.Helper()
+	id := regexp.MustCompile(`\d+$`).FindString(product)
 	shown := func(v *visitor) string {
 		v.setCookie("frontend_lang", "en_US")
 		all := ""
@@ -141,8 +151,9 @@ func TestOdooHarmless(t *testing.T) {
 		}
 		return all
 	}
-	visit := func(path, params string) string {
-		v := odoo.visitor(t, shopHost)
+	visit := func(t *testing.T, path, params string) string {
+		t.Helper()
+		v := o.visitor(t, shopHost)
 		v.get("/contactus")
 		session := v.cookie("session_id")
 		path = strings.ReplaceAll(path, "ID", id)
@@ -153,16 +164,17 @@ func TestOdooHarmless(t *testing.T) {
 			r = v.do(http.MethodPost, path, `{"jsonrpc": "2.0", "method": "call", "params": `+strings.ReplaceAll(params, "ID", id)+`}`, "Content-Type: application/json")
 		}
 		require.Less(t, r.status, 500, path)
+		require.NotContains(t, r.body, `"error": {`, path)
 		require.Equal(t, session, v.cookie("session_id"), path)
 		return shown(v)
 	}
-	shown(odoo.visitor(t, shopHost)) // Odoo's second answer comes from its own page cache
-	want := shown(odoo.visitor(t, shopHost))
-	for _, c := range harmless {
+	shown(o.visitor(t, shopHost)) // Odoo's second answer comes from its own page cache
+	want := shown(o.visitor(t, shopHost))
+	for _, c := range list {
 		t.Run(c.path, func(t *testing.T) {
-			requireSame(t, want, visit(c.path, c.params), "pages after "+c.path)
+			requireSame(t, want, visit(t, c.path, c.params), "pages after "+c.path)
 		})
 	}
-	assert.NotEqual(t, masked(want), masked(visit("/shop?debug=1", "")))
-	assert.NotEqual(t, masked(want), masked(visit("/shop/wishlist/add", `{"product_id": ID}`)))
+	assert.NotEqual(t, masked(want), masked(visit(t, "/shop?debug=1", "")))
+	assert.NotEqual(t, masked(want), masked(visit(t, "/shop/wishlist/add", `{"product_id": ID}`)))
 }

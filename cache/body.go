@@ -17,11 +17,29 @@ import (
 var token = regexp.MustCompile(`[0-9a-f]{40}o[0-9]{10}`)
 
 // Signs of a page that was rendered for one visitor: a signed-in user in the
-// session info of every page (addons/web/models/ir_http.py), a cart in its
-// header (addons/website_sale/views/templates.xml), a chat that an operator of
-// Odoo 14 to 17 has begun with them (addons/website_livechat).
+// session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
+// is_website_user alone, addons/website/models/ir_http.py), a chat that an
+// operator of Odoo 14 to 17 has begun with them (addons/website_livechat).
 var personalSigns = [][]byte{
-	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(` data-order-id="`), []byte(`"chat_request_session"`),
+	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
+	[]byte(`"chat_request_session"`),
+}
+
+// The sign of a cart in a page's header (addons/website_sale/views/templates.xml).
+// Without a cart Odoo 14 writes it without a value, later versions leave it out.
+var (
+	cartSign = []byte(` data-order-id="`)
+	noCart   = []byte(` data-order-id=""`)
+)
+
+// personal reports whether a page was rendered for one visitor.
+func personal(plain []byte) bool {
+	for i := 0; i < len(personalSigns); i++ {
+		if bytes.Contains(plain, personalSigns[i]) {
+			return true
+		}
+	}
+	return bytes.Count(plain, cartSign) > bytes.Count(plain, noCart)
 }
 
 // countrySign is in pages of an Odoo that knows the country of an address, and
@@ -45,10 +63,8 @@ func (h *Handler) public(ru *rule.Rule, header http.Header, body []byte) ([]byte
 	if !ok {
 		return nil, policy.ReasonCoding
 	}
-	for i := 0; i < len(personalSigns); i++ {
-		if bytes.Contains(plain, personalSigns[i]) {
-			return nil, policy.ReasonPersonal
-		}
+	if personal(plain) {
+		return nil, policy.ReasonPersonal
 	}
 	if len(ru.Headers) == 0 && bytes.Contains(plain, countrySign) {
 		return nil, policy.ReasonCountry

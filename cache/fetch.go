@@ -89,6 +89,7 @@ func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 		rw.WriteHeader(http.StatusGatewayTimeout)
 		return
 	}
+	v.visitor = h.namesVisitor(v.r)
 	if v.anonymous() && h.identities.stores(v.id, v.now) {
 		if h.fetchAnonymously(rw, v) {
 			return
@@ -107,11 +108,12 @@ func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 	f.finish(rw, c)
 }
 
-// anonymous reports whether the visitor's session is a default one. Then the
-// origin is asked without it: so nothing that was done to it, noticed or not, can
-// reach others.
+// anonymous reports whether the visitor is to be asked for as nobody in
+// particular: the session is a default one, or there is none but another cookie
+// that names them. Then the origin is asked without it: so nothing that was done
+// to it, noticed or not, can reach others.
 func (v *visit) anonymous() bool {
-	return v.sid != "" && !v.session && v.context == "" && v.r.Method == http.MethodGet
+	return (v.sid != "" || v.visitor) && !v.session && v.context == "" && v.r.Method == http.MethodGet
 }
 
 // fetchAnonymously is fetch without the visitor's session. It reports false, and
@@ -119,9 +121,10 @@ func (v *visit) anonymous() bool {
 // visitor has to ask with the session.
 func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) bool {
 	mine := v.r
-	cookie := v.cookie
+	cookie, visitor := v.cookie, v.visitor
 	v.r = h.withoutSession(mine)
 	v.cookie = false
+	v.visitor = false
 	f := &fetching{h: h, v: v, requested: v.now, whole: true}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) {
@@ -137,6 +140,7 @@ func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) bool {
 	}
 	v.r = mine
 	v.cookie = cookie
+	v.visitor = visitor
 	return done
 }
 
@@ -302,7 +306,7 @@ func (f *fetching) admit(status int, header http.Header, received int64) policy.
 	a := policy.Admit(policy.Request{
 		Method:        v.r.Method,
 		Authorization: len(v.r.Header["Authorization"]) > 0,
-		Session:       v.session && !v.agrees(header),
+		Session:       (v.session || v.visitor) && !v.agrees(header),
 		NoStore:       v.cc.NoStore,
 		Requested:     f.requested,
 		Received:      received,

@@ -217,6 +217,24 @@ func (h *Handler) bear(v *visit, status int, header http.Header) {
 	}
 }
 
+// visitorCookie names a visitor beside the session in Odoo 14 and 15
+// (addons/website/models/website_visitor.py, _get_visitor_from_request): what
+// they registered for or marked, pages of events show.
+const visitorCookie = "visitor_uuid"
+
+// namesVisitor reports whether a request may have that cookie.
+func (h *Handler) namesVisitor(r *http.Request) bool {
+	if h.s.Session == "" {
+		return false
+	}
+	for _, line := range r.Header["Cookie"] {
+		if strings.Contains(line, visitorCookie) {
+			return true
+		}
+	}
+	return false
+}
+
 // withoutSession returns a request as a visitor without a session would send it.
 // What a visitor has done to a session cannot show in an answer to it.
 func (h *Handler) withoutSession(r *http.Request) *http.Request {
@@ -224,7 +242,7 @@ func (h *Handler) withoutSession(r *http.Request) *http.Request {
 	var rest []string
 	for _, line := range r.Header["Cookie"] {
 		for _, pair := range strings.Split(line, ";") {
-			if name, _, _ := strings.Cut(pair, "="); !strings.Contains(name, h.s.Session) {
+			if name, _, _ := strings.Cut(pair, "="); !strings.Contains(name, h.s.Session) && !strings.Contains(pair, visitorCookie) {
 				rest = append(rest, strings.TrimSpace(pair))
 			}
 		}

@@ -19,6 +19,7 @@ type visit struct {
 	forward string // the query for the origin
 	cookie  bool   // it carries a session cookie
 	session bool   // of a session that may be special
+	visitor bool   // the origin is asked with a cookie that names the visitor
 	sid     string // hash of the session, empty if there is none or it cannot be told
 	context string // what the addon's cookie says that pages are rendered for
 	cc      policy.Directives

@@ -131,6 +131,19 @@ func fileRules() []Rule {
 			MaxBody:      "16MiB",
 		},
 		{
+			// The same in Odoo 14: /web/content/638-1bfd234/1/web.assets_frontend.css
+			// (base/models/assetsbundle.py, get_asset_url). The route gives any
+			// attachment by its number, whatever name is asked for, to whom may
+			// see it; so only visitors without rights of their own are answered
+			// from the cache, and fill it.
+			Name:  "odoo-bundles",
+			Match: Match{PathRegexp: `^/web/content/[0-9]+-[0-9a-f]{6,}/(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: get},
+			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			Status:  []string{"200"},
+			Cookies: cookies,
+			MaxBody: "16MiB",
+		},
+		{
 			// Files of modules: /web/static, /website/static (odoo/http.py,
 			// Application.get_static_file). Odoo gives them a week.
 			Name:         "odoo-static",
@@ -291,6 +304,10 @@ func pageRules(languages []string) []Rule {
 // has none (http_routing/models/ir_http.py, _match). So the language in the
 // key only says who gets it, and who has to be sent elsewhere.
 //
+// visitor_uuid, by which Odoo 14 and 15 count views (website/models/
+// website_visitor.py), is dropped: a visitor gets one with the first answer that is
+// not for everybody.
+//
 // frontend_lang is set again with every hit: JSON routes have no language in
 // their address and go by it. The cookie of the cookies bar
 // (website_cookies_bar) is not part of the key: the bar is in the page for
@@ -304,7 +321,7 @@ func page(name, path, ttl string, languages []string) Rule {
 		StaleIfError:      staleIfError,
 		RequestDirectives: "ignore",
 		Query:             Query{Ignore: Noise()},
-		Cookies:           Cookies{Drop: append([]string{"session_id"}, addonCookies...), Keep: []string{"frontend_lang"}},
+		Cookies:           Cookies{Drop: append([]string{"session_id", "visitor_uuid"}, addonCookies...), Keep: []string{"frontend_lang"}},
 		Status:            []string{"200"},
 		Vary:              Vary{Languages: languages},
 	}

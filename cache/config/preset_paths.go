@@ -95,8 +95,8 @@ func SpecialPaths() []string {
 func HarmlessGets() []string {
 	return []string{
 		// web/controllers/binary.py: content has rights of its own, and no route
-		// of these writes to the session.
-		`/web/(?:content|image|assets|filestore|binary/company_logo)(?:/|$)`, `/website/image$`,
+		// of these writes to the session. The last is Odoo 14's.
+		`/web/(?:content|image|assets|filestore|binary/company_logo|partner_image)(?:/|$)`, `/website/image$`,
 		`/logo(?:\.png)?$`,
 		// web/controllers/webclient.py, webmanifest.py, home.py: what scripts
 		// load. Without lang and hash, texts depend on the language cookie.
@@ -158,8 +158,8 @@ func HarmlessPosts() []string {
 		`/website/snippet/(?:filters|filter_templates|options_filters|autocomplete)$`,
 		`/website/country_infos/[^/]+$`, `/shop/country_infos/[^/]+$`, `/website/google_maps_api_key$`,
 		`/website/update_visitor_(?:timezone|last_connection)$`,
-		// Whether a visitor follows or subscribes: read.
-		`/website_mass_mailing/is_subscriber$`, `/website_mail/is_follower$`, `/group/is_member$`,
+		// Whether a visitor follows or subscribes: read; in Odoo 14 a popup's text.
+		`/website_mass_mailing/(?:is_subscriber|get_content)$`, `/website_mail/is_follower$`, `/group/is_member$`,
 		// portal/controllers/portal_thread.py: comments and ratings below a
 		// product or post: read.
 		`/mail/(?:chatter_fetch|chatter_init)$`, `/portal/chatter_init$`,
@@ -172,6 +172,8 @@ func HarmlessPosts() []string {
 		// website_event: tickets of a slot; website_event_track: a suggestion;
 		// website_event_exhibitor: who it is.
 		`/event/` + slug + `/registration/slot/[0-9]+/tickets$`, `/event_track/get_track_suggestion$`, `/event/track_tag/search_read$`, `/event_sponsor/[0-9]+/read$`,
+		// website_event in Odoo 14: the events of a country, for a snippet.
+		`/event/get_country_event_list$`,
 	}
 }
 

@@ -3,10 +3,12 @@
 # The snapshot testdata/odoo/routes.json holds those that a visitor can reach by GET:
 #
 #   (echo SNAPSHOT=1; cat routes.py) | ./shell plain >../odoo/routes.json
+#   (echo SNAPSHOT=1; cat routes.py) | ../odoo14/shell plain >../odoo14/routes.json
 #
 # auth=user wants a session that is signed in, auth=bearer that or an API key; all
 # others let visitors in, some with a token. Without methods a route takes any, but
-# for those of type jsonrpc, which answer 405 to everything that is no POST.
+# for those of type jsonrpc, which answer 405 to everything that is no POST (in Odoo 14
+# json, which answer 400 to what has no body).
 # ruff: noqa: F821
 import json
 
@@ -19,7 +21,7 @@ snapshot = globals().get("SNAPSHOT")
 
 def described(rule, endpoint):
     routing = endpoint.routing
-    method = endpoint.func
+    method = getattr(endpoint, "func", None) or endpoint.method  # Odoo 14
     # The class of the controller is made up of all that extend it: take the
     # module that declared the method last.
     owner = next(c for c in type(method.__self__).mro() if method.__name__ in c.__dict__)
@@ -38,13 +40,13 @@ def described(rule, endpoint):
 
 
 def by_visitors(route):
-    return route["auth"] not in ("user", "bearer") and route["type"] != "jsonrpc" and (route["methods"] is None or "GET" in route["methods"])
+    return route["auth"] not in ("user", "bearer") and route["type"] not in ("jsonrpc", "json") and (route["methods"] is None or "GET" in route["methods"])
 
 
 modules = sorted(env.registry._init_modules.union(odoo.tools.config["server_wide_modules"]))
 routes = [
     described(rule, endpoint)
-    for rule, endpoint in _generate_routing_rules(modules, False, IrHttp._get_converters())
+    for rule, endpoint, *_ in _generate_routing_rules(modules, False, IrHttp._get_converters())
 ]
 # A controller that several modules extend apart from each other comes up once for each.
 routes = [dict(r) for r in {tuple(r.items()) for r in routes}]
