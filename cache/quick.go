@@ -34,24 +34,9 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 		}
 	}()
 	in := r.Header
-	proto, host, cookie := in["X-Forwarded-Proto"], in["X-Forwarded-Host"], in["Cookie"]
-	if len(proto) > 1 || len(host) > 1 || r.ContentLength != 0 || len(in["Upgrade"]) > 0 ||
-		len(in["Range"]) > 0 || len(in["If-None-Match"]) > 1 || (len(in["If-Modified-Since"]) > 0 && len(in["If-None-Match"]) == 0) ||
-		len(in["If-Match"]) > 0 || len(in["If-Unmodified-Since"]) > 0 || len(in["Authorization"]) > 0 ||
-		len(in["X-Openerp-Session-Id"]) > 0 || len(in["X-Odoo-Database"]) > 0 {
-		return quickNo
-	}
-	at := r.Host + "\n" + r.URL.RequestURI()
-	if len(host) > 0 {
-		at = host[0] + "\n" + at
-	} else {
-		at = "\n" + at
-	}
-	if len(proto) > 0 {
-		at = "GET\n" + proto[0] + "\n" + at
-	} else if r.TLS == nil {
-		at = "GET\n\n" + at
-	} else {
+	cookie := in["Cookie"]
+	at := plainAddress(r, in)
+	if at == "" {
 		return quickNo
 	}
 	m := h.identities
@@ -135,6 +120,31 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) // the client's connection; nobody is left to tell
 	return quickYes
+}
+
+// plainAddress is address for a GET without anything that takes thought, "" for
+// any other.
+func plainAddress(r *http.Request, in http.Header) string {
+	proto, host := in["X-Forwarded-Proto"], in["X-Forwarded-Host"]
+	if len(proto) > 1 || len(host) > 1 || r.ContentLength != 0 || len(in["Upgrade"]) > 0 ||
+		len(in["Range"]) > 0 || len(in["If-None-Match"]) > 1 || (len(in["If-Modified-Since"]) > 0 && len(in["If-None-Match"]) == 0) ||
+		len(in["If-Match"]) > 0 || len(in["If-Unmodified-Since"]) > 0 || len(in["Authorization"]) > 0 ||
+		len(in["X-Openerp-Session-Id"]) > 0 || len(in["X-Odoo-Database"]) > 0 {
+		return ""
+	}
+	at := r.Host + "\n" + r.URL.RequestURI()
+	if len(host) > 0 {
+		at = host[0] + "\n" + at
+	} else {
+		at = "\n" + at
+	}
+	if len(proto) > 0 {
+		return "GET\n" + proto[0] + "\n" + at
+	}
+	if r.TLS != nil {
+		return ""
+	}
+	return "GET\n\n" + at
 }
 
 // formFor returns the form of a page that a client gets, nil if that is not at hand.
