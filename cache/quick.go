@@ -70,10 +70,8 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 		}
 	}
 	if asks {
-		if known, late := h.shared.tier.QuickSession(h.view, keys.SessionID(session)); late {
-			return quickLate
-		} else if !known {
-			return quickNo
+		if known, late := h.shared.tier.QuickSession(h.view, keys.SessionID(session)); !known {
+			return outcome(late)
 		}
 	}
 	now := time.Now().UnixMilli()
@@ -81,11 +79,8 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 	var stored []byte
 	if ready == nil {
 		late := false
-		if ready, stored, late = h.shared.tier.QuickRemote(h.view, near, now); late {
-			return quickLate
-		}
-		if ready == nil {
-			return quickNo
+		if ready, stored, late = h.shared.tier.QuickRemote(h.view, near, now); ready == nil {
+			return outcome(late)
 		}
 	}
 	if now/1000 != ready.Second {
@@ -96,19 +91,12 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 		return quickNo
 	}
 	values := form.Values
-	if lines := in["If-None-Match"]; len(lines) > 0 {
-		if lines[0] != form.Tag || form.Tag == "" {
-			return quickNo
-		}
-		for i, name := range form.Names {
-			out[name] = values[i]
-		}
-		begun = true
-		notModified(rw, out)
-		return quickYes
+	conditions := in["If-None-Match"]
+	if len(conditions) > 0 && (conditions[0] != form.Tag || form.Tag == "") {
+		return quickNo
 	}
 	body := form.Body
-	if stored != nil {
+	if stored != nil && len(conditions) == 0 {
 		if body = bodyOf(ready, form, stored); body == nil {
 			return quickNo
 		}
@@ -117,9 +105,21 @@ func (h *Handler) quick(rw http.ResponseWriter, r *http.Request) int {
 	for i, name := range form.Names {
 		out[name] = values[i]
 	}
+	if len(conditions) > 0 {
+		notModified(rw, out)
+		return quickYes
+	}
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) // the client's connection; nobody is left to tell
 	return quickYes
+}
+
+// outcome is that of a request for which nothing is ready.
+func outcome(late bool) int {
+	if late {
+		return quickLate
+	}
+	return quickNo
 }
 
 // plainAddress is address for a GET without anything that takes thought, "" for
