@@ -247,7 +247,7 @@ func (h *Handler) execute(rw http.ResponseWriter, o purgeOrder) {
 		return
 	}
 	h.count("purge")
-	head, err := h.shared.tier.Purge(h.view, storage.Purge{Soft: o.soft, All: o.all, Members: members})
+	head, err := h.purge(storage.Purge{Soft: o.soft, All: o.all, Members: members})
 	if err != nil {
 		rw.Header().Set("Retry-After", "1")
 		answer(rw, http.StatusServiceUnavailable, errorAnswer{Error: err.Error()})

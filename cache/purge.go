@@ -134,7 +134,7 @@ func (h *Handler) order(o purgeOrder, from string) {
 		p = storage.Purge{All: true}
 	}
 	h.count("purge")
-	if _, err := h.shared.tier.Purge(h.view, p); err != nil {
+	if _, err := h.purge(p); err != nil {
 		h.logf("purge by %s: %v", from, err)
 	}
 }
@@ -168,7 +168,7 @@ func (h *Handler) invalidate(v *visit, header http.Header) {
 		members = []string{}
 		h.logf("invalidation of %s: %v", v.r.URL.Path, err)
 	}
-	if _, err := h.shared.tier.Purge(h.view, storage.Purge{Members: members}); err != nil {
+	if _, err := h.purge(storage.Purge{Members: members}); err != nil {
 		h.logf("invalidation: %v", err)
 	}
 }

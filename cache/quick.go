@@ -220,16 +220,18 @@ func (h *Handler) ready(v *visit) {
 	if e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"]) {
 		plain, _ = e.Decoded() // the answer will tell
 	}
-	h.prepare(near, e, plain, v.head.Seq, v.now)
+	h.prepare(near, v, plain)
 }
 
-// prepare makes an entry ready for the second that now is in. plain is its body
+// prepare makes a visit's entry ready for the second that it is in. plain is its body
 // decoded, nil if that is not wanted.
-func (h *Handler) prepare(near string, e *storage.Entry, plain []byte, seq, now int64) *storage.Ready {
-	r := &storage.Ready{Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Second: now / 1000, Seq: seq}
-	h.fill(r, len(e.Body), plain, now)
+func (h *Handler) prepare(near string, v *visit, plain []byte) {
+	e := v.entry
+	r := &storage.Ready{
+		Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Second: v.now / 1000, Seq: v.head.Seq, Recipe: h.recipe(v),
+	}
+	h.fill(r, len(e.Body), plain, v.now)
 	h.shared.tier.Prepare(near, r)
-	return r
 }
 
 // prepareAgain makes what was ready ready for another second.

@@ -24,6 +24,7 @@ type Shared struct {
 	flights    map[string]*flight // by full key
 	refreshing int                // flights in the background
 	waiting    int                // requests
+	warming    map[string]int     // by tenant
 	counters   map[string]int64   // by tenant and word
 	lastLog    time.Time
 	quiet      int64 // messages not logged since
@@ -91,7 +92,7 @@ func expire(fingerprint string, r *registered, idles int) {
 }
 
 func newShared(s config.StorageSettings) *Shared {
-	sh := &Shared{flights: map[string]*flight{}, counters: map[string]int64{}}
+	sh := &Shared{flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{}}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
 		SessionTTL: s.SessionTTL, Sessions: s.Sessions,

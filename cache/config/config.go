@@ -21,6 +21,7 @@ type Config struct {
 	LogLevel          string   `json:"logLevel,omitempty"`
 	Compression       string   `json:"compression,omitempty"`
 	EarlyRefresh      string   `json:"earlyRefresh,omitempty"`
+	Rewarm            string   `json:"rewarm,omitempty"`
 	CampaignCookies   string   `json:"campaignCookies,omitempty"`
 	Redis             Redis    `json:"redis,omitempty"`
 	Memory            Memory   `json:"memory,omitempty"`
@@ -218,6 +219,7 @@ func Default() *Config {
 		LogLevel:          "error",
 		Compression:       "4",
 		EarlyRefresh:      "true",
+		Rewarm:            "0",
 		CampaignCookies:   "true",
 		Redis: Redis{
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",

@@ -429,6 +429,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"10": `compression: "10"; expected a number from 0 to 9`},
 		},
 		{
+			"rewarm", func(c *config.Config, v string) { c.Rewarm = v }, []string{"0", "1000"},
+			map[string]string{"1001": `rewarm: "1001"; expected a number from 0 to 1000`},
+		},
+		{
 			"earlyRefresh", func(c *config.Config, v string) { c.EarlyRefresh = v }, []string{"", "false"},
 			map[string]string{"no": `earlyRefresh: "no"` + badBool},
 		},
@@ -669,6 +673,7 @@ func wrong() *config.Config {
 	}
 	c.CampaignCookies = "perhaps"
 	c.EarlyRefresh = "perhaps"
+	c.Rewarm = "all"
 	c.Compression = "brotli"
 	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
 	c.Purge = config.Purge{
@@ -712,7 +717,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"memory.memory2", "memory.bytes", "memory.maxStaleness",
 		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
-		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
+		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "rewarm", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
 		"limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",

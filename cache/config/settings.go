@@ -35,6 +35,7 @@ type Settings struct {
 	Edge           []string // its value
 	Compression    int      // gzip level of stored text, 0: none
 	EarlyRefresh   bool
+	Rewarm         int  // pages after a purge
 	Campaigns      bool // set the cookies of campaign parameters that are left out
 	AdminPath      string
 	Debug          bool
@@ -129,6 +130,7 @@ func Build(c *Config) (*Settings, error) {
 		s.EdgeHeader = p.header("headers.edge", c.Headers.Edge)
 	}
 	s.Compression = p.number("compression", c.Compression, 0, 9)
+	s.Rewarm = p.number("rewarm", c.Rewarm, 0, 1000)
 	s.EarlyRefresh = p.boolean("earlyRefresh", c.EarlyRefresh, true)
 	s.Campaigns = p.boolean("campaignCookies", c.CampaignCookies, true)
 	p.unknown("admin.", c.Admin.Unknown)

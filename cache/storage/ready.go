@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"net/http"
+	"sort"
 	"time"
 
 	"github.com/odoocache/odoocache/keys"
@@ -11,12 +13,13 @@ import (
 // changed.
 type Ready struct {
 	Entry  *Entry
-	Until  int64 // Unix ms: fresh before
-	Second int64 // of Unix time for which Age and Cache-Status are right
-	Seq    int64 // purge number up to which the entry is known not to be purged
-	Stored *Form // the body as it is stored
-	wire   *wire // of an entry that is in Redis alone
-	Plain  *Form // the body decoded; nil if it is not coded, or if nobody has asked for it
+	Until  int64         // Unix ms: fresh before
+	Second int64         // of Unix time for which Age and Cache-Status are right
+	Seq    int64         // purge number up to which the entry is known not to be purged
+	Stored *Form         // the body as it is stored
+	Recipe *http.Request // that gets the page anew, nil: none
+	wire   *wire         // of an entry that is in Redis alone
+	Plain  *Form         // the body decoded; nil if it is not coded, or if nobody has asked for it
 }
 
 // Bytes returns the length of the body as it is stored.
@@ -29,7 +32,7 @@ func (r *Ready) Bytes() int {
 
 // Again returns the beginning of a Ready of the same entry for another second.
 func (r *Ready) Again(second int64) *Ready {
-	return &Ready{Entry: r.Entry, Until: r.Until, Second: second, Seq: r.Seq, wire: r.wire}
+	return &Ready{Entry: r.Entry, Until: r.Until, Second: second, Seq: r.Seq, Recipe: r.Recipe, wire: r.wire}
 }
 
 // Form is what is written to a client: a body, and the fields that go with it.
@@ -56,6 +59,7 @@ func (t *Tier) Quick(v *View, key string, now int64) *Ready {
 	}
 	n := &s.slots[i]
 	n.visited = true
+	n.hits++
 	r := n.ready
 	s.mu.Unlock()
 	if r == nil || now >= r.Until || now < r.Entry.Life.Born {
@@ -125,4 +129,47 @@ func (t *Tier) Prepare(key string, r *Ready) {
 	s.resize(n, n.size-n.extra+extra)
 	n.extra = extra
 	s.shrink(s.max)
+}
+
+// Popular returns requests for those pages of a tenant in this process that have
+// just been purged and had the most hits since they were stored, the most popular
+// first.
+func (t *Tier) Popular(v *View, most int) []*http.Request {
+	s := t.near
+	if s == nil {
+		s = t.seen
+	}
+	if s == nil {
+		return nil
+	}
+	var purged []slot
+	for _, n := range s.lane(v.tenant) {
+		if n.ready != nil && n.ready.Recipe != nil && n.hits > 0 && v.Check(n.entry) == Purged {
+			purged = append(purged, n)
+		}
+	}
+	sort.Slice(purged, func(i, j int) bool { return purged[i].hits > purged[j].hits })
+	if len(purged) > most {
+		purged = purged[:most]
+	}
+	list := make([]*http.Request, 0, len(purged))
+	for i := 0; i < len(purged); i++ {
+		list = append(list, purged[i].ready.Recipe)
+	}
+	return list
+}
+
+// lane returns what is held of a tenant.
+func (s *Sieve) lane(tenant string) []slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []slot
+	i, found := s.laneOf[tenant]
+	if !found {
+		return nil
+	}
+	for at := s.lanes[i].newest; at != none; at = s.slots[at].older {
+		list = append(list, s.slots[at])
+	}
+	return list
 }

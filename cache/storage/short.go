@@ -130,6 +130,7 @@ func (s *Sieve) readyFor(key string) *Ready {
 		return nil
 	}
 	s.slots[i].visited = true
+	s.slots[i].hits++
 	return s.slots[i].ready
 }
 

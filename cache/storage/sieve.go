@@ -42,6 +42,7 @@ type slot struct {
 	extra   int64 // of it, what ready holds beside the entry
 	expires int64 // Unix ms
 	visited bool
+	hits    int // by Quick
 	lane    int
 	newer   int
 	older   int
@@ -90,6 +91,7 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 		s.resize(n, size)
 		n.entry, n.expires = e, expires
 		n.extra = 0
+		n.hits = 0
 		n.ready = nil
 		s.shrink(s.max)
 		return true

@@ -1,0 +1,113 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// A purge leaves the next visitor of each page to wait for Odoo. With the option
+// rewarm the pages that had most hits in this process are asked for at once, one
+// after the other, so that visitors find them.
+
+// purge carries a purge out.
+func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
+	head, err := h.shared.tier.Purge(h.view, p)
+	if err == nil && !p.Soft && h.s.Rewarm > 0 && h.shared.beginWarming(h.s.Tenant) {
+		go func() {
+			defer func() {
+				if p := recover(); p != nil {
+					h.count(policy.ReasonInternal)
+					h.logf("rewarm: %v", p)
+				}
+			}()
+			defer func() { h.shared.endWarming(h.s.Tenant) }()
+			for again := true; again; again = h.shared.warmAgain(h.s.Tenant) {
+				h.warm()
+			}
+		}()
+	}
+	return head, err
+}
+
+// warm asks for what was popular until it was purged.
+func (h *Handler) warm() {
+	list := h.shared.tier.Popular(h.view, h.s.Rewarm)
+	for i := 0; i < len(list); i++ {
+		h.ask(list[i])
+	}
+}
+
+// ask sends a request as a visitor who has nothing would.
+func (h *Handler) ask(recipe *http.Request) {
+	ctx, cancel := context.WithTimeout(recipe.Context(), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler { // which is how an origin's answer breaks off
+			h.logf("rewarm of %s: %v", recipe.URL.Path, p)
+		}
+	}()
+	h.count("rewarm")
+	h.serve(&sink{header: http.Header{}}, recipe.Clone(ctx), false)
+}
+
+// recipe is a request that gets the page of a visit.
+func (h *Handler) recipe(v *visit) *http.Request {
+	if h.s.Rewarm == 0 {
+		return nil
+	}
+	ctx := context.WithValue(context.Background(), http.ServerContextKey, v.r.Context().Value(http.ServerContextKey))
+	return anonymous(v.r.Clone(ctx), v.rule)
+}
+
+// sink is a client that wants nothing.
+type sink struct {
+	header http.Header
+}
+
+// Header implements http.ResponseWriter.
+func (s *sink) Header() http.Header { return s.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (s *sink) WriteHeader(int) {}
+
+// Write implements http.ResponseWriter.
+func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
+
+// The states of a tenant's warming.
+const (
+	warming     = 1
+	warmingMore = 2 // a purge has come meanwhile
+)
+
+func (sh *Shared) beginWarming(tenant string) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.warming[tenant] != 0 {
+		sh.warming[tenant] = warmingMore
+		return false
+	}
+	sh.warming[tenant] = warming
+	return true
+}
+
+func (sh *Shared) warmAgain(tenant string) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	more := sh.warming[tenant] == warmingMore
+	if more {
+		sh.warming[tenant] = warming
+	} else {
+		delete(sh.warming, tenant)
+	}
+	return more
+}
+
+func (sh *Shared) endWarming(tenant string) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.warming, tenant)
+}

@@ -1,0 +1,41 @@
+package odoocache_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestRewarm: after a purge the popular pages are in the cache before their next
+// visitor comes.
+func TestRewarm(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		version := "old"
+		answer := func(rw http.ResponseWriter, r *http.Request) {
+			page(version+" "+r.URL.Path+" "+r.Header.Get("Accept-Language")+r.Header.Get("Cookie"), "Cache-Control: max-age=600", "Surrogate-Key: all")(rw, r)
+		}
+		s := newCrowdedSite(t, load, options{"rewarm": "2"}, answer)
+		for n := 1; n <= 4; n++ { // /4 has the most hits
+			for i := 0; i < 3+n; i++ {
+				s.get(fmt.Sprintf("/%d", n), "Accept-Language: fr", "Cookie: mine=1")
+			}
+		}
+		require.Equal(t, 4, s.renders())
+		version = "new"
+		s.answers(answer)
+		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
+		require.Eventually(t, func() bool { return s.renders() == 6 }, waitFor, tick)
+		require.Eventually(t, func() bool { return s.get("/3").body == "new /3 fr" }, waitFor, tick, "without anything of a visitor")
+		for n, want := range map[int]string{4: "; hit", 3: "; hit", 2: "fwd=uri-miss", 1: "fwd=uri-miss"} {
+			assert.Contains(t, s.get(fmt.Sprintf("/%d", n)).cacheStatus(), want, "/%d", n)
+		}
+		assert.Equal(t, 8, s.renders())
+		require.Equal(t, 200, s.do("PURGE", "/4", "").status)
+		require.Eventually(t, func() bool { return s.renders() == 9 }, waitFor, tick)
+		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"all":true,"soft":true}`).status)
+		assert.Contains(t, s.get("/3").cacheStatus(), "detail=", "a soft purge leaves it to the next visitor")
+	})
+}
