@@ -6,7 +6,6 @@ ALL      = ./... ./testdata/origin
 FUZZTIME ?= 10s
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
-export BROWSER
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
 .PHONY: help demo test unit race e2e lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
@@ -46,6 +45,7 @@ test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one 
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need debootstrap
+	@.ci/need chromium || true
 	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up $(SITES))" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
 		testdata/odoo19/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' -skip '^TestOdoo14' .
