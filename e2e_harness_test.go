@@ -312,14 +312,34 @@ type redisServer struct {
 	done    chan struct{}
 }
 
-// startRedis runs a Redis server that keeps its data over a restart.
+// startRedis is startServer for a test of Traefik.
 func startRedis(t *testing.T, args ...string) *redisServer {
 	t.Helper()
 	needTraefik(t)
+	return startServer(t, args...)
+}
+
+// startServer runs a Redis server that keeps its data over a restart.
+func startServer(t *testing.T, args ...string) *redisServer {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed")
 	}
 	s := &redisServer{t: t, address: freeAddress(t), dir: t.TempDir(), args: args}
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+// startSentinel runs a sentinel with the given configuration.
+func startSentinel(t *testing.T, lines ...string) *redisServer {
+	t.Helper()
+	s := &redisServer{t: t, address: freeAddress(t), dir: t.TempDir()}
+	host, port, _ := net.SplitHostPort(s.address)
+	conf := filepath.Join(s.dir, "sentinel.conf") // which it writes to
+	lines = append([]string{"bind " + host, "port " + port, "dir " + s.dir}, lines...)
+	require.NoError(t, os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	s.args = []string{conf, "--sentinel"}
 	s.start()
 	t.Cleanup(s.stop)
 	return s
@@ -331,6 +351,9 @@ func (s *redisServer) start() {
 	args := append([]string{
 		"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
 	}, s.args...)
+	if len(s.args) > 0 && strings.HasSuffix(s.args[0], ".conf") { // everything else is in the file
+		args = s.args
+	}
 	s.cmd = exec.Command("redis-server", args...)
 	s.done = make(chan struct{})
 	require.NoError(s.t, s.cmd.Start())

@@ -32,7 +32,7 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 				if _, err := exec.LookPath("redis-server"); err != nil {
 					t.Skip("no redis-server on the PATH")
 				}
-				server := startRedis(t)
+				server := startServer(t)
 				o = options{"memory": options{"bytes": c.memory, "maxStaleness": "1h"}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}
 			}
 			compareWays(t, o)

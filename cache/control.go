@@ -313,12 +313,12 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 	if sh.sieve != nil {
 		a.Memory = memoryAnswer{Entries: sh.sieve.Len(), Bytes: sh.sieve.Bytes(), Evicted: sh.sieve.Evicted()}
 	}
-	if sh.client != nil {
-		s := sh.client.Stats()
+	if sh.redis != nil {
+		s := sh.redis.Stats()
 		a.Storage = "redis"
 		a.Redis = &redisAnswer{Open: s.Open, Idle: s.Idle, Waiting: s.Waiting, Dials: s.Dials}
 	}
-	if sh.tier.Open() {
+	if h.view.Open() {
 		a.Breaker = "open"
 	}
 	sh.mu.Lock()

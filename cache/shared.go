@@ -16,9 +16,9 @@ import (
 // common: the storage, its memory tier, the refreshes under way, the counters.
 // It outlives reloads of Traefik's configuration.
 type Shared struct {
-	tier   *storage.Tier
-	client *redis.Client // nil: memory alone
-	sieve  *storage.Sieve
+	tier  *storage.Tier
+	redis *storage.Redis // nil: memory alone
+	sieve *storage.Sieve
 
 	mu         sync.Mutex
 	flights    map[string]*flight // by full key
@@ -106,8 +106,12 @@ func newShared(s config.StorageSettings) *Shared {
 		return sh
 	}
 	o.MemoryBytes = s.MemoryBytes
-	sh.client = redis.New(*s.Redis)
-	sh.tier = storage.NewTier(storage.NewRedis(sh.client, s.MaxMarks), o)
+	if len(s.Cluster) > 0 {
+		sh.redis = storage.NewRedisCluster(redis.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
+	} else {
+		sh.redis = storage.NewRedis(redis.New(*s.Redis), s.MaxMarks)
+	}
+	sh.tier = storage.NewTier(sh.redis, o)
 	sh.sieve = sh.tier.Memory()
 	return sh
 }

@@ -115,6 +115,28 @@ type Redis struct {
 	MaxReplyBytes string `json:"maxReplyBytes,omitempty"`
 	TLS           TLS    `json:"tls,omitempty"`
 
+	Sentinel Sentinel `json:"sentinel,omitempty"`
+	Cluster  Cluster  `json:"cluster,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Sentinel says which sentinels tell the address of the master.
+type Sentinel struct {
+	Master       string   `json:"master,omitempty"`
+	Addresses    []string `json:"addresses,omitempty"`
+	Username     string   `json:"username,omitempty"`
+	Password     string   `json:"password,omitempty"`
+	PasswordFile string   `json:"passwordFile,omitempty"`
+	PasswordEnv  string   `json:"passwordEnv,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Cluster says by which nodes a Redis Cluster is found.
+type Cluster struct {
+	Addresses []string `json:"addresses,omitempty"`
+
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 

@@ -17,6 +17,8 @@ import (
 func (p *problems) redis(c Redis) *redis.Options {
 	p.unknown("redis.", c.Unknown)
 	p.unknown("redis.tls.", c.TLS.Unknown)
+	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
+	p.unknown("redis.cluster.", c.Cluster.Unknown)
 	address := strings.TrimSpace(c.Address)
 	o := &redis.Options{
 		Network: "tcp", Address: address,
@@ -29,6 +31,17 @@ func (p *problems) redis(c Redis) *redis.Options {
 		IdleTimeout: ms(p.between("redis.idleTimeout", c.IdleTimeout, policy.Day)),
 		MaxReply:    int(p.size("redis.maxReplyBytes", c.MaxReplyBytes, 1<<20, 1<<30)),
 		TLS:         p.tls(c.TLS, address),
+	}
+	o.Sentinels = p.sentinels(c.Sentinel)
+	p.addresses("redis.cluster.addresses", c.Cluster.Addresses)
+	if o.Sentinels != nil || len(c.Cluster.Addresses) > 0 {
+		if address != "" || (o.Sentinels != nil && len(c.Cluster.Addresses) > 0) {
+			p.add("redis.address", "more than one of address, sentinel and cluster is set; expected one")
+		}
+		if len(c.Cluster.Addresses) > 0 && o.DB != 0 {
+			p.add("redis.database", "%d; expected 0, the only one of a cluster", o.DB)
+		}
+		return o
 	}
 	if o.Address == "" {
 		if c.Username != "" || o.Password != "" || o.TLS != nil {
@@ -47,6 +60,41 @@ func (p *problems) redis(c Redis) *redis.Options {
 		p.add("redis.address", "%q; expected host:port or unix:///path", address)
 	}
 	return o
+}
+
+// sentinels reads who tells the master's address, nil if nobody has to.
+func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
+	password := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	p.addresses("redis.sentinel.addresses", c.Addresses)
+	if c.Master == "" && len(c.Addresses) == 0 {
+		if c.Username != "" || password != "" {
+			p.add("redis.sentinel.addresses", "is empty, but a username or password is set; expected host:port of each sentinel")
+		}
+		return nil
+	}
+	if c.Master == "" {
+		p.add("redis.sentinel.master", "is empty; expected the name that the sentinels have for the master")
+	}
+	if len(c.Addresses) == 0 {
+		p.add("redis.sentinel.addresses", "is empty; expected host:port of each sentinel")
+	}
+	return &redis.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password}
+}
+
+func (p *problems) addresses(path string, list []string) {
+	for i := 0; i < len(list); i++ {
+		if !isHostPort(strings.TrimSpace(list[i])) {
+			p.add(at(path, i), "%q; expected host:port", list[i])
+		}
+	}
+}
+
+func trimmed(list []string) []string {
+	var out []string
+	for i := 0; i < len(list); i++ {
+		out = append(out, strings.TrimSpace(list[i]))
+	}
+	return out
 }
 
 func isHostPort(address string) bool {

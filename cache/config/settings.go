@@ -78,6 +78,7 @@ type LimitSettings struct {
 // settings share one storage.
 type StorageSettings struct {
 	Redis        *redis.Options // nil: memory alone
+	Cluster      []string       // addresses of nodes, where it is a cluster
 	MemoryBytes  int64
 	MaxStaleness int64 // ms
 	MaxMarks     int
@@ -255,6 +256,9 @@ func (p *problems) storage(c *Config) StorageSettings {
 		Sessions:     p.number("session.max", c.Session.Max, 100, 10000000),
 		Redis:        p.redis(c.Redis),
 	}
+	if s.Redis != nil {
+		s.Cluster = trimmed(c.Redis.Cluster.Addresses)
+	}
 	if s.Redis == nil && s.MemoryBytes < 1<<20 {
 		p.add("memory.bytes", "%q; expected at least 1MiB, since there is no redis.address", c.Memory.Bytes)
 	}
@@ -276,6 +280,10 @@ func fingerprint(c *Config, s StorageSettings) string {
 		r.MaxReplyBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
 		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
 		c.Session.TTL, c.Session.Max,
+		r.Sentinel.Master, strings.Join(r.Sentinel.Addresses, ","), r.Sentinel.Username, strings.Join(r.Cluster.Addresses, ","),
+	}
+	if s.Redis != nil && s.Redis.Sentinels != nil {
+		parts = append(parts, s.Redis.Sentinels.Password)
 	}
 	files := []string{t.CAFile, t.CertFile, t.KeyFile}
 	for i := 0; i < len(files); i++ {

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 )
@@ -25,8 +24,12 @@ var (
 // Options says where the server is and what the client may use. A field that
 // is zero has the default.
 type Options struct {
-	Network  string // "tcp" (default) or "unix"
-	Address  string // host:port, or the path of the socket
+	Network string // "tcp" (default) or "unix"
+	Address string // host:port, or the path of the socket
+	master  bool   // refuse a server that says it is none
+
+	Sentinels *Sentinels // tell the address instead
+
 	Username string // AUTH Username Password
 	Password string // AUTH Password
 	DB       int    // SELECT, if > 0
@@ -41,8 +44,9 @@ type Options struct {
 
 // Client is a pool of connections to one server, for any number of goroutines.
 type Client struct {
-	o    Options
-	pool *pool
+	o      Options
+	pool   *pool
+	finder *finder // nil: the address is known
 
 	mu    sync.Mutex
 	stats Stats // without what the pool counts
@@ -88,13 +92,12 @@ func New(o Options) *Client {
 	if o.MaxReply <= 0 {
 		o.MaxReply = 16 << 20
 	}
-	if o.TLS != nil {
-		o.TLS = o.TLS.Clone()
-		if host, _, err := net.SplitHostPort(o.Address); err == nil && o.TLS.ServerName == "" {
-			o.TLS.ServerName = host
-		}
+	c := &Client{o: o, pool: &pool{size: o.PoolSize, idleTimeout: o.IdleTimeout}}
+	if o.Sentinels != nil {
+		c.o.Network = "tcp"
+		c.finder = newFinder(o)
 	}
-	return &Client{o: o, pool: &pool{size: o.PoolSize, idleTimeout: o.IdleTimeout}}
+	return c
 }
 
 // Do sends the commands in one round trip and returns one reply for each, or
@@ -149,7 +152,7 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 		c.mu.Lock()
 		c.stats.Dials++
 		c.mu.Unlock()
-		if k, err = dial(c.o, deadline); err != nil {
+		if k, err = connect(c, deadline); err != nil {
 			return nil, false, err
 		}
 	}
@@ -159,6 +162,13 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 		return nil, silent && reused, err
 	}
 	if refused(c, replies) {
+		if c.finder != nil {
+			c.finder.forget(k.address)
+		}
+		_ = k.raw.Close()
+		return replies, false, nil
+	}
+	if !settled(c, k) {
 		_ = k.raw.Close()
 		return replies, false, nil
 	}

@@ -20,6 +20,8 @@ type conn struct {
 	in  source
 	out []byte
 	max int // Options.MaxReply
+
+	address string
 }
 
 // dial makes a connection that is ready for commands. Its errors wrap
@@ -45,12 +47,12 @@ func dial(o Options, deadline time.Time) (*conn, error) {
 }
 
 func setUp(raw net.Conn, o Options, deadline time.Time) (*conn, error) {
-	c := &conn{raw: raw, rw: raw, max: o.MaxReply}
+	c := &conn{raw: raw, rw: raw, max: o.MaxReply, address: o.Address}
 	if o.TLS != nil {
 		if err := raw.SetDeadline(deadline); err != nil {
 			return nil, err
 		}
-		t := tls.Client(raw, o.TLS)
+		t := tls.Client(raw, named(o.TLS, o.Address))
 		if err := t.Handshake(); err != nil {
 			return nil, err
 		}
@@ -60,7 +62,20 @@ func setUp(raw net.Conn, o Options, deadline time.Time) (*conn, error) {
 	return c, greet(c, o, deadline)
 }
 
-// greet sends AUTH and SELECT, in one round trip.
+// named returns TLS settings with the name of the server: its host, unless they have
+// another.
+func named(t *tls.Config, address string) *tls.Config {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || t.ServerName != "" {
+		return t
+	}
+	t = t.Clone()
+	t.ServerName = host
+	return t
+}
+
+// greet sends AUTH and SELECT, and asks for the role where that matters, in one
+// round trip.
 func greet(c *conn, o Options, deadline time.Time) error {
 	var cmds []Command
 	if o.Username != "" {
@@ -70,6 +85,9 @@ func greet(c *conn, o Options, deadline time.Time) error {
 	}
 	if o.DB > 0 {
 		cmds = append(cmds, Command{Args: []string{"SELECT", strconv.Itoa(o.DB)}})
+	}
+	if o.master {
+		cmds = append(cmds, Command{Args: []string{"ROLE"}})
 	}
 	if len(cmds) == 0 {
 		return nil
@@ -83,11 +101,24 @@ func greet(c *conn, o Options, deadline time.Time) error {
 		if name == "SELECT" {
 			name = "SELECT " + cmds[i].Args[1]
 		}
-		if err = greeted(name, replies[i]); err != nil {
+		if name == "ROLE" {
+			err = isMaster(replies[i])
+		} else {
+			err = greeted(name, replies[i])
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isMaster refuses a server that is not, or not any more, a master.
+func isMaster(r Reply) error {
+	if r.Kind == Array && len(r.Items) > 0 && string(r.Items[0].Body) == "master" {
+		return nil
+	}
+	return fmt.Errorf("%w: not being a master", ErrServer)
 }
 
 // greeted says what is wrong with the answer to AUTH or SELECT, in words of

@@ -37,10 +37,15 @@ func (c *Client) Short(request []byte, replies int, expect string) (bulk []byte,
 	k := s.conn
 	s.conn = nil
 	clean := false
+	if !settled(c, k) {
+		_ = k.raw.Close()
+		put(p, s)
+		return nil, ShortNo
+	}
 	defer func() {
 		if clean {
 			s.conn = k
-		} else {
+		} else { // or nobody knows what comes next on it
 			_ = k.raw.Close()
 		}
 		put(p, s)

@@ -24,7 +24,7 @@ return 1`
 // Lock implements Storage: one round trip.
 func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	key := keys.Lock(tenant, l.ID)
-	replies, err := s.client.Do(
+	replies, err := s.send(
 		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", strconv.FormatInt(ttl, 10)}},
 		redis.Command{Args: []string{"GET", key}},
 		redis.Command{Args: []string{"EXISTS", keys.Entry(tenant, l.ID)}},
@@ -71,7 +71,7 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 	if err != nil {
 		return err
 	}
-	replies, err := s.client.Do(set, unlock(tenant, l, 0))
+	replies, err := s.send(set, unlock(tenant, l, 0))
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
@@ -97,30 +97,30 @@ func (m *Memory) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, _ *Lock)
 // Lock claims an entry for the process that is to ask the origin for it. ttl is in
 // ms. It returns one of the Lock… constants.
 func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
-	if !t.breaker.allow(ticks()) {
+	if !v.guard.allow(ticks()) {
 		return LockUnknown
 	}
 	state, err := t.remote.Lock(v.tenant, l, ttl)
 	if err != nil {
-		t.failed("lock", err)
+		t.failed(v, "lock", err)
 		return LockUnknown
 	}
-	t.breaker.success()
+	v.guard.success()
 	return state
 }
 
 // Unlock gives a lock back, once. refused is in ms, see Storage. A failure leaves
 // it to its expiry.
 func (t *Tier) Unlock(v *View, l *Lock, refused int64) {
-	if l == nil || l.Released || !t.breaker.allow(ticks()) {
+	if l == nil || l.Released || !v.guard.allow(ticks()) {
 		return
 	}
 	l.Released = true
 	if err := t.remote.Unlock(v.tenant, l, refused); err != nil {
-		t.failed("unlock", err)
+		t.failed(v, "unlock", err)
 		return
 	}
-	t.breaker.success()
+	v.guard.success()
 }
 
 // Has reports whether an entry of a full key is in this process, and has not been

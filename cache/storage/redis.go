@@ -21,8 +21,9 @@ import (
 // key holds all, so that eviction or a restart loses all or nothing. It has no
 // expiry, so that a volatile-* eviction policy leaves it alone.
 type Redis struct {
-	client *redis.Client
-	limit  string // most marks of a tenant
+	client  *redis.Client  // of one server, or of a master that sentinels know
+	cluster *redis.Cluster // in its place
+	limit   string         // most marks of a tenant
 }
 
 // NewRedis returns a storage on a client. It sends nothing yet.
@@ -30,9 +31,40 @@ func NewRedis(client *redis.Client, marks int) *Redis {
 	return &Redis{client: client, limit: strconv.Itoa(marks)}
 }
 
-// Client returns the client behind the storage, for its counters.
-func (s *Redis) Client() *redis.Client {
-	return s.client
+// NewRedisCluster returns a storage on a cluster. It sends nothing yet.
+func NewRedisCluster(cluster *redis.Cluster, marks int) *Redis {
+	return &Redis{cluster: cluster, limit: strconv.Itoa(marks)}
+}
+
+// send sends the commands in one round trip. All of them must be of one tenant.
+func (s *Redis) send(cmds ...redis.Command) ([]redis.Reply, error) {
+	if s.cluster != nil {
+		return s.cluster.Do(cmds...)
+	}
+	return s.client.Do(cmds...)
+}
+
+// short is send in the short way.
+func (s *Redis) short(tenant string, request []byte, replies int, expect string) (bulk []byte, state int) {
+	if s.cluster != nil {
+		return s.cluster.Short(keys.Marks(tenant), request, replies, expect)
+	}
+	return s.client.Short(request, replies, expect)
+}
+
+func (s *Redis) maxReply() int {
+	if s.cluster != nil {
+		return s.cluster.MaxReply()
+	}
+	return s.client.MaxReply()
+}
+
+// Stats returns the counters of the connections.
+func (s *Redis) Stats() redis.Stats {
+	if s.cluster != nil {
+		return s.cluster.Stats()
+	}
+	return s.client.Stats()
 }
 
 // purgeScript starts a state if there is none or something else stands in its
@@ -68,7 +100,7 @@ return {redis.call('ZSCORE', k, '!e'), redis.call('ZSCORE', k, '!s')}`
 // Lookup implements Storage: one round trip for the entry and the position.
 func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.client.Do(
+	replies, err := s.send(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
@@ -128,7 +160,7 @@ func (s *Redis) set(tenant, id string, e *Entry, ttl int64) (redis.Command, erro
 	if err != nil {
 		return redis.Command{}, err
 	}
-	if len(value) > s.client.MaxReply() {
+	if len(value) > s.maxReply() {
 		return redis.Command{}, fmt.Errorf("%w: %d bytes could not be read again", ErrTooLarge, len(value))
 	}
 	return redis.Command{
@@ -151,7 +183,7 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 // Head implements Storage.
 func (s *Redis) Head(tenant string) (Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.client.Do(
+	replies, err := s.send(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
@@ -185,7 +217,7 @@ func (s *Redis) Marks(tenant string, since Head) (Delta, error) {
 func (s *Redis) members(tenant, least string) (Delta, error) {
 	marks := keys.Marks(tenant)
 	d := Delta{}
-	replies, err := s.client.Do(
+	replies, err := s.send(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
 		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
@@ -248,6 +280,10 @@ func (s *Redis) Reset(tenant string) (Head, error) {
 
 // Close implements Storage.
 func (s *Redis) Close() {
+	if s.cluster != nil {
+		s.cluster.Close()
+		return
+	}
 	s.client.Close()
 }
 
@@ -265,7 +301,7 @@ func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 
 // do runs a pipeline in which every reply must be free of errors.
 func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
-	replies, err := s.client.Do(cmds...)
+	replies, err := s.send(cmds...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}

@@ -49,7 +49,7 @@ func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	if id != "" {
 		commands = append(commands, redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
 	}
-	replies, err := s.client.Do(commands...)
+	replies, err := s.send(commands...)
 	if errors.Is(err, redis.ErrTooLarge) {
 		e, head, err := s.tooLarge(tenant)
 		return e, head, SessionUnknown, err
@@ -89,7 +89,7 @@ func (s *Redis) note(tenant string, how, sessions []string, score int64, most in
 	for i := 0; i < len(sessions); i++ {
 		args = append(args, strconv.FormatInt(score, 10), sessions[i])
 	}
-	replies, err := s.client.Do(
+	replies, err := s.send(
 		redis.Command{Args: args},
 		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", strconv.Itoa(-most - 1)}},
 	)
@@ -187,9 +187,9 @@ func (t *Tier) LookupFor(v *View, key, session string) *Found {
 		return f
 	}
 	if err != nil {
-		return &Found{Reason: t.failed("session", err)}
+		return &Found{Reason: t.failed(v, "session", err)}
 	}
-	t.breaker.success()
+	v.guard.success()
 	if reason := t.sync(v, head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}
@@ -210,10 +210,10 @@ func (t *Tier) Bear(v *View, session string) {
 		return
 	}
 	if err := t.remote.Bear(v.tenant, session, t.o.SessionTTL, t.o.Sessions); err != nil {
-		t.failed("session", err)
+		t.failed(v, "session", err)
 		return
 	}
-	t.breaker.success()
+	v.guard.success()
 }
 
 // Special notes that sessions are special. It must return before the request
@@ -230,11 +230,11 @@ func (t *Tier) Special(v *View, sessions []string) {
 		return
 	}
 	if err := t.remote.Special(v.tenant, todo, t.o.SessionTTL, t.o.Sessions); err != nil {
-		t.failed("session", err)
+		t.failed(v, "session", err)
 		t.keep(v, p)
 		return
 	}
-	t.breaker.success()
+	v.guard.success()
 	v.note(todo)
 }
 

@@ -61,7 +61,7 @@ func bulk(n int64) string {
 // short asks for the position and one thing more. late is true if the storage did
 // not answer in time: then it should not be asked again for this request.
 func (t *Tier) short(v *View, what redis.Command) (answer []byte, ok, late bool) {
-	if t.redis == nil || t.breaker.suspicious() {
+	if t.redis == nil || v.guard.suspicious() {
 		return nil, false, false
 	}
 	ask, expect, head := v.position()
@@ -69,9 +69,9 @@ func (t *Tier) short(v *View, what redis.Command) (answer []byte, ok, late bool)
 		return nil, false, false
 	}
 	asked := ticks()
-	answer, state := t.redis.client.Short(append(ask[:len(ask):len(ask)], redis.Encoded(what)...), 3, expect)
+	answer, state := t.redis.short(v.tenant, append(ask[:len(ask):len(ask)], redis.Encoded(what)...), 3, expect)
 	if state == redis.ShortLate {
-		t.failed("lookup", redis.ErrTimeout)
+		t.failed(v, "lookup", redis.ErrTimeout)
 		return nil, false, true
 	}
 	return answer, state == redis.ShortYes && v.at(head, asked), false

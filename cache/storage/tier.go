@@ -80,6 +80,10 @@ func (t *Tier) View(tenant string) *View {
 	v := t.views[tenant]
 	if v == nil {
 		v = newView(tenant)
+		v.guard = &t.breaker
+		if t.redis != nil && t.redis.cluster != nil { // its nodes fail one by one
+			v.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
+		}
 		t.views[tenant] = v
 	}
 	return v
@@ -145,9 +149,9 @@ func (t *Tier) fromRemote(v *View, key string, now int64) *Found {
 // found checks what the storage answered.
 func (t *Tier) found(v *View, key string, e *Entry, head Head, err error, now, asked int64) *Found {
 	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return &Found{Reason: t.failed("lookup", err)}
+		return &Found{Reason: t.failed(v, "lookup", err)}
 	}
-	t.breaker.success()
+	v.guard.success()
 	if reason := t.sync(v, head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}
@@ -198,7 +202,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 	if ttl <= 0 {
 		return policy.ReasonExpired
 	}
-	if !t.breaker.allow(ticks()) {
+	if !v.guard.allow(ticks()) {
 		return policy.ReasonStoreOpen
 	}
 	var err error
@@ -208,16 +212,16 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 		l.Released = true
 	}
 	if errors.Is(err, ErrTooLarge) {
-		t.breaker.success()
+		v.guard.success()
 		return policy.ReasonTooLarge
 	}
 	if errors.Is(err, ErrCorrupt) { // cannot be encoded: the storage was not asked
 		return policy.ReasonStoreCorrupt
 	}
 	if err != nil {
-		return t.failed("store", err)
+		return t.failed(v, "store", err)
 	}
-	t.breaker.success()
+	v.guard.success()
 	if t.memory != nil {
 		t.memory.Put(e.Key, e, now+ttl)
 	}
@@ -239,14 +243,14 @@ func (t *Tier) Remove(v *View, fullKeys []string) {
 
 // RemoveIDs drops entries of the storage by their identities.
 func (t *Tier) RemoveIDs(v *View, ids []string) {
-	if len(ids) == 0 || !t.breaker.allow(ticks()) {
+	if len(ids) == 0 || !v.guard.allow(ticks()) {
 		return
 	}
 	if err := t.remote.Remove(v.tenant, ids); err != nil {
-		t.failed("remove", err)
+		t.failed(v, "remove", err)
 		return
 	}
-	t.breaker.success()
+	v.guard.success()
 }
 
 // Purge marks what p names. When it returns nil, no lookup that starts later
@@ -269,7 +273,7 @@ func (t *Tier) Purge(v *View, p Purge) (Head, error) {
 func (t *Tier) write(v *View, p Purge) (Head, error) {
 	if p.Forget || len(p.Special) > 0 {
 		if err := t.writeSessions(v, p); err != nil {
-			t.failed("session", err)
+			t.failed(v, "session", err)
 			return Head{}, err
 		}
 		if !p.All && len(p.Members) == 0 {
@@ -279,10 +283,10 @@ func (t *Tier) write(v *View, p Purge) (Head, error) {
 	local := v.Head()
 	head, err := t.remote.Purge(v.tenant, p)
 	if err != nil {
-		t.failed("purge", err)
+		t.failed(v, "purge", err)
 		return head, err
 	}
-	t.breaker.success()
+	v.guard.success()
 	now := ticks()
 	reason := ""
 	if head.Epoch == local.Epoch && head.Seq <= local.Seq {
@@ -306,7 +310,7 @@ func (t *Tier) writeSessions(v *View, p Purge) error {
 // ready reports why the storage must not be asked for this tenant now: the
 // breaker is open, or purges are waiting that cannot be written.
 func (t *Tier) ready(v *View) string {
-	if !t.breaker.allow(ticks()) {
+	if !v.guard.allow(ticks()) {
 		if v.Pending() > 0 {
 			return policy.ReasonPurgePending
 		}
@@ -341,7 +345,7 @@ func (t *Tier) retryLater(v *View) {
 		if t.isClosed() {
 			return
 		}
-		if t.breaker.allow(ticks()) {
+		if v.guard.allow(ticks()) {
 			t.replay(v)
 		}
 		if v.Pending() > 0 {
@@ -377,9 +381,9 @@ func (t *Tier) refresh(v *View) string {
 	now := ticks()
 	head, err := t.remote.Head(v.tenant)
 	if err != nil {
-		return t.failed("head", err)
+		return t.failed(v, "head", err)
 	}
-	t.breaker.success()
+	v.guard.success()
 	return t.sync(v, head, now)
 }
 
@@ -399,7 +403,7 @@ func (t *Tier) pull(v *View, now int64) string {
 	local, ask := v.ask()
 	d, err := t.remote.Marks(v.tenant, local)
 	if err != nil {
-		return t.failed("marks", err)
+		return t.failed(v, "marks", err)
 	}
 	if d.Head.Epoch == 0 {
 		return t.begin(v, now)
@@ -417,10 +421,10 @@ func (t *Tier) pull(v *View, now int64) string {
 func (t *Tier) restart(v *View, local, head Head, now int64) string {
 	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", v.tenant, local.Seq, head.Seq))
 	if err := t.remote.Forget(v.tenant); err != nil { // marks of sessions may be lost, too
-		return t.failed("forget", err)
+		return t.failed(v, "forget", err)
 	}
 	if _, err := t.remote.Reset(v.tenant); err != nil {
-		return t.failed("reset", err)
+		return t.failed(v, "reset", err)
 	}
 	return t.begin(v, now)
 }
@@ -429,7 +433,7 @@ func (t *Tier) restart(v *View, local, head Head, now int64) string {
 // whose state was evicted. Whatever is stored is invalid then.
 func (t *Tier) begin(v *View, now int64) string {
 	if _, err := t.remote.Head(v.tenant); err != nil {
-		return t.failed("head", err)
+		return t.failed(v, "head", err)
 	}
 	_, ask := v.ask()
 	d, err := t.remote.Marks(v.tenant, Head{})
@@ -437,14 +441,14 @@ func (t *Tier) begin(v *View, now int64) string {
 		err = fmt.Errorf("%w: no purge state", ErrUnavailable)
 	}
 	if err != nil {
-		return t.failed("marks", err)
+		return t.failed(v, "marks", err)
 	}
 	v.apply(d, ask, now)
 	return ""
 }
 
-func (t *Tier) failed(what string, err error) string {
-	t.breaker.failure(ticks())
+func (t *Tier) failed(v *View, what string, err error) string {
+	v.guard.failure(ticks())
 	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
 	return policy.ReasonStoreError
 }
@@ -466,6 +470,11 @@ func (t *Tier) isClosed() bool {
 // Memory returns the memory tier, nil if there is none.
 func (t *Tier) Memory() *Sieve {
 	return t.memory
+}
+
+// Open reports whether the tenant's storage is not asked for a while.
+func (v *View) Open() bool {
+	return v.guard.open()
 }
 
 // Open reports whether the breaker is open.

@@ -16,6 +16,7 @@ const (
 // entry against it costs no round trip; how current it is, Checked tells.
 type View struct {
 	tenant string
+	guard  *breaker // of the server that has the tenant's keys
 
 	mu        sync.RWMutex
 	head      Head

@@ -1,0 +1,376 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Cluster is a client of a Redis Cluster
+// (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/). All
+// keys of a pipeline must be in one slot. A node that fails costs those whose keys
+// it has, and nobody else.
+type Cluster struct {
+	o     Options // of connections to nodes, without the address
+	seeds []string
+
+	refreshing sync.Mutex // one asks for the slots at a time
+
+	mu     sync.Mutex
+	nodes  map[string]*Client // by address
+	ranges []slotRange
+	asked  time.Time // for the slots
+	stale  bool      // what is known of them
+	tags   map[string]int
+	closed bool
+}
+
+type slotRange struct {
+	from, to int
+	address  string
+}
+
+const (
+	slotCount    = 16384
+	refreshPause = time.Second // between two questions for the slots
+	maxTags      = 4096
+	maxNodes     = 1000
+)
+
+// NewCluster returns a client of the cluster that the nodes at the addresses belong to.
+// It dials nothing. Each node gets a pool of its own.
+func NewCluster(o Options, addresses []string) *Cluster {
+	o.Address = ""
+	o.Network = "tcp"
+	o.DB = 0
+	return &Cluster{o: New(o).o, seeds: addresses, nodes: map[string]*Client{}, tags: map[string]int{}, stale: true}
+}
+
+// Do sends the commands to the node that has their keys. See Client.Do; an error
+// reply MOVED or ASK has been followed once.
+func (c *Cluster) Do(cmds ...Command) ([]Reply, error) {
+	if len(cmds) == 0 {
+		return nil, nil
+	}
+	deadline := time.Now().Add(c.o.Timeout)
+	slot := c.slotOf(keyOf(cmds[0]))
+	node, err := c.nodeFor(slot, deadline)
+	if err != nil {
+		return nil, err
+	}
+	replies, err := run(node, time.Until(deadline), cmds)
+	if err != nil {
+		if errors.Is(err, ErrConnect) || errors.Is(err, ErrTimeout) {
+			c.doubt()
+		}
+		return nil, err
+	}
+	for i := 0; i < len(replies); i++ {
+		word, address := redirection(replies[i], node.o.Address)
+		if address == "" {
+			continue
+		}
+		again := []Command{cmds[i]}
+		if word == "ASK" {
+			again = []Command{{Args: []string{"ASKING"}}, cmds[i]}
+		} else {
+			c.doubt()
+		}
+		other, err := c.node(address)
+		if err != nil {
+			return nil, err
+		}
+		followed, err := run(other, time.Until(deadline), again)
+		if err != nil {
+			return nil, err
+		}
+		replies[i] = followed[len(followed)-1]
+	}
+	return replies, nil
+}
+
+// Short is Client.Short with the node that has the key, as far as is known.
+func (c *Cluster) Short(key string, request []byte, replies int, expect string) (bulk []byte, state int) {
+	slot := c.slotOf(key)
+	c.mu.Lock()
+	var node *Client
+	if !c.stale {
+		node = c.nodes[c.addressOf(slot)]
+	}
+	c.mu.Unlock()
+	if node == nil {
+		return nil, ShortNo
+	}
+	return node.Short(request, replies, expect)
+}
+
+// keyOf returns the key of a command that this cache sends.
+func keyOf(cmd Command) string {
+	if len(cmd.Args) > 3 && cmd.Args[0] == "EVAL" {
+		return cmd.Args[3]
+	}
+	if len(cmd.Args) > 1 {
+		return cmd.Args[1]
+	}
+	return ""
+}
+
+// redirection reads MOVED 3999 127.0.0.1:6381 and ASK. Without a host it is that of
+// the node that says so.
+func redirection(r Reply, from string) (word, address string) {
+	word = Code(r)
+	if word != "MOVED" && word != "ASK" {
+		return "", ""
+	}
+	parts := strings.Fields(r.Text)
+	if len(parts) != 3 {
+		return "", ""
+	}
+	host, port, err := net.SplitHostPort(parts[2])
+	if err != nil {
+		return "", ""
+	}
+	if host == "" {
+		host, _, _ = net.SplitHostPort(from)
+	}
+	return word, net.JoinHostPort(host, port)
+}
+
+// doubt makes the next command ask for the slots again.
+func (c *Cluster) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stale = true
+}
+
+// nodeFor returns the client of the node that has a slot.
+func (c *Cluster) nodeFor(slot int, deadline time.Time) (*Client, error) {
+	c.mu.Lock()
+	wanted := c.stale && time.Since(c.asked) >= refreshPause
+	c.mu.Unlock()
+	if wanted {
+		c.refresh(deadline)
+	}
+	c.mu.Lock()
+	address := c.addressOf(slot)
+	c.mu.Unlock()
+	if address == "" {
+		c.doubt()
+		return nil, fmt.Errorf("%w: no node is known to have slot %d", ErrConnect, slot)
+	}
+	return c.node(address)
+}
+
+// addressOf returns the node of a slot, "" if it is not known. The caller has the lock.
+func (c *Cluster) addressOf(slot int) string {
+	for i := 0; i < len(c.ranges); i++ {
+		if slot >= c.ranges[i].from && slot <= c.ranges[i].to {
+			return c.ranges[i].address
+		}
+	}
+	return ""
+}
+
+func (c *Cluster) node(address string) (*Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, ErrClosed
+	}
+	node := c.nodes[address]
+	if node == nil {
+		if len(c.nodes) >= maxNodes {
+			return nil, fmt.Errorf("%w: more than %d nodes", ErrConnect, maxNodes)
+		}
+		o := c.o
+		o.Address = address
+		node = New(o)
+		c.nodes[address] = node
+	}
+	return node, nil
+}
+
+// refresh asks for the slots: the nodes that are known, then those of the
+// configuration, until one tells. While one request does, the others go by what is
+// known.
+func (c *Cluster) refresh(deadline time.Time) {
+	if !c.refreshing.TryLock() {
+		c.mu.Lock()
+		known := len(c.ranges) > 0
+		c.mu.Unlock()
+		if known {
+			return
+		}
+		c.refreshing.Lock() // the first answer is worth waiting for
+		c.mu.Lock()
+		known = len(c.ranges) > 0
+		c.mu.Unlock()
+		if known {
+			c.refreshing.Unlock()
+			return
+		}
+	}
+	defer func() { c.refreshing.Unlock() }()
+	c.mu.Lock()
+	c.asked = time.Now()
+	var addresses []string
+	for i := 0; i < len(c.ranges); i++ {
+		addresses = append(addresses, c.ranges[i].address)
+	}
+	c.mu.Unlock()
+	addresses = append(addresses, c.seeds...)
+	tried := map[string]bool{}
+	for i := 0; i < len(addresses) && time.Now().Before(deadline); i++ {
+		if tried[addresses[i]] {
+			continue
+		}
+		tried[addresses[i]] = true
+		ranges := c.askSlots(addresses[i], time.Until(deadline)/2)
+		if len(ranges) > 0 {
+			c.adopt(ranges)
+			return
+		}
+	}
+}
+
+// askSlots asks one node, nil if it does not tell.
+func (c *Cluster) askSlots(address string, timeout time.Duration) []slotRange {
+	node, err := c.node(address)
+	if err != nil {
+		return nil
+	}
+	replies, err := run(node, timeout, []Command{{Args: []string{"CLUSTER", "SLOTS"}}})
+	if err != nil || replies[0].Kind != Array {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(address)
+	var ranges []slotRange
+	for i := 0; i < len(replies[0].Items); i++ {
+		item := replies[0].Items[i].Items
+		if len(item) < 3 || len(item[2].Items) < 2 {
+			continue
+		}
+		at := string(item[2].Items[0].Body)
+		if at == "" || at == "?" {
+			at = host
+		}
+		ranges = append(ranges, slotRange{
+			from: int(item[0].Int), to: int(item[1].Int),
+			address: net.JoinHostPort(at, strconv.FormatInt(item[2].Items[1].Int, 10)),
+		})
+	}
+	return ranges
+}
+
+// adopt takes over what a node has told, and closes the connections to nodes that
+// have no slots any more.
+func (c *Cluster) adopt(ranges []slotRange) {
+	c.mu.Lock()
+	c.ranges = ranges
+	c.stale = false
+	wanted := map[string]bool{}
+	for i := 0; i < len(ranges); i++ {
+		wanted[ranges[i].address] = true
+	}
+	var gone []*Client
+	for address, node := range c.nodes {
+		if !wanted[address] {
+			gone = append(gone, node)
+			delete(c.nodes, address)
+		}
+	}
+	c.mu.Unlock()
+	for i := 0; i < len(gone); i++ {
+		gone[i].Close()
+	}
+}
+
+// slotOf returns the slot of a key: the CRC16 of what is between the first braces, or
+// of all of it.
+func (c *Cluster) slotOf(key string) int {
+	tag := key
+	if from := strings.IndexByte(key, '{'); from >= 0 {
+		if n := strings.IndexByte(key[from+1:], '}'); n > 0 {
+			tag = key[from+1 : from+1+n]
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slot, known := c.tags[tag]
+	if !known {
+		slot = int(crc16(tag)) % slotCount
+		if len(c.tags) >= maxTags {
+			c.tags = map[string]int{}
+		}
+		c.tags[tag] = slot
+	}
+	return slot
+}
+
+// crc16 is the checksum of the cluster specification: CRC-16/XMODEM.
+func crc16(s string) uint16 {
+	sum := uint16(0)
+	for i := 0; i < len(s); i++ {
+		sum ^= uint16(s[i]) << 8
+		for bit := 0; bit < 8; bit++ {
+			if sum&0x8000 != 0 {
+				sum = sum<<1 ^ 0x1021
+			} else {
+				sum <<= 1
+			}
+		}
+	}
+	return sum
+}
+
+// Close closes the connections to all nodes.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	var all []*Client
+	for _, node := range c.nodes {
+		all = append(all, node)
+	}
+	c.nodes = map[string]*Client{}
+	c.mu.Unlock()
+	for i := 0; i < len(all); i++ {
+		all[i].Close()
+	}
+}
+
+// MaxReply returns how many bytes a reply may have.
+func (c *Cluster) MaxReply() int {
+	return c.o.MaxReply
+}
+
+// Stats returns the sum of the counters of all nodes.
+func (c *Cluster) Stats() Stats {
+	c.mu.Lock()
+	var all []*Client
+	for _, node := range c.nodes {
+		all = append(all, node)
+	}
+	c.mu.Unlock()
+	var sum Stats
+	for i := 0; i < len(all); i++ {
+		s := all[i].Stats()
+		sum.Open += s.Open
+		sum.Idle += s.Idle
+		sum.Waiting += s.Waiting
+		sum.Dials += s.Dials
+		sum.Reuses += s.Reuses
+		sum.Retries += s.Retries
+		sum.Timeouts += s.Timeouts
+		sum.PoolTimeouts += s.PoolTimeouts
+		sum.ConnectErrors += s.ConnectErrors
+		sum.AuthErrors += s.AuthErrors
+		sum.ProtocolErrors += s.ProtocolErrors
+		sum.TooLarge += s.TooLarge
+		sum.ServerErrors += s.ServerErrors
+	}
+	return sum
+}

@@ -1,0 +1,144 @@
+package redis
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Sentinels say where the master of a replicated Redis is
+// (https://redis.io/docs/latest/develop/reference/sentinel-clients/).
+type Sentinels struct {
+	Master    string   // its name
+	Addresses []string // host:port of the sentinels
+	Username  string   // for them
+	Password  string
+}
+
+// finder knows the master's address, or finds it out: from the first sentinel that
+// tells, when a connection is made and the last known address has failed.
+type finder struct {
+	o Options // of connections to sentinels, without the address
+	s Sentinels
+
+	asking sync.Mutex // one asks at a time
+
+	mu      sync.Mutex
+	address string    // of the master, empty: not known
+	failed  time.Time // when nobody could tell
+	first   int       // the sentinel to ask first
+}
+
+// lull is how long after nobody could tell who is the master nobody is asked.
+const lull = 100 * time.Millisecond
+
+func newFinder(o Options) *finder {
+	f := &finder{o: o, s: *o.Sentinels}
+	f.o.Network = "tcp"
+	f.o.Username = o.Sentinels.Username
+	f.o.Password = o.Sentinels.Password
+	f.o.DB = 0
+	f.o.Sentinels = nil
+	f.o.PoolSize = 1
+	return f
+}
+
+// known returns the master's address as it was last heard.
+func (f *finder) known() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.address
+}
+
+// forget makes the next connection ask again.
+func (f *finder) forget(address string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.address == address {
+		f.address = ""
+	}
+}
+
+// find returns the master's address. Its errors wrap ErrConnect.
+func (f *finder) find(deadline time.Time) (string, error) {
+	if address := f.known(); address != "" {
+		return address, nil
+	}
+	f.asking.Lock()
+	defer func() { f.asking.Unlock() }()
+	f.mu.Lock()
+	address, failed, first := f.address, f.failed, f.first
+	f.mu.Unlock()
+	if address != "" {
+		return address, nil
+	}
+	if time.Since(failed) < lull {
+		return "", fmt.Errorf("%w: no sentinel has told the master %q", ErrConnect, f.s.Master)
+	}
+	var err error
+	n := len(f.s.Addresses)
+	for i := 0; i < n && time.Now().Before(deadline); i++ {
+		at := (first + i) % n
+		// One that does not answer leaves half of the time to the others.
+		limit := time.Now().Add(time.Until(deadline) / 2)
+		address, err = f.ask(f.s.Addresses[at], limit)
+		if err == nil {
+			f.mu.Lock()
+			f.address, f.first = address, at
+			f.mu.Unlock()
+			return address, nil
+		}
+	}
+	f.mu.Lock()
+	f.failed = time.Now()
+	f.first = (first + 1) % n
+	f.mu.Unlock()
+	return "", fmt.Errorf("%w: no sentinel has told the master %q: %v", ErrConnect, f.s.Master, err)
+}
+
+// ask asks one sentinel.
+func (f *finder) ask(sentinel string, deadline time.Time) (string, error) {
+	o := f.o
+	o.Address = sentinel
+	k, err := dial(o, deadline)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = k.raw.Close() }()
+	replies, _, err := exchange(k, deadline, []Command{{Args: []string{"SENTINEL", "get-master-addr-by-name", f.s.Master}}})
+	if err != nil {
+		return "", err
+	}
+	r := replies[0]
+	if r.Kind != Array || len(r.Items) != 2 {
+		return "", fmt.Errorf("%w: %s knows no such master", ErrServer, sentinel)
+	}
+	return net.JoinHostPort(string(r.Items[0].Body), string(r.Items[1].Body)), nil
+}
+
+// connect makes a connection: to the server, or to whoever is the master now.
+func connect(c *Client, deadline time.Time) (*conn, error) {
+	if c.finder == nil {
+		return dial(c.o, deadline)
+	}
+	address, err := c.finder.find(deadline)
+	if err != nil {
+		return nil, err
+	}
+	o := c.o
+	o.Address = address
+	o.master = true
+	k, err := dial(o, deadline)
+	if err != nil {
+		c.finder.forget(address)
+		return nil, err
+	}
+	return k, nil
+}
+
+// settled reports whether a connection leads to where new ones do. After a failover
+// those to the old master are of no use.
+func settled(c *Client, k *conn) bool {
+	return c.finder == nil || c.finder.known() == k.address
+}
