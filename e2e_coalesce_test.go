@@ -59,7 +59,7 @@ func TestTraefikCoalesce(t *testing.T) {
 		c.ask(5, b.url+"/mine", host)
 		waiting(a, "4")
 		waiting(b, "4")
-		assert.Equal(t, 1, origin.renders()-before)
+		require.Eventually(t, func() bool { return origin.renders()-before == 1 }, patience, tick)
 		g.open()
 		for _, r := range c.all() {
 			assert.Equal(t, "mine", r.body)

@@ -53,6 +53,23 @@ func TestReadmeCommands(t *testing.T) {
 	assert.ElementsMatch(t, redisCommands(t), aclCommands(readme(t)))
 }
 
+// sinceRedis are the versions of Redis in which the commands came, with the options
+// that are used: SET NX PX, ZADD NX, ZRANGE WITHSCORES (https://redis.io/commands).
+var sinceRedis = map[string]float64{
+	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6,
+	"zadd": 3.0, "zscore": 1.2, "zcard": 1.2, "zrange": 1.2, "zincrby": 1.2, "zrangebyscore": 2.2,
+	"zremrangebyscore": 1.2, "zremrangebyrank": 2.0,
+}
+
+// TestOldRedis: nothing that is sent needs more than Redis 6.0.
+func TestOldRedis(t *testing.T) {
+	for _, command := range redisCommands(t) {
+		since, known := sinceRedis[command]
+		assert.True(t, known, "%s: since when?", command)
+		assert.LessOrEqual(t, since, 6.0, command)
+	}
+}
+
 // TestReadmeACL lets the ACL user of the README store, hit and purge.
 func TestReadmeACL(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {

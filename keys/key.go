@@ -118,6 +118,11 @@ func Marks(tenant string) string {
 	return Prefix + "{" + tenant + "}:marks"
 }
 
+// Run returns the Redis key of the server's run that a tenant's marks are of.
+func Run(tenant string) string {
+	return Prefix + "{" + tenant + "}:run"
+}
+
 // Sessions returns the Redis key of what is known of a tenant's sessions.
 func Sessions(tenant string) string {
 	return Prefix + "{" + tenant + "}:sessions"

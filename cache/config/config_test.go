@@ -429,6 +429,60 @@ func TestOptions(t *testing.T) {
 			map[string]string{"10": `compression: "10"; expected a number from 0 to 9`},
 		},
 		{
+			"redis.sentinel.master", func(c *config.Config, v string) {
+				c.Redis.Address = ""
+				c.Redis.Sentinel.Master = v
+				c.Redis.Sentinel.Addresses = []string{"s:26379"}
+			}, []string{"shop"},
+			map[string]string{"": `redis.sentinel.master: is empty; expected the name that the sentinels have for the master`},
+		},
+		{
+			"redis.sentinel.addresses", func(c *config.Config, v string) {
+				c.Redis.Address = ""
+				c.Redis.Sentinel.Master = "shop"
+				if v != "" {
+					c.Redis.Sentinel.Addresses = []string{v}
+				}
+			}, []string{"s:26379", " s:26379 "},
+			map[string]string{
+				"":  `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
+				"s": `redis.sentinel.addresses[0]: "s"; expected host:port`,
+			},
+		},
+		{
+			"redis.sentinel.username", func(c *config.Config, v string) { c.Redis.Sentinel.Username = v }, []string{""},
+			map[string]string{"u": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
+		},
+		{
+			"redis.sentinel.password", func(c *config.Config, v string) { c.Redis.Sentinel.Password = v }, []string{""},
+			map[string]string{"p": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
+		},
+		{
+			"redis.sentinel.passwordFile", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordFile = v }, []string{""},
+			map[string]string{"/nowhere/p": `redis.sentinel.passwordFile: open /nowhere/p: no such file or directory; expected a readable file`},
+		},
+		{
+			"redis.sentinel.passwordEnv", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordEnv = v }, []string{""},
+			map[string]string{"NOT_SET": `redis.sentinel.passwordEnv: the environment variable "NOT_SET" is empty or not set`},
+		},
+		{
+			"redis.cluster.addresses", func(c *config.Config, v string) {
+				c.Redis.Address = ""
+				c.Redis.Cluster.Addresses = []string{v}
+				if v == "both:1" {
+					c.Redis.Address = "redis:6379"
+				}
+				if v == "db:1" {
+					c.Redis.Database = "1"
+				}
+			}, []string{"node:6379"},
+			map[string]string{
+				"node":   `redis.cluster.addresses[0]: "node"; expected host:port`,
+				"both:1": `redis.address: more than one of address, sentinel and cluster is set; expected one`,
+				"db:1":   `redis.database: 1; expected 0, the only one of a cluster`,
+			},
+		},
+		{
 			"rewarm", func(c *config.Config, v string) { c.Rewarm = v }, []string{"0", "1000"},
 			map[string]string{"1001": `rewarm: "1001"; expected a number from 0 to 1000`},
 		},

@@ -50,6 +50,7 @@ type Client struct {
 
 	mu    sync.Mutex
 	stats Stats // without what the pool counts
+	era   int64 // changes when another server may answer than before
 }
 
 // Stats is what a client has, and what it has seen since New. An error counts
@@ -149,8 +150,12 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	s.conn = nil
 	reused := k != nil
 	if !reused {
+		alone := lone(c.pool)
 		c.mu.Lock()
 		c.stats.Dials++
+		if alone { // nothing has told whether the server is still the same
+			c.era++
+		}
 		c.mu.Unlock()
 		if k, err = connect(c, deadline); err != nil {
 			return nil, false, err
@@ -159,6 +164,7 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	replies, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
 		_ = k.raw.Close()
+		broke(c)
 		return nil, silent && reused, err
 	}
 	if refused(c, replies) {
@@ -174,6 +180,30 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	s.conn = k
 	return replies, false, nil
+}
+
+// broke notes that a connection has ended in another way than by Close: when a server
+// is restarted, or another takes its place, all of them do.
+func broke(c *Client) {
+	c.mu.Lock()
+	c.era++
+	c.mu.Unlock()
+}
+
+// Era returns a number that changes, before anything of the next server is read, when
+// the commands may be answered by another server than before: one that has been
+// restarted, or has taken over.
+func (c *Client) Era() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.era
+}
+
+// lone reports whether the pool has no connection but the caller's to be.
+func lone(p *pool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open <= 1
 }
 
 // refused counts error replies. It reports whether one of them says that this

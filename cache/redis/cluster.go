@@ -27,6 +27,8 @@ type Cluster struct {
 	stale  bool      // what is known of them
 	tags   map[string]int
 	closed bool
+
+	changes int64 // of ranges
 }
 
 type slotRange struct {
@@ -106,6 +108,20 @@ func (c *Cluster) Short(key string, request []byte, replies int, expect string) 
 		return nil, ShortNo
 	}
 	return node.Short(request, replies, expect)
+}
+
+// Era is Client.Era of the node that has a key. Another node for it is another era,
+// too.
+func (c *Cluster) Era(key string) int64 {
+	slot := c.slotOf(key)
+	c.mu.Lock()
+	node := c.nodes[c.addressOf(slot)]
+	changes := c.changes
+	c.mu.Unlock()
+	if node == nil {
+		return changes << 32
+	}
+	return changes<<32 + node.Era()
 }
 
 // keyOf returns the key of a command that this cache sends.
@@ -270,6 +286,9 @@ func (c *Cluster) askSlots(address string, timeout time.Duration) []slotRange {
 // have no slots any more.
 func (c *Cluster) adopt(ranges []slotRange) {
 	c.mu.Lock()
+	if !sameRanges(c.ranges, ranges) {
+		c.changes++
+	}
 	c.ranges = ranges
 	c.stale = false
 	wanted := map[string]bool{}
@@ -287,6 +306,18 @@ func (c *Cluster) adopt(ranges []slotRange) {
 	for i := 0; i < len(gone); i++ {
 		gone[i].Close()
 	}
+}
+
+func sameRanges(a, b []slotRange) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		if a[i].from != b[i].from || a[i].to != b[i].to || a[i].address != b[i].address {
+			return false
+		}
+	}
+	return true
 }
 
 // slotOf returns the slot of a key: the CRC16 of what is between the first braces, or

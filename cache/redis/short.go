@@ -47,6 +47,7 @@ func (c *Client) Short(request []byte, replies int, expect string) (bulk []byte,
 			s.conn = k
 		} else { // or nobody knows what comes next on it
 			_ = k.raw.Close()
+			broke(c)
 		}
 		put(p, s)
 	}()

@@ -14,6 +14,7 @@ import (
 //	oc:{tenant}:e:<id>   an entry, as Encode writes it, with PX
 //	oc:{tenant}:l:<id>   a lock: who asks the origin for the entry
 //	oc:{tenant}:marks    a sorted set: the tenant's purge state
+//	oc:{tenant}:run      the run of the server that has written the two
 //	oc:{tenant}:sessions a sorted set: what is known of sessions, hashed
 //
 // The members of the sorted set are the marks, with the number of the purge as
@@ -50,6 +51,39 @@ func (s *Redis) short(tenant string, request []byte, replies int, expect string)
 		return s.cluster.Short(keys.Marks(tenant), request, replies, expect)
 	}
 	return s.client.Short(request, replies, expect)
+}
+
+// era is redis.Client.Era for a tenant.
+func (s *Redis) era(tenant string) int64 {
+	if s.cluster != nil {
+		return s.cluster.Era(keys.Marks(tenant))
+	}
+	return s.client.Era()
+}
+
+// settleScript drops a tenant's purge state and sessions if they were written by
+// another run of the server than the one that runs now: one that was restarted from a
+// snapshot, or a replica that has taken over, may lack purges that were acknowledged.
+// A server that does not tell its run is taken for the same.
+//
+// KEYS: the run that the state is of, the state, the sessions.
+const settleScript = `
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if not run or redis.call('GET', KEYS[1]) == run then return 0 end
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('SET', KEYS[1], run)
+return 1`
+
+// settle reports whether a tenant's purge state had to be dropped because another
+// server answers.
+func (s *Redis) settle(tenant string) (bool, error) {
+	replies, err := s.do(redis.Command{Args: []string{
+		"EVAL", settleScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant),
+	}})
+	if err != nil {
+		return false, err
+	}
+	return replies[0].Int == 1, nil
 }
 
 func (s *Redis) maxReply() int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -190,6 +191,9 @@ func (t *Tier) LookupFor(v *View, key, session string) *Found {
 		return &Found{Reason: t.failed(v, "session", err)}
 	}
 	v.guard.success()
+	if t.moved(v) {
+		return &Found{Reason: policy.ReasonStoreError}
+	}
 	if reason := t.sync(v, head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}

@@ -61,7 +61,7 @@ func bulk(n int64) string {
 // short asks for the position and one thing more. late is true if the storage did
 // not answer in time: then it should not be asked again for this request.
 func (t *Tier) short(v *View, what redis.Command) (answer []byte, ok, late bool) {
-	if t.redis == nil || v.guard.suspicious() {
+	if t.redis == nil || v.guard.suspicious() || t.moved(v) {
 		return nil, false, false
 	}
 	ask, expect, head := v.position()
@@ -74,7 +74,7 @@ func (t *Tier) short(v *View, what redis.Command) (answer []byte, ok, late bool)
 		t.failed(v, "lookup", redis.ErrTimeout)
 		return nil, false, true
 	}
-	return answer, state == redis.ShortYes && v.at(head, asked), false
+	return answer, state == redis.ShortYes && !t.moved(v) && v.at(head, asked), false
 }
 
 // QuickSession reports whether a session, given as its hash, is known to be a default

@@ -152,6 +152,9 @@ func (t *Tier) found(v *View, key string, e *Entry, head Head, err error, now, a
 		return &Found{Reason: t.failed(v, "lookup", err)}
 	}
 	v.guard.success()
+	if t.moved(v) { // on the way
+		return &Found{Reason: policy.ReasonStoreError}
+	}
 	if reason := t.sync(v, head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}
@@ -316,10 +319,54 @@ func (t *Tier) ready(v *View) string {
 		}
 		return policy.ReasonStoreOpen
 	}
+	if reason := t.settle(v); reason != "" {
+		return reason
+	}
 	if v.Pending() > 0 && !t.replay(v) {
 		return policy.ReasonPurgePending
 	}
 	return ""
+}
+
+// settle sees to it that the tenant's purge state is of the server that answers now,
+// before it is relied on.
+func (t *Tier) settle(v *View) string {
+	if !t.moved(v) {
+		return ""
+	}
+	v.settling.Lock()
+	defer v.settling.Unlock()
+	for i := 0; i < 3; i++ { // the connection for the question may be a new one
+		if !t.moved(v) {
+			return ""
+		}
+		era := t.redis.era(v.tenant)
+		dropped, err := t.redis.settle(v.tenant)
+		if err != nil {
+			return t.failed(v, "settle", err)
+		}
+		if dropped && v.Head().Epoch != 0 {
+			t.o.Log(fmt.Sprintf("odoocache: tenant %s: another server, or another run of it, answers; its cache begins anew", v.tenant))
+		}
+		if era != 0 && t.redis.era(v.tenant) == era {
+			v.guard.success()
+			v.settled(era)
+			return ""
+		}
+	}
+	return policy.ReasonStoreError
+}
+
+// moved reports whether another server may answer than the one that the view's state
+// was read from.
+func (t *Tier) moved(v *View) bool {
+	if t.redis == nil {
+		return false
+	}
+	era := t.redis.era(v.tenant)
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.era == 0 || v.era != era
 }
 
 // keep journals a purge, and sees to it that it is tried again even if no
@@ -384,6 +431,9 @@ func (t *Tier) refresh(v *View) string {
 		return t.failed(v, "head", err)
 	}
 	v.guard.success()
+	if t.moved(v) {
+		return policy.ReasonStoreError
+	}
 	return t.sync(v, head, now)
 }
 

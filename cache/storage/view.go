@@ -15,8 +15,10 @@ const (
 // View is what this process knows of one tenant's purge state. Checking an
 // entry against it costs no round trip; how current it is, Checked tells.
 type View struct {
-	tenant string
-	guard  *breaker // of the server that has the tenant's keys
+	tenant   string
+	settling sync.Mutex // one asks at a time whether the server is the same
+
+	guard *breaker // of the server that has the tenant's keys
 
 	mu        sync.RWMutex
 	head      Head
@@ -31,6 +33,7 @@ type View struct {
 	positions positions
 	pending   []Purge // purges that could not be written yet
 	retrying  bool
+	era       int64            // of the server that the state was read from; 0: none yet
 	served    int64            // by Quick
 	noted     map[string]int64 // when sessions were written down as special, in ticks
 
@@ -223,6 +226,14 @@ func (p prefixMark) covers(e *Entry) bool {
 		return strings.HasPrefix(e.Path, p.prefix)
 	}
 	return strings.HasPrefix(e.Host+e.Path, p.prefix)
+}
+
+// settled notes that the state is of the server of an era.
+func (v *View) settled(era int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.era = era
+	v.checked = 0 // what is known may have been lost there
 }
 
 // Pending returns how many purges wait to be written.
