@@ -102,7 +102,7 @@ func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
 	}
 	state, err := t.remote.Lock(v.tenant, l, ttl)
 	if err != nil {
-		t.failed("lock", err)
+		t.unwritten("lock", err)
 		return LockUnknown
 	}
 	t.breaker.success()
@@ -117,7 +117,7 @@ func (t *Tier) Unlock(v *View, l *Lock, refused int64) {
 	}
 	l.Released = true
 	if err := t.remote.Unlock(v.tenant, l, refused); err != nil {
-		t.failed("unlock", err)
+		t.unwritten("unlock", err)
 		return
 	}
 	t.breaker.success()

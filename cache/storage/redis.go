@@ -275,7 +275,7 @@ func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
 func firstError(replies []redis.Reply, what string) error {
 	for i := 0; i < len(replies); i++ {
 		if err := redis.Err(replies[i]); err != nil {
-			return fmt.Errorf("%w: %s: %v", ErrUnavailable, what, err)
+			return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrRefused, what, err)
 		}
 	}
 	return nil

@@ -211,4 +211,5 @@ func TestRedisErrors(t *testing.T) {
 	for name, call := range calls {
 		assert.ErrorIs(t, call(), storage.ErrUnavailable, name)
 	}
+	assert.ErrorIs(t, calls["store"](), storage.ErrRefused)
 }

@@ -210,7 +210,7 @@ func (t *Tier) Bear(v *View, session string) {
 		return
 	}
 	if err := t.remote.Bear(v.tenant, session, t.o.SessionTTL, t.o.Sessions); err != nil {
-		t.failed("session", err)
+		t.unwritten("session", err)
 		return
 	}
 	t.breaker.success()

@@ -215,7 +215,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 		return policy.ReasonStoreCorrupt
 	}
 	if err != nil {
-		return t.failed("store", err)
+		return t.unwritten("store", err)
 	}
 	t.breaker.success()
 	if t.memory != nil {
@@ -445,6 +445,17 @@ func (t *Tier) begin(v *View, now int64) string {
 
 func (t *Tier) failed(what string, err error) string {
 	t.breaker.failure(ticks())
+	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
+	return policy.ReasonStoreError
+}
+
+// unwritten is failed for what may be lost. A storage that refuses it at once
+// costs nobody time, and goes on answering lookups: that is no reason not to ask
+// it any more.
+func (t *Tier) unwritten(what string, err error) string {
+	if !errors.Is(err, ErrRefused) {
+		return t.failed(what, err)
+	}
 	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
 	return policy.ReasonStoreError
 }
