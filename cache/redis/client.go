@@ -154,6 +154,9 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 		}
 	}
 	replies, silent, err := exchange(k, deadline, cmds)
+	if err == nil {
+		err = mistaken(cmds, replies)
+	}
 	if err != nil {
 		_ = k.raw.Close()
 		return nil, silent && reused, err
@@ -164,6 +167,22 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	s.conn = k
 	return replies, false, nil
+}
+
+// mistaken finds replies that are not those to these commands: of another caller's
+// that a connection still held, or that something on the way has mixed up.
+func mistaken(cmds []Command, replies []Reply) error {
+	for i := 0; i < len(cmds); i++ {
+		want := cmds[i].Want
+		if want == "" || replies[i].Kind == Bulk && string(replies[i].Body) == want {
+			continue
+		}
+		if err := Err(replies[i]); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: the replies are those to other commands", ErrProtocol)
+	}
+	return nil
 }
 
 // refused counts error replies. It reports whether one of them says that this

@@ -24,7 +24,7 @@ return 1`
 // Lock implements Storage: one round trip.
 func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	key := keys.Lock(tenant, l.ID)
-	replies, err := s.client.Do(
+	replies, err := s.ask(tenant,
 		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", strconv.FormatInt(ttl, 10)}},
 		redis.Command{Args: []string{"GET", key}},
 		redis.Command{Args: []string{"EXISTS", keys.Entry(tenant, l.ID)}},
@@ -33,7 +33,7 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 		return LockUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	if redis.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
-		return LockUnknown, s.remove(key)
+		return LockUnknown, s.remove(tenant, key)
 	}
 	if err := firstError(replies, "SET"); err != nil {
 		return LockUnknown, err
@@ -49,8 +49,8 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	return LockHeld, nil
 }
 
-func (s *Redis) remove(key string) error {
-	_, err := s.do(redis.Command{Args: []string{"DEL", key}})
+func (s *Redis) remove(tenant, key string) error {
+	_, err := s.do(tenant, redis.Command{Args: []string{"DEL", key}})
 	return err
 }
 
@@ -60,7 +60,7 @@ func unlock(tenant string, l *Lock, refused int64) redis.Command {
 
 // Unlock implements Storage.
 func (s *Redis) Unlock(tenant string, l *Lock, refused int64) error {
-	_, err := s.do(unlock(tenant, l, refused))
+	_, err := s.do(tenant, unlock(tenant, l, refused))
 	return err
 }
 
@@ -71,7 +71,7 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 	if err != nil {
 		return err
 	}
-	replies, err := s.client.Do(set, unlock(tenant, l, 0))
+	replies, err := s.ask(tenant, set, unlock(tenant, l, 0))
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}

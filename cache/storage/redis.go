@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"math/rand"
 	"strconv"
 
 	"github.com/odoocache/odoocache/cache/redis"
@@ -65,10 +66,23 @@ if ARGV[3] ~= 'begin' then
 end
 return {redis.call('ZSCORE', k, '!e'), redis.call('ZSCORE', k, '!s')}`
 
+// ask runs a pipeline, and has the server repeat a number made up for it at the
+// end: a position of purges, or what is known of a session, does not say whose it
+// is, nor of when. The key is there to lead to the server that has the tenant's.
+func (s *Redis) ask(tenant string, cmds ...redis.Command) ([]redis.Reply, error) {
+	nonce := strconv.FormatUint(rand.Uint64(), 36)
+	proof := redis.Command{Args: []string{"EVAL", "return ARGV[1]", "1", keys.Marks(tenant), nonce}, Want: nonce}
+	replies, err := s.client.Do(append(cmds, proof)...)
+	if err != nil {
+		return nil, err
+	}
+	return replies[:len(cmds)], nil
+}
+
 // Lookup implements Storage: one round trip for the entry and the position.
 func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.client.Do(
+	replies, err := s.ask(tenant,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
@@ -118,7 +132,7 @@ func (s *Redis) Store(tenant, id string, e *Entry, ttl int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.do(set)
+	_, err = s.do(tenant, set)
 	return err
 }
 
@@ -144,14 +158,14 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 	for i := 0; i < len(ids); i++ {
 		args = append(args, keys.Entry(tenant, ids[i]))
 	}
-	_, err := s.do(redis.Command{Args: args})
+	_, err := s.do(tenant, redis.Command{Args: args})
 	return err
 }
 
 // Head implements Storage.
 func (s *Redis) Head(tenant string) (Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.client.Do(
+	replies, err := s.ask(tenant,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
@@ -185,7 +199,7 @@ func (s *Redis) Marks(tenant string, since Head) (Delta, error) {
 func (s *Redis) members(tenant, least string) (Delta, error) {
 	marks := keys.Marks(tenant)
 	d := Delta{}
-	replies, err := s.client.Do(
+	replies, err := s.ask(tenant,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
 		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
@@ -240,7 +254,7 @@ func (s *Redis) Purge(tenant string, p Purge) (Head, error) {
 
 // Reset implements Storage.
 func (s *Redis) Reset(tenant string) (Head, error) {
-	if _, err := s.do(redis.Command{Args: []string{"DEL", keys.Marks(tenant)}}); err != nil {
+	if _, err := s.do(tenant, redis.Command{Args: []string{"DEL", keys.Marks(tenant)}}); err != nil {
 		return Head{}, err
 	}
 	return s.eval(tenant, "begin", nil)
@@ -253,7 +267,7 @@ func (s *Redis) Close() {
 
 func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 	args := []string{"EVAL", purgeScript, "1", keys.Marks(tenant), strconv.FormatInt(newEpoch(), 10), s.limit, how}
-	replies, err := s.do(redis.Command{Args: append(args, members...)})
+	replies, err := s.do(tenant, redis.Command{Args: append(args, members...)})
 	if err != nil {
 		return Head{}, err
 	}
@@ -264,8 +278,8 @@ func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 }
 
 // do runs a pipeline in which every reply must be free of errors.
-func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
-	replies, err := s.client.Do(cmds...)
+func (s *Redis) do(tenant string, cmds ...redis.Command) ([]redis.Reply, error) {
+	replies, err := s.ask(tenant, cmds...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}

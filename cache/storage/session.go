@@ -49,7 +49,7 @@ func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	if id != "" {
 		commands = append(commands, redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
 	}
-	replies, err := s.client.Do(commands...)
+	replies, err := s.ask(tenant, commands...)
 	if errors.Is(err, redis.ErrTooLarge) {
 		e, head, err := s.tooLarge(tenant)
 		return e, head, SessionUnknown, err
@@ -89,7 +89,7 @@ func (s *Redis) note(tenant string, how, sessions []string, score int64, most in
 	for i := 0; i < len(sessions); i++ {
 		args = append(args, strconv.FormatInt(score, 10), sessions[i])
 	}
-	replies, err := s.client.Do(
+	replies, err := s.ask(tenant,
 		redis.Command{Args: args},
 		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", strconv.Itoa(-most - 1)}},
 	)
@@ -100,7 +100,7 @@ func (s *Redis) note(tenant string, how, sessions []string, score int64, most in
 		if err := s.Forget(tenant); err != nil {
 			return err
 		}
-		_, err = s.do(redis.Command{Args: args})
+		_, err = s.do(tenant, redis.Command{Args: args})
 		return err
 	}
 	return firstError(replies, "ZADD")
@@ -108,7 +108,7 @@ func (s *Redis) note(tenant string, how, sessions []string, score int64, most in
 
 // Forget implements Storage.
 func (s *Redis) Forget(tenant string) error {
-	_, err := s.do(redis.Command{Args: []string{"DEL", keys.Sessions(tenant)}})
+	_, err := s.do(tenant, redis.Command{Args: []string{"DEL", keys.Sessions(tenant)}})
 	return err
 }
 
