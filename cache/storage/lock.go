@@ -38,10 +38,13 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	if err := firstError(replies, "SET"); err != nil {
 		return LockUnknown, err
 	}
+	// An earlier claim of the owner may have been heard though its answer was not, or
+	// not been given back.
+	owned := string(replies[1].Body) == l.Token
 	switch {
-	case !replies[0].Null && replies[2].Int == 1:
+	case owned && replies[2].Int == 1:
 		return LockStored, nil
-	case !replies[0].Null:
+	case owned:
 		return LockClaimed, nil
 	case string(replies[1].Body) == refusedToken:
 		return LockRefused, nil
