@@ -436,7 +436,7 @@ func (o *outcome) check(t *testing.T) {
 	assert.Greater(t, ratio(o.before.hits, o.before.keyed), 0.8, "the cache was in use before")
 	assert.Greater(t, ratio(o.after.hits, o.after.keyed), 0.8, "and is again")
 	// The lookup, the position of purges, and the store may each take redis.timeout.
-	assert.Less(t, o.added(1), 3*redisTimeout+slack, "the longest wait")
+	assert.Less(t, o.added(1), 3*redisTimeout+slack, "the longest wait, for %s", o.all.slow)
 }
 
 func ratio(part, of int) float64 {

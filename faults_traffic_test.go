@@ -23,6 +23,7 @@ type press struct {
 	groups int64         // the pages of a tenant bear so many tags
 	render time.Duration // of a page
 	filler int           // bytes of a page, about
+	kind   string        // its Content-Type, if it is not text, which would be stored in gzip
 
 	count atomic.Int64
 	wreck atomic.Pointer[http.HandlerFunc] // what becomes of pages
@@ -74,7 +75,11 @@ func (o *press) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/old-") {
 		lifetime = "X-Odoo-Cache: public, ttl=100ms, sie=600"
 	}
-	page(o.print(r.Host, r.URL.Path, version, o.count.Add(1), began), lifetime, "Content-Type: text/plain", "Surrogate-Key: "+tag)(rw, r)
+	kind := o.kind
+	if kind == "" {
+		kind = "text/plain"
+	}
+	page(o.print(r.Host, r.URL.Path, version, o.count.Add(1), began), lifetime, "Content-Type: "+kind, "Surrogate-Key: "+tag)(rw, r)
 }
 
 // print is a page. Each of its lines depends on whose it is.
@@ -134,6 +139,9 @@ type tally struct {
 	standIns int // of these, answered with a page
 	outdated int // from before a purge that was acknowledged
 	example  string
+
+	slowest time.Duration
+	slow    string // which that was, and its Cache-Status
 }
 
 // whole is the class of an answer that is the page that was asked for, broken of
@@ -184,6 +192,9 @@ func (f *tally) add(g *tally) {
 	if f.example == "" {
 		f.example = g.example
 	}
+	if g.slowest > f.slowest {
+		f.slowest, f.slow = g.slowest, g.slow
+	}
 }
 
 // phase collects figures of a part of a run: through the cache, and past it.
@@ -213,6 +224,7 @@ type shoppers struct {
 	pause time.Duration // of a client after an answer
 	book  purgeBook
 
+	gate    sync.RWMutex // held for writing, it keeps the clients from asking
 	now     atomic.Pointer[phase]
 	n       atomic.Int64
 	purging atomic.Bool
@@ -251,7 +263,9 @@ func (c *shoppers) start(clients, bare int) {
 		go func() {
 			defer c.wg.Done()
 			for {
+				c.gate.RLock()
 				f()
+				c.gate.RUnlock()
 				select {
 				case <-c.stop:
 					return
@@ -326,7 +340,7 @@ func (c *shoppers) visit(host, path string) {
 	into, started := c.now.Load(), sinceStart()
 	class, body, status := c.ask(host, path)
 	took := time.Duration(sinceStart() - started)
-	f := &tally{classes: map[string]int{class: 1}, took: []time.Duration{took}}
+	f := &tally{classes: map[string]int{class: 1}, took: []time.Duration{took}, slowest: took, slow: host + path + ": " + status}
 	if class == "200" {
 		began, ok := c.press.read(host, path, body)
 		if class = whole; !ok {
