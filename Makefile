@@ -4,11 +4,13 @@ GO      ?= go
 # Packages below testdata are not part of ./... and are named.
 ALL      = ./... ./testdata/origin
 FUZZTIME ?= 10s
+OUTAGE_SECONDS ?= 60
+SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-faults soak lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +35,18 @@ e2e: ## interpreted, with real Redis, and in a real Traefik
 	@.ci/need go
 	@.ci/need redis-server
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && $(GO) test -timeout 20m $(ALL)
+
+test-faults: ## everything that can fail, one after the other, and a minute without Redis
+	@.ci/need go
+	@.ci/need redis-server
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && FAULTS=1 OUTAGE_SECONDS=$(OUTAGE_SECONDS) \
+		$(GO) test -v -count=1 -timeout 20m -run '^Test(Faults|FaultProxy|FaultsOutage)$$' .
+
+soak: ## a day in fast motion: SOAK_REQUESTS requests
+	@.ci/need go
+	@.ci/need redis-server
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && SOAK_REQUESTS=$(SOAK_REQUESTS) \
+		$(GO) test -v -count=1 -timeout 3h -run '^TestSoak$$' .
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go

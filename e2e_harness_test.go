@@ -257,7 +257,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // routed is a dynamic configuration: one router and middleware for each host
-// name, all in front of one origin.
+// name, all in front of one origin. A host without options has no middleware.
 func routed(origin string, hosts map[string]options) string {
 	routers, middlewares := options{}, options{}
 	for host, o := range hosts {
@@ -266,14 +266,22 @@ func routed(origin string, hosts map[string]options) string {
 		if host == "" {
 			id, rule = "default", "PathPrefix(`/`)"
 		}
-		routers[id] = options{"rule": rule, "service": "origin", "middlewares": []string{id}, "entryPoints": []string{"web"}}
-		routers[id+"-tls"] = options{"rule": rule, "service": "origin", "middlewares": []string{id}, "entryPoints": []string{"secure"}, "tls": options{}}
-		middlewares[id] = options{"plugin": options{"odoocache": o}}
+		chain := []string{}
+		if o != nil {
+			chain = append(chain, id)
+			middlewares[id] = options{"plugin": options{"odoocache": o}}
+		}
+		routers[id] = options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"web"}}
+		routers[id+"-tls"] = options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"secure"}, "tls": options{}}
 	}
-	b, err := json.Marshal(options{"http": options{
-		"routers": routers, "middlewares": middlewares,
+	parts := options{
+		"routers":  routers,
 		"services": options{"origin": options{"loadBalancer": options{"servers": []options{{"url": origin}}}}},
-	}})
+	}
+	if len(middlewares) > 0 { // the file provider refuses an empty map
+		parts["middlewares"] = middlewares
+	}
+	b, err := json.Marshal(options{"http": parts})
 	if err != nil {
 		panic(err)
 	}

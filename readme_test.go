@@ -56,7 +56,7 @@ func TestReadmeCommands(t *testing.T) {
 // sinceRedis are the versions of Redis in which the commands came, with the options
 // that are used: SET NX PX, ZADD NX, ZRANGE WITHSCORES (https://redis.io/commands).
 var sinceRedis = map[string]float64{
-	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6,
+	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "echo": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6,
 	"zadd": 3.0, "zscore": 1.2, "zcard": 1.2, "zrange": 1.2, "zincrby": 1.2, "zrangebyscore": 2.2,
 	"zremrangebyscore": 1.2, "zremrangebyrank": 2.0,
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -112,7 +111,7 @@ func (h *Handler) lead(rw http.ResponseWriter, v *visit, f *flight, until time.T
 // Without either the visit goes on without the lock. stays is false if the page
 // is another one than the flight is for.
 func (h *Handler) claim(rw http.ResponseWriter, v *visit, f *flight, until time.Time) (answered, stays bool) {
-	lock := &storage.Lock{ID: keys.ID(f.key), Token: strconv.FormatUint(rand.Uint64(), 36)}
+	lock := &storage.Lock{ID: keys.ID(f.key), Token: h.shared.token}
 	pause := firstPause
 	for {
 		state := h.shared.tier.Lock(h.view, lock, h.s.Limits.CoalesceWait)

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +60,7 @@ func (h *Handler) refresh(v *visit) {
 // claimRefresh reports whether this process is the one to refresh a page: no other
 // does at this moment, and none has done so already.
 func (h *Handler) claimRefresh(v *visit) bool {
-	lock := &storage.Lock{ID: keys.ID(v.entry.Key), Token: strconv.FormatUint(rand.Uint64(), 36)}
+	lock := &storage.Lock{ID: keys.ID(v.entry.Key), Token: h.shared.token}
 	switch h.shared.tier.Lock(h.view, lock, h.s.Limits.FetchTimeout) {
 	case storage.LockHeld, storage.LockRefused:
 		return false

@@ -3,7 +3,9 @@ package cache
 import (
 	"context"
 	"fmt"
+	"math/rand"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ type Shared struct {
 	tier  *storage.Tier
 	redis *storage.Redis // nil: memory alone
 	sieve *storage.Sieve
+	token string // of this process's locks: there is one flight for a key at a time
 
 	mu         sync.Mutex
 	flights    map[string]*flight // by full key
@@ -92,7 +95,10 @@ func expire(fingerprint string, r *registered, idles int) {
 }
 
 func newShared(s config.StorageSettings) *Shared {
-	sh := &Shared{flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{}}
+	sh := &Shared{
+		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
+		token: strconv.FormatUint(rand.Uint64(), 36),
+	}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
 		SessionTTL: s.SessionTTL, Sessions: s.Sessions,

@@ -162,6 +162,9 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 		}
 	}
 	replies, silent, err := exchange(k, deadline, cmds)
+	if err == nil {
+		err = mistaken(cmds, replies)
+	}
 	if err != nil {
 		_ = k.raw.Close()
 		broke(c)
@@ -204,6 +207,22 @@ func lone(p *pool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open <= 1
+}
+
+// mistaken finds replies that are not those to these commands: of another caller's
+// that a connection still held, or that something on the way has mixed up.
+func mistaken(cmds []Command, replies []Reply) error {
+	for i := 0; i < len(cmds); i++ {
+		want := cmds[i].Want
+		if want == "" || replies[i].Kind == Bulk && string(replies[i].Body) == want {
+			continue
+		}
+		if err := Err(replies[i]); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: the replies are those to other commands", ErrProtocol)
+	}
+	return nil
 }
 
 // refused counts error replies. It reports whether one of them says that this

@@ -278,3 +278,39 @@ func TestErrorsAreKnown(t *testing.T) {
 	assert.ErrorIs(t, transportError(&net.DNSError{IsTimeout: true}), ErrTimeout)
 	assert.NotErrorIs(t, transportError(&net.DNSError{}), ErrTimeout)
 }
+
+// TestMistakenReplies: where a command wants a reply of its own, others end the
+// connection, and none of the replies is returned.
+func TestMistakenReplies(t *testing.T) {
+	answer := func(replies string) func(int, net.Conn, *bufio.Reader) {
+		return func(_ int, c net.Conn, in *bufio.Reader) {
+			for ReadCommand(in) {
+				ReadCommand(in)
+				c.Write([]byte(replies))
+			}
+		}
+	}
+	for _, c := range []struct {
+		name, replies string
+		want          error
+		dials         int64
+	}{
+		{"its own", "$1\r\nx\r\n$1\r\na\r\n", nil, 1},
+		{"another's", "$1\r\nx\r\n$1\r\nb\r\n", ErrProtocol, 2},
+		{"another kind", "$1\r\nx\r\n+a\r\n", ErrProtocol, 2},
+		{"none", "$1\r\nx\r\n$-1\r\n", ErrProtocol, 2},
+		{"an error", "$1\r\nx\r\n-LOADING\r\n", ErrServer, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := StartFake(t, answer(c.replies))
+			client := New(Options{Address: f.Address, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second})
+			defer client.Close()
+			for i := 0; i < 2; i++ {
+				replies, err := client.Do(Command{Args: []string{"GET", "x"}}, Command{Args: []string{"ECHO", "a"}, Want: "a"})
+				require.ErrorIs(t, err, c.want)
+				require.Equal(t, c.want == nil, len(replies) == 2)
+			}
+			require.Equal(t, c.dials, client.Stats().Dials)
+		})
+	}
+}

@@ -96,7 +96,7 @@ func (c *Cluster) Do(cmds ...Command) ([]Reply, error) {
 }
 
 // Short is Client.Short with the node that has the key, as far as is known.
-func (c *Cluster) Short(key string, request []byte, replies int, expect string) (bulk []byte, state int) {
+func (c *Cluster) Short(key string, request []byte, replies int, expect, end string) (bulk []byte, state int) {
 	slot := c.slotOf(key)
 	c.mu.Lock()
 	var node *Client
@@ -107,7 +107,7 @@ func (c *Cluster) Short(key string, request []byte, replies int, expect string) 
 	if node == nil {
 		return nil, ShortNo
 	}
-	return node.Short(request, replies, expect)
+	return node.Short(request, replies, expect, end)
 }
 
 // Era is Client.Era of the node that has a key. Another node for it is another era,

@@ -28,6 +28,7 @@ type Command struct {
 	Args []string
 	Body []byte
 	Tail []string
+	Want string // what the reply has to be, a bulk string, for the others to be trusted; empty: anything
 }
 
 // Kind says which fields of a Reply count.

@@ -15,12 +15,11 @@ const (
 )
 
 // Short sends commands that are encoded already, on a connection that is open
-// already. Of their replies the bytes of all but the last have to be expect, and
-// the last has to be a bulk: that is returned, nil if there is none. Anything else is
-// left to Do; so the commands must be such as may be sent twice. It is one flat
+// already. Their replies have to be the bytes of expect, a bulk, and the bytes of end.
+// The bulk is returned, nil if there is none. Anything else is left to Do; so the commands must be such as may be sent twice. It is one flat
 // function, for the way of a hit: a call costs an interpreter more than the work of
 // most functions here.
-func (c *Client) Short(request []byte, replies int, expect string) (bulk []byte, state int) {
+func (c *Client) Short(request []byte, replies int, expect, end string) (bulk []byte, state int) {
 	p := c.pool
 	now := time.Now()
 	p.mu.Lock()
@@ -66,29 +65,32 @@ func (c *Client) Short(request []byte, replies int, expect string) (bulk []byte,
 		return nil, ShortNo
 	}
 	chunk, _ := in.Peek(in.Buffered())
-	at := len(expect)
+	at, rest := len(expect), len(end)
 	if len(chunk) > at && chunk[at] == '$' && string(chunk[:at]) == expect {
-		end := bytes.IndexByte(chunk[at:], '\n')
-		if end > 2 {
-			size, err := strconv.Atoi(string(chunk[at+1 : at+end-1]))
+		line := bytes.IndexByte(chunk[at:], '\n')
+		if line > 2 {
+			size, err := strconv.Atoi(string(chunk[at+1 : at+line-1]))
 			if err != nil || size < -1 || size > c.o.MaxReply {
 				return nil, ShortNo
 			}
-			_, _ = in.Discard(at + end + 1) // it is buffered
-			if size == -1 {
-				clean = in.Buffered() == 0
-				return nil, ShortYes
+			_, _ = in.Discard(at + line + 1) // it is buffered
+			none := size == -1
+			if none {
+				size = -2 // no CRLF of its own
 			}
-			body := make([]byte, size+2)
+			body := make([]byte, size+2+rest)
 			if _, err := io.ReadFull(in, body); err != nil {
 				if timedOut(err) {
 					return nil, ShortLate
 				}
 				return nil, ShortNo
 			}
-			clean = body[size] == '\r' && body[size+1] == '\n' && in.Buffered() == 0
+			clean = string(body[size+2:]) == end && (none || string(body[size:size+2]) == "\r\n") && in.Buffered() == 0
 			if !clean {
 				return nil, ShortNo
+			}
+			if none {
+				return nil, ShortYes
 			}
 			return body[:size:size], ShortYes
 		}

@@ -24,7 +24,7 @@ return 1`
 // Lock implements Storage: one round trip.
 func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	key := keys.Lock(tenant, l.ID)
-	replies, err := s.send(
+	replies, err := s.ask(
 		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", strconv.FormatInt(ttl, 10)}},
 		redis.Command{Args: []string{"GET", key}},
 		redis.Command{Args: []string{"EXISTS", keys.Entry(tenant, l.ID)}},
@@ -38,10 +38,13 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	if err := firstError(replies, "SET"); err != nil {
 		return LockUnknown, err
 	}
+	// An earlier claim of the owner may have been heard though its answer was not, or
+	// not been given back.
+	owned := string(replies[1].Body) == l.Token
 	switch {
-	case !replies[0].Null && replies[2].Int == 1:
+	case owned && replies[2].Int == 1:
 		return LockStored, nil
-	case !replies[0].Null:
+	case owned:
 		return LockClaimed, nil
 	case string(replies[1].Body) == refusedToken:
 		return LockRefused, nil
@@ -71,7 +74,7 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 	if err != nil {
 		return err
 	}
-	replies, err := s.send(set, unlock(tenant, l, 0))
+	replies, err := s.ask(set, unlock(tenant, l, 0))
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
@@ -102,7 +105,7 @@ func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
 	}
 	state, err := t.remote.Lock(v.tenant, l, ttl)
 	if err != nil {
-		t.failed(v, "lock", err)
+		t.unwritten(v, "lock", err)
 		return LockUnknown
 	}
 	v.guard.success()
@@ -117,7 +120,7 @@ func (t *Tier) Unlock(v *View, l *Lock, refused int64) {
 	}
 	l.Released = true
 	if err := t.remote.Unlock(v.tenant, l, refused); err != nil {
-		t.failed(v, "unlock", err)
+		t.unwritten(v, "unlock", err)
 		return
 	}
 	v.guard.success()

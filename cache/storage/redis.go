@@ -3,6 +3,8 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"math/rand"
+	"regexp"
 	"strconv"
 
 	"github.com/odoocache/odoocache/cache/redis"
@@ -47,10 +49,14 @@ func (s *Redis) send(cmds ...redis.Command) ([]redis.Reply, error) {
 
 // short is send in the short way.
 func (s *Redis) short(tenant string, request []byte, replies int, expect string) (bulk []byte, state int) {
+	nonce := strconv.FormatUint(rand.Uint64(), 36) // see ask
+	length := strconv.Itoa(len(nonce))
+	request = append(request, "*2\r\n$4\r\nECHO\r\n$"+length+"\r\n"+nonce+"\r\n"...)
+	end := "$" + length + "\r\n" + nonce + "\r\n"
 	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(tenant), request, replies, expect)
+		return s.cluster.Short(keys.Marks(tenant), request, replies+1, expect, end)
 	}
-	return s.client.Short(request, replies, expect)
+	return s.client.Short(request, replies+1, expect, end)
 }
 
 // era is redis.Client.Era for a tenant.
@@ -62,23 +68,38 @@ func (s *Redis) era(tenant string) int64 {
 }
 
 // settleScript drops a tenant's purge state and sessions if they were written by
-// another run of the server than the one that runs now: one that was restarted from a
-// snapshot, or a replica that has taken over, may lack purges that were acknowledged.
-// A server that does not tell its run is taken for the same.
+// another run of the server than the one that answers.
 //
-// KEYS: the run that the state is of, the state, the sessions.
+// KEYS[1] the run that the state is of, the state, the sessions; ARGV[1] the run that
+// answers.
 const settleScript = `
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if not run or redis.call('GET', KEYS[1]) == run then return 0 end
+if redis.call('GET', KEYS[1]) == ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('SET', KEYS[1], run)
+redis.call('SET', KEYS[1], ARGV[1])
 return 1`
 
+// runID is in what INFO tells of a server: it is another one after each start.
+var runID = regexp.MustCompile(`(?m)^run_id:(\w+)`)
+
 // settle reports whether a tenant's purge state had to be dropped because another
-// server answers.
+// server answers: one that was restarted from a snapshot, or a replica that has taken
+// over, may lack purges that were acknowledged. One that does not tell its run is
+// taken for the same.
 func (s *Redis) settle(tenant string) (bool, error) {
-	replies, err := s.do(redis.Command{Args: []string{
-		"EVAL", settleScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant),
+	replies, err := s.do(
+		redis.Command{Args: []string{"GET", keys.Run(tenant)}},
+		redis.Command{Args: []string{"INFO", "server"}},
+	)
+	if err != nil {
+		return false, err
+	}
+	found := runID.FindSubmatch(replies[1].Body)
+	if found == nil || string(found[1]) == string(replies[0].Body) {
+		return false, nil
+	}
+	run := string(found[1])
+	replies, err = s.do(redis.Command{Args: []string{
+		"EVAL", settleScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant), run,
 	}})
 	if err != nil {
 		return false, err
@@ -131,10 +152,23 @@ if ARGV[3] ~= 'begin' then
 end
 return {redis.call('ZSCORE', k, '!e'), redis.call('ZSCORE', k, '!s')}`
 
+// ask runs a pipeline, and has the server repeat a number made up for it at the
+// end: a position of purges, or what is known of a session, does not say whose it
+// is, nor of when.
+func (s *Redis) ask(cmds ...redis.Command) ([]redis.Reply, error) {
+	nonce := strconv.FormatUint(rand.Uint64(), 36)
+	proof := redis.Command{Args: []string{"ECHO", nonce}, Want: nonce}
+	replies, err := s.send(append(cmds, proof)...)
+	if err != nil {
+		return nil, err
+	}
+	return replies[:len(cmds)], nil
+}
+
 // Lookup implements Storage: one round trip for the entry and the position.
 func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.send(
+	replies, err := s.ask(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
@@ -217,7 +251,7 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 // Head implements Storage.
 func (s *Redis) Head(tenant string) (Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.send(
+	replies, err := s.ask(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
@@ -251,7 +285,7 @@ func (s *Redis) Marks(tenant string, since Head) (Delta, error) {
 func (s *Redis) members(tenant, least string) (Delta, error) {
 	marks := keys.Marks(tenant)
 	d := Delta{}
-	replies, err := s.send(
+	replies, err := s.ask(
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
 		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
@@ -335,7 +369,7 @@ func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 
 // do runs a pipeline in which every reply must be free of errors.
 func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
-	replies, err := s.send(cmds...)
+	replies, err := s.ask(cmds...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
@@ -345,7 +379,7 @@ func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
 func firstError(replies []redis.Reply, what string) error {
 	for i := 0; i < len(replies); i++ {
 		if err := redis.Err(replies[i]); err != nil {
-			return fmt.Errorf("%w: %s: %v", ErrUnavailable, what, err)
+			return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrRefused, what, err)
 		}
 	}
 	return nil

@@ -206,9 +206,13 @@ func TestRedisErrors(t *testing.T) {
 	for name, call := range calls {
 		require.NoError(t, call(), name)
 	}
+	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "1")
+	assert.ErrorIs(t, calls["store"](), storage.ErrRefused)
+	require.NoError(t, calls["lookup"]())
 	cli(t, port, nil, "CONFIG", "SET", "requirepass", "x") // new connections are refused each command
 	s = openRedis(t, port)
 	for name, call := range calls {
 		assert.ErrorIs(t, call(), storage.ErrUnavailable, name)
 	}
+	assert.NotErrorIs(t, calls["store"](), storage.ErrRefused, "nothing can be read either")
 }

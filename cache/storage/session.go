@@ -50,7 +50,7 @@ func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	if id != "" {
 		commands = append(commands, redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
 	}
-	replies, err := s.send(commands...)
+	replies, err := s.ask(commands...)
 	if errors.Is(err, redis.ErrTooLarge) {
 		e, head, err := s.tooLarge(tenant)
 		return e, head, SessionUnknown, err
@@ -90,7 +90,7 @@ func (s *Redis) note(tenant string, how, sessions []string, score int64, most in
 	for i := 0; i < len(sessions); i++ {
 		args = append(args, strconv.FormatInt(score, 10), sessions[i])
 	}
-	replies, err := s.send(
+	replies, err := s.ask(
 		redis.Command{Args: args},
 		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", strconv.Itoa(-most - 1)}},
 	)
@@ -214,7 +214,7 @@ func (t *Tier) Bear(v *View, session string) {
 		return
 	}
 	if err := t.remote.Bear(v.tenant, session, t.o.SessionTTL, t.o.Sessions); err != nil {
-		t.failed(v, "session", err)
+		t.unwritten(v, "session", err)
 		return
 	}
 	v.guard.success()

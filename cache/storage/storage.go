@@ -6,6 +6,10 @@ import "errors"
 // full, read-only. The request goes to the origin.
 var ErrUnavailable = errors.New("storage: unavailable")
 
+// ErrRefused comes with ErrUnavailable where the storage did answer, and said no:
+// full, read-only. What it holds can still be read.
+var ErrRefused = errors.New("refused")
+
 // ErrTooLarge says that an entry is larger than the storage takes.
 var ErrTooLarge = errors.New("storage: entry too large")
 

@@ -222,7 +222,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 		return policy.ReasonStoreCorrupt
 	}
 	if err != nil {
-		return t.failed(v, "store", err)
+		return t.unwritten(v, "store", err)
 	}
 	v.guard.success()
 	if t.memory != nil {
@@ -499,6 +499,17 @@ func (t *Tier) begin(v *View, now int64) string {
 
 func (t *Tier) failed(v *View, what string, err error) string {
 	v.guard.failure(ticks())
+	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
+	return policy.ReasonStoreError
+}
+
+// unwritten is failed for what may be lost. A storage that refuses it at once
+// costs nobody time, and goes on answering lookups: that is no reason not to ask
+// it any more.
+func (t *Tier) unwritten(v *View, what string, err error) string {
+	if !errors.Is(err, ErrRefused) {
+		return t.failed(v, what, err)
+	}
 	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
 	return policy.ReasonStoreError
 }

@@ -800,6 +800,16 @@ func TestTierStore(t *testing.T) {
 		require.Equal(t, policy.ReasonStoreOpen, r.Store(r.v, e))
 		require.Equal(t, 3, s.count("store"))
 	})
+	t.Run("refused", func(t *testing.T) {
+		s := newScript()
+		r := newReplica(s, forever)
+		e := page("k", r.ask(t, "k"), "x")
+		s.on("store", func(int) error { return fmt.Errorf("%w: %w: OOM", ErrUnavailable, ErrRefused) })
+		for i := 0; i < 10; i++ {
+			require.Equal(t, policy.ReasonStoreError, r.Store(r.v, e))
+		}
+		require.False(t, r.Open(), "what the storage holds can be read")
+	})
 }
 
 func TestTierRemove(t *testing.T) {

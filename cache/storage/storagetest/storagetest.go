@@ -329,6 +329,7 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 	require.Equal(t, storage.LockClaimed, lock(mine))
 	if _, alone := s.(*storage.Memory); !alone {
 		require.Equal(t, storage.LockHeld, lock(yours))
+		require.Equal(t, storage.LockClaimed, lock(mine), "left by an earlier claim")
 		require.Equal(t, storage.LockClaimed, lock(&storage.Lock{ID: "another page", Token: "yours"}))
 		require.NoError(t, s.Unlock(tenant, yours, 0))
 		require.Equal(t, storage.LockHeld, lock(yours), "not given back by another")
