@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,6 +23,28 @@ func TestMemory(t *testing.T) {
 		m := storage.NewMemory(1<<20, storagetest.MaxMarks)
 		return m, m
 	})
+}
+
+// TestRedisACL: an ACL user with what the README grants, and nothing else, passes the
+// suite.
+func TestRedisACL(t *testing.T) {
+	port := startRedis(t)
+	b, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	line := regexp.MustCompile(`(?m)^ACL SETUSER (odoocache .*)$`).FindStringSubmatch(string(b))
+	require.NotNil(t, line)
+	require.Equal(t, "OK", strings.TrimSpace(cli(t, port, nil, append([]string{"ACL", "SETUSER"}, strings.Fields(line[1])...)...)))
+	open := func(t *testing.T) storage.Storage {
+		c := redis.New(redis.Options{
+			Address: "127.0.0.1:" + port, Username: "odoocache", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second,
+		})
+		t.Cleanup(c.Close)
+		_, err := c.Do(redis.Command{Args: []string{"FLUSHALL"}})
+		require.NoError(t, err)
+		return storage.NewRedis(c, storagetest.MaxMarks)
+	}
+	storagetest.Run(t, open)
+	assert.Contains(t, cli(t, port, nil, "ACL", "LOG"), "flushall", "what it may not do was refused")
 }
 
 func TestRedis(t *testing.T) {
