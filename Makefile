@@ -5,12 +5,14 @@ GO      ?= go
 ALL      = ./... ./testdata/origin
 FUZZTIME ?= 10s
 OUTAGE_SECONDS ?= 60
+ROUNDS  ?= 5
+SECONDS ?= 2
 SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-faults soak lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-faults soak bench lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +49,13 @@ soak: ## a day in fast motion: SOAK_REQUESTS requests
 	@.ci/need redis-server
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && SOAK_REQUESTS=$(SOAK_REQUESTS) \
 		$(GO) test -v -count=1 -timeout 3h -run '^TestSoak$$' .
+
+bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 SECONDS=1: quickly)
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need wrk
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) \
+		$(GO) test -v -count=1 -timeout 60m -run '^TestBenchmark$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go

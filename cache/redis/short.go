@@ -59,10 +59,7 @@ func (c *Client) Short(request []byte, replies int, expect, end string) (bulk []
 		_, err = in.Peek(1)
 	}
 	if err != nil {
-		if timedOut(err) {
-			return nil, ShortLate
-		}
-		return nil, ShortNo
+		return nil, shortState(err)
 	}
 	chunk, _ := in.Peek(in.Buffered())
 	at, rest := len(expect), len(end)
@@ -80,10 +77,7 @@ func (c *Client) Short(request []byte, replies int, expect, end string) (bulk []
 			}
 			body := make([]byte, size+2+rest)
 			if _, err := io.ReadFull(in, body); err != nil {
-				if timedOut(err) {
-					return nil, ShortLate
-				}
-				return nil, ShortNo
+				return nil, shortState(err)
 			}
 			clean = string(body[size+2:]) == end && (none || string(body[size:size+2]) == "\r\n") && in.Buffered() == 0
 			if !clean {
@@ -95,18 +89,28 @@ func (c *Client) Short(request []byte, replies int, expect, end string) (bulk []
 			return body[:size:size], ShortYes
 		}
 	}
-	for i := 0; i < replies; i++ { // so that the connection can be used again
+	state, clean = drain(c, k, replies)
+	return nil, state
+}
+
+// drain reads replies that are not wanted, so that the connection can be used again.
+func drain(c *Client, k *conn, replies int) (state int, clean bool) {
+	for i := 0; i < replies; i++ {
 		var r Reply
 		k.in.left = c.o.MaxReply
 		if err := readReply(&k.in, &r, 0); err != nil {
-			if timedOut(err) {
-				return nil, ShortLate
-			}
-			return nil, ShortNo
+			return shortState(err), false
 		}
 	}
-	clean = in.Buffered() == 0
-	return nil, ShortNo
+	return ShortNo, k.in.r.Buffered() == 0
+}
+
+// shortState is what an error of a connection makes of Short.
+func shortState(err error) int {
+	if timedOut(err) {
+		return ShortLate
+	}
+	return ShortNo
 }
 
 // Encoded returns commands as they are sent, for Short.
