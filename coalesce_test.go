@@ -118,6 +118,21 @@ func TestCoalesce(t *testing.T) {
 			// Where rules look at header fields, an address says little.
 			testAlone(t, load, options{"rules": []options{{"match": options{"headers": options{"X-Kind": "b"}}, "ttl": "1m"}}})
 		})
+		t.Run("what a soft purge has made stale meanwhile is given as that", func(t *testing.T) {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60, stale-while-revalidate=60")))
+			c := &crowd{t: t}
+			c.ask(3, s.url+"/")
+			s.waiting(2)
+			require.Equal(t, http.StatusOK, s.do("PURGE", "/", "", "X-Odoocache-Purge-Mode: soft").status)
+			g.open()
+			c.all()
+			assert.Equal(t, 2, collapsed(c.replies))
+			for _, r := range c.replies {
+				assert.Equal(t, "a page", r.body)
+				assert.Equal(t, strings.Contains(r.cacheStatus(), "; collapsed"), strings.Contains(r.cacheStatus(), "; detail=stale-while-revalidate"), r.cacheStatus())
+			}
+		})
 		t.Run("nobody waits longer than coalesceWait", func(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, options{"limits": options{"coalesceWait": "50ms"}}, g.behind(page("a page", "Cache-Control: max-age=60")))

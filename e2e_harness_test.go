@@ -77,9 +77,20 @@ type traefik struct {
 // and waits until it is in place. More flags may be given.
 func start(t *testing.T, dynamic string, flags ...string) *traefik {
 	t.Helper()
+	return startEdited(t, nil, dynamic, flags...)
+}
+
+// startEdited is start with an edited copy of the plugin's source, if edit is not
+// nil: it is given the folder.
+func startEdited(t *testing.T, edit func(dir string), dynamic string, flags ...string) *traefik {
+	t.Helper()
 	binary := needTraefik(t)
 	p := &traefik{t: t, dir: t.TempDir(), done: make(chan struct{})}
-	require.NoError(t, copySource(filepath.Join(p.dir, "plugins-local", "src", "github.com", "odoocache", "odoocache")))
+	source := filepath.Join(p.dir, "plugins-local", "src", "github.com", "odoocache", "odoocache")
+	require.NoError(t, copySource(source))
+	if edit != nil {
+		edit(source)
+	}
 	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "dynamic"), 0o755))
 	web, secure, api := freeAddress(t), freeAddress(t), freeAddress(t)
 	p.url, p.tls, p.api = "http://"+web, "https://"+secure, "http://"+api

@@ -231,7 +231,11 @@ func (h *Handler) sendCollapsed(rw http.ResponseWriter, v *visit, e *storage.Ent
 	if v.state == policy.Fresh || v.state == policy.Stale {
 		fwd = "uri-miss" // what the first look has found
 	}
-	h.send(rw, v.r, e, h.forwarded(fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now), now)
+	detail := ""
+	if v.state == policy.Stale { // it expired, or a soft purge passed, while this one waited
+		detail = "stale-while-revalidate"
+	}
+	h.send(rw, v.r, e, h.forwarded(fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now)+detailOf(detail), now)
 }
 
 // landed tells those who wait for a visit's flight what was stored.

@@ -1,0 +1,398 @@
+package odoocache_test
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// moment is a time in ns since the checker began. All of them come from one
+// monotonic clock in one process, which is the origin, too: so they can be compared.
+type moment int64
+
+const never = moment(math.MaxInt64)
+
+func (m moment) String() string {
+	return time.Duration(m).Round(time.Millisecond / 10).String()
+}
+
+// The caches of the checker: each replica has one with a memory tier and one
+// without, of the same tenants in the same Redis.
+const (
+	caches    = 4
+	noMemory  = 1 // bit of a cache's number; the other one is its replica
+	ofReplica = 2
+)
+
+func remembers(cache int) bool {
+	return cache&noMemory == 0
+}
+
+// purgeNote is what the checker knows of one purge.
+type purgeNote struct {
+	what    string
+	soft    bool
+	at      int   // cache that it was sent through
+	version int64 // of the tenant, from the purge on
+	sent    moment
+	acked   moment // its answer was there; 0: not yet
+	shared  moment // it is known to be in Redis; 0: not known
+	kept    bool   // it could not be written at first
+}
+
+// due returns the moment after which no request to a cache may get what the
+// purge has made wrong.
+func (p *purgeNote) due(cache int, staleness moment) moment {
+	switch {
+	case cache == p.at:
+		return p.acked
+	case p.shared == 0:
+		return never
+	case remembers(cache):
+		return p.shared + staleness
+	}
+	return p.shared
+}
+
+// history are the purges of one thing, ordered by the moment they were sent.
+type history struct {
+	hard, soft []*purgeNote
+}
+
+func (h *history) add(p *purgeNote) {
+	list := &h.hard
+	if p.soft {
+		list = &h.soft
+	}
+	i := sort.Search(len(*list), func(i int) bool { return (*list)[i].sent > p.sent })
+	*list = append(*list, nil)
+	copy((*list)[i+1:], (*list)[i:])
+	(*list)[i] = p
+}
+
+// rendering is what the body of an answer says of itself.
+type rendering struct {
+	id      int64
+	version int64 // of the tenant when it began
+	began   moment
+	ended   moment
+}
+
+// told is an answer of a cache.
+type told struct {
+	cache   int
+	address string
+	purges  []*history // of everything by which the page can be purged
+	asked   moment     // just before the request was sent
+	status  string     // Cache-Status
+	body    rendering
+}
+
+func (a *told) stale() bool {
+	return strings.Contains(a.status, "detail=stale-")
+}
+
+// ledger holds the purges, judges answers by them, and keeps the figures.
+type ledger struct {
+	clock     func() moment
+	staleness moment // memory.maxStaleness
+
+	mu        sync.Mutex
+	histories map[string]*history
+	first     map[[2]int64]moment // cache and rendering: when it was first given as a stale one
+	held      map[[2]int64]bool   // cache and rendering: it has been through there
+	count     figuresOf
+	total     figuresOf
+	kinds     map[string]int
+	found     []string // violations
+	violated  func()   // called at each, may be nil
+}
+
+// figuresOf are the figures of a scene.
+type figuresOf struct {
+	answers, memory, redis, stale, shared int
+	purges, refused, kept                 int
+	renders, straddled                    int
+	sameReplica, otherRedis, otherMemory  moment // longest time from a purge to the request for what it had made wrong
+	refresh                               moment // longest time that a stale copy was given out
+	violations                            int
+}
+
+func (f *figuresOf) add(g figuresOf) {
+	f.answers += g.answers
+	f.memory += g.memory
+	f.redis += g.redis
+	f.stale += g.stale
+	f.shared += g.shared
+	f.purges += g.purges
+	f.refused += g.refused
+	f.kept += g.kept
+	f.renders += g.renders
+	f.straddled += g.straddled
+	f.violations += g.violations
+	raise(&f.sameReplica, g.sameReplica)
+	raise(&f.otherRedis, g.otherRedis)
+	raise(&f.otherMemory, g.otherMemory)
+	raise(&f.refresh, g.refresh)
+}
+
+func raise(worst *moment, m moment) {
+	if m > *worst {
+		*worst = m
+	}
+}
+
+func newLedger(clock func() moment, staleness time.Duration) *ledger {
+	return &ledger{
+		clock: clock, staleness: moment(staleness), histories: map[string]*history{}, kinds: map[string]int{},
+		first: map[[2]int64]moment{}, held: map[[2]int64]bool{},
+	}
+}
+
+// of returns the histories of things; they are the same for the same names.
+func (l *ledger) of(names []string) []*history {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]*history, 0, len(names))
+	for _, name := range names {
+		if l.histories[name] == nil {
+			l.histories[name] = &history{}
+		}
+		list = append(list, l.histories[name])
+	}
+	return list
+}
+
+// acknowledge enters a purge whose answer has just come. Its moment is taken
+// here, under the lock: so nobody judges an answer to a later request without it.
+func (l *ledger) acknowledge(p *purgeNote, histories []*history, kind string, shared bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.acked = l.clock()
+	if shared {
+		p.shared = p.acked
+	}
+	for _, h := range histories {
+		h.add(p)
+	}
+	l.count.purges++
+	l.kinds[kind]++
+}
+
+// refuse counts a purge that was not acknowledged.
+func (l *ledger) refuse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count.refused++
+}
+
+// keep counts purges that a replica has acknowledged and could not write yet.
+func (l *ledger) keep(list []*purgeNote) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range list {
+		if !p.kept {
+			p.kept = true
+			l.count.kept++
+		}
+	}
+}
+
+// share notes that purges are in Redis now.
+func (l *ledger) share(list []*purgeNote) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock()
+	for _, p := range list {
+		p.shared = now
+	}
+}
+
+// rendered counts a rendering, and whether a purge of the page went through while
+// it was under way.
+func (l *ledger) rendered(purges []*history, began, ended moment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count.renders++
+	for _, h := range purges {
+		for i := len(h.hard) - 1; i >= 0 && h.hard[i].sent > began; i-- {
+			if h.hard[i].acked < ended {
+				l.count.straddled++
+				return
+			}
+		}
+	}
+}
+
+// judge counts an answer and looks for a purge that it should have heeded.
+func (l *ledger) judge(a *told) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sort(a)
+	for _, h := range a.purges {
+		for i := len(h.hard) - 1; i >= 0 && h.hard[i].sent > a.body.began; i-- {
+			p := h.hard[i]
+			l.measure(p, a)
+			if a.asked > p.due(a.cache, l.staleness) {
+				l.violation(a, "is older than the purge of "+p.String())
+				return
+			}
+		}
+		for i := len(h.soft) - 1; i >= 0 && h.soft[i].sent > a.body.began && !a.stale(); i-- {
+			if p := h.soft[i]; a.asked > p.due(a.cache, l.staleness) {
+				l.violation(a, "is older than the soft purge of "+p.String()+" and not given as stale")
+				return
+			}
+		}
+	}
+}
+
+// sort counts an answer by where it came from. What a cache with memory has had
+// before is there still: the memory is larger than all pages.
+func (l *ledger) sort(a *told) {
+	l.count.answers++
+	at := [2]int64{int64(a.cache), a.body.id}
+	before := l.held[at]
+	l.held[at] = true
+	switch {
+	case strings.Contains(a.status, "; collapsed"):
+		l.count.shared++
+	case !strings.Contains(a.status, "; hit"):
+	case remembers(a.cache) && before:
+		l.count.memory++
+	default:
+		l.count.redis++
+	}
+	if !a.stale() {
+		return
+	}
+	l.count.stale++
+	if l.first[at] == 0 {
+		l.first[at] = a.asked
+	}
+	raise(&l.count.refresh, a.asked-l.first[at])
+}
+
+// measure keeps how late an answer from before a purge was asked for.
+func (l *ledger) measure(p *purgeNote, a *told) {
+	switch {
+	case a.cache == p.at:
+		raise(&l.count.sameReplica, a.asked-p.acked)
+	case p.shared == 0:
+	case remembers(a.cache):
+		raise(&l.count.otherMemory, a.asked-p.shared)
+	default:
+		raise(&l.count.otherRedis, a.asked-p.shared)
+	}
+}
+
+func (p *purgeNote) String() string {
+	return fmt.Sprintf("%s (version %d) through cache %d, sent %v, acknowledged %v, in Redis %v", p.what, p.version, p.at, p.sent, p.acked, p.shared)
+}
+
+// fail notes something else that an answer must not be.
+func (l *ledger) fail(a *told, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.violation(a, why)
+}
+
+func (l *ledger) violation(a *told, why string) {
+	l.count.violations++
+	l.found = append(l.found, fmt.Sprintf("%s from cache %d, asked %v, answered %v, rendered %v to %v as version %d (%s), %s",
+		a.address, a.cache, a.asked, l.clock(), a.body.began, a.body.ended, a.body.version, a.status, why))
+	if l.violated != nil {
+		l.violated()
+	}
+}
+
+// tell has f called at each violation, and now if there was one.
+func (l *ledger) tell(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.violated = f
+	if len(l.found) > 0 {
+		f()
+	}
+}
+
+// turn returns the figures since the last turn, and forgets what was stale: how
+// long that was given out is no matter across a fault.
+func (l *ledger) turn() figuresOf {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.count
+	l.total.add(f)
+	l.count = figuresOf{}
+	l.first = map[[2]int64]moment{}
+	return f
+}
+
+// TestPurgeLedger: the ledger finds an answer that is older than a purge, where
+// and from when on it must not be, and no other.
+func TestPurgeLedger(t *testing.T) {
+	const staleness = 100
+	hit, stale := "x; hit; ttl=5", "x; hit; ttl=5; detail=stale-while-revalidate"
+	tests := []struct {
+		name      string
+		soft      bool
+		kept      bool // in Redis from 80 on
+		cache     int
+		asked     moment
+		began     moment
+		status    string
+		violation bool
+	}{
+		{"before the answer to the purge", false, false, 0, 49, 10, hit, false},
+		{"after it", false, false, 0, 51, 10, hit, true},
+		{"after it, rendered after it", false, false, 0, 51, 45, hit, false},
+		{"the same replica without memory", false, false, 1, 51, 10, hit, true},
+		{"the other replica's memory, in time", false, false, 2, 150, 10, hit, false},
+		{"the other replica's memory, too late", false, false, 2, 151, 10, hit, true},
+		{"the other replica without memory", false, false, 3, 51, 10, hit, true},
+		{"stale is no excuse", false, false, 0, 51, 10, stale, true},
+		{"kept, where it was sent", false, true, 0, 51, 10, hit, true},
+		{"kept, elsewhere", false, true, 3, 79, 10, hit, false},
+		{"written later, elsewhere", false, true, 3, 81, 10, hit, true},
+		{"written later, memory", false, true, 2, 180, 10, hit, false},
+		{"written later, memory, too late", false, true, 2, 181, 10, hit, true},
+		{"soft, given as stale", true, false, 0, 51, 10, stale, false},
+		{"soft, given as fresh", true, false, 0, 51, 10, hit, true},
+		{"soft, given as fresh by memory in time", true, false, 2, 150, 10, hit, false},
+		{"soft, given as fresh by memory too late", true, false, 2, 151, 10, hit, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			now := moment(50)
+			l := newLedger(func() moment { return now }, staleness)
+			of := l.of([]string{"a", "b"})
+			p := &purgeNote{soft: test.soft, sent: 40}
+			l.acknowledge(p, of[:1], "tag", !test.kept)
+			if now = 80; test.kept && test.asked > now {
+				l.share([]*purgeNote{p})
+			}
+			now = 1000
+			l.judge(&told{cache: test.cache, asked: test.asked, purges: of, status: test.status, body: rendering{began: test.began}})
+			assert.Equal(t, test.violation, len(l.found) > 0, l.found)
+			l.judge(&told{cache: test.cache, asked: test.asked, purges: of[1:], status: hit, body: rendering{began: test.began}})
+			assert.Equal(t, test.violation, len(l.found) > 0, "another page: %v", l.found)
+		})
+	}
+}
+
+// TestPurgeLedgerOrder: purges are found in whatever order their answers came.
+func TestPurgeLedgerOrder(t *testing.T) {
+	h := &history{}
+	for _, sent := range []moment{5, 2, 9, 7, 1} {
+		h.add(&purgeNote{sent: sent})
+	}
+	for i, sent := range []moment{1, 2, 5, 7, 9} {
+		assert.Equal(t, sent, h.hard[i].sent)
+	}
+}
