@@ -6,13 +6,15 @@ ALL      = ./... ./testdata/origin
 FUZZTIME ?= 10s
 OUTAGE_SECONDS ?= 60
 ROUNDS  ?= 5
+# How long the checker of purges loads the cache.
+DURATION ?= 60s
 SECONDS ?= 2
 SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-faults soak bench lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -63,6 +65,12 @@ lint: ## gofmt, go vet, and golangci-lint or staticcheck
 
 fuzz: ## each fuzz target for FUZZTIME
 	@.ci/fuzz $(FUZZTIME)
+
+test-purge: ## purges under load and faults, in two replicas (DURATION=10m: the long form)
+	@.ci/need go
+	@.ci/need redis-server
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
+		PURGE_DURATION=$(DURATION) $(GO) test -v -count=1 -timeout 24h -run '^TestPurge(Ledger|Checker)' .
 
 test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one test)
 	@.ci/need go

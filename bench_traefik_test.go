@@ -249,8 +249,6 @@ func (s *benchSite) cases() []benchCase {
 	get := s.p.url + "/product"
 	first, err := send(http.MethodGet, get, "", fields("Host: memory.example"))
 	require.NoError(s.t, err)
-	first, err = send(http.MethodGet, get, "", fields("Host: memory.example"))
-	require.NoError(s.t, err)
 	list := []benchCase{
 		via("Traefik alone, 49 kB", "Traefik alone, 49 kB", "bare.example", "/product", false),
 		{name: "Go's server alone", base: "Traefik alone, 49 kB", url: s.origin.URL + "/product"},

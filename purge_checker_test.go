@@ -132,7 +132,7 @@ func (c *purgeLoad) cutOff(until time.Time) int {
 
 func (c *purgeLoad) stopReplica(until time.Time) int {
 	length := 5 * time.Second
-	if part := time.Until(until) * 5 / 8; part < length {
+	if part := time.Until(until) - 2*time.Second; part < length {
 		length = part
 	}
 	p := c.replica[c.random.Intn(ofReplica)]
@@ -155,14 +155,14 @@ func (c *purgeLoad) killRedis(until time.Time) int {
 }
 
 func (c *purgeLoad) deleteMarks(until time.Time) int {
-	return every(70*time.Millisecond, until, func(n int) {
+	return every(200*time.Millisecond, until, func(n int) {
 		tenant := []string{shops[0], shops[1], quietShop}[n%3]
 		c.redis.must("DEL oc:{" + tenant + "}:marks")
 	})
 }
 
 func (c *purgeLoad) flushRedis(until time.Time) int {
-	return every(250*time.Millisecond, until, func(int) { c.redis.must("FLUSHALL") })
+	return every(500*time.Millisecond, until, func(int) { c.redis.must("FLUSHALL") })
 }
 
 var infoNumber = regexp.MustCompile(`(?m)^(used_memory|evicted_keys):(\d+)`)
@@ -283,7 +283,8 @@ func (c *purgeLoad) report(head string, sums []figuresOf, faults []int) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "\nPurges over two replicas and one Redis: %s, memory.maxStaleness %v\n\n", head, purgeStaleness)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tfaults\tpurges\trefused\tkept\trenders\tstraddled\tanswers\tmemory\tRedis\tcollapsed\tstale\tsame\tRedis\tmemory\tcopy\twrong\t")
+	fmt.Fprintln(w, "\t\t\t\t\t\t\t\thits\thits\t\t\tlate\tlate\tlate\t\t\t")
+	fmt.Fprintln(w, "\ttimes\tpurges\trefused\tkept\trenders\tstraddled\tanswers\tmemory\tRedis\tcollapsed\tstale\tsame\tRedis\tmemory\tcopy\twrong\t")
 	for i, s := range scenes {
 		fmt.Fprintf(w, "%s\t%d\t%s", s.name, faults[i], sums[i].row())
 	}
@@ -295,12 +296,13 @@ func (c *purgeLoad) report(head string, sums []figuresOf, faults []int) string {
 	}
 	sort.Strings(kinds)
 	fmt.Fprintf(&b, `
+times       faults made; pages of the other tenant that must still be there; marks and pages evicted
 refused     purge requests answered 503, since Redis could not be reached
 kept        purges by responses that waited in a replica until Redis could be reached
 straddled   renderings during which a purge of the page was acknowledged
-memory ...  hits by where they came from; answers of a rendering that another request had begun; stale ones
-same ...    longest time from a hard purge to a request that still got what was older: through the same cache,
-            from Redis through another one, from another one's memory (from when the purge was in Redis)
+hits ...    by where they came from; answers of a rendering that another request had begun; stale answers
+late        longest time from a hard purge to a request that still got what was older: where it was sent through,
+            elsewhere from Redis, elsewhere from memory (counted from when the purge was in Redis)
 copy        longest time that one stale copy was given out
 purges      %s
 

@@ -106,6 +106,7 @@ type purgeLoad struct {
 	version map[string]*atomic.Int64
 	probes  [caches]chan *sheet
 	done    chan struct{}
+	end     sync.Once // closes done
 	workers sync.WaitGroup
 
 	softly  atomic.Int64 // of 100 purges, how many are soft
@@ -165,6 +166,13 @@ func startPurgeLoad(t *testing.T, seed int64, edit func(dir string)) *purgeLoad 
 	for i, user := range replicaUsers {
 		c.replica[i] = startEdited(t, edit, routed(origin.URL, c.middlewares(user)))
 	}
+	t.Cleanup(func() {
+		c.end.Do(func() { close(c.done) })
+		for _, p := range c.replica {
+			p.stop() // may be stopped by a signal, with requests in it
+		}
+		c.workers.Wait()
+	})
 	c.run()
 	return c
 }
@@ -220,7 +228,7 @@ func (c *purgeLoad) run() {
 
 // stop ends the load and the processes, which are no use after it.
 func (c *purgeLoad) stop() {
-	close(c.done)
+	c.end.Do(func() { close(c.done) })
 	c.workers.Wait()
 	for _, p := range c.replica {
 		p.stop()
@@ -481,7 +489,7 @@ func (o *purgeOrder) as(form int) *purgeOrder {
 
 // purge sends a purge and enters it if it was acknowledged.
 func (c *purgeLoad) purge(cache int, tenant string, soft bool, o *purgeOrder) bool {
-	p := &purgeNote{what: tenant + " " + strings.Join(o.things, ", ") + " (" + o.kind + ")", soft: soft, at: cache}
+	p := &purgeNote{what: fmt.Sprintf("%s %s and %d more (%s)", tenant, o.things[0], len(o.things)-1, o.kind), soft: soft, at: cache}
 	doubtful := c.faulty.Load()
 	lines := []string{"Host: " + hostOf(tenant, cache)}
 	kind := o.kind
