@@ -23,8 +23,8 @@ import (
 // a refresh that a purge straddles has to be made again.
 const refreshBound = 8 * time.Second
 
-// scene is a part of the time, and what happens in it.
-type scene struct {
+// purgeScene is a part of the time, and what happens in it.
+type purgeScene struct {
 	name   string
 	share  int   // of the time
 	softly int64 // of 100 purges, how many are soft
@@ -32,7 +32,7 @@ type scene struct {
 	act    func(c *purgeLoad, until time.Time) int // returns how often it did something
 }
 
-var scenes = []scene{
+var purgeScenes = []purgeScene{
 	{name: "hard purges", share: 10},
 	{name: "soft purges", share: 7, softly: 60},
 	{name: "another tenant's purges", share: 6, softly: 20, act: (*purgeLoad).twoTenants},
@@ -45,7 +45,7 @@ var scenes = []scene{
 	{name: "Redis full, allkeys-lru", share: 4, softly: 10, faulty: true, act: (*purgeLoad).fillRedis},
 }
 
-// every does something again and again until the scene ends.
+// every does something again and again until the purgeScene ends.
 func every(pause time.Duration, until time.Time, do func(n int)) int {
 	n := 0
 	for ; time.Now().Before(until); n++ {
@@ -189,8 +189,8 @@ func (c *purgeLoad) fillRedis(until time.Time) int {
 	return c.info("evicted_keys") - evicted
 }
 
-// play runs a scene and returns its figures.
-func (c *purgeLoad) play(s scene, length time.Duration) (figuresOf, int) {
+// play runs a purgeScene and returns its figures.
+func (c *purgeLoad) play(s purgeScene, length time.Duration) (figuresOf, int) {
 	c.turn()
 	c.softly.Store(s.softly)
 	c.faulty.Store(s.faulty)
@@ -243,14 +243,14 @@ func TestPurgeChecker(t *testing.T) {
 	if rounds == 0 {
 		rounds = 1
 	}
-	for _, s := range scenes {
+	for _, s := range purgeScenes {
 		shares += s.share
 	}
 	c := startPurgeLoad(t, seed, nil)
-	sums, faults := make([]figuresOf, len(scenes)), make([]int, len(scenes))
+	sums, faults := make([]figuresOf, len(purgeScenes)), make([]int, len(purgeScenes))
 	begin := time.Now()
 	for round := 0; round < rounds; round++ {
-		for i, s := range scenes {
+		for i, s := range purgeScenes {
 			f, n := c.play(s, total*time.Duration(s.share)/time.Duration(shares*rounds))
 			sums[i].add(f)
 			faults[i] += n
@@ -285,7 +285,7 @@ func (c *purgeLoad) report(head string, sums []figuresOf, faults []int) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\t\t\t\t\t\t\t\thits\thits\t\t\tlate\tlate\tlate\t\t\t")
 	fmt.Fprintln(w, "\ttimes\tpurges\trefused\tkept\trenders\tstraddled\tanswers\tmemory\tRedis\tcollapsed\tstale\tsame\tRedis\tmemory\tcopy\twrong\t")
-	for i, s := range scenes {
+	for i, s := range purgeScenes {
 		fmt.Fprintf(w, "%s\t%d\t%s", s.name, faults[i], sums[i].row())
 	}
 	fmt.Fprintf(w, "all\t\t%s", c.total.row())
@@ -329,7 +329,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 		name     string
 		file     string
 		old, new string
-		scene    int // in which it shows
+		purgeScene    int // in which it shows
 	}{
 		{"nobody looks at purge marks", "cache/storage/view.go", "if v.hard[e.Tags[i]] > e.Seq {", "if false {", 0},
 		{"a page is stored as of the end of its rendering", "cache/store.go",
@@ -345,7 +345,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 			found := make(chan struct{})
 			var once sync.Once
 			c.tell(func() { once.Do(func() { close(found) }) })
-			s := scenes[m.scene]
+			s := purgeScenes[m.purgeScene]
 			c.softly.Store(s.softly)
 			c.faulty.Store(s.faulty)
 			for waited := false; !waited; {

@@ -114,7 +114,7 @@ type ledger struct {
 	violated  func()   // called at each, may be nil
 }
 
-// figuresOf are the figures of a scene.
+// figuresOf are the figures of a purgeScene.
 type figuresOf struct {
 	answers, memory, redis, stale, shared int
 	purges, refused, kept                 int
