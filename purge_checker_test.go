@@ -326,10 +326,10 @@ func (f figuresOf) row() string {
 func TestPurgeCheckerFinds(t *testing.T) {
 	purgeDuration(t)
 	for _, m := range []struct {
-		name     string
-		file     string
-		old, new string
-		purgeScene    int // in which it shows
+		name       string
+		file       string
+		old, new   string
+		purgeScene int // in which it shows
 	}{
 		{"nobody looks at purge marks", "cache/storage/view.go", "if v.hard[e.Tags[i]] > e.Seq {", "if false {", 0},
 		{"a page is stored as of the end of its rendering", "cache/store.go",
