@@ -105,8 +105,9 @@ type ledger struct {
 
 	mu        sync.Mutex
 	histories map[string]*history
-	first     map[[2]int64]moment // cache and rendering: when it was first given as a stale one
-	held      map[[2]int64]bool   // cache and rendering: it has been through there
+	copies    map[[2]int64]*staleCopy // by cache and rendering: those given as stale
+	lenient   bool                    // there are faults: a copy may be stale for long
+	held      map[[2]int64]bool       // cache and rendering: it has been through there
 	count     figuresOf
 	total     figuresOf
 	kinds     map[string]int
@@ -114,13 +115,14 @@ type ledger struct {
 	violated  func()   // called at each, may be nil
 }
 
-// figuresOf are the figures of a purgeScene.
+// figuresOf are the figures of a scene.
 type figuresOf struct {
 	answers, memory, redis, stale, shared int
 	purges, refused, kept                 int
 	renders, straddled                    int
 	sameReplica, otherRedis, otherMemory  moment // longest time from a purge to the request for what it had made wrong
 	refresh                               moment // longest time that a stale copy was given out
+	keptFor                               moment // longest time that a purge was kept before it was in Redis
 	violations                            int
 }
 
@@ -140,6 +142,7 @@ func (f *figuresOf) add(g figuresOf) {
 	raise(&f.otherRedis, g.otherRedis)
 	raise(&f.otherMemory, g.otherMemory)
 	raise(&f.refresh, g.refresh)
+	raise(&f.keptFor, g.keptFor)
 }
 
 func raise(worst *moment, m moment) {
@@ -151,7 +154,7 @@ func raise(worst *moment, m moment) {
 func newLedger(clock func() moment, staleness time.Duration) *ledger {
 	return &ledger{
 		clock: clock, staleness: moment(staleness), histories: map[string]*history{}, kinds: map[string]int{},
-		first: map[[2]int64]moment{}, held: map[[2]int64]bool{},
+		copies: map[[2]int64]*staleCopy{}, held: map[[2]int64]bool{},
 	}
 }
 
@@ -211,6 +214,9 @@ func (l *ledger) share(list []*purgeNote) {
 	now := l.clock()
 	for _, p := range list {
 		p.shared = now
+		if p.kept {
+			raise(&l.count.keptFor, now-p.acked)
+		}
 	}
 }
 
@@ -273,11 +279,34 @@ func (l *ledger) sort(a *told) {
 		return
 	}
 	l.count.stale++
-	if l.first[at] == 0 {
-		l.first[at] = a.asked
+	c := l.copies[at]
+	if c == nil {
+		c = &staleCopy{first: a.asked, last: a.asked}
+		l.copies[at] = c
 	}
-	raise(&l.count.refresh, a.asked-l.first[at])
+	raise(&l.count.refresh, a.asked-c.first)
+	if a.asked-c.last < refreshTime {
+		return
+	}
+	c.last = a.asked
+	if c.times++; c.times > refreshTries && !l.lenient {
+		l.violation(a, fmt.Sprintf("is a copy that is stale since %v", c.first))
+	}
 }
+
+// staleCopy is what has been given out as stale. Whoever gets it has it refreshed:
+// so it must be gone soon, however seldom it is asked for.
+type staleCopy struct {
+	first, last moment
+	times       int // refreshTime or more apart
+}
+
+// In refreshTime a refresh is through. It may be of no avail: a purge straddles it,
+// or it is left to the other replica. But not so often.
+const (
+	refreshTime  = moment(700 * time.Millisecond)
+	refreshTries = 8
+)
 
 // measure keeps how late an answer from before a purge was asked for.
 func (l *ledger) measure(p *purgeNote, a *told) {
@@ -323,14 +352,16 @@ func (l *ledger) tell(f func()) {
 }
 
 // turn returns the figures since the last turn, and forgets what was stale: how
-// long that was given out is no matter across a fault.
-func (l *ledger) turn() figuresOf {
+// long that was given out is no matter across a fault. lenient says that there
+// will be faults.
+func (l *ledger) turn(lenient bool) figuresOf {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.count
+	l.lenient = lenient
 	l.total.add(f)
 	l.count = figuresOf{}
-	l.first = map[[2]int64]moment{}
+	l.copies = map[[2]int64]*staleCopy{}
 	return f
 }
 
@@ -384,6 +415,30 @@ func TestPurgeLedger(t *testing.T) {
 			assert.Equal(t, test.violation, len(l.found) > 0, "another page: %v", l.found)
 		})
 	}
+}
+
+// TestPurgeLedgerStaleCopies: a stale copy may be given out now and then, but not for
+// ever.
+func TestPurgeLedgerStaleCopies(t *testing.T) {
+	l := newLedger(func() moment { return 0 }, 0)
+	a := &told{status: "x; hit; ttl=-1; detail=stale-while-revalidate"}
+	for i := 0; i <= refreshTries; i++ {
+		assert.Empty(t, l.found)
+		for _, after := range []moment{1, 2, 3} {
+			a.asked = moment(i)*(refreshTime+10) + after
+			l.judge(a)
+		}
+	}
+	a.asked += refreshTime
+	l.judge(a)
+	assert.NotEmpty(t, l.found)
+	l = newLedger(func() moment { return 0 }, 0)
+	for i := 0; i <= 2*refreshTries; i++ {
+		a.asked = moment(i) * refreshTime
+		a.body.id = int64(i / 2)
+		l.judge(a)
+	}
+	assert.Empty(t, l.found, "different copies")
 }
 
 // TestPurgeLedgerOrder: purges are found in whatever order their answers came.

@@ -23,6 +23,7 @@ const (
 	sheets         = 24          // pages of a tenant
 	sheetTags      = 400         // different tags of a tenant's pages
 	longLife       = 600         // s
+	collapseWait   = time.Second // limits.coalesceWait
 )
 
 // sheet is a page of the origin.
@@ -186,7 +187,7 @@ func (c *purgeLoad) middlewares(user string) map[string]options {
 			o := options{
 				"tenant": tenant,
 				"purge":  options{"secret": secret, "maxMarks": "1000"},
-				"limits": options{"coalesceWait": "2s"},
+				"limits": options{"coalesceWait": collapseWait.String()},
 				"redis": options{
 					"address": c.redis.address, "username": user, "password": secret[:7], "timeout": "2s", "dialTimeout": "2s",
 				},
@@ -194,6 +195,8 @@ func (c *purgeLoad) middlewares(user string) map[string]options {
 			}
 			if !remembers(cache) {
 				o["memory"] = options{"bytes": "0"}
+			} else if tenant != quietShop {
+				o["rewarm"] = "3"
 			}
 			hosts[hostOf(tenant, cache)] = o
 		}
@@ -370,11 +373,12 @@ func (c *purgeLoad) readQuietly(r *rand.Rand, cache int) {
 }
 
 // writeQuietly purges the quiet tenant so seldom that its pages grow older than
-// maxStaleness in between, through either replica.
+// maxStaleness in between, through either replica, and mostly softly: then a copy
+// lasts until it is refreshed.
 func (c *purgeLoad) writeQuietly(r *rand.Rand) {
 	for i := 0; c.pause(between(r, 2*purgeStaleness, 3*purgeStaleness)); i++ {
 		s := c.sheets[quietShop][0]
-		c.purge(i%2*ofReplica, quietShop, false, &purgeOrder{kind: "tag", things: []string{"tag " + s.tags[0]}, header: s.tags[0]})
+		c.purge((i+i/4)%2*ofReplica, quietShop, i%4 < 3, &purgeOrder{kind: "tag", things: []string{"tag " + s.tags[0]}, header: s.tags[0]})
 	}
 }
 
@@ -588,8 +592,11 @@ func (c *purgeLoad) recovered() {
 	require.Eventually(c.t, func() bool {
 		for cache := 0; cache < caches; cache++ {
 			for tenant := range c.sheets {
+				c.mu.Lock()
+				waiting := len(c.waiting[cache][tenant])
+				c.mu.Unlock()
 				got, err := c.statusOf(cache, tenant)
-				if err != nil || !strings.Contains(got.body, `"pendingPurges":0`) || !strings.Contains(got.body, `"breaker":"closed"`) {
+				if waiting > 0 || err != nil || !strings.Contains(got.body, `"pendingPurges":0`) || !strings.Contains(got.body, `"breaker":"closed"`) {
 					return false
 				}
 			}
