@@ -303,6 +303,9 @@ func (f *fetching) reason() string {
 // stored.
 func (f *fetching) admit(status int, header http.Header, received int64) policy.Admission {
 	v := f.v
+	if v.head.Epoch == 0 && v.reason != "" { // nothing can be stored: the rest is not worth the time
+		return policy.Admission{Reason: v.reason}
+	}
 	a := policy.Admit(policy.Request{
 		Method:        v.r.Method,
 		Authorization: len(v.r.Header["Authorization"]) > 0,
