@@ -94,12 +94,14 @@ func (h *Handler) lead(rw http.ResponseWriter, v *visit, f *flight, until time.T
 	v.flight = f
 	v.now = nowMS()
 	mine := v.r.Context()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(mine), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(mine))
 	defer cancel()
 	stop := context.AfterFunc(mine, func() {
 		if h.shared.abandon(f) {
 			cancel()
+			return
 		}
+		time.AfterFunc(time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond, cancel)
 	})
 	defer func() { stop() }()
 	v.r = v.r.WithContext(ctx)

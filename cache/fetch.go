@@ -90,12 +90,17 @@ func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 		return
 	}
 	v.visitor = h.namesVisitor(v.r)
-	if v.anonymous() && h.identities.stores(v.id, v.now) {
-		if h.fetchAnonymously(rw, v) {
-			return
+	if v.anonymous() {
+		if h.identities.stores(v.id, v.now) {
+			done, failed := h.fetchAnonymously(rw, v)
+			if done {
+				return
+			}
+			if !failed {
+				h.unshared(v)
+				h.identities.refused(v.id, v.now)
+			}
 		}
-		h.unshared(v)
-		h.identities.refused(v.id, v.now)
 		v.session = true // what the session gets is not for others
 		v.entry = nil
 		v.state = 0
@@ -116,10 +121,11 @@ func (v *visit) anonymous() bool {
 	return (v.sid != "" || v.visitor) && !v.session && v.context == "" && v.r.Method == http.MethodGet
 }
 
-// fetchAnonymously is fetch without the visitor's session. It reports false, and
+// fetchAnonymously is fetch without the visitor's session. It is not done, and
 // has answered nothing, if the response is not one for everybody: then the
-// visitor has to ask with the session.
-func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) bool {
+// visitor has to ask with the session. failed says that it was an error, which tells
+// nothing of the page.
+func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) (done, failed bool) {
 	mine := v.r
 	cookie, visitor := v.cookie, v.visitor
 	v.r = h.withoutSession(mine)
@@ -134,14 +140,14 @@ func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) bool {
 		}
 	}
 	f.run(c, f.upstream(v.r.Context()))
-	done := f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && f.keep(c) == ""
+	done = f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && f.keep(c) == ""
 	if done {
 		f.finish(rw, c)
 	}
 	v.r = mine
 	v.cookie = cookie
 	v.visitor = visitor
-	return done
+	return done, f.aborted || policy.IsError(c.status)
 }
 
 // hitless is the Cache-Status of an answer that neither cache nor origin gave.

@@ -21,7 +21,6 @@ type identity struct {
 	campaign bool // it may set cookies
 
 	refusedUntil int64 // Unix ms: what was rendered for everybody was not stored
-	aloneUntil   int64 // Unix ms: requests do not wait for each other
 
 	near   string            // the key by which quick finds the page; empty: it does not look
 	varies bool              // by cookies or language: there are several
@@ -36,7 +35,7 @@ type identities struct {
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
-	alone     map[string]int64  // by key, where identities are not remembered: see aloneUntil
+	alone     map[string]int64  // by key: Unix ms until which requests do not wait for each other
 	values    map[string]string // what rules vary by, of requests with the same fields
 }
 
@@ -105,7 +104,7 @@ func (m *identities) refused(id *identity, now int64) {
 func (m *identities) shares(v *visit) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return v.now >= v.id.aloneUntil && v.now >= v.id.refusedUntil && v.now >= m.alone[v.primary]
+	return v.now >= v.id.refusedUntil && v.now >= m.alone[v.primary]
 }
 
 // sole notes that the origin's answer to one was not for others.
@@ -113,10 +112,6 @@ func (m *identities) sole(v *visit) {
 	until := nowMS() + refusalTime
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v.id.aloneUntil = until
-	if !m.off {
-		return
-	}
 	if m.alone == nil || len(m.alone) >= maxIdentities {
 		m.alone = map[string]int64{}
 	}

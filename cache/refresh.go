@@ -141,7 +141,7 @@ func anonymous(r *http.Request, ru *rule.Rule) *http.Request {
 			continue
 		}
 		switch name {
-		case "Authorization", "Cookie", "Cache-Control", "Pragma", "Referer":
+		case "Authorization", "Cookie", "Cache-Control", "Pragma", "Referer", "Forwarded", "X-Forwarded-For", "X-Real-Ip":
 			delete(r.Header, name)
 		}
 		if strings.HasPrefix(name, "If-") || name == "Range" {

@@ -37,7 +37,7 @@ func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
 func (h *Handler) warm() {
 	list := h.shared.tier.Popular(h.view, h.s.Rewarm)
 	for i := 0; i < len(list); i++ {
-		h.ask(list[i])
+		list[i]()
 	}
 }
 
@@ -54,13 +54,16 @@ func (h *Handler) ask(recipe *http.Request) {
 	h.serve(&sink{header: http.Header{}}, recipe.Clone(ctx), false)
 }
 
-// recipe is a request that gets the page of a visit.
-func (h *Handler) recipe(v *visit) *http.Request {
+// recipe gets the page of a visit anew, from where this handler's requests go: another
+// one of the tenant may lead elsewhere.
+func (h *Handler) recipe(v *visit) func() {
 	if h.s.Rewarm == 0 {
 		return nil
 	}
 	ctx := context.WithValue(context.Background(), http.ServerContextKey, v.r.Context().Value(http.ServerContextKey))
-	return anonymous(v.r.Clone(ctx), v.rule)
+	r := anonymous(v.r.Clone(ctx), v.rule)
+	r.Method = http.MethodGet
+	return func() { h.ask(r) }
 }
 
 // sink is a client that wants nothing.

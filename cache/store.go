@@ -64,6 +64,9 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	} else if rw != nil {
 		h.bear(v, c.status, c.header)
 	}
+	if !f.admission.Store {
+		h.unshared(v)
+	}
 	if kept := old.Header["Set-Cookie"]; len(e.Header["Set-Cookie"]) == 0 && len(kept) > 0 {
 		e.Header["Set-Cookie"] = kept
 	}
@@ -80,6 +83,9 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 		e.Tags = f.tags
 		if reason := h.keep(v, &e, f.admission.Vary); reason != "" {
 			status = h.forwarded("stale", c.status, reason)
+			if !passes(reason) {
+				h.unshared(v)
+			}
 		} else {
 			status = h.storedStatus("stale", c.status, e.Life, "")
 		}
@@ -87,8 +93,9 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	h.count("revalidated")
 	if rw != nil {
 		own = append(own[:len(own):len(own)], h.campaignCookies(v, &e)...)
-		e.Header = withCookies(e.Header, own)
-		h.send(rw, v.r, &e, status, now)
+		mine := e // the other one is stored, and is everybody's
+		mine.Header = withCookies(e.Header, own)
+		h.send(rw, v.r, &mine, status, now)
 	}
 }
 

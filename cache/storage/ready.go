@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"net/http"
 	"sort"
 	"time"
 
@@ -13,13 +12,13 @@ import (
 // changed.
 type Ready struct {
 	Entry  *Entry
-	Until  int64         // Unix ms: fresh before
-	Second int64         // of Unix time for which Age and Cache-Status are right
-	Seq    int64         // purge number up to which the entry is known not to be purged
-	Stored *Form         // the body as it is stored
-	Recipe *http.Request // that gets the page anew, nil: none
-	wire   *wire         // of an entry that is in Redis alone
-	Plain  *Form         // the body decoded; nil if it is not coded, or if nobody has asked for it
+	Until  int64  // Unix ms: fresh before
+	Second int64  // of Unix time for which Age and Cache-Status are right
+	Seq    int64  // purge number up to which the entry is known not to be purged
+	Stored *Form  // the body as it is stored
+	Recipe func() // gets the page anew, nil: there is none
+	wire   *wire  // of an entry that is in Redis alone
+	Plain  *Form  // the body decoded; nil if it is not coded, or if nobody has asked for it
 }
 
 // Bytes returns the length of the body as it is stored.
@@ -131,10 +130,10 @@ func (t *Tier) Prepare(key string, r *Ready) {
 	s.shrink(s.max)
 }
 
-// Popular returns requests for those pages of a tenant in this process that have
+// Popular returns the recipes of those pages of a tenant in this process that have
 // just been purged and had the most hits since they were stored, the most popular
 // first.
-func (t *Tier) Popular(v *View, most int) []*http.Request {
+func (t *Tier) Popular(v *View, most int) []func() {
 	s := t.near
 	if s == nil {
 		s = t.seen
@@ -152,7 +151,7 @@ func (t *Tier) Popular(v *View, most int) []*http.Request {
 	if len(purged) > most {
 		purged = purged[:most]
 	}
-	list := make([]*http.Request, 0, len(purged))
+	list := make([]func(), 0, len(purged))
 	for i := 0; i < len(purged); i++ {
 		list = append(list, purged[i].ready.Recipe)
 	}
