@@ -122,12 +122,12 @@ func TestCoalesce(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60, stale-while-revalidate=60")))
 			c := &crowd{t: t}
-			c.ask(3, s.url+"/")
-			s.waiting(2)
+			c.ask(2, s.url+"/") // a third might find what the second has had refreshed
+			s.waiting(1)
 			require.Equal(t, http.StatusOK, s.do("PURGE", "/", "", "X-Odoocache-Purge-Mode: soft").status)
 			g.open()
 			c.all()
-			assert.Equal(t, 2, collapsed(c.replies))
+			assert.Equal(t, 1, collapsed(c.replies))
 			for _, r := range c.replies {
 				assert.Equal(t, "a page", r.body)
 				assert.Equal(t, strings.Contains(r.cacheStatus(), "; collapsed"), strings.Contains(r.cacheStatus(), "; detail=stale-while-revalidate"), r.cacheStatus())
