@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -259,13 +260,27 @@ func (p *traefik) memory(name string) int {
 }
 
 // freeAddress returns an address of this machine that nobody listens on.
+// The port is not one of those that the system gives to connections: such a one may be
+// in use by the time that somebody listens on it. A cluster takes it plus 10000, too.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for i := 0; i < 1000; i++ {
+		port := 10000 + rand.Intn(10000)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	require.Fail(t, "no free port")
+	return ""
 }
+
+// givenPorts are those that freeAddress has returned.
+var givenPorts sync.Map
 
 // routed is a dynamic configuration: one router and middleware for each host
 // name, all in front of one origin. A host without options has no middleware.
