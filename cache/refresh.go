@@ -57,11 +57,16 @@ func (h *Handler) refresh(v *visit) {
 	}()
 }
 
+// refreshLock is for how long, in ms, one process keeps others from refreshing a page. If
+// it ends meanwhile, the page stays stale for that long; if Odoo takes longer, it is
+// asked twice.
+const refreshLock = 20 * 1000
+
 // claimRefresh reports whether this process is the one to refresh a page: no other
 // does at this moment, and none has done so already.
 func (h *Handler) claimRefresh(v *visit) bool {
 	lock := &storage.Lock{ID: keys.ID(v.entry.Key), Token: h.shared.token}
-	switch h.shared.tier.Lock(h.view, lock, h.s.Limits.FetchTimeout) {
+	switch h.shared.tier.Lock(h.view, lock, refreshLock) {
 	case storage.LockHeld, storage.LockRefused:
 		return false
 	case storage.LockClaimed, storage.LockStored:
