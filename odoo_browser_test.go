@@ -94,7 +94,7 @@ func startBrowser(t *testing.T) *browser {
 	b := &browser{t: t, client: jsonrpc.NewClient(duplex{out, in})}
 	t.Cleanup(func() {
 		b.client.Close()
-		fmt.Fprintln(os.Stderr, "TIMING0 ended", program.Wait(), said.String())
+		_ = program.Wait()
 		if t.Failed() && said.Len() > 0 {
 			t.Logf("the browser said:\n%s", tail(said.String(), 20))
 		}
