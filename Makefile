@@ -14,7 +14,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-steps lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,6 +58,11 @@ bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 S
 	@.ci/need wrk
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) \
 		$(GO) test -v -count=1 -timeout 60m -run '^TestBenchmark$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+
+bench-steps: ## the steps of a hit inside the interpreter, against their budgets
+	@.ci/need go
+	@.ci/need redis-server
+	@BENCH_STEPS=1 $(GO) test -v -count=1 -timeout 10m -run '^TestStepTable$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go

@@ -262,7 +262,7 @@ func (p *traefik) memory(name string) int {
 // freeAddress returns an address of this machine that nobody listens on.
 // The port is not one of those that the system gives to connections: such a one may be
 // in use by the time that somebody listens on it. A cluster takes it plus 10000, too.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	for i := 0; i < 1000; i++ {
 		port := 10000 + rand.Intn(10000)
@@ -338,7 +338,7 @@ func (b *backend) renders() int {
 
 // redisServer is a Redis server of one test.
 type redisServer struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	dir     string
 	args    []string
@@ -354,7 +354,7 @@ func startRedis(t *testing.T, args ...string) *redisServer {
 }
 
 // startServer runs a Redis server that keeps its data over a restart.
-func startServer(t *testing.T, args ...string) *redisServer {
+func startServer(t testing.TB, args ...string) *redisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed")

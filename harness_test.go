@@ -72,22 +72,10 @@ func interpreted(ctx context.Context, next http.Handler, o options) (http.Handle
 	return out[0].Interface().(http.Handler), nil
 }
 
-// load imports the plugin into an interpreter that has what Traefik gives it:
-// the symbols of the standard library.
+// load imports the plugin into an interpreter.
 func load() (create, construct reflect.Value, err error) {
-	path, err := os.MkdirTemp("", "odoocache-gopath-")
+	i, err := newInterpreter(nil)
 	if err != nil {
-		return
-	}
-	defer os.RemoveAll(path)
-	if err = copySource(filepath.Join(path, "src", "github.com", "odoocache", "odoocache")); err != nil {
-		return
-	}
-	i := interp.New(interp.Options{GoPath: path, Env: os.Environ()})
-	if err = i.Use(stdlib.Symbols); err != nil {
-		return
-	}
-	if _, err = i.Eval(`import "github.com/odoocache/odoocache"`); err != nil {
 		return
 	}
 	if create, err = i.Eval("odoocache.CreateConfig"); err != nil {
@@ -95,6 +83,32 @@ func load() (create, construct reflect.Value, err error) {
 	}
 	construct, err = i.Eval("odoocache.New")
 	return
+}
+
+// newInterpreter imports the plugin into an interpreter that has what Traefik
+// gives it: the symbols of the standard library. If edit is not nil, it is given
+// the folder of the copied source before.
+func newInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
+	path, err := os.MkdirTemp("", "odoocache-gopath-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(path)
+	source := filepath.Join(path, "src", "github.com", "odoocache", "odoocache")
+	if err = copySource(source); err != nil {
+		return nil, err
+	}
+	if edit != nil {
+		if err = edit(source); err != nil {
+			return nil, err
+		}
+	}
+	i := interp.New(interp.Options{GoPath: path, Env: os.Environ()})
+	if err = i.Use(stdlib.Symbols); err != nil {
+		return nil, err
+	}
+	_, err = i.Eval(`import "github.com/odoocache/odoocache"`)
+	return i, err
 }
 
 // copySource copies what Traefik needs of this repository.

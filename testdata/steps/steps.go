@@ -1,0 +1,153 @@
+// Package cache gets this file where the benchmark of steps has it interpreted,
+// and nowhere else: the steps of a hit, each in a loop that is interpreted too.
+package cache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// A scene is a handler and a request that it has a hit for.
+type scene struct {
+	h     *Handler
+	r     *http.Request
+	at    string
+	v     *visit
+	ready *storage.Ready
+}
+
+var scenes = map[string]*scene{}
+
+// SetScene makes a handler of the options and asks it for the page until the quick
+// way answers.
+func SetScene(name string, c *config.Config, next http.Handler, rw http.ResponseWriter, r *http.Request) error {
+	s, err := config.Build(c)
+	if err != nil {
+		return err
+	}
+	h := New(s, next, Acquire(context.Background(), s.Storage))
+	for i := 0; i < 3; i++ {
+		h.ServeHTTP(rw, r)
+	}
+	if h.quick(rw, r) != quickYes {
+		return errors.New(name + ": the quick way does not answer")
+	}
+	v := &visit{r: r, now: nowMS()}
+	h.examine(v)
+	if v.entry == nil || v.state != policy.Fresh {
+		return errors.New(name + ": nothing fresh is stored: " + v.bypass + v.reason)
+	}
+	ready := h.shared.tier.Quick(h.view, h.shared.tier.Near(h.view, v.primary), v.now)
+	if ready == nil {
+		ready, _, _ = h.shared.tier.QuickRemote(h.view, v.primary, v.now)
+	}
+	if ready == nil {
+		return errors.New(name + ": the page is not ready")
+	}
+	scenes[name] = &scene{h: h, r: r, at: plainAddress(r, r.Header), v: v, ready: ready}
+	return nil
+}
+
+// RunStep makes a step n times. It returns how often it came to what it comes to
+// in a hit.
+func RunStep(name, step string, rw http.ResponseWriter, n int) int {
+	sc := scenes[name]
+	h, r, v := sc.h, sc.r, sc.v
+	tier, view := h.shared.tier, h.view
+	near := tier.Near(view, v.primary)
+	done := 0
+	switch step {
+	case "call": // the yardstick
+		for i := 0; i < n; i++ {
+			if strings.HasPrefix(sc.at, "GET") {
+				done++
+			}
+		}
+	case "address":
+		for i := 0; i < n; i++ {
+			if plainAddress(r, r.Header) != "" {
+				done++
+			}
+		}
+	case "identify":
+		for i := 0; i < n; i++ {
+			if h.identify(r) == v.id {
+				done++
+			}
+		}
+	case "identify, new address":
+		known := h.identities.byAddress
+		for i := 0; i < n; i++ {
+			h.identities.byAddress = map[string]*identity{}
+			if h.identify(r).key == v.id.key {
+				done++
+			}
+		}
+		h.identities.byAddress = known
+	case "key":
+		for i := 0; i < n; i++ {
+			if keys.Extend(keys.Primary(h.s.Tenant, v.rule.Name, v.id.target, nil), v.values) == v.primary {
+				done++
+			}
+		}
+	case "variant":
+		for i := 0; i < n; i++ {
+			if h.identities.nearFor(v.id, r, "") == near {
+				done++
+			}
+		}
+	case "quick lookup":
+		for i := 0; i < n; i++ {
+			if tier.Quick(view, near, v.now) != nil {
+				done++
+			}
+		}
+	case "quick lookup in Redis":
+		for i := 0; i < n; i++ {
+			if ready, _, _ := tier.QuickRemote(view, near, v.now); ready != nil {
+				done++
+			}
+		}
+	case "lookup":
+		for i := 0; i < n; i++ {
+			if tier.Lookup(view, v.primary).Entry != nil {
+				done++
+			}
+		}
+	case "reuse":
+		for i := 0; i < n; i++ {
+			if state, _ := policy.Reuse(v.entry.Life, v.cc, v.soft, v.now); state == policy.Fresh {
+				done++
+			}
+		}
+	case "form":
+		for i := 0; i < n; i++ {
+			if formFor(sc.ready, r.Header["Accept-Encoding"], nil) != nil {
+				done++
+			}
+		}
+	case "deliver":
+		for i := 0; i < n; i++ {
+			h.deliver(rw, v)
+			done++
+		}
+	case "hit":
+		for i := 0; i < n; i++ {
+			h.ServeHTTP(rw, r)
+			done++
+		}
+	case "hit, the long way":
+		for i := 0; i < n; i++ {
+			h.serve(rw, r, false)
+			done++
+		}
+	}
+	return done
+}
