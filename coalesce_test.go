@@ -328,8 +328,11 @@ func TestEarlyRefresh(t *testing.T) {
 				})
 				s.get("/")
 				begun := time.Now()
-				for time.Since(begun) < 1700*time.Millisecond {
-					require.Contains(t, s.get("/").cacheStatus(), "; hit")
+				// The chance grows towards the end; a busy machine sends few requests.
+				for time.Since(begun) < 1900*time.Millisecond && s.renders() == 1 {
+					if got := s.get("/").cacheStatus(); time.Since(begun) < 1900*time.Millisecond {
+						require.Contains(t, got, "; hit")
+					}
 				}
 				if c.on == "true" {
 					assert.Greater(t, s.renders(), 1)
