@@ -261,6 +261,12 @@ func plain(headers network.Headers) map[string]string {
 	return m
 }
 
+// resting is "complete" when a page is loaded and, on a website of Odoo, its scripts have
+// begun (addons/web/static/src/public/public_root.js sets is-ready): they fill forms,
+// and would do so over what was typed. Pages on which they never begin get 10 s.
+const resting = `document.querySelector("#wrapwrap") && document.body.getAttribute("is-ready") !== "true" &&
+	performance.now() < 10000 ? "scripts" : document.readyState`
+
 // settle waits until a page is loaded and nothing is under way any more.
 func (t *tab) settle() error {
 	t.mu.Lock()
@@ -275,7 +281,7 @@ func (t *tab) settle() error {
 		}
 		t.mu.Unlock()
 		if still {
-			if state, err := do(t, chromedp.Evaluate[string]("document.readyState")); err == nil && state == "complete" {
+			if state, err := do(t, chromedp.Evaluate[string](resting)); err == nil && state == "complete" {
 				return nil
 			}
 		}
