@@ -52,11 +52,11 @@ soak: ## a day in fast motion: SOAK_REQUESTS requests
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && SOAK_REQUESTS=$(SOAK_REQUESTS) \
 		$(GO) test -v -count=1 -timeout 3h -run '^TestSoak$$' .
 
-bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 SECONDS=1: quickly)
+bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 SECONDS=1 CASES='304|tags': quickly)
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need wrk
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) \
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 60m -run '^TestBenchmark$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
 bench-steps: ## the steps of a hit inside the interpreter, against their budgets

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -54,6 +55,8 @@ type benchReport struct {
 	Load    benchLoad      `json:"at70PercentOfHighestLoad"`
 	Bytes   map[string]int `json:"redisBytesPerPage"`
 	Cases   []*benchResult `json:"cases"`
+
+	partly bool // not all cases were measured
 }
 
 type benchLoad struct {
@@ -182,6 +185,9 @@ func (r *benchReport) aims() []benchAim {
 func (r *benchReport) verdicts() string {
 	out := "\n"
 	for _, v := range r.aims() {
+		if r.partly && (math.IsNaN(v.got) || math.IsInf(v.got, 0) || v.got == 0) {
+			continue
+		}
 		out += fmt.Sprintf("%-38s %6.2f  aim %s %-5.4g %s\n", v.what, v.got, v.sign(), v.aim, v.word())
 	}
 	return out
@@ -283,10 +289,10 @@ func intoReadme(readme, text string) (string, error) {
 }
 
 // write writes the report: to where it is shown, or aside if there were too few rounds
-// for that. It returns the folder.
+// or cases for that. It returns the folder.
 func (r *benchReport) write() (folder string, err error) {
 	folder = filepath.Join(".cache", "bench")
-	if r.Rounds >= benchRounds {
+	if r.Rounds >= benchRounds && !r.partly {
 		folder = benchFolder
 		old, err := os.ReadFile("README.md")
 		if err != nil {
@@ -437,6 +443,23 @@ func TestBenchmarkPicture(t *testing.T) {
 	}
 	require.Contains(t, svg, "prefers-color-scheme:dark")
 	require.NotContains(t, svg, "url(", "nothing is loaded")
+}
+
+// TestBenchmarkPartly: figures of some cases are put aside and judge nothing else.
+func TestBenchmarkPartly(t *testing.T) {
+	r := someReport()
+	r.partly, r.Rounds = true, benchRounds
+	out := r.verdicts()
+	require.Contains(t, out, "cost of 50 tags, of 1 ")
+	require.NotContains(t, out, "cost of 100 rules, of 1 ")
+	folder, err := r.write()
+	require.NoError(t, err)
+	require.NotEqual(t, benchFolder, folder)
+
+	cases := []benchCase{{name: "a", base: "a"}, {name: "b", base: "a"}, {name: "c", base: "a"}}
+	require.Equal(t, cases[:2], chosen(cases, regexp.MustCompile("^b$")), "with what it is compared with")
+	require.Len(t, chosen(cases, regexp.MustCompile("")), 3)
+	require.Empty(t, chosen(cases, regexp.MustCompile("d")))
 }
 
 func TestBenchmarkReadmePlace(t *testing.T) {

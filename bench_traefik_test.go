@@ -38,6 +38,7 @@ type benchCase struct {
 	lines []string             // of the request's header
 	lua   string               // makes each request, where they differ
 	like  func(i int) []string // path and host of such a request
+	fills int                  // how many of them are to be in the cache first
 	via   *traefik             // whose processor time and allocations count; nil: there is none
 
 	cache  string // part of Cache-Status; empty: there is none
@@ -186,10 +187,11 @@ server { listen %[2]s; keepalive_requests 1000000; location / { proxy_pass %[3]s
 	}
 }
 
-// counting is a script for wrk that never asks for the same page twice.
+// counting is a script for wrk that never asks for the same page twice. The thread's
+// number is a global of its own: a local of that name would hide it from request.
 const counting = `local n = %d
-local id = 0
-function setup(thread) thread:set("id", id); id = id + 1 end
+local threads = 0
+function setup(thread) thread:set("id", threads); threads = threads + 1 end
 function request() n = n + 1; return wrk.format(nil, "/product?n=" .. id .. "-" .. n .. "-%d") end`
 
 func (s *benchSite) cases() []benchCase {
@@ -239,13 +241,14 @@ func (s *benchSite) cases() []benchCase {
 	for _, n := range entryCounts {
 		host := fmt.Sprintf("entries%d.example", n)
 		c := hit(fmt.Sprintf("%d entries", n), "100 entries", host, "")
-		c.url, c.via = s.large.url, s.large
+		c.url, c.via, c.fills = s.large.url, s.large, n
 		c.lua = fmt.Sprintf(`function request() return wrk.format(nil, "/e/" .. math.random(0, %d)) end`, n-1)
 		c.like = func(i int) []string { return []string{fmt.Sprintf("/e/%d", i%n), host} }
 		list = append(list, c)
 	}
 	for _, n := range tenantCounts {
 		c := hit(fmt.Sprintf("%d tenants", n), "1 tenants", "tenant0.example", "/product")
+		c.fills = n
 		c.lua = fmt.Sprintf(`function request() wrk.headers["Host"] = "tenant" .. math.random(0, %d) .. ".example"; return wrk.format(nil, "/product") end`, n-1)
 		c.like = func(i int) []string { return []string{"/product", fmt.Sprintf("tenant%d.example", i%n)} }
 		list = append(list, c)
@@ -258,8 +261,25 @@ func (s *benchSite) cases() []benchCase {
 	return list
 }
 
-// fill puts the small pages and the tenants' pages into the cache.
-func (s *benchSite) fill() {
+// chosen returns the cases whose names match, and what they are compared with.
+func chosen(cases []benchCase, names *regexp.Regexp) []benchCase {
+	needed := map[string]bool{}
+	for _, c := range cases {
+		if names.MatchString(c.name) {
+			needed[c.name], needed[c.base] = true, true
+		}
+	}
+	var list []benchCase
+	for _, c := range cases {
+		if needed[c.name] {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// fill puts the pages of cases that have many into the cache.
+func (s *benchSite) fill(cases []benchCase) {
 	var wg sync.WaitGroup
 	var failed atomic.Int64
 	jobs := make(chan [2]string, 64)
@@ -279,13 +299,11 @@ func (s *benchSite) fill() {
 		}()
 	}
 	for twice := 0; twice < 2; twice++ { // the second finds the page ready
-		for _, n := range entryCounts {
-			for i := 0; i < n; i++ {
-				jobs <- [2]string{fmt.Sprintf("entries%d.example", n), fmt.Sprintf("/e/%d", i)}
+		for _, c := range cases {
+			for i := 0; i < c.fills; i++ {
+				like := c.like(i)
+				jobs <- [2]string{like[1], like[0]}
 			}
-		}
-		for i := 0; i < tenantCounts[len(tenantCounts)-1]; i++ {
-			jobs <- [2]string{fmt.Sprintf("tenant%d.example", i), "/product"}
 		}
 	}
 	close(jobs)
@@ -522,9 +540,9 @@ func TestBenchmark(t *testing.T) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")
 	}
+	names, err := regexp.Compile(os.Getenv("BENCH_CASES"))
+	require.NoError(t, err)
 	s := startBenchSite(t)
-	t.Log("filling the cache")
-	s.fill()
 	for _, host := range []string{"memory.example", "redis.example", "rules1.example", "rules10.example", "rules100.example", "rules200.example"} {
 		for _, path := range []string{"/product", "/shop", "/tags-1", "/tags-10", "/tags-50"} {
 			for i := 0; i < 3; i++ {
@@ -535,14 +553,22 @@ func TestBenchmark(t *testing.T) {
 			}
 		}
 	}
-	cases := s.cases()
+	all := s.cases()
+	cases := chosen(all, names)
+	require.NotEmpty(t, cases, "no case has such a name: %s", names)
+	t.Log("filling the cache")
+	s.fill(cases)
 	report := s.report(rounds, seconds, cases)
+	report.partly = len(cases) < len(all)
 	for round := 0; round < rounds; round++ {
 		t.Logf("round %d of %d", round+1, rounds)
 		for i, c := range cases {
 			report.Cases[i].add(s.measure(c, seconds, round))
 		}
 		rate := 0.7 * median(report.find("hit from memory").Rate)
+		if rate == 0 { // not chosen
+			continue
+		}
 		p50, p99 := s.steady("memory.example", "/product", rate, seconds)
 		l := &report.Load
 		l.Rate, l.P50, l.P99 = append(l.Rate, rate), append(l.P50, p50), append(l.P99, p99)
