@@ -137,8 +137,10 @@ func (r *benchReport) table() string {
 		out += fmt.Sprintf("%-34s %8.2f %8.2f %8.2f %8.0f %9.2f %10s %9s  %s\n",
 			c.Case, median(c.Ratio), least, most, median(c.Rate), median(c.P99), known("%.3f", c.CPU), known("%.1f", c.Alloc), c.Base)
 	}
-	return out + fmt.Sprintf("at %.0f requests/s, 70 %% of the highest load: p50 %.2f ms, p99 %.2f ms\nbytes in Redis: the product %d, /shop %d\n",
-		median(r.Load.Rate), median(r.Load.P50), median(r.Load.P99), r.Bytes["product"], r.Bytes["shop"])
+	if len(r.Load.Rate) > 0 {
+		out += fmt.Sprintf("at %.0f requests/s, 70 %% of the highest load: p50 %.2f ms, p99 %.2f ms\n", median(r.Load.Rate), median(r.Load.P50), median(r.Load.P99))
+	}
+	return out + fmt.Sprintf("bytes in Redis: the product %d, /shop %d\n", r.Bytes["product"], r.Bytes["shop"])
 }
 
 // benchAim compares a figure with what is aimed at.

@@ -239,6 +239,7 @@ func (s *benchSite) cases() []benchCase {
 		list = append(list, hit(fmt.Sprintf("%d rules", n), "1 rules", fmt.Sprintf("rules%d.example", n), "/product"))
 	}
 	for _, n := range entryCounts {
+		n := n // for like
 		host := fmt.Sprintf("entries%d.example", n)
 		c := hit(fmt.Sprintf("%d entries", n), "100 entries", host, "")
 		c.url, c.via, c.fills = s.large.url, s.large, n
@@ -247,6 +248,7 @@ func (s *benchSite) cases() []benchCase {
 		list = append(list, c)
 	}
 	for _, n := range tenantCounts {
+		n := n // for like
 		c := hit(fmt.Sprintf("%d tenants", n), "1 tenants", "tenant0.example", "/product")
 		c.fills = n
 		c.lua = fmt.Sprintf(`function request() wrk.headers["Host"] = "tenant" .. math.random(0, %d) .. ".example"; return wrk.format(nil, "/product") end`, n-1)
