@@ -1,9 +1,12 @@
 package odoocache_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,5 +40,37 @@ func TestRewarm(t *testing.T) {
 		require.Eventually(t, func() bool { return s.renders() == 9 }, waitFor, tick)
 		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"all":true,"soft":true}`).status)
 		assert.Contains(t, s.get("/3").cacheStatus(), "detail=", "a soft purge leaves it to the next visitor")
+	})
+}
+
+// TestRewarmAfterAReload: what has been replaced asks no more, since its pages may come
+// from another server now.
+func TestRewarmAfterAReload(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		o := options{"tenant": fmt.Sprint("reload", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}}}
+		old := &site{t: t, answer: page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+		ctx, replaced := context.WithCancel(context.Background())
+		defer replaced()
+		for i, by := range []context.Context{ctx, context.Background()} {
+			h, err := load(by, http.HandlerFunc(old.serve), o)
+			require.NoError(t, err)
+			server := httptest.NewServer(h)
+			t.Cleanup(server.Close)
+			if old.url = server.URL; i == 0 {
+				for j := 0; j < 4; j++ {
+					old.get("/a")
+				}
+				replaced()
+			}
+		}
+		fresh := &site{t: t, url: old.url, answer: page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+		require.Equal(t, 1, old.renders())
+		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
+		require.Never(t, func() bool { return old.renders() > 1 }, 100*time.Millisecond, tick)
+		for i := 0; i < 4; i++ {
+			fresh.get("/a")
+		}
+		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
+		require.Eventually(t, func() bool { return old.renders() == 3 }, waitFor, tick, "the present one asks")
 	})
 }
