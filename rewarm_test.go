@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 	"time"
 
@@ -72,5 +74,37 @@ func TestRewarmAfterAReload(t *testing.T) {
 		}
 		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
 		require.Eventually(t, func() bool { return old.renders() == 3 }, waitFor, tick, "the present one asks")
+	})
+}
+
+// TestAddressesOfVisitors: a proxy takes the address that it passes on from the request,
+// which in the background is not one of a visitor.
+func TestAddressesOfVisitors(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		seen := make(chan string, 10)
+		odoo := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			seen <- r.Header.Get("X-Forwarded-For")
+			page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")(rw, r)
+		}))
+		defer odoo.Close()
+		to, err := url.Parse(odoo.URL)
+		require.NoError(t, err)
+		h, err := load(context.Background(), httputil.NewSingleHostReverseProxy(to), options{
+			"tenant": fmt.Sprint("addresses", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}},
+		})
+		require.NoError(t, err)
+		ask := func(method, path, from string) {
+			r := httptest.NewRequest(method, path, nil)
+			r.RemoteAddr = from
+			rw := httptest.NewRecorder()
+			h.ServeHTTP(rw, r)
+			require.Equal(t, 200, rw.Code)
+		}
+		for i := 0; i < 4; i++ {
+			ask(http.MethodGet, "/a", "192.0.2.7:1234")
+		}
+		assert.Equal(t, "192.0.2.7", <-seen)
+		ask("PURGE", "/a", "127.0.0.1:1234")
+		assert.Equal(t, "127.0.0.1", <-seen)
 	})
 }
