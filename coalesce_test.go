@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -345,5 +346,30 @@ func TestEarlyRefresh(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// TestErrorsAreNoStorm: while the origin fails, those who wait ask it one after the
+// other, and Redis not once more each time.
+func TestErrorsAreNoStorm(t *testing.T) {
+	server := startServer(t)
+	both(t, func(t *testing.T, load loader) {
+		const crowded = 40
+		g := newGate(t)
+		s := newCrowdedSite(t, load, options{"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}},
+			g.behind(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) }))
+		c := &crowd{t: t}
+		c.ask(crowded, s.url+"/")
+		s.waiting(crowded - 1)
+		server.must("CONFIG RESETSTAT")
+		g.open()
+		for _, r := range c.all() {
+			assert.Equal(t, http.StatusBadGateway, r.status)
+		}
+		_, calls, _ := strings.Cut(server.must("INFO commandstats"), "cmdstat_get:calls=")
+		calls, _, _ = strings.Cut(calls, ",")
+		n, err := strconv.Atoi(calls)
+		require.NoError(t, err, calls)
+		assert.Less(t, n, 5*crowded)
 	})
 }

@@ -28,5 +28,5 @@ func New(ctx context.Context, next http.Handler, c *Config, _ string) (http.Hand
 	if err != nil {
 		return nil, err
 	}
-	return cache.New(settings, next, cache.Acquire(ctx, settings.Storage)), nil
+	return cache.New(ctx, settings, next, cache.Acquire(ctx, settings.Storage)), nil
 }

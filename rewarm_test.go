@@ -1,9 +1,14 @@
 package odoocache_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,5 +42,69 @@ func TestRewarm(t *testing.T) {
 		require.Eventually(t, func() bool { return s.renders() == 9 }, waitFor, tick)
 		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"all":true,"soft":true}`).status)
 		assert.Contains(t, s.get("/3").cacheStatus(), "detail=", "a soft purge leaves it to the next visitor")
+	})
+}
+
+// TestRewarmAfterAReload: what has been replaced asks no more, since its pages may come
+// from another server now.
+func TestRewarmAfterAReload(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		o := options{"tenant": fmt.Sprint("reload", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}}}
+		old := &site{t: t, answer: page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+		ctx, replaced := context.WithCancel(context.Background())
+		defer replaced()
+		for i, by := range []context.Context{ctx, context.Background()} {
+			h, err := load(by, http.HandlerFunc(old.serve), o)
+			require.NoError(t, err)
+			server := httptest.NewServer(h)
+			t.Cleanup(server.Close)
+			if old.url = server.URL; i == 0 {
+				for j := 0; j < 4; j++ {
+					old.get("/a")
+				}
+				replaced()
+			}
+		}
+		fresh := &site{t: t, url: old.url, answer: page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+		require.Equal(t, 1, old.renders())
+		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
+		require.Never(t, func() bool { return old.renders() > 1 }, 100*time.Millisecond, tick)
+		for i := 0; i < 4; i++ {
+			fresh.get("/a")
+		}
+		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
+		require.Eventually(t, func() bool { return old.renders() == 3 }, waitFor, tick, "the present one asks")
+	})
+}
+
+// TestAddressesOfVisitors: a proxy takes the address that it passes on from the request,
+// which in the background is not one of a visitor.
+func TestAddressesOfVisitors(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		seen := make(chan string, 10)
+		odoo := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			seen <- r.Header.Get("X-Forwarded-For")
+			page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")(rw, r)
+		}))
+		defer odoo.Close()
+		to, err := url.Parse(odoo.URL)
+		require.NoError(t, err)
+		h, err := load(context.Background(), httputil.NewSingleHostReverseProxy(to), options{
+			"tenant": fmt.Sprint("addresses", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}},
+		})
+		require.NoError(t, err)
+		ask := func(method, path, from string) {
+			r := httptest.NewRequest(method, path, nil)
+			r.RemoteAddr = from
+			rw := httptest.NewRecorder()
+			h.ServeHTTP(rw, r)
+			require.Equal(t, 200, rw.Code)
+		}
+		for i := 0; i < 4; i++ {
+			ask(http.MethodGet, "/a", "192.0.2.7:1234")
+		}
+		assert.Equal(t, "192.0.2.7", <-seen)
+		ask("PURGE", "/a", "127.0.0.1:1234")
+		assert.Equal(t, "127.0.0.1", <-seen)
 	})
 }

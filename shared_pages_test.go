@@ -214,3 +214,22 @@ func TestRewarmNamesNobody(t *testing.T) {
 		}
 	})
 }
+
+// TestAPurgeIsNoRefusal: that a page was purged while it was rendered says nothing of the
+// page. The next visitor with a session fills the cache.
+func TestAPurgeIsNoRefusal(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		rules := options{"rules": []options{{"ttl": "60", "cookies": options{"drop": []string{"session_id"}}}}}
+		s := newCrowdedSite(t, load, rules, page("begun", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+sid(1)+"; Path=/"))
+		s.get("/begin")
+		const mine = "Cookie: session_id="
+		s.answers(func(rw http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, 200, s.do("PURGE", "/a", "").status)
+			page("a page")(rw, r)
+		})
+		assert.Equal(t, "a page", s.get("/a", mine+sid(1)).body)
+		s.answers(page("a page"))
+		assert.Contains(t, s.get("/a", mine+sid(1)).cacheStatus(), "; stored")
+		assert.Contains(t, s.get("/a", mine+sid(1)).cacheStatus(), "; hit")
+	})
+}

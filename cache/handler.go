@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -19,11 +20,17 @@ type Handler struct {
 	view   *storage.View
 
 	identities *identities
+	serial     int64 // by which Shared finds it, 0: it does not
 }
 
-// New returns a handler in front of next. It dials nothing.
-func New(s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	return &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
+// New returns a handler in front of next. It dials nothing. When ctx ends, it is
+// taken for replaced: requests are still answered, nothing else is done.
+func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
+	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
+	if s.Rewarm > 0 {
+		h.serial = shared.enlist(ctx, func(r *http.Request) { h.ask(r) })
+	}
+	return h
 }
 
 // ServeHTTP implements http.Handler. Read this first.

@@ -138,8 +138,9 @@ func (f *fetching) withdrawn(c *capture) bool {
 }
 
 // anonymous takes everything out of a request that speaks of one visitor. What
-// the rule varies by stays: it is what the entry is for.
+// the rule varies by stays: it is what the entry is for. r is a copy.
 func anonymous(r *http.Request, ru *rule.Rule) *http.Request {
+	r.RemoteAddr = "127.0.0.1:0" // the proxy adds it to X-Forwarded-For
 	cookies := r.Cookies()
 	for name := range r.Header {
 		if hasName(ru.Headers, strings.ToLower(name)) {

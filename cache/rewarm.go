@@ -20,11 +20,11 @@ func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
 		go func() {
 			defer func() {
 				if p := recover(); p != nil {
+					h.shared.endWarming(h.s.Tenant) // else warmAgain has done so, and it may have begun anew
 					h.count(policy.ReasonInternal)
 					h.logf("rewarm: %v", p)
 				}
 			}()
-			defer func() { h.shared.endWarming(h.s.Tenant) }()
 			for again := true; again; again = h.shared.warmAgain(h.s.Tenant) {
 				h.warm()
 			}
@@ -55,7 +55,8 @@ func (h *Handler) ask(recipe *http.Request) {
 }
 
 // recipe gets the page of a visit anew, from where this handler's requests go: another
-// one of the tenant may lead elsewhere.
+// one of the tenant may lead elsewhere. It holds on to nothing of the configuration,
+// which may be replaced before it is used, nor of the client's connection.
 func (h *Handler) recipe(v *visit) func() {
 	if h.s.Rewarm == 0 {
 		return nil
@@ -63,7 +64,9 @@ func (h *Handler) recipe(v *visit) func() {
 	ctx := context.WithValue(context.Background(), http.ServerContextKey, v.r.Context().Value(http.ServerContextKey))
 	r := anonymous(v.r.Clone(ctx), v.rule)
 	r.Method = http.MethodGet
-	return func() { h.ask(r) }
+	r.Body = http.NoBody
+	sh, serial := h.shared, h.serial
+	return func() { sh.askOf(serial, r) }
 }
 
 // sink is a client that wants nothing.
@@ -79,6 +82,31 @@ func (s *sink) WriteHeader(int) {}
 
 // Write implements http.ResponseWriter.
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
+
+// enlist notes how a handler asks for pages, until ctx ends.
+func (sh *Shared) enlist(ctx context.Context, ask func(*http.Request)) int64 {
+	sh.mu.Lock()
+	sh.serial++
+	serial := sh.serial
+	sh.askers[serial] = ask
+	sh.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		delete(sh.askers, serial)
+	})
+	return serial
+}
+
+// askOf has a handler ask for a page, if it has not been replaced.
+func (sh *Shared) askOf(serial int64, r *http.Request) {
+	sh.mu.Lock()
+	ask := sh.askers[serial]
+	sh.mu.Unlock()
+	if ask != nil {
+		ask(r)
+	}
+}
 
 // The states of a tenant's warming.
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -28,6 +29,8 @@ type Shared struct {
 	refreshing int                // flights in the background
 	waiting    int                // requests
 	warming    map[string]int     // by tenant
+	serial     int64              // of the latest handler that asks
+	askers     map[int64]func(*http.Request)
 	counters   map[string]int64   // by tenant and word
 	lastLog    time.Time
 	quiet      int64 // messages not logged since
@@ -97,6 +100,7 @@ func expire(fingerprint string, r *registered, idles int) {
 func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
 		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
+		askers: map[int64]func(*http.Request){},
 		token: strconv.FormatUint(rand.Uint64(), 36),
 	}
 	o := storage.TierOptions{

@@ -32,7 +32,7 @@ func TestMayCode(t *testing.T) {
 		assert.Equal(t, want, policy.MayCode(http.Header{"Content-Type": {kind}}), kind)
 	}
 	for name, value := range map[string]string{
-		"Content-Encoding": "br", "Content-Range": "bytes 0-1/2", "Content-Md5": "x", "Digest": "x", "Content-Digest": "x",
+		"Content-Encoding": "br", "Content-Range": "bytes 0-1/2", "Content-Md5": "x", "Digest": "x", "Content-Digest": "x", "Repr-Digest": "x",
 		"Vary": "Cookie, accept-encoding", "Cache-Control": "public, No-Transform",
 	} {
 		assert.False(t, policy.MayCode(http.Header{"Content-Type": {"text/html"}, name: {value}}), name)
