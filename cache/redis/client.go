@@ -48,9 +48,10 @@ type Client struct {
 	pool   *pool
 	finder *finder // nil: the address is known
 
-	mu    sync.Mutex
-	stats Stats // without what the pool counts
-	era   int64 // changes when another server may answer than before
+	mu     sync.Mutex
+	stats  Stats  // without what the pool counts
+	era    int64  // changes when another server may answer than before
+	master string // of the last connection, where sentinels tell it
 }
 
 // Stats is what a client has, and what it has seen since New. An error counts
@@ -148,6 +149,10 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []Reply, dead bool, err error) {
 	k := s.conn
 	s.conn = nil
+	if k != nil && c.finder != nil && !settled(c, k) {
+		_ = k.raw.Close()
+		k = nil
+	}
 	reused := k != nil
 	if !reused {
 		alone := lone(c.pool)
@@ -167,7 +172,7 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	if err != nil {
 		_ = k.raw.Close()
-		broke(c)
+		broke(c, k)
 		return nil, silent && reused, err
 	}
 	if refused(c, replies) {
@@ -187,7 +192,10 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 
 // broke notes that a connection has ended in another way than by Close: when a server
 // is restarted, or another takes its place, all of them do.
-func broke(c *Client) {
+func broke(c *Client, k *conn) {
+	if c.finder != nil {
+		c.finder.doubt(k.address)
+	}
 	c.mu.Lock()
 	c.era++
 	c.mu.Unlock()

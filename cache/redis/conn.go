@@ -113,12 +113,15 @@ func greet(c *conn, o Options, deadline time.Time) error {
 	return nil
 }
 
+// errNoMaster is about a server that is, or has become, a replica.
+var errNoMaster = errors.New("not being a master")
+
 // isMaster refuses a server that is not, or not any more, a master.
 func isMaster(r Reply) error {
 	if r.Kind == Array && len(r.Items) > 0 && string(r.Items[0].Body) == "master" {
 		return nil
 	}
-	return fmt.Errorf("%w: not being a master", ErrServer)
+	return fmt.Errorf("%w: %w", ErrServer, errNoMaster)
 }
 
 // greeted says what is wrong with the answer to AUTH or SELECT, in words of

@@ -5,7 +5,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,10 +28,12 @@ type program struct {
 	set   func(string, string, int, int) (time.Duration, string)
 	visit func(string, string, string, string, int, string) string
 	crowd func(string, int) string
+
+	failover func(string, string, string, string, time.Duration) (string, int)
 }
 
 func compiled(testing.TB) program {
-	return program{hammer.Run, hammer.Ask, hammer.Bench, hammer.BenchSet, hammer.Visit, hammer.Crowd}
+	return program{hammer.Run, hammer.Ask, hammer.Bench, hammer.BenchSet, hammer.Visit, hammer.Crowd, hammer.Failover}
 }
 
 // interpreted loads both packages the way Traefik loads a plugin. What it
@@ -76,6 +80,10 @@ func Visit(network, address, user, password string, db int, ca string) string {
 func Crowd(address string, n int) string {
 	return hammer.Crowd(address, n)
 }
+
+func Failover(master, addresses, user, password string, timeout time.Duration) (string, int) {
+	return hammer.Failover(master, addresses, user, password, timeout)
+}
 `)
 	require.NoError(t, err)
 	symbol := func(name string) interface{} {
@@ -98,6 +106,8 @@ func Crowd(address string, n int) string {
 		set:   symbol("Set").(func(string, string, int, int) (time.Duration, string)),
 		visit: symbol("Visit").(func(string, string, string, string, int, string) string),
 		crowd: symbol("Crowd").(func(string, int) string),
+
+		failover: symbol("Failover").(func(string, string, string, string, time.Duration) (string, int)),
 	}
 }
 
@@ -178,6 +188,34 @@ func TestVisit(t *testing.T) {
 		assert.Empty(t, p.visit("tcp", secure, "shop", "pass2", 2, string(ca)))
 		wrong := p.visit("tcp", plain.Address, "shop", "pass3", 3, "")
 		assert.Equal(t, "redis: connection failed: redis: not authorised: AUTH was answered with WRONGPASS", wrong)
+	})
+}
+
+// TestFailover kills the master under load, as the user that the README grants to
+// clients of sentinels.
+func TestFailover(t *testing.T) {
+	both(t, func(t *testing.T, p program) {
+		b, err := os.ReadFile("../../README.md")
+		require.NoError(t, err)
+		grant := regexp.MustCompile(`user of the sentinels .(\+[a-z|-]+)`).FindStringSubmatch(string(b))
+		require.NotNil(t, grant)
+		g := redis.StartGroup(t, "user odoocache on >change-me -@all "+grant[1])
+		type result struct {
+			wrong  string
+			failed int
+		}
+		results := make(chan result, 1)
+		go func() {
+			wrong, failed := p.failover("shop", strings.Join(g.Sentinels, ","), "odoocache", "change-me", time.Minute)
+			results <- result{wrong, failed}
+		}()
+		require.Eventually(t, func() bool { return redis.Ask(t, g.Replica.Address, "DBSIZE") > "2" }, 20*time.Second, 10*time.Millisecond)
+		g.Master.Stop()
+		r := <-results
+		assert.Empty(t, r.wrong)
+		assert.NotZero(t, r.failed)
+		assert.Contains(t, redis.Ask(t, g.Replica.Address, "ROLE"), "master")
+		t.Logf("%d operations failed", r.failed)
 	})
 }
 

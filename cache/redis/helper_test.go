@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +50,27 @@ func StartRedisAt(t testing.TB, port int, args ...string) *Server {
 	}
 	all := append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--dir", t.TempDir()}, args...)
-	cmd := exec.Command(path, all...)
+	return startServer(t, port, "eady to accept connections", path, all...)
+}
+
+// StartSentinel starts a sentinel with the given lines of configuration.
+func StartSentinel(t testing.TB, lines ...string) *Server {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not on PATH: the tests against a real sentinel are left out")
+	}
+	port, dir := FreePort(t), t.TempDir()
+	conf := filepath.Join(dir, "conf") // which it writes to
+	lines = append([]string{"port " + strconv.Itoa(port), "bind 127.0.0.1", "dir " + dir}, lines...)
+	require.NoError(t, os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	return startServer(t, port, "+monitor", path, conf, "--sentinel")
+}
+
+// startServer returns when the server has written the word to its log.
+func startServer(t testing.TB, port int, ready, path string, args ...string) *Server {
+	t.Helper()
+	cmd := exec.Command(path, args...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -59,7 +80,7 @@ func StartRedisAt(t testing.TB, port int, args ...string) *Server {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		log += lines.Text() + "\n"
-		if strings.Contains(lines.Text(), "eady to accept connections") {
+		if strings.Contains(lines.Text(), ready) {
 			go func() {
 				for lines.Scan() { // the server must not block on a full pipe
 				}
@@ -69,6 +90,60 @@ func StartRedisAt(t testing.TB, port int, args ...string) *Server {
 	}
 	t.Fatalf("redis-server did not start:\n%s", log)
 	return nil
+}
+
+// Group is a master with a replica, and sentinels that know both and each other.
+type Group struct {
+	Master, Replica *Server
+	Sentinels       []string // their addresses
+}
+
+// StartGroup starts one whose master is called shop. The lines are added to the
+// configuration of each sentinel.
+func StartGroup(t testing.TB, lines ...string) *Group {
+	t.Helper()
+	g := &Group{Master: StartRedis(t)}
+	host, port, err := net.SplitHostPort(g.Master.Address)
+	require.NoError(t, err)
+	g.Replica = StartRedis(t, "--replicaof", host+" "+port)
+	require.Eventually(t, func() bool { return strings.Contains(Ask(t, g.Replica.Address, "ROLE"), "connected") }, 10*time.Second, 10*time.Millisecond)
+	lines = append([]string{
+		"sentinel monitor shop " + host + " " + port + " 2", "sentinel down-after-milliseconds shop 500", "sentinel failover-timeout shop 3000",
+	}, lines...)
+	for i := 0; i < 3; i++ {
+		g.Sentinels = append(g.Sentinels, StartSentinel(t, lines...).Address)
+	}
+	for _, address := range g.Sentinels {
+		require.Eventually(t, func() bool {
+			says := Ask(t, address, "SENTINEL", "master", "shop")
+			return strings.Contains(says, "num-other-sentinels 2 ") && strings.Contains(says, "num-slaves 1 ")
+		}, 20*time.Second, 20*time.Millisecond, "the sentinels know each other and the replica")
+	}
+	return g
+}
+
+// Ask sends one command, and returns the words of the reply, each followed by a blank.
+func Ask(t testing.TB, address string, words ...string) string {
+	t.Helper()
+	c := New(Options{Address: address, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second})
+	defer c.Close()
+	r, err := c.Do(Command{Args: words})
+	require.NoError(t, err)
+	return textOf(r[0])
+}
+
+func textOf(r Reply) string {
+	text := ""
+	for _, item := range r.Items {
+		text += textOf(item)
+	}
+	switch r.Kind {
+	case Bulk:
+		return string(r.Body) + " "
+	case Integer:
+		return strconv.FormatInt(r.Int, 10) + " "
+	}
+	return text + r.Text + " "
 }
 
 // FreePort returns a port that was free a moment ago.

@@ -79,6 +79,23 @@ func expireLocked(p *pool) []*slot {
 	return old
 }
 
+// weed removes the idle slots whose connections lead elsewhere than to the address.
+func weed(p *pool, address string) []*slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var kept, gone []*slot
+	for i := 0; i < len(p.idle); i++ {
+		if p.idle[i].conn.address == address {
+			kept = append(kept, p.idle[i])
+		} else {
+			gone = append(gone, p.idle[i])
+		}
+	}
+	p.idle = kept
+	p.open -= len(gone)
+	return gone
+}
+
 // await waits for a slot until the deadline.
 //
 // The slot and the timer's nil may come at the same time. What decides is the

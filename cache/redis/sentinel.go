@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -25,12 +26,16 @@ type finder struct {
 	asking sync.Mutex // one asks at a time
 
 	mu      sync.Mutex
-	address string    // of the master, empty: not known
+	address string    // of the master as last heard, empty: not known
+	doubted bool      // it could not be reached
+	told    time.Time // when a sentinel told it
 	failed  time.Time // when nobody could tell
 	first   int       // the sentinel to ask first
 }
 
-// lull is how long after nobody could tell who is the master nobody is asked.
+// lull is how long after a question for the master nobody asks again. Without it each
+// request would ask while there is no master, which takes longer than
+// down-after-milliseconds, 30 s by default.
 const lull = 100 * time.Millisecond
 
 func newFinder(o Options) *finder {
@@ -51,7 +56,8 @@ func (f *finder) known() string {
 	return f.address
 }
 
-// forget makes the next connection ask again.
+// forget drops an address that has turned out not to be the master's: the next
+// connection asks, and those to it are of no use.
 func (f *finder) forget(address string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,38 +66,67 @@ func (f *finder) forget(address string) {
 	}
 }
 
+// doubt makes the next connection ask again. Those that are open stay: on a busy
+// machine a connection may fail although the master is well.
+func (f *finder) doubt(address string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.address == address {
+		f.doubted = true
+	}
+}
+
+// current returns the master's address, empty if it has to be asked for, and whether
+// that was done a moment ago.
+func (f *finder) current() (address string, lately bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.address != "" && (!f.doubted || time.Since(f.told) < lull) {
+		return f.address, false
+	}
+	return "", time.Since(f.told) < lull || time.Since(f.failed) < lull
+}
+
 // find returns the master's address. Its errors wrap ErrConnect.
 func (f *finder) find(deadline time.Time) (string, error) {
-	if address := f.known(); address != "" {
+	if address, _ := f.current(); address != "" {
 		return address, nil
 	}
 	f.asking.Lock()
 	defer func() { f.asking.Unlock() }()
-	f.mu.Lock()
-	address, failed, first := f.address, f.failed, f.first
-	f.mu.Unlock()
+	address, lately := f.current()
 	if address != "" {
 		return address, nil
 	}
-	if time.Since(failed) < lull {
+	if lately {
 		return "", fmt.Errorf("%w: no sentinel has told the master %q", ErrConnect, f.s.Master)
 	}
+	f.mu.Lock()
+	first := f.first
+	f.mu.Unlock()
 	var err error
 	n := len(f.s.Addresses)
 	for i := 0; i < n && time.Now().Before(deadline); i++ {
 		at := (first + i) % n
 		// One that does not answer leaves half of the time to the others.
-		limit := time.Now().Add(time.Until(deadline) / 2)
+		patience := time.Until(deadline) / 2
+		if patience > f.o.DialTimeout {
+			patience = f.o.DialTimeout
+		}
+		limit := time.Now().Add(patience)
 		address, err = f.ask(f.s.Addresses[at], limit)
 		if err == nil {
 			f.mu.Lock()
 			f.address, f.first = address, at
+			f.doubted = false
+			f.told = time.Now()
 			f.mu.Unlock()
 			return address, nil
 		}
 	}
 	f.mu.Lock()
 	f.failed = time.Now()
+	f.told = time.Time{}
 	f.first = (first + 1) % n
 	f.mu.Unlock()
 	return "", fmt.Errorf("%w: no sentinel has told the master %q: %v", ErrConnect, f.s.Master, err)
@@ -126,15 +161,35 @@ func connect(c *Client, deadline time.Time) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	follow(c, address)
 	o := c.o
 	o.Address = address
 	o.master = true
 	k, err := dial(o, deadline)
-	if err != nil {
+	if errors.Is(err, errNoMaster) {
 		c.finder.forget(address)
+	} else if err != nil {
+		c.finder.doubt(address)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return k, nil
+}
+
+// follow notes whom the sentinels call the master, before it is asked for anything. If
+// it is another than before, the idle connections to that one are closed.
+func follow(c *Client, address string) {
+	c.mu.Lock()
+	changed := c.master != address
+	if changed {
+		c.master = address
+		c.era++
+	}
+	c.mu.Unlock()
+	if changed {
+		closeAll(weed(c.pool, address))
+	}
 }
 
 // settled reports whether a connection leads to where new ones do. After a failover

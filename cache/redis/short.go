@@ -46,7 +46,7 @@ func (c *Client) Short(request []byte, replies int, expect, end string) (bulk []
 			s.conn = k
 		} else { // or nobody knows what comes next on it
 			_ = k.raw.Close()
-			broke(c)
+			broke(c, k)
 		}
 		put(p, s)
 	}()

@@ -62,6 +62,57 @@ func Run(network, address string, goroutines, ops int, timeout time.Duration, st
 	return wrong, failed, s
 }
 
+// Failover works on few keys of the master that the sentinels at the addresses, which
+// commas part, tell. It ends when, after failures, many operations in a row have come to
+// something. It returns what went wrong, and how many operations failed.
+func Failover(master, addresses, user, password string, timeout time.Duration) (string, int) {
+	s := &redis.Sentinels{Master: master, Addresses: strings.Split(addresses, ","), Username: user, Password: password}
+	c := redis.New(redis.Options{Sentinels: s, PoolSize: 8, Timeout: 500 * time.Millisecond, DialTimeout: 500 * time.Millisecond})
+	defer c.Close()
+	end := time.Now().Add(timeout)
+	var mu sync.Mutex
+	wrong := ""
+	failed, row := 0, 0
+	var wg sync.WaitGroup
+	for g := 0; g < 16; g++ {
+		wg.Add(1)
+		go func(g int) {
+			defer wg.Done()
+			rnd := rand.New(rand.NewSource(int64(g)))
+			for i := 0; ; i++ {
+				bad, err := operate(c, rnd, strconv.Itoa(g)+"/"+strconv.Itoa(i))
+				mu.Lock()
+				row++
+				if err != nil {
+					failed++
+					row = 0
+					if !expected(err) {
+						bad = "unexpected: " + err.Error()
+					}
+				}
+				if bad == "" && time.Now().After(end) {
+					bad = fmt.Sprintf("no end after %d failures and %d successes: %v", failed, row, err)
+				}
+				if bad != "" && wrong == "" {
+					wrong = bad
+				}
+				done := wrong != "" || failed > 0 && row > 500
+				mu.Unlock()
+				if done {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}(g)
+	}
+	wg.Wait()
+	n := c.Stats()
+	if wrong == "" && (n.Open != n.Idle || n.Open > 8 || n.Waiting != 0) {
+		wrong = fmt.Sprintf("the pool is left with %+v", n)
+	}
+	return wrong, failed
+}
+
 func expected(err error) bool {
 	return errors.Is(err, redis.ErrTimeout) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrConnect)
 }
