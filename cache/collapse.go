@@ -46,7 +46,8 @@ func (h *Handler) collapse(rw http.ResponseWriter, v *visit) {
 		if w.flight.refused {
 			break
 		}
-		if h.lookAgain(rw, v) {
+		v.waited = true
+		if w.flight.entry != nil && h.lookAgain(rw, v) { // it is stored as another variant
 			return
 		}
 	}
@@ -83,7 +84,8 @@ func (h *Handler) lead(rw http.ResponseWriter, v *visit, f *flight, until time.T
 		h.shared.land(f, nil, false, false) // unless it has landed
 		h.shared.tier.Unlock(h.view, v.lock, 0)
 	}()
-	if v.entry == nil && h.shared.tier.Has(h.view, f.key) { // stored since it was looked up
+	if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.key) { // it may have been stored since it was looked up
+		v.waited = false
 		if answered, stays := h.lookAgainFor(rw, v, f); answered || !stays {
 			return answered
 		}

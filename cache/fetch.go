@@ -123,8 +123,8 @@ func (v *visit) anonymous() bool {
 
 // fetchAnonymously is fetch without the visitor's session. It is not done, and
 // has answered nothing, if the response is not one for everybody: then the
-// visitor has to ask with the session. failed says that it was an error, which tells
-// nothing of the page.
+// visitor has to ask with the session. failed says that it was an error, or that it could not
+// be stored this time: that tells nothing of the page.
 func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) (done, failed bool) {
 	mine := v.r
 	cookie, visitor := v.cookie, v.visitor
@@ -147,7 +147,7 @@ func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) (done, fail
 	v.r = mine
 	v.cookie = cookie
 	v.visitor = visitor
-	return done, f.aborted || policy.IsError(c.status)
+	return done, f.aborted || policy.IsError(c.status) || passes(f.refusal)
 }
 
 // hitless is the Cache-Status of an answer that neither cache nor origin gave.

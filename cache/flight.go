@@ -68,7 +68,7 @@ func (sh *Shared) end(f *flight) {
 	sh.mu.Lock()
 	sh.refreshing--
 	sh.mu.Unlock()
-	sh.land(f, nil, false, true)
+	sh.land(f, nil, false, false) // unless it has landed
 }
 
 // land ends a flight and wakes all who wait. The first to tell how it ended counts.

@@ -102,6 +102,9 @@ func early(e *storage.Entry, now int64) bool {
 // earlyPart is how long before its end, in ms, an entry may be refreshed: beyond ten
 // times its render time the chance is below 1 in 20000.
 func earlyPart(e *storage.Entry) int64 {
+	if e.Render <= 0 { // the clock may have been set back
+		return 0
+	}
 	if part := 10 * e.Render; part < e.Life.TTL/2 {
 		return part
 	}

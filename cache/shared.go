@@ -31,7 +31,7 @@ type Shared struct {
 	warming    map[string]int     // by tenant
 	serial     int64              // of the latest handler that asks
 	askers     map[int64]func(*http.Request)
-	counters   map[string]int64   // by tenant and word
+	counters   map[string]int64 // by tenant and word
 	lastLog    time.Time
 	quiet      int64 // messages not logged since
 }
@@ -101,7 +101,7 @@ func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
 		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
 		askers: map[int64]func(*http.Request){},
-		token: strconv.FormatUint(rand.Uint64(), 36),
+		token:  strconv.FormatUint(rand.Uint64(), 36),
 	}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,

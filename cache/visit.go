@@ -39,6 +39,7 @@ type visit struct {
 
 	flight *flight       // of which this visit is the leader
 	lock   *storage.Lock // of the flight, nil if there is none
+	waited bool          // for another's flight, since it has looked the page up
 	early  bool          // fresh, but to be refreshed
 
 	late       bool   // the storage did not answer, and is not asked again
