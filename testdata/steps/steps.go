@@ -32,7 +32,7 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 	if err != nil {
 		return err
 	}
-	h := New(s, next, Acquire(context.Background(), s.Storage))
+	h := New(context.Background(), s, next, Acquire(context.Background(), s.Storage))
 	for i := 0; i < 3; i++ {
 		h.ServeHTTP(rw, r)
 	}
