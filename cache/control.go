@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -329,7 +330,7 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sh.mu.Unlock()
-	if n := h.view.Served(); n > 0 {
+	if n := atomic.LoadInt64(h.view.Served); n > 0 {
 		a.Counters["hit"] += n
 	}
 	answer(rw, http.StatusOK, a)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
@@ -21,12 +23,17 @@ type Handler struct {
 
 	identities *identities
 	serial     int64 // by which Shared finds it, 0: it does not
+
+	table  *sync.Map // of *hotPage, by hotKey
+	prefix string    // of its keys: other handlers have rules of their own
 }
 
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
+	h.table = shared.tier.Hot()
+	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {
 		h.serial = shared.enlist(ctx, func(r *http.Request) { h.ask(r) })
 	}
@@ -35,12 +42,14 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 
 // ServeHTTP implements http.Handler. Read this first.
 func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	tried := quickNo
+	tried := hotNo
 	if r.Method == http.MethodGet {
-		tried = h.quick(rw, r)
+		if key := hotKey(h, r); key != "" {
+			tried = hot(h, rw, r, key)
+		}
 	}
-	if tried != quickYes {
-		h.serve(rw, r, tried == quickLate)
+	if tried != hotYes {
+		(*Handler).serve(h, rw, r, tried == hotLate)
 	}
 }
 

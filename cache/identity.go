@@ -22,9 +22,7 @@ type identity struct {
 
 	refusedUntil int64 // Unix ms: what was rendered for everybody was not stored
 
-	near   string            // the key by which quick finds the page; empty: it does not look
-	varies bool              // by cookies or language: there are several
-	nears  map[string]string // by the values that it varies by
+	varies bool // by cookies or language: there are several pages
 }
 
 // identities remembers the identities of addresses, since finding them out
@@ -39,12 +37,11 @@ type identities struct {
 	values    map[string]string // what rules vary by, of requests with the same fields
 }
 
-// maxIdentities, maxAddress and maxNears bound what is remembered; when it is
-// full, everything is forgotten.
+// maxIdentities and maxAddress bound what is remembered; when it is full,
+// everything is forgotten.
 const (
 	maxIdentities = 4096
-	maxAddress    = 1024
-	maxNears      = 64
+	maxAddress    = 2048
 )
 
 func newIdentities(rules []*rule.Rule) *identities {
@@ -118,42 +115,19 @@ func (m *identities) sole(v *visit) {
 	m.alone[v.primary] = until
 }
 
-// setNear remembers where quick finds a page: the only one of an address, or the
-// one that a request with these fields gets.
-func (m *identities) setNear(v *visit, near, session string) {
+// setValues remembers what a request with these fields varies by. It reports false if
+// they are too long for that.
+func (m *identities) setValues(fields, values string) bool {
+	if len(fields) > maxAddress {
+		return false
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id := v.id
-	id.near = near
-	if !id.varies {
-		return
-	}
-	fields := varyFields(id.rule.Name, v.r, session)
-	if len(fields) > maxAddress {
-		return
-	}
 	if len(m.values) >= maxIdentities {
 		m.values = map[string]string{}
 	}
-	if id.nears == nil || len(id.nears) >= maxNears {
-		id.nears = map[string]string{}
-	}
-	values := strings.Join(v.values, "\n")
 	m.values[fields] = values
-	id.nears[values] = near
-}
-
-// nearFor returns where quick finds the page for a request of an identity that
-// varies, "" if that is not known.
-func (m *identities) nearFor(id *identity, r *http.Request, session string) string {
-	fields := varyFields(id.rule.Name, r, session)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	values, known := m.values[fields]
-	if !known {
-		return ""
-	}
-	return id.nears[values]
+	return true
 }
 
 // varyFields are all that rule.Dimensions looks at, where no headers are named, and
@@ -169,7 +143,7 @@ func varyFields(rule string, r *http.Request, session string) string {
 
 // address is what of a request its identity depends on, beside the header fields
 // that rules look at. The parts have no line break: they come from a request line
-// and from header fields. quick has the same in a form of its own.
+// and from header fields.
 func address(r *http.Request) string {
 	proto := strings.Join(r.Header["X-Forwarded-Proto"], ",")
 	if proto == "" && r.TLS != nil {

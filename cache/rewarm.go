@@ -85,9 +85,8 @@ func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 
 // enlist notes how a handler asks for pages, until ctx ends.
 func (sh *Shared) enlist(ctx context.Context, ask func(*http.Request)) int64 {
+	serial := sh.number()
 	sh.mu.Lock()
-	sh.serial++
-	serial := sh.serial
 	sh.askers[serial] = ask
 	sh.mu.Unlock()
 	context.AfterFunc(ctx, func() {

@@ -29,7 +29,7 @@ type Shared struct {
 	refreshing int                // flights in the background
 	waiting    int                // requests
 	warming    map[string]int     // by tenant
-	serial     int64              // of the latest handler that asks
+	serial     int64              // of the latest handler
 	askers     map[int64]func(*http.Request)
 	counters   map[string]int64 // by tenant and word
 	lastLog    time.Time
@@ -128,6 +128,14 @@ func newShared(s config.StorageSettings) *Shared {
 
 // log writes to standard error, which Traefik logs as errors: one message a
 // second at most, with the number of those that were left out.
+// number returns one that it has not returned before.
+func (sh *Shared) number() int64 {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.serial++
+	return sh.serial
+}
+
 func (sh *Shared) log(message string) {
 	quiet, speak := sh.mayLog(time.Now())
 	if !speak {

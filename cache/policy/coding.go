@@ -88,7 +88,7 @@ func MayCode(h http.Header) bool {
 		kind == "font/ttf" || kind == "font/otf" || kind == "application/wasm"
 }
 
-var uncoded = []string{"Content-Encoding", "Content-Range", "Content-Md5", "Digest", "Content-Digest"}
+var uncoded = []string{"Content-Encoding", "Content-Range", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"}
 
 // WeakTag returns the entity tag of another form of the same content: equal when
 // compared weakly, and never when strongly (RFC 9110 §8.8.3.2).

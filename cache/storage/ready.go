@@ -2,93 +2,139 @@ package storage
 
 import (
 	"sort"
-	"time"
+	"sync"
+	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
 )
 
-// Ready is an entry made ready to be written to a client, and what has to hold
-// for that: prepared once, used by every hit until it holds no more. It is never
-// changed.
+// Ready is an entry made ready to be written to clients, and what has to hold for
+// that: prepared once, used until it holds no more. It is never changed.
 type Ready struct {
 	Entry  *Entry
 	Until  int64  // Unix ms: fresh before
-	Second int64  // of Unix time for which Age and Cache-Status are right
 	Seq    int64  // purge number up to which the entry is known not to be purged
 	Stored *Form  // the body as it is stored
-	Recipe func() // gets the page anew, nil: there is none
-	wire   *wire  // of an entry that is in Redis alone
 	Plain  *Form  // the body decoded; nil if it is not coded, or if nobody has asked for it
+	Recipe func() // gets the page anew, nil: there is none
+	Hits   *int64 // atomic
+	wire   *wire  // of an entry that is in Redis alone
 }
 
-// Bytes returns the length of the body as it is stored.
-func (r *Ready) Bytes() int {
-	if r.wire != nil {
-		return r.wire.body
-	}
-	return len(r.Entry.Body)
-}
-
-// Again returns the beginning of a Ready of the same entry for another second.
-func (r *Ready) Again(second int64) *Ready {
-	return &Ready{Entry: r.Entry, Until: r.Until, Second: second, Seq: r.Seq, Recipe: r.Recipe, wire: r.wire}
-}
-
-// Form is what is written to a client: a body, and the fields that go with it.
+// Form is what is written to a client: a body, and the fields that go with it, but for
+// those that depend on the time.
 type Form struct {
 	Names  []string
 	Values [][]string
-	Body   []byte
+	Body   []byte // nil: it is in Redis alone
 	Tag    string // entity tag, empty: none
 }
 
-// Quick returns the entry of a key in memory if it is ready, fresh and known
-// not to be purged, else nil: then Lookup finds out. It does what Lookup does
-// for such an entry, in one function: calls are what costs an interpreter most.
-func (t *Tier) Quick(v *View, key string, now int64) *Ready {
-	s := t.near
-	if s == nil {
+// License says for how long pages that were ready at one position of a view may be
+// used: until what is known of purges is too old, or something more is known.
+type License struct {
+	Until int64 // Unix ms, atomic; 0: it has been revoked
+}
+
+// License returns the one for a page, nil if the view has another position than the
+// page or cannot be relied on.
+func (v *View) License(r *Ready) *License {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.head.Seq != r.Seq || v.head.Epoch != r.Entry.Epoch || v.checked == 0 || len(v.pending) > 0 {
 		return nil
 	}
+	if v.license == nil {
+		v.license = &License{Until: v.checked + v.patience}
+	}
+	return v.license
+}
+
+// revoke ends what was licensed. The caller holds the view's lock.
+func (v *View) revoke() {
+	if v.license != nil {
+		atomic.StoreInt64(&v.license.Until, 0)
+		v.license = nil
+	}
+}
+
+// Confirm asks for the position of a view, and reports whether it is the one that the
+// view has. For late see QuickRemote.
+func (t *Tier) Confirm(v *View) (known, late bool) {
+	_, known, late = t.short(v, redis.Command{Args: []string{"ZSCORE", keys.Marks(v.tenant), "!f"}})
+	return known, late
+}
+
+// held is where what is ready is held: nil if nothing is kept in this process.
+func (t *Tier) held() *Sieve {
+	if t.near != nil {
+		return t.near
+	}
+	return t.seen
+}
+
+// Hot is a table for what the tier's user makes of pages that are ready. It loses what
+// was announced by Heat when their entry goes.
+func (t *Tier) Hot() *sync.Map {
+	if s := t.held(); s != nil {
+		return s.hot
+	}
+	return &sync.Map{}
+}
+
+// maxHot bounds the keys of an entry in the table.
+const maxHot = 16
+
+// hotCost is about what a page in the table takes, in bytes, beside its key.
+const hotCost = 512
+
+// Heat announces a key in the table for what is ready. It reports false if that is not
+// there any more.
+func (t *Tier) Heat(near string, r *Ready, key string) bool {
+	s := t.held()
 	s.mu.Lock()
-	i, found := s.index[key]
-	if !found {
-		s.mu.Unlock()
-		return nil
+	defer s.mu.Unlock()
+	i, found := s.index[near]
+	if !found || s.slots[i].ready != r {
+		return false
 	}
 	n := &s.slots[i]
-	n.visited = true
-	n.hits++
-	r := n.ready
+	for j := 0; j < len(n.hot); j++ {
+		if n.hot[j] == key {
+			return true
+		}
+	}
+	if len(n.hot) >= maxHot {
+		s.hot.Delete(n.hot[0])
+		s.resize(n, n.size-int64(len(n.hot[0])+hotCost))
+		n.hot = append([]string{}, n.hot[1:]...)
+	}
+	n.hot = append(n.hot, key)
+	s.resize(n, n.size+int64(len(key)+hotCost))
+	return true
+}
+
+// Still reports whether something is ready as before, and notes that it is used.
+func Still(t *Tier, near string, r *Ready) bool {
+	s := t.near
+	if s == nil {
+		s = t.seen
+	}
+	s.mu.Lock()
+	i, found := s.index[near]
+	still := false
+	if found {
+		n := &s.slots[i]
+		still = n.ready == r
+		n.visited = true
+	}
 	s.mu.Unlock()
-	if r == nil || now >= r.Until || now < r.Entry.Life.Born {
-		return nil
-	}
-	since := started.UnixMilli() + time.Since(started).Milliseconds() - t.patience
-	if since < 0 {
-		since = 0 // what is distrusted was checked at 0
-	}
-	v.mu.Lock()
-	known := v.head.Seq == r.Seq && v.head.Epoch == r.Entry.Epoch && v.checked > since && len(v.pending) == 0
-	if known {
-		v.served++
-	}
-	v.mu.Unlock()
-	if !known {
-		return nil
-	}
-	return r
+	return still
 }
 
-// Served returns how many entries Quick has returned.
-func (v *View) Served() int64 {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.served
-}
-
-// Near returns the key by which Quick finds what is stored under a full key, ""
-// if nothing is kept in this process.
+// Near returns the key by which what is stored under a full key is held in this
+// process, "" if nothing is.
 func (t *Tier) Near(v *View, key string) string {
 	if t.memory != nil || t.seen != nil {
 		return key
@@ -99,22 +145,39 @@ func (t *Tier) Near(v *View, key string) string {
 	return inMemory(v.tenant, keys.ID(key))
 }
 
-// Prepare keeps an entry that a lookup found as ready, if it is still in memory. A
-// decoded body counts as what it takes; it is left out if the page is too large for
-// it.
-func (t *Tier) Prepare(key string, r *Ready) {
+// Prepared returns what is ready of an entry of a position, nil if that has to be
+// prepared. plain asks for the body decoded.
+func (t *Tier) Prepared(near string, e *Entry, seq int64, plain bool) *Ready {
+	r := t.held().readyFor(near)
+	if r == nil || plain && r.Plain == nil || r.Entry.Epoch != e.Epoch {
+		return nil
+	}
+	if r.wire == nil && r.Entry != e || r.wire != nil && (r.Entry.Life.Born != e.Life.Born || r.Entry.Seq != e.Seq || r.wire.body != len(e.Body)) {
+		return nil
+	}
+	if r.Seq == seq {
+		return r
+	}
+	again := *r
+	again.Seq = seq
+	if !t.Prepare(near, &again) {
+		return nil
+	}
+	return &again
+}
+
+// Prepare keeps an entry that a lookup found as ready. A decoded body counts as what it
+// takes. It reports false if the entry is not held any more, or too large with it.
+func (t *Tier) Prepare(near string, r *Ready) bool {
 	s := t.near
 	if s == nil {
-		if t.seen != nil {
-			t.prepareRemote(key, r)
-		}
-		return
+		return t.seen != nil && t.prepareRemote(near, r)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, found := s.index[key]
+	i, found := s.index[near]
 	if !found || s.slots[i].entry != r.Entry {
-		return
+		return false
 	}
 	n := &s.slots[i]
 	extra := int64(0)
@@ -122,28 +185,30 @@ func (t *Tier) Prepare(key string, r *Ready) {
 		extra = int64(len(r.Plain.Body))
 	}
 	if n.size-n.extra+extra > s.max/8 {
-		return
+		return false
 	}
 	n.ready = r
 	s.resize(n, n.size-n.extra+extra)
 	n.extra = extra
 	s.shrink(s.max)
+	return true
 }
 
 // Popular returns the recipes of those pages of a tenant in this process that have
 // just been purged and had the most hits since they were stored, the most popular
 // first.
 func (t *Tier) Popular(v *View, most int) []func() {
-	s := t.near
-	if s == nil {
-		s = t.seen
-	}
+	s := t.held()
 	if s == nil {
 		return nil
 	}
 	var purged []slot
 	for _, n := range s.lane(v.tenant) {
-		if n.ready != nil && n.ready.Recipe != nil && n.hits > 0 && v.Check(n.entry) == Purged {
+		if n.ready == nil || n.ready.Recipe == nil {
+			continue
+		}
+		n.hits = atomic.LoadInt64(n.ready.Hits)
+		if n.hits > 0 && v.Check(n.entry) == Purged {
 			purged = append(purged, n)
 		}
 	}

@@ -92,8 +92,8 @@ func (t *Tier) QuickSession(v *View, session string) (known, late bool) {
 	return err == nil && sessionState(n, nowMS()) == SessionDefault, false
 }
 
-// QuickRemote is Quick for an entry that is in Redis alone: it returns what was
-// prepared, without bodies, and the stored body. late is true if Redis did not
+// QuickRemote asks for an entry that is in Redis alone: it returns what was prepared,
+// without bodies, and the stored body. late is true if Redis did not
 // answer in time; then it should not be asked again for the same request.
 func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byte, late bool) {
 	if t.seen == nil {
@@ -111,9 +111,6 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 	}
 	v.mu.Lock()
 	known := v.head.Seq == r.Seq && v.head.Epoch == r.Entry.Epoch && v.checked != 0 && len(v.pending) == 0
-	if known {
-		v.served++
-	}
 	v.mu.Unlock()
 	if !known {
 		return nil, nil, false
@@ -130,16 +127,15 @@ func (s *Sieve) readyFor(key string) *Ready {
 		return nil
 	}
 	s.slots[i].visited = true
-	s.slots[i].hits++
 	return s.slots[i].ready
 }
 
 // prepareRemote keeps an entry as ready that is in Redis alone: without its bodies.
-func (t *Tier) prepareRemote(key string, r *Ready) {
+func (t *Tier) prepareRemote(key string, r *Ready) bool {
 	if r.wire == nil {
 		value, err := Encode(r.Entry)
 		if err != nil {
-			return
+			return false
 		}
 		head := append([]byte{}, value[:len(value)-len(r.Entry.Body)]...)
 		from := bytes.IndexByte(head, '\n') + 1
@@ -156,9 +152,12 @@ func (t *Tier) prepareRemote(key string, r *Ready) {
 	t.seen.Put(key, r.Entry, now+r.Entry.Life.Retention(now))
 	t.seen.mu.Lock()
 	defer t.seen.mu.Unlock()
-	if i, found := t.seen.index[key]; found && t.seen.slots[i].entry == r.Entry {
-		n := &t.seen.slots[i]
-		n.ready = r
-		t.seen.resize(n, n.size+int64(2*len(r.wire.head)))
+	i, found := t.seen.index[key]
+	if !found || t.seen.slots[i].entry != r.Entry {
+		return false
 	}
+	n := &t.seen.slots[i]
+	n.ready = r
+	t.seen.resize(n, n.size+int64(2*len(r.wire.head)))
+	return true
 }

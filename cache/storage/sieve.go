@@ -24,6 +24,7 @@ type Sieve struct {
 	lanes   []lane
 	laneOf  map[string]int // by tenant
 	evicted int64
+	hot     *sync.Map // see Tier.Hot
 }
 
 // lane is the list of a tenant's entries.
@@ -42,7 +43,8 @@ type slot struct {
 	extra   int64 // of it, what ready holds beside the entry
 	expires int64 // Unix ms
 	visited bool
-	hits    int // by Quick
+	hits    int64
+	hot     []string // keys in the table
 	lane    int
 	newer   int
 	older   int
@@ -53,7 +55,7 @@ const none = -1
 
 // NewSieve returns a cache that holds size bytes at most.
 func NewSieve(size int64) *Sieve {
-	return &Sieve{max: size, index: map[string]int{}, laneOf: map[string]int{}}
+	return &Sieve{max: size, index: map[string]int{}, laneOf: map[string]int{}, hot: &sync.Map{}}
 }
 
 // Get returns the entry of id, nil if there is none or its time is over.
@@ -88,10 +90,10 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 	}
 	if found {
 		n := &s.slots[i]
+		s.cool(n)
 		s.resize(n, size)
 		n.entry, n.expires = e, expires
 		n.extra = 0
-		n.hits = 0
 		n.ready = nil
 		s.shrink(s.max)
 		return true
@@ -171,7 +173,16 @@ func (s *Sieve) insert(n slot) {
 	s.bytes += n.size
 }
 
+// cool takes what was made of an entry out of the table.
+func (s *Sieve) cool(n *slot) {
+	for i := 0; i < len(n.hot); i++ {
+		s.hot.Delete(n.hot[i])
+	}
+	n.hot = nil
+}
+
 func (s *Sieve) drop(i int) {
+	s.cool(&s.slots[i])
 	n := s.slots[i]
 	l := &s.lanes[n.lane]
 	if l.hand == i {

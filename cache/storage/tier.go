@@ -81,6 +81,7 @@ func (t *Tier) View(tenant string) *View {
 	if v == nil {
 		v = newView(tenant)
 		v.guard = &t.breaker
+		v.patience = t.patience
 		if t.redis != nil && t.redis.cluster != nil { // its nodes fail one by one
 			v.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
 		}

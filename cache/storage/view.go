@@ -3,6 +3,7 @@ package storage
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // The verdicts of a view on an entry.
@@ -15,6 +16,8 @@ const (
 // View is what this process knows of one tenant's purge state. Checking an
 // entry against it costs no round trip; how current it is, Checked tells.
 type View struct {
+	Served *int64 // hits that were counted by nobody else, atomic
+
 	tenant   string
 	settling sync.Mutex // one asks at a time whether the server is the same
 
@@ -34,7 +37,8 @@ type View struct {
 	pending   []Purge // purges that could not be written yet
 	retrying  bool
 	era       int64            // of the server that the state was read from; 0: none yet
-	served    int64            // by Quick
+	license   *License         // nil: nothing has been licensed at this position
+	patience  int64            // ms: how old what is known may be for what is in this process
 	noted     map[string]int64 // when sessions were written down as special, in ticks
 
 	replayMu sync.Mutex // one replay of the journal at a time
@@ -51,7 +55,7 @@ type prefixMark struct {
 const maxPrefixes = 64
 
 func newView(tenant string) *View {
-	return &View{tenant: tenant, hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}}
+	return &View{tenant: tenant, Served: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}}
 }
 
 // Head returns the view's position.
@@ -77,6 +81,9 @@ func (v *View) at(head Head, now int64) bool {
 func (v *View) confirm(now int64) {
 	if now > v.checked && now > v.doubted {
 		v.checked = now
+		if v.license != nil {
+			atomic.StoreInt64(&v.license.Until, now+v.patience)
+		}
 	}
 }
 
@@ -105,6 +112,7 @@ func (v *View) apply(d Delta, ask, now int64) {
 	} else {
 		v.adopted = ask
 	}
+	v.revoke()
 	if d.Whole {
 		v.hard = map[string]int64{}
 		v.soft = map[string]int64{}
@@ -233,6 +241,7 @@ func (v *View) settled(era int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.era = era
+	v.revoke()
 	v.checked = 0 // what is known may have been lost there
 }
 
@@ -248,6 +257,7 @@ func (v *View) Pending() int {
 func (v *View) distrust(now int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.revoke()
 	v.checked = 0
 	v.doubted = now
 }
@@ -257,6 +267,7 @@ func (v *View) distrust(now int64) {
 func (v *View) journal(p Purge, most int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.revoke()
 	if len(v.pending) < most {
 		v.pending = append(v.pending, p)
 		return false

@@ -16,11 +16,10 @@ import (
 
 // A scene is a handler and a request that it has a hit for.
 type scene struct {
-	h     *Handler
-	r     *http.Request
-	at    string
-	v     *visit
-	ready *storage.Ready
+	h  *Handler
+	r  *http.Request
+	at string
+	v  *visit
 }
 
 var scenes = map[string]*scene{}
@@ -36,22 +35,16 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 	for i := 0; i < 3; i++ {
 		h.ServeHTTP(rw, r)
 	}
-	if h.quick(rw, r) != quickYes {
-		return errors.New(name + ": the quick way does not answer")
+	key := hotKey(h, r)
+	if hot(h, rw, r, key) != hotYes {
+		return errors.New(name + ": the short way does not answer")
 	}
 	v := &visit{r: r, now: nowMS()}
 	h.examine(v)
 	if v.entry == nil || v.state != policy.Fresh {
 		return errors.New(name + ": nothing fresh is stored: " + v.bypass + v.reason)
 	}
-	ready := h.shared.tier.Quick(h.view, h.shared.tier.Near(h.view, v.primary), v.now)
-	if ready == nil {
-		ready, _, _ = h.shared.tier.QuickRemote(h.view, v.primary, v.now)
-	}
-	if ready == nil {
-		return errors.New(name + ": the page is not ready")
-	}
-	scenes[name] = &scene{h: h, r: r, at: plainAddress(r, r.Header), v: v, ready: ready}
+	scenes[name] = &scene{h: h, r: r, at: key, v: v}
 	return nil
 }
 
@@ -66,13 +59,13 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	switch step {
 	case "call": // the yardstick
 		for i := 0; i < n; i++ {
-			if strings.HasPrefix(sc.at, "GET") {
+			if strings.HasSuffix(sc.at, r.URL.Path) {
 				done++
 			}
 		}
-	case "address":
+	case "hot key":
 		for i := 0; i < n; i++ {
-			if plainAddress(r, r.Header) != "" {
+			if hotKey(h, r) != "" {
 				done++
 			}
 		}
@@ -99,13 +92,22 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "variant":
 		for i := 0; i < n; i++ {
-			if h.identities.nearFor(v.id, r, "") == near {
+			if variedKey(h, r, v.rule, sc.at, "") != "" {
 				done++
 			}
 		}
-	case "quick lookup":
+	case "table":
 		for i := 0; i < n; i++ {
-			if tier.Quick(view, near, v.now) != nil {
+			x, _ := h.table.Load(sc.at)
+			if p, ok := x.(*hotPage); ok && p.ready != nil {
+				done++
+			}
+		}
+	case "renewal":
+		x, _ := h.table.Load(sc.at)
+		p, _ := x.(*hotPage)
+		for i := 0; i < n; i++ {
+			if renewed(h, sc.at, p, nowMS()) != nil {
 				done++
 			}
 		}
@@ -124,12 +126,6 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "reuse":
 		for i := 0; i < n; i++ {
 			if state, _ := policy.Reuse(v.entry.Life, v.cc, v.soft, v.now); state == policy.Fresh {
-				done++
-			}
-		}
-	case "form":
-		for i := 0; i < n; i++ {
-			if formFor(sc.ready, r.Header["Accept-Encoding"], nil) != nil {
 				done++
 			}
 		}

@@ -1,0 +1,434 @@
+package cache
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// A hit that needs no thought is answered from a table of what was written to clients
+// that sent the same. Its way only ever does what the long way would do for the same
+// request, and knows nothing of anything else.
+//
+// Each call of a function costs an interpreter as much as the function has expressions,
+// whether they are evaluated or not, and a call of a method three times as much. So
+// functions on this way are short, what is rare is in others, and none is a method.
+
+// What became of hot.
+const (
+	hotNo   = 0
+	hotYes  = 1
+	hotLate = 2 // Redis did not answer in time, and is not to be asked again for this request
+)
+
+// hotPage is what clients of one kind get of a page within one second. It is never
+// changed.
+type hotPage struct {
+	ready   *storage.Ready
+	form    *storage.Form
+	near    string // the key by which the tier has it
+	rule    *rule.Rule
+	age     []string
+	status  []string
+	from    int64 // Unix ms
+	until   int64
+	license *storage.License
+	varies  bool // by cookies or language: this only says so, there is one for each combination
+}
+
+// awkward are the fields of requests that take thought. An If-None-Match does not.
+var awkward = []string{
+	"Range", "Upgrade", "Authorization", "If-Match", "If-Unmodified-Since", "X-Openerp-Session-Id", "X-Odoo-Database",
+}
+
+// hotKey is what of a GET decides on its answer, but for cookies and languages; "" if it
+// has anything that takes thought. The path comes last: it is the only part in which a
+// line break can be.
+func hotKey(h *Handler, r *http.Request) string {
+	in := r.Header
+	for _, name := range awkward {
+		if in[name] != nil {
+			return ""
+		}
+	}
+	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil {
+		return ""
+	}
+	u := r.URL
+	accept := in["Accept"]
+	coding := in["Accept-Encoding"]
+	proto := in["X-Forwarded-Proto"]
+	host := in["X-Forwarded-Host"]
+	if len(accept) != 1 || len(coding) != 1 || len(proto) != 1 || len(host) != 1 || u.ForceQuery || u.Opaque != "" {
+		return hotKeyOf(h, r, proto, host, accept, coding)
+	}
+	return strings.Join([]string{h.prefix, coding[0], accept[0], proto[0], host[0], r.Host, u.RawQuery, u.RawPath, u.Path}, "\n")
+}
+
+// hotKeyOf is the rest of hotKey for a request that lacks one of these fields.
+func hotKeyOf(h *Handler, r *http.Request, proto, host, accept, coding []string) string {
+	u := r.URL
+	if u.ForceQuery || u.Opaque != "" || len(proto) > 1 || len(host) > 1 || len(accept) > 1 || len(coding) > 1 || (len(proto) == 0 && r.TLS != nil) {
+		return ""
+	}
+	return strings.Join([]string{
+		h.prefix, strings.Join(coding, ""), strings.Join(accept, ""), strings.Join(proto, ""), strings.Join(host, ""), r.Host, u.RawQuery, u.RawPath, u.Path,
+	}, "\n")
+}
+
+// hot answers a request of a key if that is in the table.
+func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
+	x, found := h.table.Load(key)
+	if !found {
+		return hotNo
+	}
+	p, _ := x.(*hotPage)
+	now := time.Now().UnixMilli()
+	in := r.Header
+	out := rw.Header()
+	if now >= p.until || now < p.from || now >= atomic.LoadInt64(&p.license.Until) || in["Cookie"] != nil || in["If-None-Match"] != nil ||
+		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil || p.form.Body == nil {
+		return lessHot(h, rw, r, key, p, now)
+	}
+	atomic.AddInt64(p.ready.Hits, 1)
+	atomic.AddInt64(h.view.Served, 1)
+	values := p.form.Values
+	for i, name := range p.form.Names {
+		out[name] = values[i]
+	}
+	out["Age"] = p.age
+	out["Cache-Status"] = p.status
+	rw.WriteHeader(http.StatusOK)
+	_, _ = rw.Write(p.form.Body) // the client's connection; nobody is left to tell
+	return hotYes
+}
+
+// lessHot answers with a page of the table where more has to be looked at.
+func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage, now int64) int {
+	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {
+		tried := hotNo
+		if p, key, tried = hotFor(h, r, p, key, cookie); p == nil {
+			return tried
+		}
+	}
+	if now >= atomic.LoadInt64(&p.license.Until) {
+		if known, late := confirmed(h, p); !known {
+			return outcome(late)
+		}
+	}
+	if now >= p.until || now < p.from {
+		if p = renewed(h, key, p, now); p == nil {
+			return hotNo
+		}
+	}
+	in := r.Header
+	if p.form.Body == nil || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
+		return hotSpecial(h, rw, r, p, now)
+	}
+	write(h, rw, p, p.form.Body)
+	return hotYes
+}
+
+// write answers with a page.
+func write(h *Handler, rw http.ResponseWriter, p *hotPage, body []byte) {
+	fill(h, rw.Header(), p)
+	rw.WriteHeader(http.StatusOK)
+	_, _ = rw.Write(body)
+}
+
+// fill sets the fields of a page.
+func fill(h *Handler, out http.Header, p *hotPage) {
+	atomic.AddInt64(p.ready.Hits, 1)
+	atomic.AddInt64(h.view.Served, 1)
+	values := p.form.Values
+	for i, name := range p.form.Names {
+		out[name] = values[i]
+	}
+	out["Age"] = p.age
+	out["Cache-Status"] = p.status
+}
+
+// outcome is that of a request for which nothing is ready.
+func outcome(late bool) int {
+	if late {
+		return hotLate
+	}
+	return hotNo
+}
+
+// confirmed reports whether what is known of purges is as it was when a page was made
+// ready, asking for it if that has not been done for too long.
+func confirmed(h *Handler, p *hotPage) (known, late bool) {
+	if atomic.LoadInt64(&p.license.Until) == 0 {
+		return false, false
+	}
+	if p.form.Body == nil { // it is asked for with the page
+		return true, false
+	}
+	if known, late = h.shared.tier.Confirm(h.view); !known {
+		return false, late
+	}
+	return atomic.LoadInt64(&p.license.Until) != 0, false
+}
+
+// renewed is a page for another second, nil if it has to be looked up again.
+func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
+	if now >= before.ready.Until || now < before.ready.Entry.Life.Born {
+		return nil
+	}
+	p := *before
+	timed(h, &p, now)
+	h.table.Store(key, &p)
+	if !storage.Still(h.shared.tier, p.near, p.ready) { // it has gone, perhaps just now
+		h.table.Delete(key)
+		return nil
+	}
+	return &p
+}
+
+// timed sets what depends on the second.
+func timed(h *Handler, p *hotPage, now int64) {
+	e := p.ready.Entry
+	p.from = now - now%1000
+	p.until = p.from + 1000
+	if p.until > p.ready.Until {
+		p.until = p.ready.Until
+	}
+	p.age = []string{policy.FormatAge(age(e, now))}
+	p.status = []string{(*Handler).hit(h, e, now, "")}
+}
+
+// hotSpecial answers with a page that is at hand in ways that are less common.
+func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, now int64) int {
+	in, out := r.Header, rw.Header()
+	if p.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
+		return hotNo
+	}
+	// A middleware in front, such as compress, has set it: pages that do not set the
+	// same go the long way.
+	if vary := out["Vary"]; len(vary) > 0 && (p.ready.Entry.Plain == 0 || len(vary) > 1 || vary[0] != "Accept-Encoding") {
+		return hotNo
+	}
+	conditions := in["If-None-Match"]
+	if len(conditions) > 0 && (len(conditions) > 1 || conditions[0] != p.form.Tag || p.form.Tag == "") {
+		return hotNo
+	}
+	body := p.form.Body
+	if body == nil { // it is in Redis alone
+		ready, stored, late := h.shared.tier.QuickRemote(h.view, p.near, now)
+		if ready == nil || ready != p.ready {
+			return outcome(late)
+		}
+		if len(conditions) == 0 {
+			if body = bodyOf(ready, p.form, stored); body == nil {
+				return hotNo
+			}
+		}
+	}
+	if len(conditions) > 0 {
+		fill(h, out, p)
+		notModified(rw, out)
+		return hotYes
+	}
+	write(h, rw, p, body)
+	return hotYes
+}
+
+// hotFor finds the page for a request with cookies, or of a page that varies by them.
+// It returns none for a visitor who may have to get another one.
+func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string) (found *hotPage, at string, tried int) {
+	session := ""
+	asks := false
+	if len(cookie) > 1 {
+		return nil, "", hotNo
+	}
+	if len(cookie) == 1 && (strings.Contains(cookie[0], h.s.Session) || strings.Contains(cookie[0], h.s.ContextCookie)) {
+		known := false
+		if session, asks, known = sessionOf(h, r, p.rule); !known {
+			return nil, "", hotNo
+		}
+	}
+	if p.varies {
+		key = variedKey(h, r, p.rule, key, session)
+		x, known := h.table.Load(key)
+		if !known {
+			return nil, "", hotNo
+		}
+		p, _ = x.(*hotPage)
+	}
+	if asks {
+		if known, late := h.shared.tier.QuickSession(h.view, keys.SessionID(session)); !known {
+			return nil, "", outcome(late)
+		}
+	}
+	return p, key, hotYes
+}
+
+// sessionOf returns the session that a request with cookies of sessions or contexts is
+// of, and whether it has to be known as a default one. known is false if that takes
+// more thought.
+func sessionOf(h *Handler, r *http.Request, ru *rule.Rule) (session string, asks, known bool) {
+	if hasName(ru.Cookies, h.s.Session) || hasName(ru.Cookies, h.s.ContextCookie) {
+		return "", false, false
+	}
+	asks = !ru.Terms.AnySession
+	if strings.Contains(r.Header["Cookie"][0], h.s.ContextCookie) {
+		if value, sure := rule.CookieValue(h.s.ContextCookie, r); !sure || value != defaultContext {
+			return "", false, false
+		}
+		asks = false // the addon has said what its pages are rendered for
+	}
+	if !strings.Contains(r.Header["Cookie"][0], h.s.Session) {
+		return "", false, true
+	}
+	session = rule.OnlyValue(h.s.Session, r)
+	return session, asks, sessionID.MatchString(session)
+}
+
+// variedKey is the key of a page that varies by cookies or language for a request. A
+// request of which it is not known what it gets has one that is in no table.
+func variedKey(h *Handler, r *http.Request, ru *rule.Rule, key, session string) string {
+	fields := varyFields(ru.Name, r, session)
+	m := h.identities
+	m.mu.Lock()
+	values, known := m.values[fields]
+	m.mu.Unlock()
+	if !known {
+		return ""
+	}
+	return keyWith(values, key)
+}
+
+func keyWith(values, key string) string {
+	return "v" + strconv.Itoa(len(values)) + ":" + values + key
+}
+
+// bodyOf returns the body of a form of a page whose body has just come from Redis,
+// nil if it cannot be decoded.
+func bodyOf(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
+	if form == ready.Stored {
+		return stored
+	}
+	e := &storage.Entry{Body: stored, Plain: ready.Entry.Plain}
+	body, _ := e.Decoded() // nil with an error
+	return body
+}
+
+// ready makes a page that the long way has found fresh ready for hot.
+func (h *Handler) ready(v *visit) {
+	id := v.id
+	e := v.entry
+	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
+		len(id.rule.Headers) > 0 || (v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || h.identities.off || h.s.Session == "" || h.s.ContextCookie == "" {
+		return
+	}
+	key := ""
+	if v.r.Method == http.MethodGet {
+		key = hotKey(h, v.r)
+	}
+	near := h.shared.tier.Near(h.view, v.primary)
+	if near == "" || key == "" {
+		return
+	}
+	plain := e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"])
+	r := h.shared.tier.Prepared(near, e, v.head.Seq, plain)
+	if r == nil {
+		if r = h.prepare(near, v, plain); r == nil {
+			return
+		}
+	}
+	atomic.AddInt64(r.Hits, 1)
+	h.heat(v, near, key, r, plain)
+}
+
+// prepare makes a visit's entry ready. It returns nil if it cannot be kept so.
+func (h *Handler) prepare(near string, v *visit, plain bool) *storage.Ready {
+	e := v.entry
+	r := &storage.Ready{
+		Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Seq: v.head.Seq, Recipe: h.recipe(v), Hits: new(int64),
+	}
+	r.Stored = formOf(zipClient, e, nil, len(e.Body))
+	if plain {
+		body, err := e.Decoded()
+		if err != nil {
+			return nil // the answer will tell
+		}
+		r.Plain = formOf(plainClient, e, body, len(body))
+	}
+	if !h.shared.tier.Prepare(near, r) {
+		return nil
+	}
+	return r
+}
+
+// heat puts a page into the table for requests like this one.
+func (h *Handler) heat(v *visit, near, key string, r *storage.Ready, plain bool) {
+	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule}
+	if plain {
+		p.form = r.Plain
+	}
+	if v.now >= r.Until || p.form == nil {
+		return
+	}
+	if p.license = h.view.License(r); p.license == nil {
+		return
+	}
+	if v.id.varies {
+		session := ""
+		if v.sid != "" {
+			session = rule.OnlyValue(h.s.Session, v.r)
+		}
+		values := strings.Join(v.values, "\n")
+		if len(v.r.Header["Cookie"]) > 1 || !h.identities.setValues(varyFields(v.rule.Name, v.r, session), values) {
+			return
+		}
+		h.keepHot(key, &hotPage{ready: r, near: near, rule: v.rule, varies: true, license: p.license})
+		key = keyWith(values, key)
+	}
+	timed(h, p, v.now)
+	h.keepHot(key, p)
+}
+
+// keepHot puts a page into the table, for as long as the tier has it.
+func (h *Handler) keepHot(key string, p *hotPage) {
+	if len(key) > maxAddress {
+		return
+	}
+	if !h.shared.tier.Heat(p.near, p.ready, key) {
+		return
+	}
+	h.table.Store(key, p)
+	if !storage.Still(h.shared.tier, p.near, p.ready) {
+		h.table.Delete(key)
+	}
+}
+
+// The two kinds of clients.
+var (
+	plainClient = &http.Request{Header: http.Header{}}
+	zipClient   = &http.Request{Header: http.Header{"Accept-Encoding": []string{"gzip"}}}
+)
+
+// formOf is what a kind of client gets of an entry, but for what depends on the time.
+func formOf(client *http.Request, e *storage.Entry, plain []byte, size int) *storage.Form {
+	own := make(http.Header, len(e.Header)+4)
+	for name, lines := range e.Header {
+		own[name] = lines
+	}
+	f := &storage.Form{}
+	f.Body, _ = represent(own, client, e, plain) // decoded already
+	own["Content-Length"] = []string{strconv.Itoa(size)}
+	f.Tag = own.Get("Etag")
+	for name, lines := range own {
+		f.Names = append(f.Names, name)
+		f.Values = append(f.Values, lines)
+	}
+	return f
+}
