@@ -207,7 +207,7 @@ func (h *Handler) examineAgain(v *visit) {
 func (h *Handler) deliverCollapsed(rw http.ResponseWriter, v *visit, f *flight) bool {
 	now := nowMS()
 	if f.errored && v.entry != nil && policy.StandsIn(v.entry.Life, now) {
-		h.count("stale-if-error")
+		count(h, "stale-if-error")
 		h.send(rw, v.r, v.entry, h.forwarded("stale", 0, "")+"; collapsed; detail=stale-if-error", now)
 		return true
 	}
@@ -225,7 +225,7 @@ func (h *Handler) deliverCollapsed(rw http.ResponseWriter, v *visit, f *flight) 
 // sendCollapsed answers with an entry that another request has brought
 // (RFC 9211 §2.6).
 func (h *Handler) sendCollapsed(rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
-	h.count("collapsed")
+	count(h, "collapsed")
 	if lines := h.campaignCookies(v, e); len(lines) > 0 {
 		own := *e
 		own.Header = withCookies(e.Header, lines)

@@ -60,7 +60,7 @@ func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	header.Add("Cache-Status", h.s.Name+"; detail=control")
 	if problem := h.unauthorised(r); problem != "" {
-		h.count("purge-denied")
+		count(h, "purge-denied")
 		answer(rw, http.StatusForbidden, errorAnswer{Error: problem})
 		return
 	}
@@ -247,7 +247,7 @@ func (h *Handler) execute(rw http.ResponseWriter, o purgeOrder) {
 		answer(rw, http.StatusBadRequest, errorAnswer{Error: problem, Field: part})
 		return
 	}
-	h.count("purge")
+	count(h, "purge")
 	head, err := h.purge(storage.Purge{Soft: o.soft, All: o.all, Members: members})
 	if err != nil {
 		rw.Header().Set("Retry-After", "1")

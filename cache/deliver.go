@@ -18,7 +18,7 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 		detail = "early-refresh"
 	}
 	e := v.entry
-	h.count("hit")
+	count(h, "hit")
 	if lines := h.campaignCookies(v, e); len(lines) > 0 {
 		own := *e
 		own.Header = withCookies(e.Header, lines)

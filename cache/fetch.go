@@ -11,32 +11,6 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// pass hands a request on that the cache has no part in. Its response is
-// watched for purges: Odoo's answers to changes are POSTs.
-func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
-	h.markSessions(v)
-	out := v.r
-	if h.s.CSRF.Complete && unsafeMethod(v.r.Method) {
-		done := ""
-		if out, done = h.complete(v); done != "" {
-			v.bypass = done
-		}
-	}
-	c := &capture{rw: rw, header: http.Header{}}
-	c.decide = func(c *capture) {
-		h.applyPurges(v, c.status, c.header)
-		c.mode = passing
-		if v.newSession != "" && !setsCookie(c.header, h.s.Session) {
-			addCookies(c.header, []string{v.newSession})
-		}
-		h.bear(v, c.status, c.header)
-		h.label(c.header, h.forwarded(v.fwd, 0, v.bypass))
-	}
-	h.count(v.bypass)
-	h.next.ServeHTTP(c, out)
-	c.end()
-}
-
 // passBlindly hands on a request that could not be examined. Of its response the
 // purge headers still count.
 func (h *Handler) passBlindly(rw http.ResponseWriter, v *visit) {
@@ -46,7 +20,7 @@ func (h *Handler) passBlindly(rw http.ResponseWriter, v *visit) {
 		c.mode = passing
 		h.label(c.header, h.forwarded("bypass", 0, policy.ReasonInternal))
 	}
-	h.count(policy.ReasonInternal)
+	count(h, policy.ReasonInternal)
 	h.markBlindly(v)
 	h.next.ServeHTTP(c, v.r)
 	c.end()
@@ -68,10 +42,8 @@ func (h *Handler) label(header http.Header, status string) {
 
 // strip removes the headers that are addressed to the cache.
 func (h *Handler) strip(header http.Header) {
-	delete(header, h.s.CacheHeader)
-	delete(header, h.s.PurgeHeader)
-	for i := 0; i < len(edgeHeaders); i++ {
-		delete(header, edgeHeaders[i])
+	for _, name := range h.addressed {
+		delete(header, name)
 	}
 }
 
@@ -84,7 +56,7 @@ var edgeHeaders = []string{
 // fetch asks the origin, stores what may be stored, and answers.
 func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
 	if v.cc.OnlyIfCached { // RFC 9111 §5.2.1.7
-		h.count(policy.ReasonOnlyIfCached)
+		count(h, policy.ReasonOnlyIfCached)
 		h.label(rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
 		rw.WriteHeader(http.StatusGatewayTimeout)
 		return
@@ -277,11 +249,11 @@ func (f *fetching) decide(c *capture) {
 		h.bear(v, c.status, c.header)
 	}
 	if c.mode == teeing {
-		h.count("stored")
+		count(h, "stored")
 		h.label(c.header, h.storedStatus(v.fwd, 0, f.admission.Life, v.reason))
 		return
 	}
-	h.count(f.reason())
+	count(h, f.reason())
 	h.label(c.header, h.forwarded(v.fwd, 0, f.reason()))
 }
 

@@ -26,12 +26,15 @@ type Handler struct {
 
 	table  *sync.Map // of *hotPage, by hotKey
 	prefix string    // of its keys: other handlers have rules of their own
+
+	addressed []string // header fields of responses that are meant for the cache
 }
 
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
+	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.table = shared.tier.Hot()
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {
@@ -60,18 +63,24 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request, late bool) {
 		h.serveControl(rw, r)
 		return
 	}
+	if h.s.EdgeHeader != "" {
+		r.Header[h.s.EdgeHeader] = h.s.Edge // what a client says of that does not count
+	}
 	if h.s.Debug {
 		defer func() { h.trace(rw, r) }() // a deferred method call of ours may be dropped by the interpreter
 	}
-	h.announce(r)
-	if reason := transparent(r); reason != "" {
-		h.markTransparent(r)
-		rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
-		h.count(reason)
-		h.next.ServeHTTP(rw, r)
+	if r.Header["Upgrade"] != nil && h.upgrade(rw, r) {
 		return
 	}
-	v := &visit{r: r, now: nowMS(), late: late}
+	at := address(r)
+	if id := known(h.identities, at); id != nil && id.rule.Bypass && bypass(h, rw, r, id) {
+		return
+	}
+	h.serveVisit(rw, &visit{r: r, at: at, now: nowMS(), late: late})
+}
+
+// serveVisit is serve for what the storage may have to be asked for.
+func (h *Handler) serveVisit(rw http.ResponseWriter, v *visit) {
 	h.examine(v)
 	if v.failed {
 		h.passBlindly(rw, v)
@@ -96,12 +105,17 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request, late bool) {
 	}
 }
 
-// announce tells the origin that a cache stands before it, which the addon goes
-// by. What a client says of that does not count.
-func (h *Handler) announce(r *http.Request) {
-	if h.s.EdgeHeader != "" {
-		r.Header[h.s.EdgeHeader] = h.s.Edge
+// upgrade hands a request for another protocol on, through Traefik's own writer.
+func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request) bool {
+	reason := transparent(r)
+	if reason == "" {
+		return false
 	}
+	h.markTransparent(r)
+	rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
+	count(h, reason)
+	h.next.ServeHTTP(rw, r)
+	return true
 }
 
 // trace writes what became of a request to standard output, which Traefik logs

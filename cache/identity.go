@@ -54,11 +54,12 @@ func newIdentities(rules []*rule.Rule) *identities {
 	return m
 }
 
-// get returns the identity of an address, nil if it is not known.
-func (m *identities) get(address string) *identity {
+// known returns the identity of an address, nil if it is not known.
+func known(m *identities, address string) *identity {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.byAddress[address]
+	id := m.byAddress[address]
+	m.mu.Unlock()
+	return id
 }
 
 // put remembers the identity of an address and returns the one to use: that of
@@ -142,20 +143,38 @@ func varyFields(rule string, r *http.Request, session string) string {
 }
 
 // address is what of a request its identity depends on, beside the header fields
-// that rules look at. The parts have no line break: they come from a request line
-// and from header fields.
+// that rules look at. The path comes last: it is the only part in which a line break can
+// be.
 func address(r *http.Request) string {
-	proto := strings.Join(r.Header["X-Forwarded-Proto"], ",")
+	proto := r.Header["X-Forwarded-Proto"]
+	host := r.Header["X-Forwarded-Host"]
+	u := r.URL
+	if len(proto) != 1 || len(host) != 1 || u.ForceQuery || u.Opaque != "" {
+		return unusualAddress(r, strings.Join(proto, ","), strings.Join(host, ","))
+	}
+	return strings.Join([]string{r.Method, proto[0], host[0], r.Host, u.RawQuery, u.RawPath, u.Path}, "\n")
+}
+
+// unusualAddress is address for a request that has not one of each of these fields, or
+// whose target has another form.
+func unusualAddress(r *http.Request, proto, host string) string {
 	if proto == "" && r.TLS != nil {
 		proto = "https"
 	}
-	return r.Method + "\n" + proto + "\n" + strings.Join(r.Header["X-Forwarded-Host"], ",") + "\n" + r.Host + "\n" + r.URL.RequestURI()
+	u := r.URL
+	form := ""
+	if u.ForceQuery {
+		form = "?"
+	}
+	if u.Opaque != "" {
+		form += ":" + u.Opaque
+	}
+	return strings.Join([]string{form + " " + r.Method, proto, host, r.Host, u.RawQuery, u.RawPath, u.Path}, "\n")
 }
 
-// identify finds the identity of a request.
-func (h *Handler) identify(r *http.Request) *identity {
-	at := address(r)
-	if id := h.identities.get(at); id != nil {
+// identify finds the identity of a request of an address.
+func (h *Handler) identify(r *http.Request, at string) *identity {
+	if id := known(h.identities, at); id != nil {
 		return id
 	}
 	id := &identity{target: keys.TargetOf(r)}

@@ -133,7 +133,7 @@ func (h *Handler) order(o purgeOrder, from string) {
 		h.logf("a purge %s: %v; everything was purged instead", from, err)
 		p = storage.Purge{All: true}
 	}
-	h.count("purge")
+	count(h, "purge")
 	if _, err := h.purge(p); err != nil {
 		h.logf("purge by %s: %v", from, err)
 	}

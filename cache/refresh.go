@@ -44,7 +44,7 @@ func (h *Handler) refresh(v *visit) {
 		defer func() { h.shared.end(f) }() // the interpreter drops a deferred call of a method of ours here
 		defer func() {
 			if p := recover(); p != nil {
-				h.count(policy.ReasonPanic)
+				count(h, policy.ReasonPanic)
 				if p != http.ErrAbortHandler {
 					h.logf("refresh of %s: %v", b.r.URL.Path, p)
 				}
@@ -129,7 +129,7 @@ func (h *Handler) refetch(v *visit) {
 	if f.withdrawn(c) {
 		h.shared.tier.Remove(h.view, []string{v.entry.Key})
 	}
-	h.count("refresh")
+	count(h, "refresh")
 }
 
 // withdrawn reports whether the origin's answer to a refresh says that the

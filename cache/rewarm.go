@@ -21,7 +21,7 @@ func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
 			defer func() {
 				if p := recover(); p != nil {
 					h.shared.endWarming(h.s.Tenant) // else warmAgain has done so, and it may have begun anew
-					h.count(policy.ReasonInternal)
+					count(h, policy.ReasonInternal)
 					h.logf("rewarm: %v", p)
 				}
 			}()
@@ -50,7 +50,7 @@ func (h *Handler) ask(recipe *http.Request) {
 			h.logf("rewarm of %s: %v", recipe.URL.Path, p)
 		}
 	}()
-	h.count("rewarm")
+	count(h, "rewarm")
 	h.serve(&sink{header: http.Header{}}, recipe.Clone(ctx), false)
 }
 

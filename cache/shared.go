@@ -165,7 +165,7 @@ func (h *Handler) logf(format string, args ...interface{}) {
 }
 
 // count counts a hit or a reason for the tenant.
-func (h *Handler) count(word string) {
+func count(h *Handler, word string) {
 	sh := h.shared
 	sh.mu.Lock()
 	sh.counters[h.s.Tenant+" "+word]++

@@ -20,7 +20,7 @@ func (f *fetching) finish(rw http.ResponseWriter, c *capture) {
 		f.deliverValidated(rw, c)
 	case c.mode == teeing:
 		if reason := f.keep(c); reason != "" {
-			f.h.count(reason)
+			count(f.h, reason)
 		}
 	case c.mode == keeping:
 		f.deliverKept(rw, c)
@@ -30,7 +30,7 @@ func (f *fetching) finish(rw http.ResponseWriter, c *capture) {
 // deliverStale answers with the stored copy in place of an error (RFC 5861 §4).
 func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
-	h.count("stale-if-error")
+	count(h, "stale-if-error")
 	if v.flight != nil {
 		h.shared.land(v.flight, nil, false, true)
 	}
@@ -90,7 +90,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 			status = h.storedStatus("stale", c.status, e.Life, "")
 		}
 	}
-	h.count("revalidated")
+	count(h, "revalidated")
 	if rw != nil {
 		own = append(own[:len(own):len(own)], h.campaignCookies(v, &e)...)
 		mine := e // the other one is stored, and is everybody's
@@ -141,9 +141,9 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 	status := h.storedStatus(v.fwd, 0, f.admission.Life, v.reason)
 	if reason != "" {
 		status = h.forwarded(v.fwd, 0, reason)
-		h.count(reason)
+		count(h, reason)
 	} else {
-		h.count("stored")
+		count(h, "stored")
 	}
 	if rw == nil {
 		return

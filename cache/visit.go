@@ -13,6 +13,7 @@ import (
 // visit is what is known of one request.
 type visit struct {
 	r       *http.Request
+	at      string // see address
 	id      *identity
 	rule    *rule.Rule
 	target  *keys.Target
@@ -65,7 +66,10 @@ func (h *Handler) examine(v *visit) {
 // identifyVisit finds out what the request is to the cache.
 func (h *Handler) identifyVisit(v *visit) {
 	r := v.r
-	id := h.identify(r)
+	if v.at == "" {
+		v.at = address(r)
+	}
+	id := h.identify(r, v.at)
 	v.id = id
 	v.rule = id.rule
 	v.target = &id.target
@@ -75,13 +79,13 @@ func (h *Handler) identifyVisit(v *visit) {
 		h.readCookies(v)
 	}
 	switch {
-	case acceptsEvents(r):
-		v.bypass = policy.ReasonEventStream
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		v.fwd = "method"
 		v.bypass = policy.ReasonMethod
 	case v.rule.Bypass:
 		v.bypass = policy.ReasonRule
+	case acceptsEvents(r):
+		v.bypass = policy.ReasonEventStream
 	case len(r.Header["X-Openerp-Session-Id"]) > 0 || len(r.Header["X-Odoo-Database"]) > 0:
 		v.bypass = policy.ReasonSessionHeader
 	case !strings.HasPrefix(v.target.Path, "/"):

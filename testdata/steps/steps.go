@@ -71,7 +71,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "identify":
 		for i := 0; i < n; i++ {
-			if h.identify(r) == v.id {
+			if h.identify(r, address(r)) == v.id {
 				done++
 			}
 		}
@@ -79,7 +79,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		known := h.identities.byAddress
 		for i := 0; i < n; i++ {
 			h.identities.byAddress = map[string]*identity{}
-			if h.identify(r).key == v.id.key {
+			if h.identify(r, address(r)).key == v.id.key {
 				done++
 			}
 		}

@@ -1,0 +1,122 @@
+package cache
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+// tap is the ResponseWriter of a response that the cache only looks at: on its way to
+// the client it is read for purges, and labelled. Its header is the client's.
+type tap struct {
+	h       *Handler
+	rw      http.ResponseWriter
+	v       *visit // nil: one of a rule that bypasses, without a session
+	fwd     string
+	reason  string
+	decided bool
+	flush   bool
+}
+
+// Header implements http.ResponseWriter.
+func (t *tap) Header() http.Header { return t.rw.Header() }
+
+// WriteHeader implements http.ResponseWriter.
+func (t *tap) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		if t.decided {
+			return
+		}
+		t.decided = true
+		passed(t, status)
+	}
+	t.rw.WriteHeader(status)
+	if t.flush { // a stream has begun, even if its first event is yet to come
+		flushed(t.rw)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (t *tap) Write(p []byte) (int, error) {
+	if !t.decided {
+		(*tap).WriteHeader(t, http.StatusOK)
+	}
+	n, err := t.rw.Write(p)
+	if t.flush && err == nil {
+		flushed(t.rw)
+	}
+	return n, err
+}
+
+// flushed sends what has been written on to the client. The interpreter would not let
+// the origin find a Flush method: responses of unknown length are flushed after every
+// write instead.
+func flushed(rw http.ResponseWriter) {
+	if f, ok := rw.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// passed is called when status and headers of a response are known.
+func passed(t *tap, status int) {
+	h := t.h
+	header := t.rw.Header()
+	if t.v != nil {
+		h.passedFor(t.v, status, header)
+	} else if header[h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
+		h.applyPurgeHeaders(header)
+	}
+	for _, name := range h.addressed {
+		if header[name] != nil {
+			delete(header, name)
+		}
+	}
+	header["Cache-Status"] = append(header["Cache-Status"], h.s.Name+"; fwd="+t.fwd+"; detail="+t.reason)
+	t.flush = header["Content-Length"] == nil && bodyAllowed(status)
+}
+
+// passedFor does what depends on who has asked.
+func (h *Handler) passedFor(v *visit, status int, header http.Header) {
+	h.applyPurges(v, status, header)
+	if v.newSession != "" && !setsCookie(header, h.s.Session) {
+		addCookies(header, []string{v.newSession})
+	}
+	h.bear(v, status, header)
+}
+
+// through hands a request on with a tap.
+func through(t *tap, r *http.Request) {
+	count(t.h, t.reason)
+	t.h.next.ServeHTTP(t, r)
+	if !t.decided { // a response without a body
+		(*tap).WriteHeader(t, http.StatusOK)
+	}
+}
+
+// pass hands a request on that the cache has no part in. Its response is
+// watched for purges: Odoo's answers to changes are POSTs.
+func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
+	h.markSessions(v)
+	out := v.r
+	if h.s.CSRF.Complete && unsafeMethod(v.r.Method) {
+		done := ""
+		if out, done = h.complete(v); done != "" {
+			v.bypass = done
+		}
+	}
+	through(&tap{h: h, rw: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
+}
+
+// bypass is pass for a request of which the rule says that the cache has no part in it.
+// It reports false if that is not all that counts: it may be of a session, which the
+// request would make a special one.
+func bypass(h *Handler, rw http.ResponseWriter, r *http.Request, id *identity) bool {
+	in := r.Header
+	if id.rule.KeepsSession || r.ContentLength != 0 || in["Cookie"] != nil || in["X-Openerp-Session-Id"] != nil ||
+		(r.Method != http.MethodGet && r.Method != http.MethodHead) || strings.Contains(r.URL.RawQuery, "session_id") {
+		return false
+	}
+	through(&tap{h: h, rw: rw, fwd: "bypass", reason: policy.ReasonRule}, r)
+	return true
+}
