@@ -14,7 +14,37 @@ import (
 
 // token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
 // and the expiry as Unix time (odoo/http.py, csrf_token).
-var token = regexp.MustCompile(`[0-9a-f]{40}o[0-9]{10}`)
+var token = regexp.MustCompile(`^[0-9a-f]{40}o[0-9]{10}$`)
+
+const (
+	tokenBytes = 51
+	tokenO     = 40 // where the letter is
+)
+
+// expiries are how the letter and a time begin: Unix time has ten digits, the first of
+// them 1 until 2033 and 2 until 2065.
+var expiries = [][]byte{[]byte("o1"), []byte("o2")}
+
+// tokens returns where tokens begin in a text. To look for the expiries takes a
+// hundredth of what the pattern alone takes.
+func tokens(text []byte) []int {
+	var found []int
+	for _, expiry := range expiries {
+		at := bytes.Index(text, expiry)
+		for at >= 0 {
+			from := at - tokenO
+			if from >= 0 && from+tokenBytes <= len(text) && token.Match(text[from:from+tokenBytes]) {
+				found = append(found, from)
+			}
+			next := bytes.Index(text[at+1:], expiry)
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+	}
+	return found
+}
 
 // Signs of a page that was rendered for one visitor: a signed-in user in the
 // session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
@@ -69,11 +99,14 @@ func (h *Handler) public(ru *rule.Rule, header http.Header, body []byte) ([]byte
 	if len(ru.Headers) == 0 && bytes.Contains(plain, countrySign) {
 		return nil, policy.ReasonCountry
 	}
-	if !h.s.CSRF.Tokens && bytes.Contains(plain, []byte(csrfField)) && token.Match(plain) {
+	if h.s.CSRF.Tokens || !bytes.Contains(plain, []byte(csrfField)) {
+		return body, ""
+	}
+	if found := tokens(plain); len(found) > 0 {
 		if !h.s.CSRF.Complete || len(header["Content-Encoding"]) > 0 {
 			return nil, policy.ReasonCSRF
 		}
-		return withPlaceholders(plain), ""
+		return withPlaceholders(plain, found), ""
 	}
 	return body, ""
 }

@@ -32,9 +32,13 @@ const csrfField = "csrf_token"
 // maxTokenPage bounds what is read of the page that a token is taken from.
 const maxTokenPage = 1 << 20
 
-// withPlaceholders returns a body without tokens.
-func withPlaceholders(body []byte) []byte {
-	return token.ReplaceAll(body, []byte(placeholder))
+// withPlaceholders returns a body without the tokens that begin at these places.
+func withPlaceholders(body []byte, found []int) []byte {
+	out := append([]byte{}, body...)
+	for i := 0; i < len(found); i++ {
+		copy(out[found[i]:], placeholder)
+	}
+	return out
 }
 
 // complete puts a token in the place of the placeholder in a request's form. It
@@ -245,7 +249,9 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 		}
 	}
 	if c.status == http.StatusOK && !c.over {
-		given.token = string(token.Find(c.body))
+		if found := tokens(c.body); len(found) > 0 {
+			given.token = string(c.body[found[0] : found[0]+tokenBytes])
+		}
 		return nil
 	}
 	if c.status < 300 || c.status > 399 {

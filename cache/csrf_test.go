@@ -19,6 +19,33 @@ func TestPlaceholder(t *testing.T) {
 	assert.Equal(t, placeholder, url.QueryEscape(placeholder), "no form encoding changes it")
 }
 
+// TestTokens: what is found by the letter and a digit is what the pattern finds.
+func TestTokens(t *testing.T) {
+	hex := strings.Repeat("0123456789abcdef", 3)[:40]
+	one, two := hex+"o1795000000", hex+"o2095000000"
+	for text, want := range map[string][]string{
+		"":                                    nil,
+		one:                                   {one},
+		one[1:]:                               nil,
+		one[:50]:                              nil,
+		"a" + one + two + "0":                 {one, two},
+		"o1o1" + one + "o1" + two + "x" + one: {one, one, two},
+		strings.ToUpper(hex) + "o1795000000":  nil,
+		hex + "o179500000x":                   nil,
+		hex + "o3795000000":                   nil,
+	} {
+		var got []string
+		for _, at := range tokens([]byte(text)) {
+			got = append(got, text[at:at+tokenBytes])
+		}
+		assert.Equal(t, want, got, text)
+		left := withPlaceholders([]byte(text), tokens([]byte(text)))
+		assert.Empty(t, tokens(left))
+		assert.Equal(t, strings.Count(string(left), placeholder), len(want))
+		assert.Len(t, left, len(text))
+	}
+}
+
 // filled returns a form with letters put where the token goes.
 func filled(form []byte, at []int) []byte {
 	out := append([]byte{}, form...)
