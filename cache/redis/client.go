@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,10 +48,10 @@ type Client struct {
 	o      Options
 	pool   *pool
 	finder *finder // nil: the address is known
+	era    atomic.Int64
 
 	mu     sync.Mutex
 	stats  Stats  // without what the pool counts
-	era    int64  // changes when another server may answer than before
 	master string // of the last connection, where sentinels tell it
 }
 
@@ -108,32 +109,98 @@ func (c *Client) Do(cmds ...Command) ([]Reply, error) {
 	return run(c, c.o.Timeout, cmds)
 }
 
+// Do is Client.Do. A call of a function costs an interpreter a third of that of a method.
+func Do(c *Client, cmds []Command) ([]Reply, error) {
+	return run(c, c.o.Timeout, cmds)
+}
+
 // DoTimeout is Do with another time than Options.Timeout.
 func (c *Client) DoTimeout(timeout time.Duration, cmds ...Command) ([]Reply, error) {
 	return run(c, timeout, cmds)
 }
 
-// run does it. The deferred put gives the slot back whatever happens.
+// run does it on a connection that is open already, if there is one; everything else
+// is for others, so that an interpreter has little to call. The deferred put gives the
+// slot back whatever happens.
+//
+// The connection is out of its slot until it has proved to be clean, so that
+// no way out of here, not even a panic, gives a dirty one back.
 func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
+	if len(cmds) == 0 || timeout <= 0 {
+		return nothing(c, cmds)
+	}
+	now := time.Now()
+	deadline := now.Add(timeout)
+	s := ready(c.pool, now)
+	if s == nil {
+		return runSlowly(c, deadline, cmds)
+	}
+	defer put(c.pool, s)
+	if c.finder != nil {
+		return attempts(c, s, deadline, cmds)
+	}
+	k := s.conn
+	s.conn = nil
+	replies, failed, silent, err := exchange(k, deadline, cmds)
+	if err != nil {
+		return again(c, s, k, deadline, cmds, silent, err)
+	}
+	if failed && refused(c, replies) {
+		_ = k.raw.Close()
+		return replies, nil
+	}
+	s.conn = k
+	return replies, nil
+}
+
+// nothing is run where there is nothing to do, or no time for it.
+func nothing(c *Client, cmds []Command) ([]Reply, error) {
 	if len(cmds) == 0 {
 		return nil, nil
 	}
-	if timeout <= 0 {
-		return nil, counted(c, fmt.Errorf("%w: no time left", ErrTimeout))
-	}
-	deadline := time.Now().Add(timeout)
+	return nil, counted(c, fmt.Errorf("%w: no time left", ErrTimeout))
+}
+
+// runSlowly is run where no connection is ready.
+func runSlowly(c *Client, deadline time.Time, cmds []Command) ([]Reply, error) {
 	s, err := take(c.pool, deadline)
 	if err != nil {
 		return nil, counted(c, err)
 	}
 	defer put(c.pool, s)
+	return attempts(c, s, deadline, cmds)
+}
+
+// attempts uses the slot's connection, or a new one, and a new one where that of the
+// slot turns out to have ended.
+func attempts(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, error) {
 	replies, dead, err := attempt(c, s, deadline, cmds)
 	if dead {
-		c.mu.Lock()
-		c.stats.Retries++
-		c.mu.Unlock()
-		replies, _, err = attempt(c, s, deadline, cmds)
+		return retry(c, s, deadline, cmds)
 	}
+	if err != nil {
+		return nil, counted(c, err)
+	}
+	return replies, nil
+}
+
+// again closes a connection from the pool on which an exchange has failed, and tries a
+// new one if the other side had closed it before.
+func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command, silent bool, err error) ([]Reply, error) {
+	_ = k.raw.Close()
+	broke(c)
+	if silent {
+		return retry(c, s, deadline, cmds)
+	}
+	return nil, counted(c, err)
+}
+
+// retry is the second attempt. Its slot is empty, so there is no third one.
+func retry(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, error) {
+	c.mu.Lock()
+	c.stats.Retries++
+	c.mu.Unlock()
+	replies, _, err := attempt(c, s, deadline, cmds)
 	if err != nil {
 		return nil, counted(c, err)
 	}
@@ -142,10 +209,7 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 
 // attempt uses the slot's connection, or a new one. It returns dead if a
 // connection from the pool turned out to have ended: then the slot is empty, and
-// the next attempt dials.
-//
-// The connection is out of its slot until it has proved to be clean, so that
-// no way out of here, not even a panic, gives a dirty one back.
+// the next attempt dials. The connection is out of its slot as in run.
 func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []Reply, dead bool, err error) {
 	k := s.conn
 	s.conn = nil
@@ -155,34 +219,25 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	reused := k != nil
 	if !reused {
-		alone := lone(c.pool)
-		c.mu.Lock()
-		c.stats.Dials++
-		if alone { // nothing has told whether the server is still the same
-			c.era++
-		}
-		c.mu.Unlock()
-		if k, err = connect(c, deadline); err != nil {
+		if k, err = open(c, deadline); err != nil {
 			return nil, false, err
 		}
 	}
-	replies, silent, err := exchange(k, deadline, cmds)
-	if err == nil {
-		err = mistaken(cmds, replies)
-	}
+	replies, failed, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
 		_ = k.raw.Close()
-		broke(c, k)
+		doubt(c, k)
+		broke(c)
 		return nil, silent && reused, err
 	}
-	if refused(c, replies) {
+	if failed && refused(c, replies) {
 		if c.finder != nil {
 			c.finder.forget(k.address)
 		}
 		_ = k.raw.Close()
 		return replies, false, nil
 	}
-	if !settled(c, k) {
+	if c.finder != nil && !settled(c, k) {
 		_ = k.raw.Close()
 		return replies, false, nil
 	}
@@ -190,24 +245,35 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	return replies, false, nil
 }
 
-// broke notes that a connection has ended in another way than by Close: when a server
-// is restarted, or another takes its place, all of them do.
-func broke(c *Client, k *conn) {
+// open makes a connection.
+func open(c *Client, deadline time.Time) (*conn, error) {
+	if lone(c.pool) { // nothing has told whether the server is still the same
+		broke(c)
+	}
+	c.mu.Lock()
+	c.stats.Dials++
+	c.mu.Unlock()
+	return connect(c, deadline)
+}
+
+// broke begins another era: a connection has ended in another way than by Close. When a
+// server is restarted, or another takes its place, all of them do.
+func broke(c *Client) {
+	c.era.Add(1)
+}
+
+// doubt notes that a connection has failed, where sentinels may tell a better address.
+func doubt(c *Client, k *conn) {
 	if c.finder != nil {
 		c.finder.doubt(k.address)
 	}
-	c.mu.Lock()
-	c.era++
-	c.mu.Unlock()
 }
 
 // Era returns a number that changes, before anything of the next server is read, when
 // the commands may be answered by another server than before: one that has been
 // restarted, or has taken over.
 func (c *Client) Era() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.era
+	return c.era.Load()
 }
 
 // lone reports whether the pool has no connection but the caller's to be.
@@ -215,22 +281,6 @@ func lone(p *pool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open <= 1
-}
-
-// mistaken finds replies that are not those to these commands: of another caller's
-// that a connection still held, or that something on the way has mixed up.
-func mistaken(cmds []Command, replies []Reply) error {
-	for i := 0; i < len(cmds); i++ {
-		want := cmds[i].Want
-		if want == "" || replies[i].Kind == Bulk && string(replies[i].Body) == want {
-			continue
-		}
-		if err := Err(replies[i]); err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: the replies are those to other commands", ErrProtocol)
-	}
-	return nil
 }
 
 // refused counts error replies. It reports whether one of them says that this

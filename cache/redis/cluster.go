@@ -95,8 +95,8 @@ func (c *Cluster) Do(cmds ...Command) ([]Reply, error) {
 	return replies, nil
 }
 
-// Short is Client.Short with the node that has the key, as far as is known.
-func (c *Cluster) Short(key string, request []byte, replies int, expect, end string) (bulk []byte, state int) {
+// Short is the function Short with the node that has the key, as far as is known.
+func (c *Cluster) Short(key string, era int64, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
 	slot := c.slotOf(key)
 	c.mu.Lock()
 	var node *Client
@@ -104,10 +104,14 @@ func (c *Cluster) Short(key string, request []byte, replies int, expect, end str
 		node = c.nodes[c.addressOf(slot)]
 	}
 	c.mu.Unlock()
-	if node == nil {
+	if node == nil || c.Era(key) != era {
 		return nil, ShortNo
 	}
-	return node.Short(request, replies, expect, end)
+	answer, state = Short(node, node.Era(), request, replies, expect, size, end)
+	if state == ShortYes && c.Era(key) != era {
+		return nil, ShortNo
+	}
+	return answer, state
 }
 
 // Era is Client.Era of the node that has a key. Another node for it is another era,

@@ -92,7 +92,7 @@ func greet(c *conn, o Options, deadline time.Time) error {
 	if len(cmds) == 0 {
 		return nil
 	}
-	replies, _, err := exchange(c, deadline, cmds)
+	replies, _, _, err := exchange(c, deadline, cmds)
 	if err != nil {
 		return err
 	}
@@ -147,47 +147,58 @@ func greeted(name string, r Reply) error {
 	return fmt.Errorf("%w: %s was answered with an error", ErrServer, name)
 }
 
-// exchange writes the commands and reads a reply for each. It returns silent if
-// the connection broke before a byte of an answer came. After an error the
-// connection has to be closed.
-func exchange(c *conn, deadline time.Time, cmds []Command) (replies []Reply, silent bool, err error) {
-	if err = write(c, deadline, cmds); err == nil {
-		_, err = c.in.r.Peek(1)
-	}
-	if err != nil {
-		err = transportError(err)
-		return nil, errors.Is(err, ErrConnect), err
-	}
-	replies = make([]Reply, len(cmds))
-	for i := 0; i < len(cmds); i++ {
-		c.in.left = c.max
-		if err = readReply(&c.in, &replies[i], 0); err != nil {
-			return nil, false, transportError(err)
-		}
-	}
-	if c.in.r.Buffered() != 0 {
-		return nil, false, fmt.Errorf("%w: data after the last reply", ErrProtocol)
-	}
-	return replies, false, nil
-}
-
-func write(c *conn, deadline time.Time, cmds []Command) error {
+// exchange writes the commands and reads a reply for each. It reports whether one of
+// them is an error. It returns silent if the connection broke before a byte of an
+// answer came. After an error the connection has to be closed.
+func exchange(c *conn, deadline time.Time, cmds []Command) (replies []Reply, failed, silent bool, err error) {
 	out, pieces, err := encode(c.out, cmds)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.rw.SetDeadline(deadline)
 	}
-	if err = c.rw.SetDeadline(deadline); err != nil {
-		return err
-	}
-	if pieces == nil {
-		_, err = c.rw.Write(out)
-	} else {
-		_, err = pieces.WriteTo(c.rw)
+	if err == nil {
+		if pieces == nil {
+			_, err = c.rw.Write(out)
+		} else {
+			_, err = pieces.WriteTo(c.rw)
+		}
 	}
 	if cap(out) <= maxLine {
 		c.out = out[:0]
 	}
-	return err
+	if err == nil {
+		_, err = c.in.r.Peek(1)
+	}
+	if err != nil {
+		err = transportError(err)
+		return nil, false, errors.Is(err, ErrConnect), err
+	}
+	replies = make([]Reply, len(cmds))
+	failed, wanted, err := readReplies(&c.in, c.max, cmds, replies)
+	if err != nil || !wanted || c.in.r.Buffered() != 0 {
+		return nil, false, false, refusal(cmds, replies, err, wanted)
+	}
+	return replies, failed, false, nil
+}
+
+// refusal says what is wrong with replies. Those that are not to these commands are
+// those to another caller's that a connection still held, or something on the way has
+// mixed them up.
+func refusal(cmds []Command, replies []Reply, err error, wanted bool) error {
+	if err != nil {
+		return transportError(err)
+	}
+	if wanted {
+		return fmt.Errorf("%w: data after the last reply", ErrProtocol)
+	}
+	for i := 0; i < len(cmds); i++ {
+		if want := cmds[i].Want; want == "" || string(replies[i].Body) == want {
+			continue
+		}
+		if err := Err(replies[i]); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the replies are those to other commands", ErrProtocol)
 }
 
 // connectError adds ErrConnect to what dial failed with.

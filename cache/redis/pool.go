@@ -24,17 +24,36 @@ type pool struct {
 // has dialled it, and while it is in use.
 type slot struct {
 	conn  *conn
-	since time.Time // when it became idle
+	since time.Time // when it was last taken
+}
+
+// ready returns a slot with a connection, to be given back with put, nil if there is
+// none or if anything has to be done first: then take does it.
+func ready(p *pool, now time.Time) *slot {
+	p.mu.Lock()
+	n := len(p.idle) - 1
+	if n < 0 || now.Sub(p.idle[0].since) > p.idleTimeout {
+		p.mu.Unlock()
+		return nil
+	}
+	s := p.idle[n]
+	p.idle[n] = nil
+	p.idle = p.idle[:n]
+	p.reuses++
+	p.mu.Unlock()
+	s.since = now
+	return s
 }
 
 // take returns a slot to be given back with put.
 func take(p *pool, deadline time.Time) (*slot, error) {
+	now := time.Now()
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return nil, ErrClosed
 	}
-	old := expireLocked(p)
+	old := expireLocked(p, now)
 	var s *slot
 	var turn chan *slot
 	if n := len(p.idle); n > 0 {
@@ -53,19 +72,20 @@ func take(p *pool, deadline time.Time) (*slot, error) {
 	if old != nil {
 		closeAll(old)
 	}
-	if s != nil {
-		return s, nil
+	if s == nil {
+		return await(p, turn, deadline)
 	}
-	return await(p, turn, deadline)
+	s.since = now
+	return s, nil
 }
 
 // expireLocked removes the slots that were idle for too long: the first ones,
 // since the last one is always used first.
-func expireLocked(p *pool) []*slot {
+func expireLocked(p *pool, now time.Time) []*slot {
 	if len(p.idle) == 0 {
 		return nil
 	}
-	limit := time.Now().Add(-p.idleTimeout)
+	limit := now.Add(-p.idleTimeout)
 	n := 0
 	for n < len(p.idle) && p.idle[n].since.Before(limit) {
 		n++
@@ -107,6 +127,7 @@ func await(p *pool, turn chan *slot, deadline time.Time) (*slot, error) {
 	s := <-turn
 	timer.Stop()
 	if s != nil {
+		s.since = time.Now()
 		return s, nil
 	}
 	queued, closed := leave(p, turn)
@@ -138,29 +159,38 @@ func leave(p *pool, turn chan *slot) (queued, closed bool) {
 // put gives a slot back: with its connection if that can be used again, with
 // nil if the next holder has to dial.
 func put(p *pool, s *slot) {
-	s.since = time.Now()
 	p.mu.Lock()
-	drop := false
-	if p.closed {
-		p.open--
-		drop = true
-	} else if len(p.queue) > 0 {
-		if s.conn != nil {
-			p.reuses++
-		}
-		turn := p.queue[0]
-		p.queue[0] = nil
-		p.queue = p.queue[1:]
-		turn <- s
-	} else if s.conn == nil {
-		p.open--
-	} else {
+	if s.conn != nil && !p.closed && len(p.queue) == 0 {
 		p.idle = append(p.idle, s)
+		p.mu.Unlock()
+		return
 	}
+	drop := passLocked(p, s)
 	p.mu.Unlock()
-	if drop && s.conn != nil {
+	if drop {
 		_ = s.conn.raw.Close()
 	}
+}
+
+// passLocked is put for a slot that does not become idle. It reports whether its
+// connection has to be closed.
+func passLocked(p *pool, s *slot) bool {
+	if p.closed {
+		p.open--
+		return s.conn != nil
+	}
+	if len(p.queue) == 0 {
+		p.open--
+		return false
+	}
+	if s.conn != nil {
+		p.reuses++
+	}
+	turn := p.queue[0]
+	p.queue[0] = nil
+	p.queue = p.queue[1:]
+	turn <- s
+	return false
 }
 
 // shut closes the idle connections and sends those who wait away. Connections

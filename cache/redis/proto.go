@@ -72,9 +72,45 @@ func Code(r Reply) string {
 	return word
 }
 
+// counts and lengths are the lines before the arguments of a command and before one
+// argument, by number.
+var (
+	counts  = prefixes("*", 16)
+	lengths = prefixes("$", 256)
+)
+
+func prefixes(kind string, n int) []string {
+	list := make([]string, n)
+	for i := 0; i < n; i++ {
+		list[i] = kind + strconv.Itoa(i) + "\r\n"
+	}
+	return list
+}
+
 // encode appends the commands to out. If there are large bodies it returns the
 // pieces to be written as well, and they are all that has to be written.
+//
+// This is for commands of few and short arguments, encodeAny for all others: a call
+// costs an interpreter as much as the function has expressions, used or not.
 func encode(out []byte, cmds []Command) ([]byte, net.Buffers, error) {
+	text := ""
+	for i := 0; i < len(cmds); i++ {
+		args := cmds[i].Args
+		if len(args) == 0 || len(args) >= len(counts) || cmds[i].Body != nil || cmds[i].Tail != nil {
+			return encodeAny(out, cmds)
+		}
+		text += counts[len(args)]
+		for _, a := range args {
+			if len(a) >= len(lengths) {
+				return encodeAny(out, cmds)
+			}
+			text += lengths[len(a)] + a + "\r\n"
+		}
+	}
+	return append(out, text...), nil, nil
+}
+
+func encodeAny(out []byte, cmds []Command) ([]byte, net.Buffers, error) {
 	var pieces net.Buffers
 	start := 0
 	for i := 0; i < len(cmds); i++ {
@@ -119,10 +155,58 @@ type source struct {
 	left int // bytes that the reply being read may still have
 }
 
+// readReplies reads a reply to each command. It reports whether one of them is an
+// error, and whether all are such as their commands want them. See readReply for err.
+//
+// Bulks that exist are read here, whatever else comes by readLine, for the sake of an
+// interpreter.
+func readReplies(s *source, most int, cmds []Command, replies []Reply) (failed, wanted bool, err error) {
+	wanted = true
+	for i := 0; i < len(replies); i++ {
+		s.left = most
+		r := &replies[i]
+		line, err := s.r.ReadSlice('\n')
+		end := len(line) - 2
+		size := -1
+		if err == nil && end > 0 && line[0] == '$' && line[1] != '+' && line[end] == '\r' {
+			size, _ = strconv.Atoi(string(line[1:end]))
+		}
+		if size <= 0 || size > most {
+			if err = readLine(s, r, line, err, 0); err != nil {
+				return false, false, err
+			}
+			failed = failed || r.Kind == Error
+		} else {
+			b := make([]byte, size+2)
+			if _, err = io.ReadFull(s.r, b); err != nil {
+				return false, false, err
+			}
+			if b[size] != '\r' || b[size+1] != '\n' {
+				return false, false, noCRLF(size)
+			}
+			r.Kind = Bulk
+			r.Body = b[:size:size]
+		}
+		if want := cmds[i].Want; want != "" && string(r.Body) != want {
+			wanted = false
+		}
+	}
+	return failed, wanted, nil
+}
+
+func noCRLF(n int) error {
+	return fmt.Errorf("%w: a bulk of %d bytes does not end in CRLF", ErrProtocol, n)
+}
+
 // readReply reads one reply into r. An error that wraps neither ErrProtocol nor
 // ErrTooLarge is one of the connection. After any error the stream is useless.
 func readReply(s *source, r *Reply, depth int) error {
 	line, err := s.r.ReadSlice('\n')
+	return readLine(s, r, line, err, depth)
+}
+
+// readLine goes on after the first line of a reply, which may have failed to come.
+func readLine(s *source, r *Reply, line []byte, err error, depth int) error {
 	if err == bufio.ErrBufferFull {
 		return fmt.Errorf("%w: a line has more than %d bytes", ErrProtocol, maxLine)
 	}
@@ -176,7 +260,7 @@ func readBulk(s *source, r *Reply, length string) error {
 		return err
 	}
 	if b[n] != '\r' || b[n+1] != '\n' {
-		return fmt.Errorf("%w: a bulk of %d bytes does not end in CRLF", ErrProtocol, n)
+		return noCRLF(n)
 	}
 	r.Body = b[:n:n]
 	return nil

@@ -141,7 +141,7 @@ func (f *finder) ask(sentinel string, deadline time.Time) (string, error) {
 		return "", err
 	}
 	defer func() { _ = k.raw.Close() }()
-	replies, _, err := exchange(k, deadline, []Command{{Args: []string{"SENTINEL", "get-master-addr-by-name", f.s.Master}}})
+	replies, _, _, err := exchange(k, deadline, []Command{{Args: []string{"SENTINEL", "get-master-addr-by-name", f.s.Master}}})
 	if err != nil {
 		return "", err
 	}
@@ -184,7 +184,7 @@ func follow(c *Client, address string) {
 	changed := c.master != address
 	if changed {
 		c.master = address
-		c.era++
+		c.era.Add(1)
 	}
 	c.mu.Unlock()
 	if changed {

@@ -1,9 +1,10 @@
 package redis
 
 import (
+	"bufio"
 	"bytes"
 	"io"
-	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,99 +16,88 @@ const (
 )
 
 // Short sends commands that are encoded already, on a connection that is open
-// already. Their replies have to be the bytes of expect, a bulk, and the bytes of end.
-// The bulk is returned, nil if there is none. Anything else is left to Do; so the commands must be such as may be sent twice. It is one flat
-// function, for the way of a hit: a call costs an interpreter more than the work of
-// most functions here.
-func (c *Client) Short(request []byte, replies int, expect, end string) (bulk []byte, state int) {
-	p := c.pool
+// already. What is returned for it has to be the bytes of expect, then as many as size
+// says, which are returned, and then those of end, which is to end with the reply to an
+// ECHO. Anything else is left to Do; so the commands must be such as may be sent twice.
+// replies is their number. The answer is of the server of the given era.
+//
+// It is one flat function, for the way of a hit: a call costs an interpreter as much as
+// the function has expressions.
+func Short(c *Client, era int64, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
 	now := time.Now()
-	p.mu.Lock()
-	n := len(p.idle) - 1
-	if n < 0 || p.closed || now.Sub(p.idle[0].since) > p.idleTimeout {
-		p.mu.Unlock()
+	s := ready(c.pool, now)
+	if s == nil {
 		return nil, ShortNo
 	}
-	s := p.idle[n]
-	p.idle[n] = nil
-	p.idle = p.idle[:n]
-	p.reuses++
-	p.mu.Unlock()
 	k := s.conn
 	s.conn = nil
-	clean := false
-	if !settled(c, k) {
+	defer put(c.pool, s) // as in run
+	if c.finder != nil && !settled(c, k) {
 		_ = k.raw.Close()
-		put(p, s)
 		return nil, ShortNo
 	}
-	defer func() {
-		if clean {
-			s.conn = k
-		} else { // or nobody knows what comes next on it
-			_ = k.raw.Close()
-			broke(c, k)
-		}
-		put(p, s)
-	}()
+	from := len(expect)
+	till := from + size
+	answer = make([]byte, till+len(end))
+	n := 0
 	err := k.rw.SetDeadline(now.Add(c.o.Timeout))
 	if err == nil {
-		_, err = k.rw.Write(request)
+		if _, err = k.rw.Write(request); err == nil {
+			n, err = k.in.r.Read(answer)
+		}
 	}
-	in := k.in.r
+	if n < len(answer) && err == nil {
+		n, err = readMore(k, answer, n, expect)
+	}
+	if err != nil || n < len(answer) || string(answer[:from]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
+		return nil, shortOther(c, s, k, answer[:n], replies, end, err)
+	}
+	s.conn = k
+	if c.era.Load() != era {
+		return nil, ShortNo
+	}
+	return answer[from:till:till], ShortYes
+}
+
+// readMore goes on with an answer of which n bytes have come. It reads as long as these
+// are the beginning of what is expected, and so not all that is to come.
+func readMore(k *conn, answer []byte, n int, expect string) (int, error) {
+	for n < len(expect) && string(answer[:n]) == expect[:n] {
+		m, err := k.in.r.Read(answer[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	if n < len(expect) || n == len(answer) || string(answer[:len(expect)]) != expect {
+		return n, nil
+	}
+	m, err := io.ReadFull(k.in.r, answer[n:])
+	return n + m, err
+}
+
+// shortOther is what becomes of Short where other bytes came than were expected. The
+// connection goes back to its slot if the bytes are as many replies as have to come,
+// of which the last is the one that end has.
+func shortOther(c *Client, s *slot, k *conn, got []byte, replies int, end string, err error) int {
 	if err == nil {
-		_, err = in.Peek(1)
-	}
-	if err != nil {
-		return nil, shortState(err)
-	}
-	chunk, _ := in.Peek(in.Buffered())
-	at, rest := len(expect), len(end)
-	if len(chunk) > at && chunk[at] == '$' && string(chunk[:at]) == expect {
-		line := bytes.IndexByte(chunk[at:], '\n')
-		if line > 2 {
-			size, err := strconv.Atoi(string(chunk[at+1 : at+line-1]))
-			if err != nil || size < -1 || size > c.o.MaxReply {
-				return nil, ShortNo
-			}
-			_, _ = in.Discard(at + line + 1) // it is buffered
-			none := size == -1
-			if none {
-				size = -2 // no CRLF of its own
-			}
-			body := make([]byte, size+2+rest)
-			if _, err := io.ReadFull(in, body); err != nil {
-				return nil, shortState(err)
-			}
-			clean = string(body[size+2:]) == end && (none || string(body[size:size+2]) == "\r\n") && in.Buffered() == 0
-			if !clean {
-				return nil, ShortNo
-			}
-			if none {
-				return nil, ShortYes
-			}
-			return body[:size:size], ShortYes
+		in := source{r: bufio.NewReaderSize(io.MultiReader(bytes.NewReader(got), k.in.r), maxLine)}
+		var last Reply
+		for i := 0; i < replies && err == nil; i++ {
+			in.left = c.o.MaxReply
+			last = Reply{}
+			err = readReply(&in, &last, 0)
+		}
+		if err == nil && last.Kind == Bulk && len(last.Body) > 0 && in.r.Buffered() == 0 && k.in.r.Buffered() == 0 &&
+			strings.HasSuffix(end, "\r\n"+string(last.Body)+"\r\n") {
+			s.conn = k
+			return ShortNo
 		}
 	}
-	state, clean = drain(c, k, replies)
-	return nil, state
-}
-
-// drain reads replies that are not wanted, so that the connection can be used again.
-func drain(c *Client, k *conn, replies int) (state int, clean bool) {
-	for i := 0; i < replies; i++ {
-		var r Reply
-		k.in.left = c.o.MaxReply
-		if err := readReply(&k.in, &r, 0); err != nil {
-			return shortState(err), false
-		}
-	}
-	return ShortNo, k.in.r.Buffered() == 0
-}
-
-// shortState is what an error of a connection makes of Short.
-func shortState(err error) int {
-	if timedOut(err) {
+	_ = k.raw.Close()
+	doubt(c, k)
+	broke(c)
+	if err != nil && timedOut(err) {
 		return ShortLate
 	}
 	return ShortNo

@@ -36,14 +36,6 @@ func (b *breaker) allow(now int64) bool {
 	return true
 }
 
-// suspicious reports whether the storage has just failed: then it is asked in the
-// way that can tell what is wrong.
-func (b *breaker) suspicious() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.failures > 0
-}
-
 // success closes the breaker.
 func (b *breaker) success() {
 	b.mu.Lock()

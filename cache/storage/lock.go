@@ -24,7 +24,7 @@ return 1`
 // Lock implements Storage: one round trip.
 func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	key := keys.Lock(tenant, l.ID)
-	replies, err := s.ask(
+	replies, err := ask(s,
 		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", strconv.FormatInt(ttl, 10)}},
 		redis.Command{Args: []string{"GET", key}},
 		redis.Command{Args: []string{"EXISTS", keys.Entry(tenant, l.ID)}},
@@ -32,7 +32,7 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	if err != nil {
 		return LockUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	if redis.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
+	if replies[1].Kind == redis.Error && redis.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
 		return LockUnknown, s.remove(key)
 	}
 	if err := firstError(replies, "SET"); err != nil {
@@ -74,7 +74,7 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 	if err != nil {
 		return err
 	}
-	replies, err := s.ask(set, unlock(tenant, l, 0))
+	replies, err := ask(s, set, unlock(tenant, l, 0))
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}

@@ -39,26 +39,6 @@ func NewRedisCluster(cluster *redis.Cluster, marks int) *Redis {
 	return &Redis{cluster: cluster, limit: strconv.Itoa(marks)}
 }
 
-// send sends the commands in one round trip. All of them must be of one tenant.
-func (s *Redis) send(cmds ...redis.Command) ([]redis.Reply, error) {
-	if s.cluster != nil {
-		return s.cluster.Do(cmds...)
-	}
-	return s.client.Do(cmds...)
-}
-
-// short is send in the short way.
-func (s *Redis) short(tenant string, request []byte, replies int, expect string) (bulk []byte, state int) {
-	nonce := strconv.FormatUint(rand.Uint64(), 36) // see ask
-	length := strconv.Itoa(len(nonce))
-	request = append(request, "*2\r\n$4\r\nECHO\r\n$"+length+"\r\n"+nonce+"\r\n"...)
-	end := "$" + length + "\r\n" + nonce + "\r\n"
-	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(tenant), request, replies+1, expect, end)
-	}
-	return s.client.Short(request, replies+1, expect, end)
-}
-
 // era is redis.Client.Era for a tenant.
 func (s *Redis) era(tenant string) int64 {
 	if s.cluster != nil {
@@ -152,38 +132,53 @@ if ARGV[3] ~= 'begin' then
 end
 return {redis.call('ZSCORE', k, '!e'), redis.call('ZSCORE', k, '!s')}`
 
-// ask runs a pipeline, and has the server repeat a number made up for it at the
-// end: a position of purges, or what is known of a session, does not say whose it
-// is, nor of when.
-func (s *Redis) ask(cmds ...redis.Command) ([]redis.Reply, error) {
-	nonce := strconv.FormatUint(rand.Uint64(), 36)
-	proof := redis.Command{Args: []string{"ECHO", nonce}, Want: nonce}
-	replies, err := s.send(append(cmds, proof)...)
-	if err != nil {
-		return nil, err
+// newNonce returns a number made up for one exchange, as 13 characters: those of all
+// numbers with the first of 64 bits set, in base 36.
+func newNonce() string {
+	return strconv.FormatUint(rand.Uint64()|1<<63, 36)
+}
+
+// ask runs a pipeline in one round trip, and has the server repeat a number made up for
+// it at the end: a position of purges, or what is known of a session, does not say whose
+// it is, nor of when. All commands must be of one tenant. The reply to the last one is
+// that number.
+func ask(s *Redis, cmds ...redis.Command) ([]redis.Reply, error) {
+	nonce := newNonce()
+	cmds = append(cmds, redis.Command{Args: []string{"ECHO", nonce}, Want: nonce})
+	if s.cluster != nil {
+		return s.cluster.Do(cmds...)
 	}
-	return replies[:len(cmds)], nil
+	return redis.Do(s.client, cmds)
 }
 
 // Lookup implements Storage: one round trip for the entry and the position.
 func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
+	return lookup(s, tenant, id)
+}
+
+func lookup(s *Redis, tenant, id string) (*Entry, Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.ask(
+	replies, err := ask(s,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
 	)
-	if errors.Is(err, redis.ErrTooLarge) { // not ours: no entry is that large
-		return s.tooLarge(tenant)
-	}
 	if err != nil {
-		return nil, Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
+		return unanswered(s, tenant, err)
 	}
 	head, err := headOf(replies[1], replies[0])
 	if err != nil {
 		return nil, head, err
 	}
 	return entryOf(replies[2], head)
+}
+
+// unanswered is the outcome of a lookup that came to nothing.
+func unanswered(s *Redis, tenant string, err error) (*Entry, Head, error) {
+	if errors.Is(err, redis.ErrTooLarge) { // not ours: no entry is that large
+		return s.tooLarge(tenant)
+	}
+	return nil, Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
 }
 
 // tooLarge asks for the position alone after a reply that was refused.
@@ -196,20 +191,24 @@ func (s *Redis) tooLarge(tenant string) (*Entry, Head, error) {
 }
 
 func entryOf(r redis.Reply, head Head) (*Entry, Head, error) {
+	if r.Kind == redis.Error {
+		return entryError(r, head)
+	}
 	if r.Null {
 		return nil, head, nil
-	}
-	if redis.Code(r) == "WRONGTYPE" {
-		return nil, head, fmt.Errorf("%w: another type of value", ErrCorrupt)
-	}
-	if err := redis.Err(r); err != nil {
-		return nil, Head{}, fmt.Errorf("%w: GET: %v", ErrUnavailable, err)
 	}
 	e, err := Decode(r.Body)
 	if err != nil {
 		return nil, head, err
 	}
 	return e, head, nil
+}
+
+func entryError(r redis.Reply, head Head) (*Entry, Head, error) {
+	if redis.Code(r) == "WRONGTYPE" {
+		return nil, head, fmt.Errorf("%w: another type of value", ErrCorrupt)
+	}
+	return nil, Head{}, fmt.Errorf("%w: GET: %v", ErrUnavailable, redis.Err(r))
 }
 
 // Store implements Storage.
@@ -251,7 +250,7 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 // Head implements Storage.
 func (s *Redis) Head(tenant string) (Head, error) {
 	marks := keys.Marks(tenant)
-	replies, err := s.ask(
+	replies, err := ask(s,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
@@ -285,7 +284,7 @@ func (s *Redis) Marks(tenant string, since Head) (Delta, error) {
 func (s *Redis) members(tenant, least string) (Delta, error) {
 	marks := keys.Marks(tenant)
 	d := Delta{}
-	replies, err := s.ask(
+	replies, err := ask(s,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
 		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
@@ -369,7 +368,7 @@ func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 
 // do runs a pipeline in which every reply must be free of errors.
 func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
-	replies, err := s.ask(cmds...)
+	replies, err := ask(s, cmds...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
@@ -378,11 +377,15 @@ func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
 
 func firstError(replies []redis.Reply, what string) error {
 	for i := 0; i < len(replies); i++ {
-		if err := redis.Err(replies[i]); err != nil {
-			return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrRefused, what, err)
+		if replies[i].Kind == redis.Error {
+			return refusedError(replies[i], what)
 		}
 	}
 	return nil
+}
+
+func refusedError(r redis.Reply, what string) error {
+	return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrRefused, what, redis.Err(r))
 }
 
 // headOf reads an epoch and a number, two scores. No epoch means no state, and
@@ -390,6 +393,22 @@ func firstError(replies []redis.Reply, what string) error {
 // read one after the other the number must come first: with the epoch of a
 // state that is gone, the number of a new one could pass for a known position.
 func headOf(epoch, seq redis.Reply) (Head, error) {
+	if epoch.Kind != redis.Bulk || seq.Kind != redis.Bulk || len(epoch.Body) > 15 || len(seq.Body) > 15 {
+		return rareHead(epoch, seq)
+	}
+	e, err := strconv.ParseUint(string(epoch.Body), 10, 64)
+	if err != nil {
+		return rareHead(epoch, seq)
+	}
+	n, err := strconv.ParseUint(string(seq.Body), 10, 64)
+	if err != nil {
+		return rareHead(epoch, seq)
+	}
+	return Head{Epoch: int64(e), Seq: int64(n)}, nil
+}
+
+// rareHead is headOf for whatever there may be.
+func rareHead(epoch, seq redis.Reply) (Head, error) {
 	if epoch.Null || seq.Null || redis.Code(epoch) == "WRONGTYPE" || redis.Code(seq) == "WRONGTYPE" {
 		return Head{}, nil
 	}

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -50,13 +49,10 @@ func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	if id != "" {
 		commands = append(commands, redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
 	}
-	replies, err := s.ask(commands...)
-	if errors.Is(err, redis.ErrTooLarge) {
-		e, head, err := s.tooLarge(tenant)
-		return e, head, SessionUnknown, err
-	}
+	replies, err := ask(s, commands...)
 	if err != nil {
-		return nil, Head{}, SessionUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
+		e, head, err := unanswered(s, tenant, err)
+		return e, head, SessionUnknown, err
 	}
 	head, err := headOf(replies[1], replies[0])
 	if err != nil {
@@ -90,7 +86,7 @@ func (s *Redis) note(tenant string, how, sessions []string, score int64, most in
 	for i := 0; i < len(sessions); i++ {
 		args = append(args, strconv.FormatInt(score, 10), sessions[i])
 	}
-	replies, err := s.ask(
+	replies, err := ask(s,
 		redis.Command{Args: args},
 		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", strconv.Itoa(-most - 1)}},
 	)

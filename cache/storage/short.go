@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/crc32"
 	"strconv"
+	"time"
 
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
@@ -19,10 +20,12 @@ const seenBytes = 8 << 20
 // wire is an entry in Redis as it was when it was found fresh: everything but its
 // body.
 type wire struct {
-	head []byte // first line, meta and header
-	from int    // where the checksum begins to count
-	sum  uint32
-	body int // bytes
+	ask  string // the command that asks for it
+	lead string // what the reply begins with: the length
+	head string // first line, meta and header
+	part uint32 // checksum of head, as far as it counts
+	sum  uint32 // of all
+	body int    // bytes
 }
 
 // positions are what Redis answers when it is asked for a view's position, and how
@@ -30,27 +33,21 @@ type wire struct {
 type positions struct {
 	head   Head
 	expect string
-	ask    []byte
+	ask    string
 }
 
-// position returns the view's, "" for expect if there is none, or if the view
-// cannot be relied on.
-func (v *View) position() (ask []byte, expect string, head Head) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	p := &v.positions
-	if v.head.Epoch == 0 || len(v.pending) > 0 {
-		return nil, "", v.head
+// positionsOf are those of a view. The caller holds its lock.
+func positionsOf(v *View) positions {
+	marks := keys.Marks(v.tenant)
+	return positions{
+		head: v.head, expect: bulk(v.head.Seq) + bulk(v.head.Epoch),
+		ask: encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e"),
 	}
-	if p.head != v.head {
-		p.head = v.head
-		p.expect = bulk(v.head.Seq) + bulk(v.head.Epoch)
-	}
-	if p.ask == nil {
-		marks := keys.Marks(v.tenant)
-		p.ask = redis.Encoded(redis.Command{Args: []string{"ZSCORE", marks, "!s"}}, redis.Command{Args: []string{"ZSCORE", marks, "!e"}})
-	}
-	return p.ask, p.expect, v.head
+}
+
+// encoded is a command as it is sent.
+func encoded(args ...string) string {
+	return string(redis.Encoded(redis.Command{Args: args}))
 }
 
 func bulk(n int64) string {
@@ -58,23 +55,66 @@ func bulk(n int64) string {
 	return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n"
 }
 
-// short asks for the position and one thing more. late is true if the storage did
-// not answer in time: then it should not be asked again for this request.
-func (t *Tier) short(v *View, what redis.Command) (answer []byte, ok, late bool) {
-	if t.redis == nil || v.guard.suspicious() || t.moved(v) {
-		return nil, false, false
+// echo begins a command to repeat a nonce, see ask.
+const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
+
+// short asks for the position, which it returns, and one thing more, if what is not
+// empty: then the reply has to be lead and a bulk of so many bytes as size says. late is
+// true if the storage did not answer in time: then it should not be asked again for this
+// request.
+//
+// The position is the view's, as it was before and is afterwards, and as the server of
+// its era says. Otherwise nothing is ok.
+func short(t *Tier, v *View, what, lead string, size int) (answer []byte, head Head, ok, late bool) {
+	b := v.guard
+	b.mu.Lock()
+	failures := b.failures // it has just failed: the other way can tell what is wrong
+	b.mu.Unlock()
+	asked := started.UnixMilli() + time.Since(started).Milliseconds()
+	v.mu.Lock()
+	head = v.head
+	era := v.era
+	if v.positions.head != head {
+		v.positions = positionsOf(v)
 	}
-	ask, expect, head := v.position()
-	if expect == "" {
-		return nil, false, false
+	expect := v.positions.expect
+	ask := v.positions.ask
+	if failures > 0 || era == 0 || head.Epoch == 0 || len(v.pending) > 0 {
+		v.mu.Unlock()
+		return nil, head, false, false
 	}
-	asked := ticks()
-	answer, state := t.redis.short(v.tenant, append(ask[:len(ask):len(ask)], redis.Encoded(what)...), 3, expect)
-	if state == redis.ShortLate {
-		t.failed(v, "lookup", redis.ErrTimeout)
-		return nil, false, true
+	v.mu.Unlock()
+	end := newNonce() + "\r\n"
+	request := []byte(ask + what + echo + end)
+	end = "$13\r\n" + end
+	replies := 3
+	if what != "" {
+		end = "\r\n" + end
+		expect += lead
+		replies = 4
 	}
-	return answer, state == redis.ShortYes && !t.moved(v) && v.at(head, asked), false
+	state := redis.ShortNo
+	if s := t.redis; s.cluster == nil {
+		answer, state = redis.Short(s.client, era, request, replies, expect, size, end)
+	} else {
+		answer, state = s.cluster.Short(keys.Marks(v.tenant), era, request, replies, expect, size, end)
+	}
+	if state != redis.ShortYes {
+		return nil, head, false, state == redis.ShortLate && shortLate(t, v)
+	}
+	v.mu.Lock()
+	ok = v.head == head && v.era == era && len(v.pending) == 0
+	if ok && asked > v.checked {
+		(*View).confirm(v, asked)
+	}
+	ok = ok && v.checked != 0
+	v.mu.Unlock()
+	return answer, head, ok, false
+}
+
+func shortLate(t *Tier, v *View) bool {
+	t.failed(v, "lookup", redis.ErrTimeout)
+	return true
 }
 
 // QuickSession reports whether a session, given as its hash, is known to be a default
@@ -84,38 +124,40 @@ func (t *Tier) QuickSession(v *View, session string) (known, late bool) {
 		_, _, state, err := t.remote.Visit(v.tenant, "", session)
 		return err == nil && state == SessionDefault, false
 	}
-	score, ok, late := t.short(v, redis.Command{Args: []string{"ZSCORE", keys.Sessions(v.tenant), session}})
-	if !ok || len(score) == 0 {
+	what := v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
+	score, _, ok, late := short(t, v, what, "$13\r\n", 13) // Unix ms, as of this century
+	if !ok {
 		return false, late
 	}
 	n, err := strconv.ParseInt(string(score), 10, 64)
-	return err == nil && sessionState(n, nowMS()) == SessionDefault, false
+	return err == nil && sessionState(n, time.Now().UnixMilli()) == SessionDefault, false
 }
 
 // QuickRemote asks for an entry that is in Redis alone: it returns what was prepared,
 // without bodies, and the stored body. late is true if Redis did not
 // answer in time; then it should not be asked again for the same request.
 func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byte, late bool) {
-	if t.seen == nil {
+	s := t.seen
+	if s == nil {
 		return nil, nil, false
 	}
-	r = t.seen.readyFor(key)
+	s.mu.Lock()
+	if i, found := s.index[key]; found {
+		s.slots[i].visited = true
+		r = s.slots[i].ready
+	}
+	s.mu.Unlock()
 	if r == nil || now >= r.Until || now < r.Entry.Life.Born {
 		return nil, nil, false
 	}
-	value, ok, late := t.short(v, redis.Command{Args: []string{"GET", keys.Entry(v.tenant, keys.ID(key))}})
 	w := r.wire
-	if !ok || len(value) != len(w.head)+w.body || !bytes.HasPrefix(value, w.head) ||
-		crc32.Checksum(value[w.from:], castagnoli) != w.sum {
+	from := len(w.head)
+	value, head, ok, late := short(t, v, w.ask, w.lead, from+w.body)
+	if !ok || head.Seq != r.Seq || head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
+		crc32.Update(w.part, castagnoli, value[from:]) != w.sum {
 		return nil, nil, late
 	}
-	v.mu.Lock()
-	known := v.head.Seq == r.Seq && v.head.Epoch == r.Entry.Epoch && v.checked != 0 && len(v.pending) == 0
-	v.mu.Unlock()
-	if !known {
-		return nil, nil, false
-	}
-	return r, value[len(w.head):], false
+	return r, value[from:], false
 }
 
 // readyFor returns what is ready for a key, nil if nothing is.
@@ -137,9 +179,12 @@ func (t *Tier) prepareRemote(key string, r *Ready) bool {
 		if err != nil {
 			return false
 		}
-		head := append([]byte{}, value[:len(value)-len(r.Entry.Body)]...)
+		head := value[:len(value)-len(r.Entry.Body)]
 		from := bytes.IndexByte(head, '\n') + 1
-		r.wire = &wire{head: head, from: from, sum: crc32.Checksum(value[from:], castagnoli), body: len(r.Entry.Body)}
+		r.wire = &wire{
+			ask: encoded("GET", keys.Entry(r.Entry.Tenant, keys.ID(key))), lead: "$" + strconv.Itoa(len(value)) + "\r\n",
+			head: string(head), part: crc32.Checksum(head[from:], castagnoli), sum: crc32.Checksum(value[from:], castagnoli), body: len(r.Entry.Body),
+		}
 		bare := *r.Entry
 		bare.Body = nil
 		r.Entry = &bare

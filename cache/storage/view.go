@@ -1,9 +1,12 @@
 package storage
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/odoocache/odoocache/keys"
 )
 
 // The verdicts of a view on an entry.
@@ -18,7 +21,9 @@ const (
 type View struct {
 	Served *int64 // hits that were counted by nobody else, atomic
 
-	tenant   string
+	tenant     string
+	askSession string // the command that asks for what is known of one, without its length and hash
+
 	settling sync.Mutex // one asks at a time whether the server is the same
 
 	guard *breaker // of the server that has the tenant's keys
@@ -55,7 +60,11 @@ type prefixMark struct {
 const maxPrefixes = 64
 
 func newView(tenant string) *View {
-	return &View{tenant: tenant, Served: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}}
+	session := keys.Sessions(tenant)
+	return &View{
+		askSession: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n$",
+		tenant:     tenant, Served: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{},
+	}
 }
 
 // Head returns the view's position.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -20,6 +21,9 @@ type scene struct {
 	r  *http.Request
 	at string
 	v  *visit
+
+	client *redis.Client
+	entry  []byte // as it is stored
 }
 
 var scenes = map[string]*scene{}
@@ -44,9 +48,17 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 	if v.entry == nil || v.state != policy.Fresh {
 		return errors.New(name + ": nothing fresh is stored: " + v.bypass + v.reason)
 	}
-	scenes[name] = &scene{h: h, r: r, at: key, v: v}
+	stored, err := storage.Encode(v.entry)
+	if err != nil {
+		return err
+	}
+	h.shared.tier.Bear(h.view, visitor)
+	scenes[name] = &scene{h: h, r: r, at: key, v: v, client: redis.New(*s.Storage.Redis), entry: stored}
 	return nil
 }
+
+// visitor is a session that has begun.
+const visitor = "visitor"
 
 // RunStep makes a step n times. It returns how often it came to what it comes to
 // in a hit.
@@ -114,6 +126,45 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "quick lookup in Redis":
 		for i := 0; i < n; i++ {
 			if ready, _, _ := tier.QuickRemote(view, near, v.now); ready != nil {
+				done++
+			}
+		}
+	case "session":
+		for i := 0; i < n; i++ {
+			if known, _ := tier.QuickSession(view, visitor); known {
+				done++
+			}
+		}
+	case "exchange":
+		for i := 0; i < n; i++ {
+			replies, err := sc.client.Do(
+				redis.Command{Args: []string{"PING"}}, redis.Command{Args: []string{"GET", "no such key"}}, redis.Command{Args: []string{"ECHO", "hello"}},
+			)
+			if err == nil && len(replies) == 3 {
+				done++
+			}
+		}
+	case "storage lookup":
+		for i := 0; i < n; i++ {
+			if e, _, err := h.shared.redis.Lookup(h.s.Tenant, keys.ID(v.primary)); err == nil && e != nil {
+				done++
+			}
+		}
+	case "lock":
+		for i := 0; i < n; i++ {
+			if tier.Lock(view, &storage.Lock{ID: "i", Token: "t"}, 1000) == storage.LockClaimed {
+				done++
+			}
+		}
+	case "encode":
+		for i := 0; i < n; i++ {
+			if b, err := storage.Encode(v.entry); err == nil && len(b) == len(sc.entry) {
+				done++
+			}
+		}
+	case "decode":
+		for i := 0; i < n; i++ {
+			if e, err := storage.Decode(sc.entry); err == nil && e.Key == v.entry.Key {
 				done++
 			}
 		}
