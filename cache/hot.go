@@ -40,7 +40,9 @@ type hotPage struct {
 	from    int64 // Unix ms
 	until   int64
 	license *storage.License
-	varies  bool // by cookies or language: this only says so, there is one for each combination
+
+	varies   bool // by cookies or language: this only says so, there is one for each combination
+	personal bool // it varies by the session, or the context
 }
 
 // awkward are the fields of requests that take thought. An If-None-Match does not.
@@ -241,61 +243,88 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 	return hotYes
 }
 
+// sender is what a Cookie field says of who has sent it.
+type sender struct {
+	session string // its hash; empty: there is none
+	told    bool   // the addon has said that pages are rendered for nobody in particular
+	rest    string // the field without the session
+}
+
 // hotFor finds the page for a request with cookies, or of a page that varies by them.
 // It returns none for a visitor who may have to get another one.
 func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string) (found *hotPage, at string, tried int) {
-	session := ""
-	asks := false
-	if len(cookie) > 1 {
+	var who *sender
+	switch len(cookie) {
+	case 0:
+		who = &sender{}
+	case 1:
+		who = senderOf(h, r, cookie[0])
+	}
+	if who == nil || p.personal && len(cookie) > 0 {
 		return nil, "", hotNo
 	}
-	if len(cookie) == 1 && (strings.Contains(cookie[0], h.s.Session) || strings.Contains(cookie[0], h.s.ContextCookie)) {
-		known := false
-		if session, asks, known = sessionOf(h, r, p.rule); !known {
-			return nil, "", hotNo
-		}
-	}
 	if p.varies {
-		key = variedKey(h, r, p.rule, key, session)
+		key = variedKey(h, r, p.rule, key, who)
 		x, known := h.table.Load(key)
 		if !known {
 			return nil, "", hotNo
 		}
 		p, _ = x.(*hotPage)
 	}
-	if asks {
-		if known, late := h.shared.tier.QuickSession(h.view, keys.SessionID(session)); !known {
+	if who.session != "" && !who.told && !p.rule.Terms.AnySession {
+		if known, late := h.shared.tier.QuickSession(h.view, who.session); !known {
 			return nil, "", outcome(late)
 		}
 	}
 	return p, key, hotYes
 }
 
-// sessionOf returns the session that a request with cookies of sessions or contexts is
-// of, and whether it has to be known as a default one. known is false if that takes
-// more thought.
-func sessionOf(h *Handler, r *http.Request, ru *rule.Rule) (session string, asks, known bool) {
-	if hasName(ru.Cookies, h.s.Session) || hasName(ru.Cookies, h.s.ContextCookie) {
-		return "", false, false
+// senderOf returns what is known of who sends a Cookie field, nil if that takes more
+// thought. What was found out is remembered.
+func senderOf(h *Handler, r *http.Request, field string) *sender {
+	m := h.identities
+	m.mu.Lock()
+	who, known := m.senders[field]
+	m.mu.Unlock()
+	if known {
+		return who
 	}
-	asks = !ru.Terms.AnySession
-	if strings.Contains(r.Header["Cookie"][0], h.s.ContextCookie) {
-		if value, sure := rule.CookieValue(h.s.ContextCookie, r); !sure || value != defaultContext {
-			return "", false, false
+	who = h.readSender(r, field)
+	if len(field) <= maxAddress {
+		m.mu.Lock()
+		if len(m.senders) >= maxIdentities {
+			m.senders = map[string]*sender{}
 		}
-		asks = false // the addon has said what its pages are rendered for
+		m.senders[field] = who
+		m.mu.Unlock()
 	}
-	if !strings.Contains(r.Header["Cookie"][0], h.s.Session) {
-		return "", false, true
+	return who
+}
+
+func (h *Handler) readSender(r *http.Request, field string) *sender {
+	who := &sender{rest: field}
+	if strings.Contains(field, h.s.ContextCookie) {
+		if value, sure := rule.CookieValue(h.s.ContextCookie, r); !sure || value != defaultContext {
+			return nil
+		}
+		who.told = true
 	}
-	session = rule.OnlyValue(h.s.Session, r)
-	return session, asks, sessionID.MatchString(session)
+	if !strings.Contains(field, h.s.Session) {
+		return who
+	}
+	value := rule.OnlyValue(h.s.Session, r)
+	if !sessionID.MatchString(value) {
+		return nil
+	}
+	who.session = keys.SessionID(value)
+	who.rest = strings.Replace(field, value, "", 1)
+	return who
 }
 
 // variedKey is the key of a page that varies by cookies or language for a request. A
 // request of which it is not known what it gets has one that is in no table.
-func variedKey(h *Handler, r *http.Request, ru *rule.Rule, key, session string) string {
-	fields := varyFields(ru.Name, r, session)
+func variedKey(h *Handler, r *http.Request, ru *rule.Rule, key string, who *sender) string {
+	fields := varyFields(ru.Name, r, who.rest)
 	m := h.identities
 	m.mu.Lock()
 	values, known := m.values[fields]
@@ -381,15 +410,18 @@ func (h *Handler) heat(v *visit, near, key string, r *storage.Ready, plain bool)
 		return
 	}
 	if v.id.varies {
-		session := ""
-		if v.sid != "" {
-			session = rule.OnlyValue(h.s.Session, v.r)
+		who := &sender{}
+		if cookie := v.r.Header["Cookie"]; len(cookie) == 1 {
+			who = senderOf(h, v.r, cookie[0])
 		}
 		values := strings.Join(v.values, "\n")
-		if len(v.r.Header["Cookie"]) > 1 || !h.identities.setValues(varyFields(v.rule.Name, v.r, session), values) {
+		if who == nil || len(v.r.Header["Cookie"]) > 1 || !h.identities.setValues(varyFields(v.rule.Name, v.r, who.rest), values) {
 			return
 		}
-		h.keepHot(key, &hotPage{ready: r, near: near, rule: v.rule, varies: true, license: p.license})
+		h.keepHot(key, &hotPage{
+			ready: r, near: near, rule: v.rule, varies: true, license: p.license,
+			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
+		})
 		key = keyWith(values, key)
 	}
 	timed(h, p, v.now)

@@ -33,8 +33,9 @@ type identities struct {
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
-	alone     map[string]int64  // by key: Unix ms until which requests do not wait for each other
-	values    map[string]string // what rules vary by, of requests with the same fields
+	alone     map[string]int64   // by key: Unix ms until which requests do not wait for each other
+	values    map[string]string  // what rules vary by, of requests with the same fields
+	senders   map[string]*sender // by Cookie field
 }
 
 // maxIdentities and maxAddress bound what is remembered; when it is full,
@@ -45,7 +46,7 @@ const (
 )
 
 func newIdentities(rules []*rule.Rule) *identities {
-	m := &identities{byAddress: map[string]*identity{}, values: map[string]string{}}
+	m := &identities{byAddress: map[string]*identity{}, values: map[string]string{}, senders: map[string]*sender{}}
 	for i := 0; i < len(rules); i++ {
 		if len(rules[i].Match.Headers) > 0 {
 			m.off = true
@@ -132,14 +133,14 @@ func (m *identities) setValues(fields, values string) bool {
 }
 
 // varyFields are all that rule.Dimensions looks at, where no headers are named, and
-// the session is not among the cookies that are.
-func varyFields(rule string, r *http.Request, session string) string {
+// the session is not among the cookies that are. cookies are those but the session.
+func varyFields(rule string, r *http.Request, cookies string) string {
 	h := r.Header
-	cookies := strings.Join(h["Cookie"], ";")
-	if session != "" {
-		cookies = strings.Replace(cookies, session, "", 1)
+	language, agent := h["Accept-Language"], h["User-Agent"]
+	if len(language) == 1 && len(agent) == 1 {
+		return rule + "\n" + cookies + "\n" + language[0] + "\n" + agent[0]
 	}
-	return rule + "\n" + cookies + "\n" + strings.Join(h["Accept-Language"], ",") + "\n" + strings.Join(h["User-Agent"], ",")
+	return rule + "\n" + cookies + "\n" + strings.Join(language, ",") + "\n" + strings.Join(agent, ",")
 }
 
 // address is what of a request its identity depends on, beside the header fields

@@ -75,44 +75,58 @@ func (h *Handler) identifyVisit(v *visit) {
 	v.target = &id.target
 	v.forward = id.forward
 	v.fwd = "bypass"
-	if len(r.Header["Cookie"]) > 0 {
+	if r.Header["Cookie"] != nil {
 		h.readCookies(v)
 	}
-	switch {
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		v.fwd = "method"
-		v.bypass = policy.ReasonMethod
-	case v.rule.Bypass:
-		v.bypass = policy.ReasonRule
-	case acceptsEvents(r):
-		v.bypass = policy.ReasonEventStream
-	case len(r.Header["X-Openerp-Session-Id"]) > 0 || len(r.Header["X-Odoo-Database"]) > 0:
-		v.bypass = policy.ReasonSessionHeader
-	case !strings.HasPrefix(v.target.Path, "/"):
-		v.bypass = policy.ReasonTarget
-	case r.ContentLength != 0:
-		v.bypass = policy.ReasonBody
-	case len(r.Header["If-Match"]) > 0 || len(r.Header["If-Unmodified-Since"]) > 0:
-		v.bypass = policy.ReasonPrecondition
-	}
-	if v.bypass != "" {
+	if v.bypass = refused(v); v.bypass != "" {
 		return
 	}
-	if v.context == privateContext && !v.rule.Terms.AnySession {
-		v.bypass = policy.ReasonContext
-		return
+	v.primary = id.key
+	if id.varies || len(id.rule.Headers) > 0 {
+		v.values = v.rule.Dimensions(r)
+		v.primary = keys.Extend(id.key, v.values)
 	}
-	v.values = v.rule.Dimensions(r)
-	v.primary = keys.Extend(id.key, v.values)
-	if v.context != "" && v.context != defaultContext && !v.rule.Terms.AnySession {
-		v.primary = keys.Extend(v.primary, []string{"x " + v.context})
+	if v.context != "" && !v.rule.Terms.AnySession {
+		h.forContext(v)
 	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
 		v.bypass = policy.ReasonKeyLimit
 		return
 	}
-	if v.rule.ClientDirectives {
+	if v.rule.ClientDirectives && r.Header["Cache-Control"] != nil {
 		v.cc = policy.ParseDirectives(r.Header["Cache-Control"])
+	}
+}
+
+// refused returns why the cache has no part in a request, whatever is stored.
+func refused(v *visit) string {
+	r := v.r
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		v.fwd = "method"
+		return policy.ReasonMethod
+	case v.rule.Bypass:
+		return policy.ReasonRule
+	case acceptsEvents(r):
+		return policy.ReasonEventStream
+	case r.Header["X-Openerp-Session-Id"] != nil || r.Header["X-Odoo-Database"] != nil:
+		return policy.ReasonSessionHeader
+	case v.target.Path == "" || v.target.Path[0] != '/':
+		return policy.ReasonTarget
+	case r.ContentLength != 0:
+		return policy.ReasonBody
+	case r.Header["If-Match"] != nil || r.Header["If-Unmodified-Since"] != nil:
+		return policy.ReasonPrecondition
+	}
+	return ""
+}
+
+// forContext adds to a visit's key what the addon says that pages are rendered for.
+func (h *Handler) forContext(v *visit) {
+	if v.context == privateContext {
+		v.bypass = policy.ReasonContext
+	} else if v.context != defaultContext {
+		v.primary = keys.Extend(v.primary, []string{"x " + v.context})
 	}
 }
 

@@ -104,7 +104,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "variant":
 		for i := 0; i < n; i++ {
-			if variedKey(h, r, v.rule, sc.at, "") != "" {
+			if variedKey(h, r, v.rule, sc.at, senderOf(h, r, r.Header["Cookie"][0])) != "" {
 				done++
 			}
 		}
