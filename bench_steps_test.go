@@ -42,7 +42,7 @@ var steps = []step{
 	{"memory", "identify", 110, 200},
 	{"memory", "identify, new address", 340, 600},
 	{"memory", "key", 100, 170},
-	{"odoo", "variant", 70, 115},
+	{"odoo", "variant", 70, 145},
 	{"memory", "table", 80, 135},
 	{"redis", "quick lookup in Redis", 1200, 1400},
 	{"redis", "session", 1200, 2000},
