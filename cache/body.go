@@ -77,11 +77,11 @@ func personal(plain []byte) bool {
 // for one country, which only a header of a proxy in front could tell the cache.
 var countrySign = []byte(`"geoip_country_code": "`)
 
-// public returns what of a body may be given to others, or why nothing may. It
+// publicBody returns what of a body may be given to others, or why nothing may. It
 // reads it for signs that it belongs to one visitor: the last line of defence,
 // after everything that headers and cookies tell. The rule's maxBody bounds the
 // body as it was sent; decoded it may be inflation times that.
-func (h *Handler) public(ru *rule.Rule, header http.Header, body []byte) ([]byte, string) {
+func publicBody(h *Handler, ru *rule.Rule, header http.Header, body []byte) ([]byte, string) {
 	most := ru.MaxBody
 	if !readable(header.Get("Content-Type")) {
 		return body, ""

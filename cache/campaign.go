@@ -27,7 +27,7 @@ const consentCookie = "website_cookies_bar"
 
 // campaignCookies returns the Set-Cookie lines that Odoo would have sent with a
 // page, nil if its body is not known yet. With a cookies bar on it they take the visitor's consent.
-func (h *Handler) campaignCookies(v *visit, e *storage.Entry) []string {
+func campaignCookies(h *Handler, v *visit, e *storage.Entry) []string {
 	if !h.s.Campaigns || v.forward == v.r.URL.RawQuery || !strings.Contains(v.r.URL.RawQuery, "utm_") {
 		return nil
 	}

@@ -47,7 +47,7 @@ func (c *capture) WriteHeader(status int) {
 		return
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		c.inform(status)
+		inform(c, status)
 		return
 	}
 	c.status = status
@@ -66,19 +66,19 @@ func (c *capture) WriteHeader(status int) {
 	c.flush = len(c.header["Content-Length"]) == 0 && bodyAllowed(status)
 	c.rw.WriteHeader(status)
 	if c.flush { // a stream has begun, even if its first event is yet to come
-		c.flushNow()
+		flushCapture(c)
 	}
 }
 
-// flushNow sends what has been written on to the client.
-func (c *capture) flushNow() {
+// flushCapture sends what has been written on to the client.
+func flushCapture(c *capture) {
 	if f, ok := c.rw.(http.Flusher); ok {
 		f.Flush()
 	}
 }
 
 // inform passes an interim response on (RFC 9110 §15.2).
-func (c *capture) inform(status int) {
+func inform(c *capture, status int) {
 	if c.rw == nil {
 		return
 	}
@@ -98,15 +98,15 @@ func (c *capture) Write(p []byte) (int, error) {
 		c.WriteHeader(http.StatusOK)
 	}
 	if c.mode == keeping || c.mode == teeing {
-		c.keep(p)
+		keepBytes(c, p)
 	}
 	if c.mode == passing || c.mode == teeing {
-		return c.send(p)
+		return sendOn(c, p)
 	}
 	return len(p), nil
 }
 
-func (c *capture) keep(p []byte) {
+func keepBytes(c *capture, p []byte) {
 	if c.over || int64(len(c.body)+len(p)) > c.limit {
 		c.over = true
 		c.body = nil
@@ -115,9 +115,9 @@ func (c *capture) keep(p []byte) {
 	c.body = append(c.body, p...)
 }
 
-// send writes to the client. If the client is gone, a response that is being
+// sendOn writes to the client. If the client is gone, a response that is being
 // kept is read to its end all the same; any other is given up.
-func (c *capture) send(p []byte) (int, error) {
+func sendOn(c *capture, p []byte) (int, error) {
 	if c.failed != nil {
 		if c.mode == teeing && !c.over {
 			return len(p), nil
@@ -133,7 +133,7 @@ func (c *capture) send(p []byte) (int, error) {
 		return n, err
 	}
 	if c.flush {
-		c.flushNow()
+		flushCapture(c)
 	}
 	return n, nil
 }

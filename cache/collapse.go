@@ -27,12 +27,12 @@ const (
 )
 
 // collapse answers a visit for which nothing usable is stored.
-func (h *Handler) collapse(rw http.ResponseWriter, v *visit) {
+func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 	until := time.Now().Add(time.Duration(h.s.Limits.CoalesceWait) * time.Millisecond)
-	for h.collapses(v) && time.Now().Before(until) {
-		f, w := h.shared.join(h.flightKey(v), h.s.Limits.Waiters)
+	for collapses(h, v) && time.Now().Before(until) {
+		f, w := joinFlight(h.shared, flightKey(h, v), h.s.Limits.Waiters)
 		if f != nil {
-			if h.lead(rw, v, f, until) {
+			if lead(h, rw, v, f, until) {
 				return
 			}
 			continue
@@ -40,24 +40,24 @@ func (h *Handler) collapse(rw http.ResponseWriter, v *visit) {
 		if w == nil || !h.shared.wait(v.r.Context(), w, time.Until(until)) {
 			break
 		}
-		if h.deliverCollapsed(rw, v, w.flight) {
+		if deliverCollapsed(h, rw, v, w.flight) {
 			return
 		}
 		if w.flight.refused {
 			break
 		}
 		v.waited = true
-		if w.flight.entry != nil && h.lookAgain(rw, v) { // it is stored as another variant
+		if w.flight.entry != nil && lookAgain(h, rw, v) { // it is stored as another variant
 			return
 		}
 	}
 	v.now = nowMS()
-	h.fetch(rw, v)
+	fetch(h, rw, v)
 }
 
 // collapses reports whether a visit may share the origin's answer with others:
 // one is expected that is for everybody.
-func (h *Handler) collapses(v *visit) bool {
+func collapses(h *Handler, v *visit) bool {
 	if h.s.Limits.CoalesceWait == 0 || v.r.Method != http.MethodGet || v.cc.Present || v.head.Epoch == 0 ||
 		(v.session && v.context == "") || len(v.r.Header["Range"]) > 0 || len(v.r.Header["Authorization"]) > 0 {
 		return false
@@ -65,11 +65,11 @@ func (h *Handler) collapses(v *visit) bool {
 	if e := v.entry; e != nil && (e.Life.NoCache || e.Life.TTL == 0) {
 		return false // everybody has to ask
 	}
-	return h.identities.shares(v)
+	return shares(h.identities, v)
 }
 
 // flightKey is the full key under which the answer is expected to be stored.
-func (h *Handler) flightKey(v *visit) string {
+func flightKey(h *Handler, v *visit) string {
 	if v.list != nil {
 		return keys.Variant(v.primary, v.list.Vary, v.r.Header)
 	}
@@ -79,18 +79,18 @@ func (h *Handler) flightKey(v *visit) string {
 // lead asks the origin for all who wait for a flight. It reports false if it has
 // answered nothing, because what is wanted has turned out to be another page than
 // the flight is for.
-func (h *Handler) lead(rw http.ResponseWriter, v *visit, f *flight, until time.Time) bool {
+func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Time) bool {
 	defer func() {
-		h.shared.land(f, nil, false, false) // unless it has landed
+		land(h.shared, f, nil, false, false) // unless it has landed
 		h.shared.tier.Unlock(h.view, v.lock, 0)
 	}()
 	if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.key) { // it may have been stored since it was looked up
 		v.waited = false
-		if answered, stays := h.lookAgainFor(rw, v, f); answered || !stays {
+		if answered, stays := lookAgainFor(h, rw, v, f); answered || !stays {
 			return answered
 		}
 	}
-	if answered, stays := h.claim(rw, v, f, until); answered || !stays {
+	if answered, stays := claim(h, rw, v, f, until); answered || !stays {
 		return answered
 	}
 	v.flight = f
@@ -107,14 +107,14 @@ func (h *Handler) lead(rw http.ResponseWriter, v *visit, f *flight, until time.T
 	})
 	defer func() { stop() }()
 	v.r = v.r.WithContext(ctx)
-	h.fetch(rw, v)
+	fetch(h, rw, v)
 	return true
 }
 
 // claim gets the lock of a page, or the answer of another process that has it.
 // Without either the visit goes on without the lock. stays is false if the page
 // is another one than the flight is for.
-func (h *Handler) claim(rw http.ResponseWriter, v *visit, f *flight, until time.Time) (answered, stays bool) {
+func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Time) (answered, stays bool) {
 	lock := &storage.Lock{ID: keys.ID(f.key), Token: h.shared.token}
 	pause := firstPause
 	for {
@@ -126,12 +126,12 @@ func (h *Handler) claim(rw http.ResponseWriter, v *visit, f *flight, until time.
 		case storage.LockStored:
 			v.lock = lock
 			if v.entry == nil || h.newer(v) != nil { // by the one that had the lock before
-				return h.lookAgainFor(rw, v, f)
+				return lookAgainFor(h, rw, v, f)
 			}
 			return false, true
 		case storage.LockRefused:
-			h.identities.sole(v)
-			h.shared.land(f, nil, true, false)
+			sole(h.identities, v)
+			land(h.shared, f, nil, true, false)
 			return false, true
 		case storage.LockUnknown:
 			return false, true
@@ -148,7 +148,7 @@ func (h *Handler) claim(rw http.ResponseWriter, v *visit, f *flight, until time.
 		if pause > lastPause {
 			pause = lastPause
 		}
-		if answered, stays = h.lookAgainFor(rw, v, f); answered || !stays {
+		if answered, stays = lookAgainFor(h, rw, v, f); answered || !stays {
 			return answered, stays
 		}
 	}
@@ -156,16 +156,16 @@ func (h *Handler) claim(rw http.ResponseWriter, v *visit, f *flight, until time.
 
 // lookAgainFor is lookAgain for the leader of a flight, which lands with what was
 // found. stays reports whether the visit still is for the flight's page.
-func (h *Handler) lookAgainFor(rw http.ResponseWriter, v *visit, f *flight) (answered, stays bool) {
+func lookAgainFor(h *Handler, rw http.ResponseWriter, v *visit, f *flight) (answered, stays bool) {
 	v.flight = f
-	answered = h.lookAgain(rw, v)
+	answered = lookAgain(h, rw, v)
 	v.flight = nil
-	return answered, h.flightKey(v) == f.key && h.collapses(v)
+	return answered, flightKey(h, v) == f.key && collapses(h, v)
 }
 
 // lookAgain looks a page up that may have been stored meanwhile, and answers with
 // it if it can.
-func (h *Handler) lookAgain(rw http.ResponseWriter, v *visit) bool {
+func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	v.entry = nil
 	v.list = nil
 	v.soft = false
@@ -173,60 +173,60 @@ func (h *Handler) lookAgain(rw http.ResponseWriter, v *visit) bool {
 	v.reason = ""
 	v.state = 0
 	v.now = nowMS()
-	h.examineAgain(v)
+	examineAgain(h, v)
 	if v.failed {
-		h.passBlindly(rw, v)
+		passBlindly(h, rw, v)
 		return true
 	}
 	if v.state != policy.Fresh && v.state != policy.Stale {
 		return false
 	}
 	if v.flight != nil {
-		h.shared.land(v.flight, v.entry, false, false)
+		land(h.shared, v.flight, v.entry, false, false)
 	}
 	if v.state == policy.Stale {
 		h.refresh(v)
 	}
-	h.sendCollapsed(rw, v, v.entry, v.now)
+	sendCollapsed(h, rw, v, v.entry, v.now)
 	return true
 }
 
-func (h *Handler) examineAgain(v *visit) {
+func examineAgain(h *Handler, v *visit) {
 	defer func() {
 		if p := recover(); p != nil {
 			v.failed = true
 			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, v.r.URL.Path, p)
 		}
 	}()
-	h.lookup(v)
+	lookup(h, v)
 }
 
 // deliverCollapsed answers with what a flight has brought, if that is for this
 // visit. A stored error page is for nobody; but where the leader was given a stale
 // copy in its place, so is everybody.
-func (h *Handler) deliverCollapsed(rw http.ResponseWriter, v *visit, f *flight) bool {
+func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight) bool {
 	now := nowMS()
 	if f.errored && v.entry != nil && policy.StandsIn(v.entry.Life, now) {
 		count(h, "stale-if-error")
-		h.send(rw, v.r, v.entry, h.forwarded("stale", 0, "")+"; collapsed; detail=stale-if-error", now)
+		sendEntry(h, rw, v.r, v.entry, forwarded(h, "stale", 0, "")+"; collapsed; detail=stale-if-error", now)
 		return true
 	}
 	e := f.entry
-	if e == nil || e.Key != h.flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" {
+	if e == nil || e.Key != flightKey(h, v) || !h.view.Usable(e) || withheld(v, e) != "" {
 		return false
 	}
 	if state, _ := policy.Reuse(e.Life, v.cc, false, now); state != policy.Fresh {
 		return false
 	}
-	h.sendCollapsed(rw, v, e, now)
+	sendCollapsed(h, rw, v, e, now)
 	return true
 }
 
 // sendCollapsed answers with an entry that another request has brought
 // (RFC 9211 §2.6).
-func (h *Handler) sendCollapsed(rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
+func sendCollapsed(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
 	count(h, "collapsed")
-	if lines := h.campaignCookies(v, e); len(lines) > 0 {
+	if lines := campaignCookies(h, v, e); len(lines) > 0 {
 		own := *e
 		own.Header = withCookies(e.Header, lines)
 		e = &own
@@ -239,23 +239,23 @@ func (h *Handler) sendCollapsed(rw http.ResponseWriter, v *visit, e *storage.Ent
 	if v.state == policy.Stale { // it expired, or a soft purge passed, while this one waited
 		detail = "stale-while-revalidate"
 	}
-	h.send(rw, v.r, e, h.forwarded(fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now)+detailOf(detail), now)
+	sendEntry(h, rw, v.r, e, forwarded(h, fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now)+detailOf(detail), now)
 }
 
 // landed tells those who wait for a visit's flight what was stored.
-func (h *Handler) landed(v *visit, e *storage.Entry) {
+func landed(h *Handler, v *visit, e *storage.Entry) {
 	if v.flight != nil {
-		h.shared.land(v.flight, e, false, false)
+		land(h.shared, v.flight, e, false, false)
 	}
 }
 
 // unshared tells those who wait for a visit's flight, here and elsewhere, that the
 // answer is not for them, and that they need not wait for the next one either.
-func (h *Handler) unshared(v *visit) {
+func unshared(h *Handler, v *visit) {
 	if v.flight == nil {
 		return
 	}
-	h.identities.sole(v)
-	h.shared.land(v.flight, nil, true, false)
+	sole(h.identities, v)
+	land(h.shared, v.flight, nil, true, false)
 	h.shared.tier.Unlock(h.view, v.lock, refusedTime)
 }

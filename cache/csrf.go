@@ -240,8 +240,8 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 	c := &capture{header: http.Header{}, limit: maxTokenPage}
 	c.decide = func(c *capture) { c.mode = keeping }
 	h.next.ServeHTTP(c, out)
-	c.end()
-	h.applyPurges(v, 0, c.header)
+	endCapture(c)
+	applyPurges(h, v, 0, c.header)
 	for _, line := range c.header["Set-Cookie"] {
 		if policy.CookieName(line) == h.s.Session && sessionID.MatchString(setValue(line)) {
 			given.cookie = line

@@ -10,7 +10,7 @@ import (
 )
 
 // deliver answers from a stored response.
-func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
+func deliver(h *Handler, rw http.ResponseWriter, v *visit) {
 	detail := ""
 	if v.state == policy.Stale {
 		detail = "stale-while-revalidate"
@@ -19,18 +19,18 @@ func (h *Handler) deliver(rw http.ResponseWriter, v *visit) {
 	}
 	e := v.entry
 	count(h, "hit")
-	if lines := h.campaignCookies(v, e); len(lines) > 0 {
+	if lines := campaignCookies(h, v, e); len(lines) > 0 {
 		own := *e
 		own.Header = withCookies(e.Header, lines)
 		e = &own
 	}
-	h.send(rw, v.r, e, h.hit(e, v.now, detail), v.now)
+	sendEntry(h, rw, v.r, e, hitStatus(h, e, v.now, detail), v.now)
 }
 
-// send writes an entry to the client: headers, Age (RFC 9111 §5.1),
+// sendEntry writes an entry to the client: headers, Age (RFC 9111 §5.1),
 // Cache-Status, and what the client's conditions, range and method leave of
 // the body.
-func (h *Handler) send(rw http.ResponseWriter, r *http.Request, e *storage.Entry, status string, now int64) {
+func sendEntry(h *Handler, rw http.ResponseWriter, r *http.Request, e *storage.Entry, status string, now int64) {
 	header := rw.Header()
 	before := len(header)
 	copyHeader(header, e.Header)
@@ -42,7 +42,7 @@ func (h *Handler) send(rw http.ResponseWriter, r *http.Request, e *storage.Entry
 				delete(header, name)
 			}
 		}
-		h.passBlindly(rw, &visit{r: r})
+		passBlindly(h, rw, &visit{r: r})
 		return
 	}
 	header["Age"] = []string{policy.FormatAge(age(e, now))}

@@ -13,21 +13,21 @@ import (
 
 // passBlindly hands on a request that could not be examined. Of its response the
 // purge headers still count.
-func (h *Handler) passBlindly(rw http.ResponseWriter, v *visit) {
+func passBlindly(h *Handler, rw http.ResponseWriter, v *visit) {
 	c := &capture{rw: rw, header: http.Header{}}
 	c.decide = func(c *capture) {
-		h.applyPurgeHeaders(c.header)
+		applyPurgeHeaders(h, c.header)
 		c.mode = passing
-		h.label(c.header, h.forwarded("bypass", 0, policy.ReasonInternal))
+		label(h, c.header, forwarded(h, "bypass", 0, policy.ReasonInternal))
 	}
 	count(h, policy.ReasonInternal)
 	h.markBlindly(v)
 	h.next.ServeHTTP(c, v.r)
-	c.end()
+	endCapture(c)
 }
 
-// end sees to it that a response without a body is decided, too.
-func (c *capture) end() {
+// endCapture sees to it that a response without a body is decided, too.
+func endCapture(c *capture) {
 	if c.mode == undecided {
 		c.WriteHeader(http.StatusOK)
 	}
@@ -35,13 +35,13 @@ func (c *capture) end() {
 
 // label removes the headers that are addressed to the cache and adds
 // Cache-Status after that of caches nearer to the origin (RFC 9211 §2).
-func (h *Handler) label(header http.Header, status string) {
-	h.strip(header)
+func label(h *Handler, header http.Header, status string) {
+	strip(h, header)
 	header["Cache-Status"] = append(header["Cache-Status"], status)
 }
 
 // strip removes the headers that are addressed to the cache.
-func (h *Handler) strip(header http.Header) {
+func strip(h *Handler, header http.Header) {
 	for _, name := range h.addressed {
 		delete(header, name)
 	}
@@ -54,42 +54,42 @@ var edgeHeaders = []string{
 }
 
 // fetch asks the origin, stores what may be stored, and answers.
-func (h *Handler) fetch(rw http.ResponseWriter, v *visit) {
+func fetch(h *Handler, rw http.ResponseWriter, v *visit) {
 	if v.cc.OnlyIfCached { // RFC 9111 §5.2.1.7
 		count(h, policy.ReasonOnlyIfCached)
-		h.label(rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
+		label(h, rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
 		rw.WriteHeader(http.StatusGatewayTimeout)
 		return
 	}
-	v.visitor = h.namesVisitor(v.r)
-	if v.anonymous() {
-		if h.identities.stores(v.id, v.now) {
-			done, failed := h.fetchAnonymously(rw, v)
+	v.visitor = namesVisitor(h, v.r)
+	if asksAsNobody(v) {
+		if stores(h.identities, v.id, v.now) {
+			done, failed := fetchAnonymously(h, rw, v)
 			if done {
 				return
 			}
 			if !failed {
-				h.unshared(v)
-				h.identities.refused(v.id, v.now)
+				unshared(h, v)
+				noteRefused(h.identities, v.id, v.now)
 			}
 		}
 		v.session = true // what the session gets is not for others
 		v.entry = nil
 		v.state = 0
 	}
-	h.markSessions(v)
+	markSessions(h, v)
 	f := &fetching{h: h, v: v, requested: v.now}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
-	c.decide = func(c *capture) { f.decide(c) }
-	f.run(c, f.upstream(v.r.Context()))
-	f.finish(rw, c)
+	c.decide = func(c *capture) { decide(f, c) }
+	run(f, c, upstream(f, v.r.Context()))
+	finish(f, rw, c)
 }
 
-// anonymous reports whether the visitor is to be asked for as nobody in
+// asksAsNobody reports whether the visitor is to be asked for as nobody in
 // particular: the session is a default one, or there is none but another cookie
 // that names them. Then the origin is asked without it: so nothing that was done
 // to it, noticed or not, can reach others.
-func (v *visit) anonymous() bool {
+func asksAsNobody(v *visit) bool {
 	return (v.sid != "" || v.visitor) && !v.session && v.context == "" && v.r.Method == http.MethodGet
 }
 
@@ -97,7 +97,7 @@ func (v *visit) anonymous() bool {
 // has answered nothing, if the response is not one for everybody: then the
 // visitor has to ask with the session. failed says that it was an error, or that it could not
 // be stored this time: that tells nothing of the page.
-func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) (done, failed bool) {
+func fetchAnonymously(h *Handler, rw http.ResponseWriter, v *visit) (done, failed bool) {
 	mine := v.r
 	cookie, visitor := v.cookie, v.visitor
 	v.r = h.withoutSession(mine)
@@ -106,15 +106,15 @@ func (h *Handler) fetchAnonymously(rw http.ResponseWriter, v *visit) (done, fail
 	f := &fetching{h: h, v: v, requested: v.now, whole: true}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) {
-		f.decide(c)
+		decide(f, c)
 		if c.mode == passing {
 			c.mode = holding
 		}
 	}
-	f.run(c, f.upstream(v.r.Context()))
-	done = f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && f.keep(c) == ""
+	run(f, c, upstream(f, v.r.Context()))
+	done = f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && keepFetched(f, c) == ""
 	if done {
-		f.finish(rw, c)
+		finish(f, rw, c)
 	}
 	v.r = mine
 	v.cookie = cookie
@@ -148,7 +148,7 @@ type fetching struct {
 // upstream returns the request for the origin: the visitor's own where nothing
 // can be stored; otherwise one for a whole response, or for the confirmation
 // of what is stored, without the parameters that do not count.
-func (f *fetching) upstream(ctx context.Context) *http.Request {
+func upstream(f *fetching, ctx context.Context) *http.Request {
 	v := f.v
 	stored := v.entry != nil && v.state == policy.Expired
 	whole := v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0
@@ -173,13 +173,13 @@ func (f *fetching) upstream(ctx context.Context) *http.Request {
 // http.ErrAbortHandler. Where a stale copy may stand in and the client has seen
 // nothing yet, that is the end of it; else the client gets what there is of the
 // answer, and sees it break off.
-func (f *fetching) run(c *capture, out *http.Request) {
+func run(f *fetching, c *capture, out *http.Request) {
 	f.aborted = true
 	defer func() {
 		if !f.aborted || c.mode == passing || c.mode == teeing {
 			return
 		}
-		if f.mayStandIn() {
+		if mayStandIn(f) {
 			if p := recover(); p != nil {
 				f.standIn = true
 				c.mode = holding
@@ -187,41 +187,41 @@ func (f *fetching) run(c *capture, out *http.Request) {
 			return
 		}
 		if c.mode == keeping && c.rw != nil {
-			f.h.label(c.header, f.h.forwarded(f.v.fwd, 0, policy.ReasonPanic))
+			label(f.h, c.header, forwarded(f.h, f.v.fwd, 0, policy.ReasonPanic))
 			copyHeader(c.rw.Header(), c.header)
 			c.rw.WriteHeader(c.status)
 			_, _ = c.rw.Write(c.body)
 		}
 	}()
 	f.h.next.ServeHTTP(c, out)
-	c.end()
+	endCapture(c)
 	f.aborted = false
 }
 
-func (f *fetching) mayStandIn() bool {
+func mayStandIn(f *fetching) bool {
 	v := f.v
 	return v.entry != nil && policy.StandsIn(v.entry.Life, v.now)
 }
 
 // decide is called when status and headers of the origin's answer are known.
-func (f *fetching) decide(c *capture) {
+func decide(f *fetching, c *capture) {
 	h, v := f.h, f.v
 	f.rendered = nowMS() - f.requested
-	h.applyPurges(v, c.status, c.header)
+	applyPurges(h, v, c.status, c.header)
 	if c.status == http.StatusNotModified && v.entry != nil && v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0 {
 		f.validated = true
 		c.mode = holding
 		return
 	}
-	if policy.IsError(c.status) && f.mayStandIn() {
+	if policy.IsError(c.status) && mayStandIn(f) {
 		f.standIn = true
 		c.mode = holding
 		return
 	}
 	if v.r.Method == http.MethodHead && v.entry != nil && c.status == http.StatusOK {
-		h.compareHead(v, c.header)
+		compareHead(h, v, c.header)
 	}
-	f.admission = f.admit(c.status, c.header, nowMS())
+	f.admission = admit(f, c.status, c.header, nowMS())
 	length := contentLength(c.header)
 	switch {
 	case !f.admission.Store:
@@ -239,35 +239,35 @@ func (f *fetching) decide(c *capture) {
 		return
 	}
 	if c.mode == passing && !policy.IsError(c.status) {
-		h.unshared(v)
+		unshared(h, v)
 	}
 	if c.rw != nil && !f.whole {
 		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
-			h.mark(v) // before the visitor goes where it leads
+			markAll(h, v) // before the visitor goes where it leads
 		}
-		addCookies(c.header, h.campaignCookies(v, nil))
-		h.bear(v, c.status, c.header)
+		addCookies(c.header, campaignCookies(h, v, nil))
+		bear(h, v, c.status, c.header)
 	}
 	if c.mode == teeing {
 		count(h, "stored")
-		h.label(c.header, h.storedStatus(v.fwd, 0, f.admission.Life, v.reason))
+		label(h, c.header, storedStatus(h, v.fwd, 0, f.admission.Life, v.reason))
 		return
 	}
-	count(h, f.reason())
-	h.label(c.header, h.forwarded(v.fwd, 0, f.reason()))
+	count(h, reasonOf(f))
+	label(h, c.header, forwarded(h, v.fwd, 0, reasonOf(f)))
 }
 
 // compareHead drops the stored response of which a HEAD response shows that it
 // is no longer what the origin has (RFC 9111 §4.3.5).
-func (h *Handler) compareHead(v *visit, header http.Header) {
+func compareHead(h *Handler, v *visit, header http.Header) {
 	if !policy.HeadMatches(v.entry.Header, header, v.entry.Length()) {
 		h.shared.tier.Remove(h.view, []string{v.entry.Key})
 	}
 }
 
-// reason says why the answer was not stored. What kept the storage from being
+// reasonOf says why the answer was not stored. What kept the storage from being
 // asked goes first: it explains more.
-func (f *fetching) reason() string {
+func reasonOf(f *fetching) string {
 	if f.v.reason != "" && f.v.head.Epoch == 0 {
 		return f.v.reason
 	}
@@ -279,7 +279,7 @@ func (f *fetching) reason() string {
 
 // admit asks the policy, the rule and the limits whether a response may be
 // stored.
-func (f *fetching) admit(status int, header http.Header, received int64) policy.Admission {
+func admit(f *fetching, status int, header http.Header, received int64) policy.Admission {
 	v := f.v
 	if v.head.Epoch == 0 && v.reason != "" { // nothing can be stored: the rest is not worth the time
 		return policy.Admission{Reason: v.reason}
@@ -287,13 +287,13 @@ func (f *fetching) admit(status int, header http.Header, received int64) policy.
 	a := policy.Admit(policy.Request{
 		Method:        v.r.Method,
 		Authorization: len(v.r.Header["Authorization"]) > 0,
-		Session:       (v.session || v.visitor) && !v.agrees(header),
+		Session:       (v.session || v.visitor) && !agrees(v, header),
 		NoStore:       v.cc.NoStore,
 		Requested:     f.requested,
 		Received:      received,
 	}, status, header, v.rule.Terms)
 	if a.Store {
-		a.Reason = f.condition(header)
+		a.Reason = condition(f, header)
 		a.Store = a.Reason == ""
 	}
 	if a.Store && v.head.Epoch == 0 {
@@ -304,12 +304,12 @@ func (f *fetching) admit(status int, header http.Header, received int64) policy.
 
 // condition checks what the rule and the limits ask of the headers, and reads
 // the tags.
-func (f *fetching) condition(header http.Header) string {
+func condition(f *fetching, header http.Header) string {
 	h, v := f.h, f.v
 	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
 		return policy.ReasonRequire
 	}
-	if (len(header["X-Odoo-Cache-Context"]) > 0 || v.context != "") && !v.rule.Terms.AnySession && !v.agrees(header) {
+	if (len(header["X-Odoo-Cache-Context"]) > 0 || v.context != "") && !v.rule.Terms.AnySession && !agrees(v, header) {
 		return policy.ReasonContext
 	}
 	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {
@@ -323,7 +323,7 @@ func (f *fetching) condition(header http.Header) string {
 		h.logf("%s %s: %v; the response was not stored", v.r.Method, v.r.URL.Path, err)
 		return tagReason(err)
 	}
-	f.tags = h.hashTags(v, tags)
+	f.tags = hashTags(h, v, tags)
 	return ""
 }
 

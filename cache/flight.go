@@ -27,14 +27,14 @@ type waiter struct {
 	awake  bool
 }
 
-// join begins a flight for a key, or gets in line for the one under way: then it
+// joinFlight begins a flight for a key, or gets in line for the one under way: then it
 // returns a waiter. It returns neither if too many wait already.
-func (sh *Shared) join(key string, most int) (*flight, *waiter) {
+func joinFlight(sh *Shared, key string, most int) (*flight, *waiter) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	f := sh.flights[key]
 	if f == nil {
-		return sh.takeOff(key), nil
+		return takeOff(sh, key), nil
 	}
 	if sh.waiting >= most {
 		return nil, nil
@@ -45,7 +45,7 @@ func (sh *Shared) join(key string, most int) (*flight, *waiter) {
 	return nil, w
 }
 
-func (sh *Shared) takeOff(key string) *flight {
+func takeOff(sh *Shared, key string) *flight {
 	f := &flight{key: key}
 	sh.flights[key] = f
 	return f
@@ -60,7 +60,7 @@ func (sh *Shared) begin(key string, most int) *flight {
 		return nil
 	}
 	sh.refreshing++
-	return sh.takeOff(key)
+	return takeOff(sh, key)
 }
 
 // end lands a flight in the background.
@@ -68,11 +68,11 @@ func (sh *Shared) end(f *flight) {
 	sh.mu.Lock()
 	sh.refreshing--
 	sh.mu.Unlock()
-	sh.land(f, nil, false, false) // unless it has landed
+	land(sh, f, nil, false, false) // unless it has landed
 }
 
 // land ends a flight and wakes all who wait. The first to tell how it ended counts.
-func (sh *Shared) land(f *flight, e *storage.Entry, refused, errored bool) {
+func land(sh *Shared, f *flight, e *storage.Entry, refused, errored bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if f.landed {

@@ -18,7 +18,7 @@ func TestARefreshThatAskedNobodyIsNoError(t *testing.T) {
 	sh := &Shared{flights: map[string]*flight{}}
 	f := sh.begin("page", 1)
 	require.NotNil(t, f)
-	leads, w := sh.join("page", 1)
+	leads, w := joinFlight(sh, "page", 1)
 	require.Nil(t, leads)
 	require.NotNil(t, w)
 	sh.end(f)

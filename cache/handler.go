@@ -52,13 +52,13 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if tried != hotYes {
-		(*Handler).serve(h, rw, r, tried == hotLate)
+		serve(h, rw, r, tried == hotLate)
 	}
 }
 
 // serve is the long way, which every kind of request can take. late is true if the
 // storage was asked and did not answer.
-func (h *Handler) serve(rw http.ResponseWriter, r *http.Request, late bool) {
+func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 	if r.Method == "PURGE" || strings.HasPrefix(r.URL.Path, h.s.AdminPath) && h.isControl(r.URL.Path) {
 		h.serveControl(rw, r)
 		return
@@ -76,18 +76,18 @@ func (h *Handler) serve(rw http.ResponseWriter, r *http.Request, late bool) {
 	if id := known(h.identities, at); id != nil && id.rule.Bypass && bypass(h, rw, r, id) {
 		return
 	}
-	h.serveVisit(rw, &visit{r: r, at: at, now: nowMS(), late: late})
+	serveVisit(h, rw, &visit{r: r, at: at, now: nowMS(), late: late})
 }
 
 // serveVisit is serve for what the storage may have to be asked for.
-func (h *Handler) serveVisit(rw http.ResponseWriter, v *visit) {
-	h.examine(v)
+func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
+	examine(h, v)
 	if v.failed {
-		h.passBlindly(rw, v)
+		passBlindly(h, rw, v)
 		return
 	}
 	if v.bypass != "" {
-		h.pass(rw, v)
+		pass(h, rw, v)
 		return
 	}
 	switch v.state {
@@ -95,13 +95,13 @@ func (h *Handler) serveVisit(rw http.ResponseWriter, v *visit) {
 		if v.early {
 			h.refresh(v)
 		}
-		h.ready(v)
-		h.deliver(rw, v)
+		makeReady(h, v)
+		deliver(h, rw, v)
 	case policy.Stale:
 		h.refresh(v)
-		h.deliver(rw, v)
+		deliver(h, rw, v)
 	default:
-		h.collapse(rw, v)
+		collapse(h, rw, v)
 	}
 }
 
@@ -112,7 +112,7 @@ func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	h.markTransparent(r)
-	rw.Header().Add("Cache-Status", h.forwarded("bypass", 0, reason))
+	rw.Header().Add("Cache-Status", forwarded(h, "bypass", 0, reason))
 	count(h, reason)
 	h.next.ServeHTTP(rw, r)
 	return true

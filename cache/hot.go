@@ -204,7 +204,7 @@ func timed(h *Handler, p *hotPage, now int64) {
 		p.until = p.ready.Until
 	}
 	p.age = []string{policy.FormatAge(age(e, now))}
-	p.status = []string{(*Handler).hit(h, e, now, "")}
+	p.status = []string{hitStatus(h, e, now, "")}
 }
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
@@ -350,8 +350,8 @@ func bodyOf(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
 	return body
 }
 
-// ready makes a page that the long way has found fresh ready for hot.
-func (h *Handler) ready(v *visit) {
+// makeReady makes a page that the long way has found fresh ready for hot.
+func makeReady(h *Handler, v *visit) {
 	id := v.id
 	e := v.entry
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
@@ -369,19 +369,19 @@ func (h *Handler) ready(v *visit) {
 	plain := e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"])
 	r := h.shared.tier.Prepared(near, e, v.head.Seq, plain)
 	if r == nil {
-		if r = h.prepare(near, v, plain); r == nil {
+		if r = prepare(h, near, v, plain); r == nil {
 			return
 		}
 	}
 	atomic.AddInt64(r.Hits, 1)
-	h.heat(v, near, key, r, plain)
+	heat(h, v, near, key, r, plain)
 }
 
 // prepare makes a visit's entry ready. It returns nil if it cannot be kept so.
-func (h *Handler) prepare(near string, v *visit, plain bool) *storage.Ready {
+func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 	e := v.entry
 	r := &storage.Ready{
-		Entry: e, Until: e.Life.Born + e.Life.TTL - h.earlyWindow(e), Seq: v.head.Seq, Recipe: h.recipe(v), Hits: new(int64),
+		Entry: e, Until: e.Life.Born + e.Life.TTL - earlyWindow(h, e), Seq: v.head.Seq, Recipe: recipe(h, v), Hits: new(int64),
 	}
 	r.Stored = formOf(zipClient, e, nil, len(e.Body))
 	if plain {
@@ -398,7 +398,7 @@ func (h *Handler) prepare(near string, v *visit, plain bool) *storage.Ready {
 }
 
 // heat puts a page into the table for requests like this one.
-func (h *Handler) heat(v *visit, near, key string, r *storage.Ready, plain bool) {
+func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) {
 	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule}
 	if plain {
 		p.form = r.Plain
@@ -415,21 +415,21 @@ func (h *Handler) heat(v *visit, near, key string, r *storage.Ready, plain bool)
 			who = senderOf(h, v.r, cookie[0])
 		}
 		values := strings.Join(v.values, "\n")
-		if who == nil || len(v.r.Header["Cookie"]) > 1 || !h.identities.setValues(varyFields(v.rule.Name, v.r, who.rest), values) {
+		if who == nil || len(v.r.Header["Cookie"]) > 1 || !setValues(h.identities, varyFields(v.rule.Name, v.r, who.rest), values) {
 			return
 		}
-		h.keepHot(key, &hotPage{
+		keepHot(h, key, &hotPage{
 			ready: r, near: near, rule: v.rule, varies: true, license: p.license,
 			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
 		})
 		key = keyWith(values, key)
 	}
 	timed(h, p, v.now)
-	h.keepHot(key, p)
+	keepHot(h, key, p)
 }
 
 // keepHot puts a page into the table, for as long as the tier has it.
-func (h *Handler) keepHot(key string, p *hotPage) {
+func keepHot(h *Handler, key string, p *hotPage) {
 	if len(key) > maxAddress {
 		return
 	}

@@ -63,9 +63,9 @@ func known(m *identities, address string) *identity {
 	return id
 }
 
-// put remembers the identity of an address and returns the one to use: that of
+// putIdentity remembers the identity of an address and returns the one to use: that of
 // another request if it was quicker, since what is learned is noted there.
-func (m *identities) put(address string, id *identity) *identity {
+func putIdentity(m *identities, address string, id *identity) *identity {
 	if m.off || len(address) > maxAddress {
 		return id
 	}
@@ -86,13 +86,13 @@ func (m *identities) put(address string, id *identity) *identity {
 const refusalTime = 60 * 1000
 
 // stores reports whether it is worth while to ask the origin for everybody.
-func (m *identities) stores(id *identity, now int64) bool {
+func stores(m *identities, id *identity, now int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return now >= id.refusedUntil
 }
 
-func (m *identities) refused(id *identity, now int64) {
+func noteRefused(m *identities, id *identity, now int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id.refusedUntil = now + refusalTime
@@ -100,14 +100,14 @@ func (m *identities) refused(id *identity, now int64) {
 
 // shares reports whether it is worth while to wait for the origin's answer to
 // another request.
-func (m *identities) shares(v *visit) bool {
+func shares(m *identities, v *visit) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return v.now >= v.id.refusedUntil && v.now >= m.alone[v.primary]
 }
 
 // sole notes that the origin's answer to one was not for others.
-func (m *identities) sole(v *visit) {
+func sole(m *identities, v *visit) {
 	until := nowMS() + refusalTime
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,7 +119,7 @@ func (m *identities) sole(v *visit) {
 
 // setValues remembers what a request with these fields varies by. It reports false if
 // they are too long for that.
-func (m *identities) setValues(fields, values string) bool {
+func setValues(m *identities, fields, values string) bool {
 	if len(fields) > maxAddress {
 		return false
 	}
@@ -174,7 +174,7 @@ func unusualAddress(r *http.Request, proto, host string) string {
 }
 
 // identify finds the identity of a request of an address.
-func (h *Handler) identify(r *http.Request, at string) *identity {
+func identify(h *Handler, r *http.Request, at string) *identity {
 	if id := known(h.identities, at); id != nil {
 		return id
 	}
@@ -185,7 +185,7 @@ func (h *Handler) identify(r *http.Request, at string) *identity {
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
 	if strings.HasPrefix(r.URL.Path, "/") { // else another target has the same address
-		return h.identities.put(at, id)
+		return putIdentity(h.identities, at, id)
 	}
 	return id
 }

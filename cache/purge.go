@@ -102,15 +102,15 @@ func (e *itemError) Error() string {
 // application, and the invalidation of what an unsafe method has changed
 // (RFC 9111 §4.4). A purge that cannot be understood, or is too large, becomes
 // one of everything: none is lost.
-func (h *Handler) applyPurges(v *visit, status int, header http.Header) {
-	h.applyPurgeHeaders(header)
+func applyPurges(h *Handler, v *visit, status int, header http.Header) {
+	applyPurgeHeaders(h, header)
 	if unsafeMethod(v.r.Method) && status >= 200 && status < 400 {
 		h.invalidate(v, header)
 	}
 }
 
 // applyPurgeHeaders carries out what a response's headers ask for.
-func (h *Handler) applyPurgeHeaders(header http.Header) {
+func applyPurgeHeaders(h *Handler, header http.Header) {
 	if h.s.Purge.FromResponses {
 		if lines := header[h.s.PurgeHeader]; len(lines) > 0 {
 			h.order(parsePurgeHeader(lines), "header")

@@ -112,7 +112,7 @@ func earlyPart(e *storage.Entry) int64 {
 }
 
 // earlyWindow is earlyPart where entries are refreshed early.
-func (h *Handler) earlyWindow(e *storage.Entry) int64 {
+func earlyWindow(h *Handler, e *storage.Entry) int64 {
 	if !h.s.EarlyRefresh {
 		return 0
 	}
@@ -123,9 +123,9 @@ func (h *Handler) earlyWindow(e *storage.Entry) int64 {
 func (h *Handler) refetch(v *visit) {
 	f := &fetching{h: h, v: v, requested: nowMS()}
 	c := &capture{header: http.Header{}, limit: v.rule.MaxBody}
-	c.decide = func(c *capture) { f.decide(c) }
-	f.run(c, f.upstream(v.r.Context()))
-	f.finish(nil, c)
+	c.decide = func(c *capture) { decide(f, c) }
+	run(f, c, upstream(f, v.r.Context()))
+	finish(f, nil, c)
 	if f.withdrawn(c) {
 		h.shared.tier.Remove(h.view, []string{v.entry.Key})
 	}

@@ -61,7 +61,7 @@ func compressed(body []byte, level int) []byte {
 
 // finishEntry gives a new entry what it lacks: an entity tag, and the coding that
 // it is stored in.
-func (h *Handler) finishEntry(e *storage.Entry) {
+func finishEntry(h *Handler, e *storage.Entry) {
 	if e.Status == http.StatusOK && len(e.Header["Etag"]) == 0 {
 		sum := sha256.Sum256(e.Body)
 		e.Tag = `"oc-` + hex.EncodeToString(sum[:10]) + `"`

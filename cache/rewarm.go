@@ -51,13 +51,13 @@ func (h *Handler) ask(recipe *http.Request) {
 		}
 	}()
 	count(h, "rewarm")
-	h.serve(&sink{header: http.Header{}}, recipe.Clone(ctx), false)
+	serve(h, &sink{header: http.Header{}}, recipe.Clone(ctx), false)
 }
 
 // recipe gets the page of a visit anew, from where this handler's requests go: another
 // one of the tenant may lead elsewhere. It holds on to nothing of the configuration,
 // which may be replaced before it is used, nor of the client's connection.
-func (h *Handler) recipe(v *visit) func() {
+func recipe(h *Handler, v *visit) func() {
 	if h.s.Rewarm == 0 {
 		return nil
 	}

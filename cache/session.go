@@ -35,7 +35,7 @@ const (
 )
 
 // readCookies finds out what the cookies say of the visitor.
-func (h *Handler) readCookies(v *visit) {
+func readCookies(h *Handler, v *visit) {
 	if h.s.Session != "" && rule.HasCookie(h.s.Session, v.r) {
 		v.cookie, v.session = true, true
 		if value := rule.OnlyValue(h.s.Session, v.r); sessionID.MatchString(value) {
@@ -56,7 +56,7 @@ func (h *Handler) readCookies(v *visit) {
 
 // agrees reports whether a response was rendered for the context that the
 // request has. The application has looked at the session to say so.
-func (v *visit) agrees(header http.Header) bool {
+func agrees(v *visit, header http.Header) bool {
 	lines := header["X-Odoo-Cache-Context"]
 	if len(lines) != 1 {
 		return false
@@ -70,7 +70,7 @@ func (v *visit) agrees(header http.Header) bool {
 
 // changesSession reports whether a request may change what later pages of its
 // session show.
-func (v *visit) changesSession() bool {
+func changesSession(v *visit) bool {
 	if v.rule.KeepsSession {
 		return false
 	}
@@ -87,14 +87,14 @@ func (v *visit) changesSession() bool {
 // markSessions notes that the sessions of a request are special. All that the
 // request could mean are meant: cookies that are given twice, and where older
 // versions of Odoo look, too (Odoo 14: odoo/http.py, Root.setup_session).
-func (h *Handler) markSessions(v *visit) {
-	if v.changesSession() {
-		h.mark(v)
+func markSessions(h *Handler, v *visit) {
+	if changesSession(v) {
+		markAll(h, v)
 	}
 }
 
-// mark notes that all sessions that a request may mean are special.
-func (h *Handler) mark(v *visit) {
+// markAll notes that all sessions that a request may mean are special.
+func markAll(h *Handler, v *visit) {
 	if h.s.Session == "" {
 		return
 	}
@@ -139,8 +139,8 @@ func (h *Handler) markTransparent(r *http.Request) {
 		}
 	}()
 	v := &visit{r: r, now: nowMS()}
-	h.identifyVisit(v)
-	h.markSessions(v)
+	identifyVisit(h, v)
+	markSessions(h, v)
 }
 
 // markBlindly is mark for a request of which nothing else could be found out.
@@ -150,7 +150,7 @@ func (h *Handler) markBlindly(v *visit) {
 			h.logf("%s %s: %v", v.r.Method, v.r.URL.Path, p)
 		}
 	}()
-	h.mark(v)
+	markAll(h, v)
 }
 
 // escapes are those of quoted cookie values (werkzeug/http.py, parse_cookie).
@@ -196,9 +196,9 @@ func barePath(path string) string {
 }
 
 // bear notes the session that a response begins, before the visitor knows it.
-func (h *Handler) bear(v *visit, status int, header http.Header) {
+func bear(h *Handler, v *visit, status int, header http.Header) {
 	lines := header["Set-Cookie"]
-	if len(lines) == 0 || h.s.Session == "" || v.cookie || v.changesSession() || turns(v.r, status, header) ||
+	if len(lines) == 0 || h.s.Session == "" || v.cookie || changesSession(v) || turns(v.r, status, header) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}
@@ -223,7 +223,7 @@ func (h *Handler) bear(v *visit, status int, header http.Header) {
 const visitorCookie = "visitor_uuid"
 
 // namesVisitor reports whether a request may have that cookie.
-func (h *Handler) namesVisitor(r *http.Request) bool {
+func namesVisitor(h *Handler, r *http.Request) bool {
 	if h.s.Session == "" {
 		return false
 	}

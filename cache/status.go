@@ -9,15 +9,15 @@ import (
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
-// hit is the Cache-Status of an answer from the cache (RFC 9211 §2.1, §2.4).
-func (h *Handler) hit(e *storage.Entry, now int64, detail string) string {
+// hitStatus is the Cache-Status of an answer from the cache (RFC 9211 §2.1, §2.4).
+func hitStatus(h *Handler, e *storage.Entry, now int64, detail string) string {
 	s := h.s.Name + "; hit; ttl=" + strconv.FormatInt(e.Life.TTL/1000-age(e, now)/1000, 10)
 	return s + detailOf(detail)
 }
 
 // forwarded is the Cache-Status of an answer of the origin that was not stored
 // (RFC 9211 §2.2, §2.8). status is the origin's where the client got another.
-func (h *Handler) forwarded(fwd string, status int, detail string) string {
+func forwarded(h *Handler, fwd string, status int, detail string) string {
 	s := h.s.Name + "; fwd=" + fwd
 	if status != 0 {
 		s += "; fwd-status=" + strconv.Itoa(status)
@@ -27,8 +27,8 @@ func (h *Handler) forwarded(fwd string, status int, detail string) string {
 
 // storedStatus is the Cache-Status of an answer of the origin that was stored
 // (RFC 9211 §2.5).
-func (h *Handler) storedStatus(fwd string, status int, l policy.Life, detail string) string {
-	return h.forwarded(fwd, status, "") + "; stored; ttl=" + ttl(l, nowMS()) + detailOf(detail)
+func storedStatus(h *Handler, fwd string, status int, l policy.Life, detail string) string {
+	return forwarded(h, fwd, status, "") + "; stored; ttl=" + ttl(l, nowMS()) + detailOf(detail)
 }
 
 // age is Life.Age of an entry without a copy of the life, which costs an

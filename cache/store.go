@@ -12,18 +12,18 @@ import (
 )
 
 // finish stores and answers when the origin is done.
-func (f *fetching) finish(rw http.ResponseWriter, c *capture) {
+func finish(f *fetching, rw http.ResponseWriter, c *capture) {
 	switch {
 	case f.standIn:
 		f.deliverStale(rw, c)
 	case f.validated:
 		f.deliverValidated(rw, c)
 	case c.mode == teeing:
-		if reason := f.keep(c); reason != "" {
+		if reason := keepFetched(f, c); reason != "" {
 			count(f.h, reason)
 		}
 	case c.mode == keeping:
-		f.deliverKept(rw, c)
+		deliverKept(f, rw, c)
 	}
 }
 
@@ -32,12 +32,12 @@ func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
 	count(h, "stale-if-error")
 	if v.flight != nil {
-		h.shared.land(v.flight, nil, false, true)
+		land(h.shared, v.flight, nil, false, true)
 	}
 	if rw == nil {
 		return
 	}
-	h.send(rw, v.r, v.entry, h.forwarded("stale", c.status, "stale-if-error"), nowMS())
+	sendEntry(h, rw, v.r, v.entry, forwarded(h, "stale", c.status, "stale-if-error"), nowMS())
 }
 
 // deliverValidated freshens the stored response with a 304 and answers with it
@@ -53,19 +53,19 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	}
 	now := nowMS()
 	merged := policy.Freshen(v.entry.Header, c.header)
-	f.admission = f.admit(v.entry.Status, merged, now)
+	f.admission = admit(f, v.entry.Status, merged, now)
 	old := v.entry
 	e := *old
-	status := h.forwarded("stale", c.status, f.admission.Reason)
-	e.Header = f.storedHeader(merged)
+	status := forwarded(h, "stale", c.status, f.admission.Reason)
+	e.Header = storedHeader(f, merged)
 	own := c.header["Set-Cookie"]
 	if f.admission.Store {
-		own = f.without(own)
+		own = without(f, own)
 	} else if rw != nil {
-		h.bear(v, c.status, c.header)
+		bear(h, v, c.status, c.header)
 	}
 	if !f.admission.Store {
-		h.unshared(v)
+		unshared(h, v)
 	}
 	if kept := old.Header["Set-Cookie"]; len(e.Header["Set-Cookie"]) == 0 && len(kept) > 0 {
 		e.Header["Set-Cookie"] = kept
@@ -81,21 +81,21 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 			f.tags = old.Tags
 		}
 		e.Tags = f.tags
-		if reason := h.keep(v, &e, f.admission.Vary); reason != "" {
-			status = h.forwarded("stale", c.status, reason)
+		if reason := keepEntry(h, v, &e, f.admission.Vary); reason != "" {
+			status = forwarded(h, "stale", c.status, reason)
 			if !passes(reason) {
-				h.unshared(v)
+				unshared(h, v)
 			}
 		} else {
-			status = h.storedStatus("stale", c.status, e.Life, "")
+			status = storedStatus(h, "stale", c.status, e.Life, "")
 		}
 	}
 	count(h, "revalidated")
 	if rw != nil {
-		own = append(own[:len(own):len(own)], h.campaignCookies(v, &e)...)
+		own = append(own[:len(own):len(own)], campaignCookies(h, v, &e)...)
 		mine := e // the other one is stored, and is everybody's
 		mine.Header = withCookies(e.Header, own)
-		h.send(rw, v.r, &mine, status, now)
+		sendEntry(h, rw, v.r, &mine, status, now)
 	}
 }
 
@@ -129,18 +129,18 @@ func carriesTags(header http.Header) bool {
 // fetchAgain asks the origin anew for a visit whose stored response is useless.
 func (h *Handler) fetchAgain(rw http.ResponseWriter, v *visit) {
 	if rw != nil {
-		h.fetch(rw, v)
+		fetch(h, rw, v)
 	}
 }
 
 // deliverKept stores a whole response and answers with it as the origin sent
 // it: what is stored may lack cookies that belong to this visitor alone.
-func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
+func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
-	reason := f.keep(c)
-	status := h.storedStatus(v.fwd, 0, f.admission.Life, v.reason)
+	reason := keepFetched(f, c)
+	status := storedStatus(h, v.fwd, 0, f.admission.Life, v.reason)
 	if reason != "" {
-		status = h.forwarded(v.fwd, 0, reason)
+		status = forwarded(h, v.fwd, 0, reason)
 		count(h, reason)
 	} else {
 		count(h, "stored")
@@ -152,17 +152,17 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 	if reason == "" && !v.cookie {
 		// The visitor gets what is stored, and with it no session that is not needed
 		// yet. A token of that session would be of no use.
-		c.header["Set-Cookie"] = f.without(c.header["Set-Cookie"])
-		addCookies(c.header, h.campaignCookies(v, &storage.Entry{Body: f.plain}))
-		h.label(c.header, status)
+		c.header["Set-Cookie"] = without(f, c.header["Set-Cookie"])
+		addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: f.plain}))
+		label(h, c.header, status)
 		copyHeader(header, c.header)
 		body, _ := represent(header, v.r, f.stored, f.plain)
 		sendBody(rw, v.r, c.status, header, body, f.requested)
 		return
 	}
-	h.bear(v, c.status, c.header)
-	addCookies(c.header, h.campaignCookies(v, &storage.Entry{Body: c.body}))
-	h.label(c.header, status)
+	bear(h, v, c.status, c.header)
+	addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: c.body}))
+	label(h, c.header, status)
 	copyHeader(header, c.header)
 	if c.over {
 		return // cannot be: the length was known and within the limit
@@ -177,13 +177,13 @@ func (f *fetching) deliverKept(rw http.ResponseWriter, c *capture) {
 	sendBody(rw, v.r, c.status, header, c.body, f.requested)
 }
 
-// keep stores a whole response, once, and returns why it did not.
-func (f *fetching) keep(c *capture) string {
+// keepFetched stores a whole response, once, and returns why it did not.
+func keepFetched(f *fetching, c *capture) string {
 	if !f.kept {
 		f.kept = true
-		f.refusal = f.store(c, c.status, f.storedHeader(c.header))
+		f.refusal = storeFetched(f, c, c.status, storedHeader(f, c.header))
 		if f.refusal != "" && !passes(f.refusal) {
-			f.h.unshared(f.v)
+			unshared(f.h, f.v)
 		}
 	}
 	return f.refusal
@@ -202,7 +202,7 @@ func passes(reason string) bool {
 
 // without returns Set-Cookie lines without those that the rule drops, for a
 // visitor who has no session.
-func (f *fetching) without(lines []string) []string {
+func without(f *fetching, lines []string) []string {
 	if f.v.cookie {
 		return lines
 	}
@@ -216,10 +216,10 @@ func (f *fetching) without(lines []string) []string {
 }
 
 // storedHeader returns what of a header is stored.
-func (f *fetching) storedHeader(header http.Header) http.Header {
+func storedHeader(f *fetching, header http.Header) http.Header {
 	out := policy.StoredHeader(header, f.admission.Fields, f.v.rule.Terms.KeepCookies)
-	f.h.strip(out)
-	f.keepLanguage(out)
+	strip(f.h, out)
+	keepLanguage(f, out)
 	return out
 }
 
@@ -227,7 +227,7 @@ func (f *fetching) storedHeader(header http.Header) http.Header {
 // visitor had it already: Odoo sets it whenever it is not the page's language
 // (addons/http_routing/models/ir_http.py). Others may not have it, and answers to
 // scripts go by it.
-func (f *fetching) keepLanguage(header http.Header) {
+func keepLanguage(f *fetching, header http.Header) {
 	if !hasName(f.v.rule.Terms.KeepCookies, rule.LanguageCookie) || setsCookie(header, rule.LanguageCookie) {
 		return
 	}
@@ -237,8 +237,8 @@ func (f *fetching) keepLanguage(header http.Header) {
 	}
 }
 
-// store keeps a captured response. It returns a reason if it did not.
-func (f *fetching) store(c *capture, status int, header http.Header) string {
+// storeFetched keeps a captured response. It returns a reason if it did not.
+func storeFetched(f *fetching, c *capture, status int, header http.Header) string {
 	h, v := f.h, f.v
 	if f.aborted {
 		return policy.ReasonPanic
@@ -252,7 +252,7 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
 	}
-	body, reason := h.public(v.rule, header, c.body)
+	body, reason := publicBody(h, v.rule, header, c.body)
 	if reason != "" {
 		return reason
 	}
@@ -263,21 +263,21 @@ func (f *fetching) store(c *capture, status int, header http.Header) string {
 		Status: status, Render: f.rendered, Header: header, Body: exact(body),
 	}
 	f.plain = e.Body
-	h.finishEntry(e)
+	finishEntry(h, e)
 	f.stored = e
-	return h.keep(v, e, f.admission.Vary)
+	return keepEntry(h, v, e, f.admission.Vary)
 }
 
-// keep stores an entry, as one of several variants if its response has Vary.
-func (h *Handler) keep(v *visit, e *storage.Entry, vary []string) string {
+// keepEntry stores an entry, as one of several variants if its response has Vary.
+func keepEntry(h *Handler, v *visit, e *storage.Entry, vary []string) string {
 	reason := ""
 	if len(vary) > 0 {
-		reason = h.storeVariant(v, e, vary)
+		reason = storeVariant(h, v, e, vary)
 	} else {
 		reason = h.shared.tier.StoreAndUnlock(h.view, e, v.lock)
 	}
 	if reason == "" {
-		h.landed(v, e)
+		landed(h, v, e)
 	}
 	return reason
 }
@@ -294,7 +294,7 @@ func exact(b []byte) []byte {
 // storeVariant keeps a response that has Vary, and the list by which it is
 // found (RFC 9111 §4.1). A resource whose responses name different fields is
 // looked up by all of them: that can miss, and never answers wrongly.
-func (h *Handler) storeVariant(v *visit, e *storage.Entry, vary []string) string {
+func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string {
 	names := vary
 	var before []string
 	if v.list != nil {
@@ -372,7 +372,7 @@ func tagReason(err error) string {
 
 // hashTags returns everything by which a page can be purged: the tenant, its
 // addresses, the application's tags and the rule's.
-func (h *Handler) hashTags(v *visit, tags []string) []string {
+func hashTags(h *Handler, v *visit, tags []string) []string {
 	hashed := keys.URLTags(purgeHost(v.target), v.r.URL.Path, v.target.Query)
 	hashed = append(hashed, tenantTag)
 	for i := 0; i < len(v.rule.Tags); i++ {

@@ -63,9 +63,9 @@ func passed(t *tap, status int) {
 	h := t.h
 	header := t.rw.Header()
 	if t.v != nil {
-		h.passedFor(t.v, status, header)
+		passedFor(h, t.v, status, header)
 	} else if header[h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
-		h.applyPurgeHeaders(header)
+		applyPurgeHeaders(h, header)
 	}
 	for _, name := range h.addressed {
 		if header[name] != nil {
@@ -77,12 +77,12 @@ func passed(t *tap, status int) {
 }
 
 // passedFor does what depends on who has asked.
-func (h *Handler) passedFor(v *visit, status int, header http.Header) {
-	h.applyPurges(v, status, header)
+func passedFor(h *Handler, v *visit, status int, header http.Header) {
+	applyPurges(h, v, status, header)
 	if v.newSession != "" && !setsCookie(header, h.s.Session) {
 		addCookies(header, []string{v.newSession})
 	}
-	h.bear(v, status, header)
+	bear(h, v, status, header)
 }
 
 // through hands a request on with a tap.
@@ -96,8 +96,8 @@ func through(t *tap, r *http.Request) {
 
 // pass hands a request on that the cache has no part in. Its response is
 // watched for purges: Odoo's answers to changes are POSTs.
-func (h *Handler) pass(rw http.ResponseWriter, v *visit) {
-	h.markSessions(v)
+func pass(h *Handler, rw http.ResponseWriter, v *visit) {
+	markSessions(h, v)
 	out := v.r
 	if h.s.CSRF.Complete && unsafeMethod(v.r.Method) {
 		done := ""

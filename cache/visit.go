@@ -50,33 +50,33 @@ type visit struct {
 
 // examine finds out what the request is to the cache, and what is stored for it.
 // If that fails by a mistake of ours, the visit is marked as failed.
-func (h *Handler) examine(v *visit) {
+func examine(h *Handler, v *visit) {
 	defer func() {
 		if p := recover(); p != nil {
 			v.failed = true
 			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, v.r.URL.Path, p)
 		}
 	}()
-	h.identifyVisit(v)
+	identifyVisit(h, v)
 	if v.bypass == "" {
-		h.lookup(v)
+		lookup(h, v)
 	}
 }
 
 // identifyVisit finds out what the request is to the cache.
-func (h *Handler) identifyVisit(v *visit) {
+func identifyVisit(h *Handler, v *visit) {
 	r := v.r
 	if v.at == "" {
 		v.at = address(r)
 	}
-	id := h.identify(r, v.at)
+	id := identify(h, r, v.at)
 	v.id = id
 	v.rule = id.rule
 	v.target = &id.target
 	v.forward = id.forward
 	v.fwd = "bypass"
 	if r.Header["Cookie"] != nil {
-		h.readCookies(v)
+		readCookies(h, v)
 	}
 	if v.bypass = refused(v); v.bypass != "" {
 		return
@@ -87,7 +87,7 @@ func (h *Handler) identifyVisit(v *visit) {
 		v.primary = keys.Extend(id.key, v.values)
 	}
 	if v.context != "" && !v.rule.Terms.AnySession {
-		h.forContext(v)
+		forContext(h, v)
 	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
 		v.bypass = policy.ReasonKeyLimit
@@ -122,7 +122,7 @@ func refused(v *visit) string {
 }
 
 // forContext adds to a visit's key what the addon says that pages are rendered for.
-func (h *Handler) forContext(v *visit) {
+func forContext(h *Handler, v *visit) {
 	if v.context == privateContext {
 		v.bypass = policy.ReasonContext
 	} else if v.context != defaultContext {
@@ -138,13 +138,13 @@ func acceptsEvents(r *http.Request) bool {
 }
 
 // lookup asks the storage and decides whether what it has may be used.
-func (h *Handler) lookup(v *visit) {
+func lookup(h *Handler, v *visit) {
 	v.fwd = "uri-miss"
 	if v.late {
 		v.reason = policy.ReasonStoreError
 		return
 	}
-	h.find(v)
+	find(h, v)
 	e := v.entry
 	if e == nil {
 		return
@@ -185,7 +185,7 @@ func withheld(v *visit, e *storage.Entry) string {
 }
 
 // find looks the entry up, by way of the variant list if there is one.
-func (h *Handler) find(v *visit) {
+func find(h *Handler, v *visit) {
 	var f *storage.Found
 	if v.sid != "" && v.context == "" && !v.rule.Terms.AnySession {
 		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)

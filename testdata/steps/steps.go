@@ -44,7 +44,7 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 		return errors.New(name + ": the short way does not answer")
 	}
 	v := &visit{r: r, now: nowMS()}
-	h.examine(v)
+	examine(h, v)
 	if v.entry == nil || v.state != policy.Fresh {
 		return errors.New(name + ": nothing fresh is stored: " + v.bypass + v.reason)
 	}
@@ -83,7 +83,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "identify":
 		for i := 0; i < n; i++ {
-			if h.identify(r, address(r)) == v.id {
+			if identify(h, r, address(r)) == v.id {
 				done++
 			}
 		}
@@ -91,7 +91,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		known := h.identities.byAddress
 		for i := 0; i < n; i++ {
 			h.identities.byAddress = map[string]*identity{}
-			if h.identify(r, address(r)).key == v.id.key {
+			if identify(h, r, address(r)).key == v.id.key {
 				done++
 			}
 		}
@@ -182,7 +182,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "deliver":
 		for i := 0; i < n; i++ {
-			h.deliver(rw, v)
+			deliver(h, rw, v)
 			done++
 		}
 	case "hit":
@@ -192,7 +192,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "hit, the long way":
 		for i := 0; i < n; i++ {
-			h.serve(rw, r, false)
+			serve(h, rw, r, false)
 			done++
 		}
 	}
