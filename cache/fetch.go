@@ -205,38 +205,53 @@ func mayStandIn(f *fetching) bool {
 
 // decide is called when status and headers of the origin's answer are known.
 func decide(f *fetching, c *capture) {
-	h, v := f.h, f.v
 	f.rendered = nowMS() - f.requested
-	applyPurges(h, v, c.status, c.header)
-	if c.status == http.StatusNotModified && v.entry != nil && v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0 {
-		f.validated = true
-		c.mode = holding
+	applyPurges(f.h, f.v, c.status, c.header)
+	if f.v.entry != nil && decideByStored(f, c) {
 		return
-	}
-	if policy.IsError(c.status) && mayStandIn(f) {
-		f.standIn = true
-		c.mode = holding
-		return
-	}
-	if v.r.Method == http.MethodHead && v.entry != nil && c.status == http.StatusOK {
-		compareHead(h, v, c.header)
 	}
 	f.admission = admit(f, c.status, c.header, nowMS())
 	length := contentLength(c.header)
-	switch {
-	case !f.admission.Store:
-		c.mode = passing
-	case length > v.rule.MaxBody:
-		f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
-		c.mode = passing
-	case length < 0 && bodyAllowed(c.status) && !f.whole:
-		c.mode = teeing
-	default:
+	if f.admission.Store && length <= f.v.rule.MaxBody && (length >= 0 || f.whole || !bodyAllowed(c.status)) {
 		c.mode = keeping
 		if length > 0 {
 			c.body = make([]byte, 0, length)
 		}
 		return
+	}
+	decideToPass(f, c, length)
+}
+
+// decideByStored is decide where something is stored: the answer may be about that, or
+// worse than that. It reports whether everything is decided.
+func decideByStored(f *fetching, c *capture) bool {
+	v := f.v
+	if c.status == http.StatusNotModified && v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0 {
+		f.validated = true
+		c.mode = holding
+		return true
+	}
+	if policy.IsError(c.status) && mayStandIn(f) {
+		f.standIn = true
+		c.mode = holding
+		return true
+	}
+	if v.r.Method == http.MethodHead && c.status == http.StatusOK {
+		compareHead(f.h, v, c.header)
+	}
+	return false
+}
+
+// decideToPass is decide for an answer that the client gets as it comes.
+func decideToPass(f *fetching, c *capture, length int64) {
+	h, v := f.h, f.v
+	c.mode = passing
+	switch {
+	case !f.admission.Store:
+	case length > v.rule.MaxBody:
+		f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
+	default:
+		c.mode = teeing
 	}
 	if c.mode == passing && !policy.IsError(c.status) {
 		unshared(h, v)

@@ -103,8 +103,10 @@ func (e *itemError) Error() string {
 // (RFC 9111 §4.4). A purge that cannot be understood, or is too large, becomes
 // one of everything: none is lost.
 func applyPurges(h *Handler, v *visit, status int, header http.Header) {
-	applyPurgeHeaders(h, header)
-	if unsafeMethod(v.r.Method) && status >= 200 && status < 400 {
+	if header[h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
+		applyPurgeHeaders(h, header)
+	}
+	if v.r.Method != http.MethodGet && unsafeMethod(v.r.Method) && status >= 200 && status < 400 {
 		h.invalidate(v, header)
 	}
 }

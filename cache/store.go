@@ -137,32 +137,44 @@ func (h *Handler) fetchAgain(rw http.ResponseWriter, v *visit) {
 // it: what is stored may lack cookies that belong to this visitor alone.
 func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
-	reason := keepFetched(f, c)
-	status := storedStatus(h, v.fwd, 0, f.admission.Life, v.reason)
-	if reason != "" {
-		status = forwarded(h, v.fwd, 0, reason)
+	if reason := keepFetched(f, c); reason != "" {
 		count(h, reason)
-	} else {
-		count(h, "stored")
+		if rw != nil {
+			deliverUnstored(f, rw, c, forwarded(h, v.fwd, 0, reason), reason)
+		}
+		return
 	}
+	count(h, "stored")
 	if rw == nil {
 		return
 	}
-	header := rw.Header()
-	if reason == "" && !v.cookie {
-		// The visitor gets what is stored, and with it no session that is not needed
-		// yet. A token of that session would be of no use.
-		c.header["Set-Cookie"] = without(f, c.header["Set-Cookie"])
-		addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: f.plain}))
-		label(h, c.header, status)
-		copyHeader(header, c.header)
-		body, _ := represent(header, v.r, f.stored, f.plain)
-		sendBody(rw, v.r, c.status, header, body, f.requested)
+	status := storedStatus(h, v.fwd, 0, f.admission.Life, v.reason)
+	if v.cookie {
+		deliverUnstored(f, rw, c, status, "")
 		return
 	}
+	// The visitor gets what is stored, and with it no session that is not needed
+	// yet. A token of that session would be of no use.
+	if c.header["Set-Cookie"] != nil {
+		c.header["Set-Cookie"] = without(f, c.header["Set-Cookie"])
+	}
+	if h.s.Campaigns {
+		addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: f.plain}))
+	}
+	label(h, c.header, status)
+	header := rw.Header()
+	copyHeader(header, c.header)
+	body, _ := represent(header, v.r, f.stored, f.plain)
+	sendBody(rw, v.r, c.status, header, body, f.requested)
+}
+
+// deliverUnstored answers with what the origin sent, and not with what is stored of it.
+func deliverUnstored(f *fetching, rw http.ResponseWriter, c *capture, status, reason string) {
+	h, v := f.h, f.v
 	bear(h, v, c.status, c.header)
 	addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: c.body}))
 	label(h, c.header, status)
+	header := rw.Header()
 	copyHeader(header, c.header)
 	if c.over {
 		return // cannot be: the length was known and within the limit

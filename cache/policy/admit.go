@@ -65,13 +65,19 @@ func Admit(r Request, status int, h http.Header, t Terms) Admission {
 	if err != nil {
 		return refuse(ReasonAppHeader)
 	}
-	d, targeted := responseDirectives(h)
+	targeted := false
+	d := newDirectives()
+	if h["Cache-Control"] != nil || h["Cdn-Cache-Control"] != nil || h["Surrogate-Control"] != nil {
+		d, targeted = responseDirectives(h)
+	}
 	if reason := refusal(r, status, h, t, app, d); reason != "" {
 		return refuse(reason)
 	}
 	a := Admission{Fields: d.Fields}
-	if a.Vary, a.Reason = varyOf(varyLines(h), t.VaryNames); a.Reason != "" {
-		return a
+	if h["Vary"] != nil || h["Content-Encoding"] != nil {
+		if a.Vary, a.Reason = varyOf(varyLines(h), t.VaryNames); a.Reason != "" {
+			return a
+		}
 	}
 	a.Life, a.Reason = lifeOf(r, status, h, t, app, d, targeted)
 	a.Store = a.Reason == ""
