@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -54,9 +55,14 @@ func Encode(e *Entry) ([]byte, error) {
 	}
 	head := rest.Len() - len(meta)
 	rest.Write(e.Body)
-	sum := crc32.Checksum(rest.Bytes(), castagnoli)
-	first := fmt.Sprintf("%s %08x %d %d %d\n", magic, sum, len(meta), head, len(e.Body))
+	sum := hex32(crc32.Checksum(rest.Bytes(), castagnoli))
+	first := magic + " " + sum + " " + strconv.Itoa(len(meta)) + " " + strconv.Itoa(head) + " " + strconv.Itoa(len(e.Body)) + "\n"
 	return append([]byte(first), rest.Bytes()...), nil
+}
+
+// hex32 returns a checksum in eight digits.
+func hex32(sum uint32) string {
+	return strconv.FormatUint(uint64(sum)|1<<32, 16)[1:]
 }
 
 func encodeMeta(e *Entry) (string, error) {
@@ -105,7 +111,7 @@ func Decode(b []byte) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fmt.Sprintf("%08x", crc32.Checksum(rest, castagnoli)) != words[1] {
+	if hex32(crc32.Checksum(rest, castagnoli)) != words[1] {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
 	e, err := decodeMeta(string(rest[:sizes[0]]))
@@ -125,10 +131,10 @@ func Decode(b []byte) (*Entry, error) {
 func parseSizes(words []string, total int) ([3]int, error) {
 	var sizes [3]int
 	sum := 0
-	for i := 0; i < 3; i++ {
-		n, err := strconv.Atoi(words[i])
+	for i, word := range words {
+		n, err := strconv.Atoi(word)
 		if err != nil || n < 0 || n > total {
-			return sizes, fmt.Errorf("%w: length %q", ErrCorrupt, words[i])
+			return sizes, fmt.Errorf("%w: length %q", ErrCorrupt, word)
 		}
 		sizes[i] = n
 		sum += n
@@ -139,49 +145,46 @@ func parseSizes(words []string, total int) ([3]int, error) {
 	return sizes, nil
 }
 
+// numeric are the lines of meta that are numbers, all but one of them in every entry.
+var numeric = []int{4, 5, 7, 8, 9, 10, 11, 16, metaFields, metaFields + 1}
+
 func decodeMeta(meta string) (*Entry, error) {
 	f := strings.Split(meta, "\n")
-	if len(f) < metaFields {
-		return nil, fmt.Errorf("%w: %d lines of meta", ErrCorrupt, len(f))
+	if len(f) <= metaFields+2 {
+		if len(f) < metaFields {
+			return nil, fmt.Errorf("%w: %d lines of meta", ErrCorrupt, len(f))
+		}
+		f = append(f[:metaFields:metaFields], "0", "0", "") // of before these were added
 	}
-	p := numberParser{fields: f}
+	var n [metaFields + 2]int64
+	for _, at := range numeric {
+		if f[at] != "0" {
+			x, err := strconv.ParseInt(f[at], 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, at, f[at])
+			}
+			n[at] = x
+		}
+	}
+	status := n[16]
+	if status != 0 && (status < 200 || status > 999) {
+		return nil, fmt.Errorf("%w: status %d", ErrCorrupt, status)
+	}
 	e := &Entry{
-		Tenant: f[0], Key: f[1], Host: f[2], Path: f[3],
-		Epoch: p.at(4), Seq: p.at(5), Tags: words(f[6]),
+		Tenant: f[0], Key: f[1], Host: f[2], Path: f[3], Epoch: n[4], Seq: n[5],
 		Life: policy.Life{
-			Born: p.at(7), TTL: p.at(8), Grace: p.at(9), StaleIfError: p.at(10), Keep: p.at(11),
+			Born: n[7], TTL: n[8], Grace: n[9], StaleIfError: n[10], Keep: n[11],
 			NoCache: f[12] == "1", NeverStale: f[13] == "1", Shared: f[14] == "1", Public: f[15] == "1",
 		},
-		Status: int(p.at(16)), Vary: words(f[17]), Variants: words(f[18]),
+		Status: int(status), Render: n[metaFields], Plain: n[metaFields+1], Tag: f[metaFields+2],
 	}
-	if len(f) > metaFields+2 {
-		e.Render = p.at(metaFields)
-		e.Plain = p.at(metaFields + 1)
-		e.Tag = f[metaFields+2]
+	if f[6] != "" {
+		e.Tags = strings.Split(f[6], " ")
 	}
-	if p.failed {
-		return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, p.bad, f[p.bad])
-	}
-	if e.Status != 0 && (e.Status < 200 || e.Status > 999) {
-		return nil, fmt.Errorf("%w: status %d", ErrCorrupt, e.Status)
+	if f[17] != "" || f[18] != "" {
+		e.Vary, e.Variants = words(f[17]), words(f[18])
 	}
 	return e, nil
-}
-
-// numberParser parses several numbers and remembers the first that is none.
-type numberParser struct {
-	fields []string
-	failed bool
-	bad    int
-}
-
-func (p *numberParser) at(i int) int64 {
-	n, err := strconv.ParseInt(p.fields[i], 10, 64)
-	if err != nil && !p.failed {
-		p.failed = true
-		p.bad = i
-	}
-	return n
 }
 
 func words(s string) []string {
@@ -195,15 +198,16 @@ func decodeHeader(b []byte) (http.Header, error) {
 	if len(b) == 0 {
 		return http.Header{}, nil
 	}
-	block := make([]byte, 0, len(b)+2)
-	block = append(append(block, b...), '\r', '\n')
-	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(block))).ReadMIMEHeader()
+	block := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(b), strings.NewReader("\r\n")), len(b)+2)
+	h, err := textproto.NewReader(block).ReadMIMEHeader()
 	if err != nil {
 		return nil, fmt.Errorf("%w: header: %v", ErrCorrupt, err)
 	}
 	out := http.Header(h)
 	for name, lines := range out { // appending to a line of one response must not reach the next
-		out[name] = lines[:len(lines):len(lines)]
+		if cap(lines) > len(lines) {
+			out[name] = lines[:len(lines):len(lines)]
+		}
 	}
 	return out, nil
 }
