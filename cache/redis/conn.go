@@ -173,7 +173,11 @@ func exchange(c *conn, deadline time.Time, cmds []Command) (replies []Reply, fai
 		return nil, false, errors.Is(err, ErrConnect), err
 	}
 	replies = make([]Reply, len(cmds))
-	n, wanted := takeShort(c.in.r, cmds, replies)
+	n := 0
+	wanted := true
+	if c.max >= len(lengths) {
+		n, wanted = takeShort(c.in.r, cmds, replies)
+	}
 	if n < len(cmds) && wanted {
 		failed, wanted, err = readReplies(&c.in, c.max, cmds[n:], replies[n:])
 	}

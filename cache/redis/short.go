@@ -63,6 +63,9 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 // n says that are short and have no line break, one that may be large, and what end is.
 // A word that does not exist is empty, the large one nil. A timeout is counted as one.
 func Words(c *Client, now time.Time, request []byte, n int, end string) (words []string, large []byte, state int) {
+	if c.o.MaxReply < len(lengths) { // where no word could be too large
+		return nil, nil, ShortNo
+	}
 	s := ready(c.pool, now)
 	if s == nil {
 		return nil, nil, ShortNo

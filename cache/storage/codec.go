@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -55,34 +54,26 @@ func Encode(e *Entry) ([]byte, error) {
 	}
 	head := rest.Len() - len(meta)
 	rest.Write(e.Body)
-	sum := hex32(crc32.Checksum(rest.Bytes(), castagnoli))
-	first := magic + " " + sum + " " + strconv.Itoa(len(meta)) + " " + strconv.Itoa(head) + " " + strconv.Itoa(len(e.Body)) + "\n"
+	sum := crc32.Checksum(rest.Bytes(), castagnoli)
+	first := fmt.Sprintf("%s %08x %d %d %d\n", magic, sum, len(meta), head, len(e.Body))
 	return append([]byte(first), rest.Bytes()...), nil
-}
-
-// hex32 returns a checksum in eight digits.
-func hex32(sum uint32) string {
-	return strconv.FormatUint(uint64(sum)|1<<32, 16)[1:]
 }
 
 func encodeMeta(e *Entry) (string, error) {
 	l := e.Life
 	fields := []string{
 		e.Tenant, e.Key, e.Host, e.Path,
-		number(e.Epoch), number(e.Seq), strings.Join(e.Tags, " "),
-		number(l.Born), number(l.TTL), number(l.Grace), number(l.StaleIfError), number(l.Keep),
+		strconv.FormatInt(e.Epoch, 10), strconv.FormatInt(e.Seq, 10), strings.Join(e.Tags, " "),
+		strconv.FormatInt(l.Born, 10), strconv.FormatInt(l.TTL, 10), strconv.FormatInt(l.Grace, 10), strconv.FormatInt(l.StaleIfError, 10), strconv.FormatInt(l.Keep, 10),
 		flag(l.NoCache), flag(l.NeverStale), flag(l.Shared), flag(l.Public),
-		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "), number(e.Render), number(e.Plain), e.Tag,
+		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "),
+		strconv.FormatInt(e.Render, 10), strconv.FormatInt(e.Plain, 10), e.Tag,
 	}
 	meta := strings.Join(fields, "\n")
 	if strings.Count(meta, "\n") != metaFields+2 {
 		return "", fmt.Errorf("%w: a value has a line break", ErrCorrupt)
 	}
 	return meta, nil
-}
-
-func number(n int64) string {
-	return strconv.FormatInt(n, 10)
 }
 
 func flag(b bool) string {
@@ -111,7 +102,7 @@ func Decode(b []byte) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hex32(crc32.Checksum(rest, castagnoli)) != words[1] {
+	if fmt.Sprintf("%08x", crc32.Checksum(rest, castagnoli)) != words[1] {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
 	e, err := decodeMeta(string(rest[:sizes[0]]))
@@ -198,7 +189,7 @@ func decodeHeader(b []byte) (http.Header, error) {
 	if len(b) == 0 {
 		return http.Header{}, nil
 	}
-	block := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(b), strings.NewReader("\r\n")), len(b)+2)
+	block := bufio.NewReaderSize(strings.NewReader(string(b)+"\r\n"), len(b)+2)
 	h, err := textproto.NewReader(block).ReadMIMEHeader()
 	if err != nil {
 		return nil, fmt.Errorf("%w: header: %v", ErrCorrupt, err)

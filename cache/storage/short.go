@@ -98,20 +98,17 @@ func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *que
 	if state != redis.ShortYes {
 		return nil, nil, state == redis.ShortLate && shortLate(t, v)
 	}
-	asked := startedMS + now.Sub(started).Milliseconds()
+	asked := startedMS + now.Sub(started).Milliseconds() // as ticks
 	v.mu.Lock()
-	if v.question != q {
-		v.mu.Unlock()
-		return nil, nil, false
+	if v.question != q || asked <= v.doubted {
+		q = nil
+	} else if asked > v.checked { // as confirm
+		v.checked = asked
+		if l := v.license; l != nil {
+			atomic.StoreInt64(&l.Until, asked+v.patience)
+		}
 	}
-	if asked > v.checked {
-		(*View).confirm(v, asked)
-	}
-	checked := v.checked
 	v.mu.Unlock()
-	if checked == 0 {
-		return nil, nil, false
-	}
 	return answer, q, false
 }
 
