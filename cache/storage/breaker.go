@@ -15,7 +15,7 @@ type breaker struct {
 	min, max  int64 // ms
 
 	mu       sync.Mutex
-	failures int64 // atomic where the lock is not held
+	failures atomic.Int64 // read without the lock, too
 	pause    int64
 	until    int64 // ticks
 	probing  bool  // one request tries
@@ -24,12 +24,12 @@ type breaker struct {
 
 // allow reports whether the storage may be asked now.
 func (b *breaker) allow(now int64) bool {
-	if int(atomic.LoadInt64(&b.failures)) < b.threshold {
+	if int(b.failures.Load()) < b.threshold {
 		return true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if int(b.failures) < b.threshold {
+	if int(b.failures.Load()) < b.threshold {
 		return true
 	}
 	if now < b.until {
@@ -42,8 +42,11 @@ func (b *breaker) allow(now int64) bool {
 
 // success closes the breaker.
 func (b *breaker) success() {
+	if b.failures.Load() == 0 {
+		return
+	}
 	b.mu.Lock()
-	atomic.StoreInt64(&b.failures, 0)
+	b.failures.Store(0)
 	b.pause = 0
 	b.probing = false
 	b.mu.Unlock()
@@ -53,7 +56,7 @@ func (b *breaker) success() {
 func (b *breaker) failure(now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if int(atomic.AddInt64(&b.failures, 1)) < b.threshold {
+	if int(b.failures.Add(1)) < b.threshold {
 		return
 	}
 	if b.pause > 0 && !b.probing {
@@ -77,5 +80,5 @@ func (b *breaker) failure(now int64) {
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return int(b.failures) >= b.threshold
+	return int(b.failures.Load()) >= b.threshold
 }

@@ -83,7 +83,7 @@ func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *que
 			return nil, nil, false
 		}
 	}
-	if atomic.LoadInt64(&v.guard.failures) > 0 { // it has just failed: the other way can tell what is wrong
+	if v.guard.failures.Load() > 0 { // it has just failed: the other way can tell what is wrong
 		return nil, nil, false
 	}
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
