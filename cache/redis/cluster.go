@@ -96,7 +96,7 @@ func (c *Cluster) Do(cmds ...Command) ([]Reply, error) {
 }
 
 // Short is the function Short with the node that has the key, as far as is known.
-func (c *Cluster) Short(key string, era int64, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
+func (c *Cluster) Short(key string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
 	slot := c.slotOf(key)
 	c.mu.Lock()
 	var node *Client
@@ -107,7 +107,7 @@ func (c *Cluster) Short(key string, era int64, request []byte, replies int, expe
 	if node == nil || c.Era(key) != era {
 		return nil, ShortNo
 	}
-	answer, state = Short(node, node.Era(), request, replies, expect, size, end)
+	answer, state = Short(node, node.Era(), now, request, replies, expect, size, end)
 	if state == ShortYes && c.Era(key) != era {
 		return nil, ShortNo
 	}

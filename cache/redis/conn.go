@@ -173,7 +173,14 @@ func exchange(c *conn, deadline time.Time, cmds []Command) (replies []Reply, fai
 		return nil, false, errors.Is(err, ErrConnect), err
 	}
 	replies = make([]Reply, len(cmds))
-	failed, wanted, err := readReplies(&c.in, c.max, cmds, replies)
+	n := 0
+	wanted := true
+	if c.max >= len(lengths) {
+		n, wanted = takeShort(c.in.r, cmds, replies)
+	}
+	if n < len(cmds) && wanted {
+		failed, wanted, err = readReplies(&c.in, c.max, cmds[n:], replies[n:])
+	}
 	if err != nil || !wanted || c.in.r.Buffered() != 0 {
 		return nil, false, false, refusal(cmds, replies, err, wanted)
 	}

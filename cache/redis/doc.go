@@ -9,6 +9,10 @@
 //  3. exchange: all commands are written, then all replies are read.
 //  4. put: the slot goes to the longest waiting caller, or becomes idle.
 //
+// What most exchanges take has functions of its own, which are short: ready in place of
+// take, takeShort in place of a readReply for each. Short and Words do all of it for
+// questions that are asked at every hit, and leave whatever is not as expected to Do.
+//
 // A connection comes back to the pool only after the last byte of the last
 // reply, and with nothing left to read. After anything else (an error, a
 // timeout, a partial reply, a byte too many) it is closed: a reply that stays

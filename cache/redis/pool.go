@@ -31,14 +31,15 @@ type slot struct {
 // none or if anything has to be done first: then take does it.
 func ready(p *pool, now time.Time) *slot {
 	p.mu.Lock()
-	n := len(p.idle) - 1
-	if n < 0 || now.Sub(p.idle[0].since) > p.idleTimeout {
+	idle := p.idle
+	n := len(idle) - 1
+	if n < 0 || now.Sub(idle[0].since) > p.idleTimeout {
 		p.mu.Unlock()
 		return nil
 	}
-	s := p.idle[n]
-	p.idle[n] = nil
-	p.idle = p.idle[:n]
+	s := idle[n]
+	idle[n] = nil
+	p.idle = idle[:n]
 	p.reuses++
 	p.mu.Unlock()
 	s.since = now

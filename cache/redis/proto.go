@@ -155,11 +155,71 @@ type source struct {
 	left int // bytes that the reply being read may still have
 }
 
+// takeShort takes short replies off the beginning of what has been read already, as far
+// as there are such, into replies. It returns how many, and whether all of them are such
+// as their commands want them. Errors are left to readReplies.
+func takeShort(in *bufio.Reader, cmds []Command, replies []Reply) (n int, wanted bool) {
+	chunk, _ := in.Peek(in.Buffered())
+	parts := strings.SplitN(string(chunk), "\r\n", 2*len(replies)+1)
+	last := len(parts) - 1 // it may be a part of a line
+	at := 0
+	used := 0
+	wanted = true
+	for n < len(replies) && at < last {
+		line := parts[at]
+		r := &replies[n]
+		if len(line) > 1 && line[0] == '$' && line[1] != '-' {
+			body := parts[at+1]
+			if at+1 == last || len(body) >= len(lengths) || lengths[len(body)] != line+"\r\n" {
+				break
+			}
+			r.Kind = Bulk
+			r.Body = []byte(body)
+			used += len(body) + 2
+			at++
+		} else if !oneLine(r, line) {
+			break
+		}
+		if want := cmds[n].Want; want != "" && want != string(r.Body) {
+			wanted = false
+		}
+		used += len(line) + 2
+		at++
+		n++
+	}
+	_, _ = in.Discard(used)
+	return n, wanted
+}
+
+// oneLine takes a reply that is one short line, unless it is an error.
+func oneLine(r *Reply, line string) bool {
+	if len(line) > 32 || strings.IndexByte(line, '\n') >= 0 {
+		return false
+	}
+	if line == "$-1" {
+		r.Kind = Bulk
+		r.Null = true
+		return true
+	}
+	if len(line) < 2 {
+		return false
+	}
+	if line[0] == '+' {
+		r.Kind = Status
+		r.Text = line[1:]
+		return true
+	}
+	n, err := strconv.ParseInt(line[1:], 10, 64)
+	if line[0] != ':' || err != nil {
+		return false
+	}
+	r.Kind = Integer
+	r.Int = n
+	return true
+}
+
 // readReplies reads a reply to each command. It reports whether one of them is an
 // error, and whether all are such as their commands want them. See readReply for err.
-//
-// Bulks that exist are read here, whatever else comes by readLine, for the sake of an
-// interpreter.
 func readReplies(s *source, most int, cmds []Command, replies []Reply) (failed, wanted bool, err error) {
 	wanted = true
 	for i := 0; i < len(replies); i++ {

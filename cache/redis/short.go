@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,12 +20,11 @@ const (
 // already. What is returned for it has to be the bytes of expect, then as many as size
 // says, which are returned, and then those of end, which is to end with the reply to an
 // ECHO. Anything else is left to Do; so the commands must be such as may be sent twice.
-// replies is their number. The answer is of the server of the given era.
+// replies is their number, now the time. The answer is of the server of the given era.
 //
 // It is one flat function, for the way of a hit: a call costs an interpreter as much as
 // the function has expressions.
-func Short(c *Client, era int64, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
-	now := time.Now()
+func Short(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
 	s := ready(c.pool, now)
 	if s == nil {
 		return nil, ShortNo
@@ -57,6 +57,101 @@ func Short(c *Client, era int64, request []byte, replies int, expect string, siz
 		return nil, ShortNo
 	}
 	return answer[from:till:till], ShortYes
+}
+
+// Words is like Short, where what the server says is not known: so many bulk strings as
+// n says that are short and have no line break, one that may be large, and what end is.
+// A word that does not exist is empty, the large one nil. A timeout is counted as one.
+func Words(c *Client, now time.Time, request []byte, n int, end string) (words []string, large []byte, state int) {
+	if c.o.MaxReply < len(lengths) { // where no word could be too large
+		return nil, nil, ShortNo
+	}
+	s := ready(c.pool, now)
+	if s == nil {
+		return nil, nil, ShortNo
+	}
+	k := s.conn
+	s.conn = nil
+	defer put(c.pool, s) // as in run
+	if c.finder != nil && !settled(c, k) {
+		_ = k.raw.Close()
+		return nil, nil, ShortNo
+	}
+	in := k.in.r
+	err := k.rw.SetDeadline(now.Add(c.o.Timeout))
+	if err == nil {
+		if _, err = k.rw.Write(request); err == nil {
+			_, err = in.Peek(1)
+		}
+	}
+	if err == nil {
+		words = make([]string, n)
+		size := takeWords(in, words)
+		if size == -1 {
+			end = end[2:] // there is no bulk whose line break it begins with
+			large, err = readEnd(in, 0, end)
+		} else if size > c.o.MaxReply {
+			err = ErrTooLarge
+		} else if size >= 0 {
+			large, err = readEnd(in, size, end)
+		}
+		if err == nil && large != nil {
+			till := len(large) - len(end)
+			if string(large[till:]) == end && in.Buffered() == 0 {
+				s.conn = k
+				if size < 0 {
+					return words, nil, ShortYes
+				}
+				return words, large[:till:till], ShortYes
+			}
+			err = ErrProtocol // what is left of the replies has been read
+		}
+	}
+	if state = shortOther(c, s, k, nil, n+2, end, err); state == ShortLate {
+		_ = counted(c, ErrTimeout)
+	}
+	return nil, nil, state
+}
+
+// takeWords takes words, and the line with the length of the large bulk, off what has
+// been read already. It returns the length, or -2, and takes nothing, if something else
+// is there.
+func takeWords(in *bufio.Reader, words []string) int {
+	chunk, _ := in.Peek(in.Buffered())
+	parts := strings.SplitN(string(chunk), "\r\n", 2*len(words)+2)
+	last := len(parts) - 1
+	at := 0
+	used := 0
+	for i := 0; i < len(words) && at < last; i++ {
+		line := parts[at]
+		if line != "$-1" {
+			at++
+			word := parts[at]
+			if at == last || len(word) >= len(lengths) || lengths[len(word)] != line+"\r\n" {
+				return -2
+			}
+			words[i] = word
+			used += len(word) + 2
+		}
+		used += len(line) + 2
+		at++
+	}
+	if at >= last || len(parts[at]) < 2 || parts[at][0] != '$' {
+		return -2
+	}
+	size, err := strconv.Atoi(parts[at][1:])
+	if err != nil || size < -1 {
+		return -2
+	}
+	_, _ = in.Discard(used + len(parts[at]) + 2)
+	return size
+}
+
+// readEnd reads a bulk of a size and the end.
+func readEnd(in *bufio.Reader, size int, end string) ([]byte, error) {
+	b := make([]byte, size+len(end))
+	_, err := io.ReadFull(in, b)
+	return b, err
 }
 
 // readMore goes on with an answer of which n bytes have come. It reads as long as these

@@ -3,6 +3,7 @@ package storage
 import (
 	"math/rand"
 	"sync"
+	"sync/atomic"
 )
 
 // breaker keeps requests from waiting for a storage that does not answer.
@@ -14,7 +15,7 @@ type breaker struct {
 	min, max  int64 // ms
 
 	mu       sync.Mutex
-	failures int
+	failures atomic.Int64 // read without the lock, too
 	pause    int64
 	until    int64 // ticks
 	probing  bool  // one request tries
@@ -23,9 +24,12 @@ type breaker struct {
 
 // allow reports whether the storage may be asked now.
 func (b *breaker) allow(now int64) bool {
+	if int(b.failures.Load()) < b.threshold {
+		return true
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failures < b.threshold {
+	if int(b.failures.Load()) < b.threshold {
 		return true
 	}
 	if now < b.until {
@@ -38,19 +42,21 @@ func (b *breaker) allow(now int64) bool {
 
 // success closes the breaker.
 func (b *breaker) success() {
+	if b.failures.Load() == 0 {
+		return
+	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.failures = 0
+	b.failures.Store(0)
 	b.pause = 0
 	b.probing = false
+	b.mu.Unlock()
 }
 
 // failure counts, and opens the breaker when it has seen enough.
 func (b *breaker) failure(now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures++
-	if b.failures < b.threshold {
+	if int(b.failures.Add(1)) < b.threshold {
 		return
 	}
 	if b.pause > 0 && !b.probing {
@@ -74,5 +80,5 @@ func (b *breaker) failure(now int64) {
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.failures >= b.threshold
+	return int(b.failures.Load()) >= b.threshold
 }

@@ -63,20 +63,17 @@ func encodeMeta(e *Entry) (string, error) {
 	l := e.Life
 	fields := []string{
 		e.Tenant, e.Key, e.Host, e.Path,
-		number(e.Epoch), number(e.Seq), strings.Join(e.Tags, " "),
-		number(l.Born), number(l.TTL), number(l.Grace), number(l.StaleIfError), number(l.Keep),
+		strconv.FormatInt(e.Epoch, 10), strconv.FormatInt(e.Seq, 10), strings.Join(e.Tags, " "),
+		strconv.FormatInt(l.Born, 10), strconv.FormatInt(l.TTL, 10), strconv.FormatInt(l.Grace, 10), strconv.FormatInt(l.StaleIfError, 10), strconv.FormatInt(l.Keep, 10),
 		flag(l.NoCache), flag(l.NeverStale), flag(l.Shared), flag(l.Public),
-		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "), number(e.Render), number(e.Plain), e.Tag,
+		strconv.Itoa(e.Status), strings.Join(e.Vary, " "), strings.Join(e.Variants, " "),
+		strconv.FormatInt(e.Render, 10), strconv.FormatInt(e.Plain, 10), e.Tag,
 	}
 	meta := strings.Join(fields, "\n")
 	if strings.Count(meta, "\n") != metaFields+2 {
 		return "", fmt.Errorf("%w: a value has a line break", ErrCorrupt)
 	}
 	return meta, nil
-}
-
-func number(n int64) string {
-	return strconv.FormatInt(n, 10)
 }
 
 func flag(b bool) string {
@@ -125,10 +122,10 @@ func Decode(b []byte) (*Entry, error) {
 func parseSizes(words []string, total int) ([3]int, error) {
 	var sizes [3]int
 	sum := 0
-	for i := 0; i < 3; i++ {
-		n, err := strconv.Atoi(words[i])
+	for i, word := range words {
+		n, err := strconv.Atoi(word)
 		if err != nil || n < 0 || n > total {
-			return sizes, fmt.Errorf("%w: length %q", ErrCorrupt, words[i])
+			return sizes, fmt.Errorf("%w: length %q", ErrCorrupt, word)
 		}
 		sizes[i] = n
 		sum += n
@@ -139,49 +136,46 @@ func parseSizes(words []string, total int) ([3]int, error) {
 	return sizes, nil
 }
 
+// numeric are the lines of meta that are numbers, all but one of them in every entry.
+var numeric = []int{4, 5, 7, 8, 9, 10, 11, 16, metaFields, metaFields + 1}
+
 func decodeMeta(meta string) (*Entry, error) {
 	f := strings.Split(meta, "\n")
-	if len(f) < metaFields {
-		return nil, fmt.Errorf("%w: %d lines of meta", ErrCorrupt, len(f))
+	if len(f) <= metaFields+2 {
+		if len(f) < metaFields {
+			return nil, fmt.Errorf("%w: %d lines of meta", ErrCorrupt, len(f))
+		}
+		f = append(f[:metaFields:metaFields], "0", "0", "") // of before these were added
 	}
-	p := numberParser{fields: f}
+	var n [metaFields + 2]int64
+	for _, at := range numeric {
+		if f[at] != "0" {
+			x, err := strconv.ParseInt(f[at], 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, at, f[at])
+			}
+			n[at] = x
+		}
+	}
+	status := n[16]
+	if status != 0 && (status < 200 || status > 999) {
+		return nil, fmt.Errorf("%w: status %d", ErrCorrupt, status)
+	}
 	e := &Entry{
-		Tenant: f[0], Key: f[1], Host: f[2], Path: f[3],
-		Epoch: p.at(4), Seq: p.at(5), Tags: words(f[6]),
+		Tenant: f[0], Key: f[1], Host: f[2], Path: f[3], Epoch: n[4], Seq: n[5],
 		Life: policy.Life{
-			Born: p.at(7), TTL: p.at(8), Grace: p.at(9), StaleIfError: p.at(10), Keep: p.at(11),
+			Born: n[7], TTL: n[8], Grace: n[9], StaleIfError: n[10], Keep: n[11],
 			NoCache: f[12] == "1", NeverStale: f[13] == "1", Shared: f[14] == "1", Public: f[15] == "1",
 		},
-		Status: int(p.at(16)), Vary: words(f[17]), Variants: words(f[18]),
+		Status: int(status), Render: n[metaFields], Plain: n[metaFields+1], Tag: f[metaFields+2],
 	}
-	if len(f) > metaFields+2 {
-		e.Render = p.at(metaFields)
-		e.Plain = p.at(metaFields + 1)
-		e.Tag = f[metaFields+2]
+	if f[6] != "" {
+		e.Tags = strings.Split(f[6], " ")
 	}
-	if p.failed {
-		return nil, fmt.Errorf("%w: line %d of meta is no number: %q", ErrCorrupt, p.bad, f[p.bad])
-	}
-	if e.Status != 0 && (e.Status < 200 || e.Status > 999) {
-		return nil, fmt.Errorf("%w: status %d", ErrCorrupt, e.Status)
+	if f[17] != "" || f[18] != "" {
+		e.Vary, e.Variants = words(f[17]), words(f[18])
 	}
 	return e, nil
-}
-
-// numberParser parses several numbers and remembers the first that is none.
-type numberParser struct {
-	fields []string
-	failed bool
-	bad    int
-}
-
-func (p *numberParser) at(i int) int64 {
-	n, err := strconv.ParseInt(p.fields[i], 10, 64)
-	if err != nil && !p.failed {
-		p.failed = true
-		p.bad = i
-	}
-	return n
 }
 
 func words(s string) []string {
@@ -195,15 +189,16 @@ func decodeHeader(b []byte) (http.Header, error) {
 	if len(b) == 0 {
 		return http.Header{}, nil
 	}
-	block := make([]byte, 0, len(b)+2)
-	block = append(append(block, b...), '\r', '\n')
-	h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(block))).ReadMIMEHeader()
+	block := bufio.NewReaderSize(strings.NewReader(string(b)+"\r\n"), len(b)+2)
+	h, err := textproto.NewReader(block).ReadMIMEHeader()
 	if err != nil {
 		return nil, fmt.Errorf("%w: header: %v", ErrCorrupt, err)
 	}
 	out := http.Header(h)
 	for name, lines := range out { // appending to a line of one response must not reach the next
-		out[name] = lines[:len(lines):len(lines)]
+		if cap(lines) > len(lines) {
+			out[name] = lines[:len(lines):len(lines)]
+		}
 	}
 	return out, nil
 }

@@ -100,7 +100,7 @@ func (m *Memory) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, _ *Lock)
 // Lock claims an entry for the process that is to ask the origin for it. ttl is in
 // ms. It returns one of the Lock… constants.
 func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
-	if !v.guard.allow(ticks()) {
+	if !(*breaker).allow(v.guard, ticks()) {
 		return LockUnknown
 	}
 	state, err := t.remote.Lock(v.tenant, l, ttl)
@@ -108,7 +108,7 @@ func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
 		t.unwritten(v, "lock", err)
 		return LockUnknown
 	}
-	v.guard.success()
+	(*breaker).success(v.guard)
 	return state
 }
 

@@ -149,9 +149,12 @@ func nowMS() int64 {
 
 var started = time.Now()
 
+// startedMS is started in Unix ms.
+var startedMS = started.UnixMilli()
+
 // ticks is a time in ms that only goes forward, unlike nowMS: after a step of
 // the clock backwards, what is known of a purge state must not count as
 // current for longer, nor a breaker stay open.
 func ticks() int64 {
-	return started.UnixMilli() + time.Since(started).Milliseconds()
+	return startedMS + time.Since(started).Milliseconds()
 }

@@ -50,8 +50,11 @@ func (v *View) License(r *Ready) *License {
 	return v.license
 }
 
-// revoke ends what was licensed. The caller holds the view's lock.
+// revoke ends what was licensed, and what could be asked in the short way. The caller holds the view's lock.
 func (v *View) revoke() {
+	if v.question != nil {
+		v.question = nil
+	}
 	if v.license != nil {
 		atomic.StoreInt64(&v.license.Until, 0)
 		v.license = nil
@@ -64,8 +67,8 @@ func (t *Tier) Confirm(v *View) (known, late bool) {
 	if t.redis == nil {
 		return false, false
 	}
-	_, _, known, late = short(t, v, "", "", 0)
-	return known, late
+	_, q, late := short(t, v, "", "", 0)
+	return q != nil, late
 }
 
 // held is where what is ready is held: nil if nothing is kept in this process.

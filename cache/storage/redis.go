@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"regexp"
 	"strconv"
+	"time"
 
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
@@ -44,7 +45,7 @@ func (s *Redis) era(tenant string) int64 {
 	if s.cluster != nil {
 		return s.cluster.Era(keys.Marks(tenant))
 	}
-	return s.client.Era()
+	return (*redis.Client).Era(s.client)
 }
 
 // settleScript drops a tenant's purge state and sessions if they were written by
@@ -157,11 +158,60 @@ func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 }
 
 func lookup(s *Redis, tenant, id string) (*Entry, Head, error) {
+	key := keys.Entry(tenant, id)
+	head, _, value, state := inWords(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
+	if state != redis.ShortYes {
+		return lookupAny(s, tenant, key, state)
+	}
+	if value == nil {
+		return nil, head, nil
+	}
+	e, err := Decode(value)
+	if err != nil {
+		return nil, head, err
+	}
+	return e, head, nil
+}
+
+// inWords asks one server in the short way for a tenant's position, one score if that is
+// not empty, and a large bulk.
+func inWords(s *Redis, tenant, score, large string) (head Head, found string, value []byte, state int) {
+	if s.cluster != nil {
+		return head, "", nil, redis.ShortNo
+	}
+	marks := keys.Marks(tenant)
+	position := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(marks)) + "\r\n" + marks + "\r\n$2\r\n!"
+	end := newNonce() + "\r\n"
+	n := 2
+	if score != "" {
+		n = 3
+	}
+	list, value, state := redis.Words(s.client, time.Now(), []byte(position+"s\r\n"+position+"e\r\n"+score+large+echo+end), n, "\r\n$13\r\n"+end)
+	if state != redis.ShortYes {
+		return head, "", nil, state
+	}
+	seq, err := strconv.ParseUint(list[0], 10, 53)
+	if err != nil {
+		return head, "", nil, redis.ShortNo
+	}
+	epoch, err := strconv.ParseUint(list[1], 10, 53)
+	if err != nil {
+		return head, "", nil, redis.ShortNo
+	}
+	head.Seq, head.Epoch = int64(seq), int64(epoch)
+	return head, list[n-1], value, state
+}
+
+// lookupAny is lookup for whatever there may be.
+func lookupAny(s *Redis, tenant, key string, state int) (*Entry, Head, error) {
+	if state == redis.ShortLate {
+		return unanswered(s, tenant, redis.ErrTimeout)
+	}
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
 		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
+		redis.Command{Args: []string{"GET", key}},
 	)
 	if err != nil {
 		return unanswered(s, tenant, err)
@@ -393,14 +443,11 @@ func refusedError(r redis.Reply, what string) error {
 // read one after the other the number must come first: with the epoch of a
 // state that is gone, the number of a new one could pass for a known position.
 func headOf(epoch, seq redis.Reply) (Head, error) {
-	if epoch.Kind != redis.Bulk || seq.Kind != redis.Bulk || len(epoch.Body) > 15 || len(seq.Body) > 15 {
-		return rareHead(epoch, seq)
-	}
-	e, err := strconv.ParseUint(string(epoch.Body), 10, 64)
+	e, err := strconv.ParseUint(string(epoch.Body), 10, 53)
 	if err != nil {
 		return rareHead(epoch, seq)
 	}
-	n, err := strconv.ParseUint(string(seq.Body), 10, 64)
+	n, err := strconv.ParseUint(string(seq.Body), 10, 53)
 	if err != nil {
 		return rareHead(epoch, seq)
 	}

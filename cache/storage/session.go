@@ -40,14 +40,61 @@ func sessionState(score, now int64) int {
 
 // Visit implements Storage: one round trip for entry, position and session.
 func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
+	return visit(s, tenant, id, session)
+}
+
+func visit(s *Redis, tenant, id, session string) (*Entry, Head, int, error) {
+	key := keys.Sessions(tenant)
+	score := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(key)) + "\r\n" + key + "\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
+	if id == "" {
+		head, _, found, state := inWords(s, tenant, "", score)
+		if n := known(string(found)); state == redis.ShortYes && n >= 0 {
+			return nil, head, sessionState(n, nowMS()), nil
+		}
+		return visitAny(s, tenant, "", session, state)
+	}
+	key = keys.Entry(tenant, id)
+	head, found, value, state := inWords(s, tenant, score, "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
+	n := known(found)
+	if state != redis.ShortYes || n < 0 {
+		return visitAny(s, tenant, key, session, state)
+	}
+	if value == nil {
+		return nil, head, sessionState(n, nowMS()), nil
+	}
+	e, err := Decode(value)
+	if err != nil {
+		return nil, head, sessionState(n, nowMS()), err
+	}
+	return e, head, sessionState(n, nowMS()), nil
+}
+
+// known reads a session's score, 0 if there is none, and -1 if it is something else.
+func known(score string) int64 {
+	if score == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(score, 10, 53)
+	if err != nil {
+		return -1
+	}
+	return int64(n)
+}
+
+// visitAny is visit for whatever there may be.
+func visitAny(s *Redis, tenant, key, session string, state int) (*Entry, Head, int, error) {
+	if state == redis.ShortLate {
+		e, head, err := unanswered(s, tenant, redis.ErrTimeout)
+		return e, head, SessionUnknown, err
+	}
 	marks := keys.Marks(tenant)
 	commands := []redis.Command{
 		{Args: []string{"ZSCORE", marks, "!s"}},
 		{Args: []string{"ZSCORE", marks, "!e"}},
 		{Args: []string{"ZSCORE", keys.Sessions(tenant), session}},
 	}
-	if id != "" {
-		commands = append(commands, redis.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
+	if key != "" {
+		commands = append(commands, redis.Command{Args: []string{"GET", key}})
 	}
 	replies, err := ask(s, commands...)
 	if err != nil {
@@ -62,12 +109,12 @@ func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	if err != nil {
 		return nil, Head{}, SessionUnknown, err
 	}
-	state := sessionState(score, nowMS())
-	if id == "" {
-		return nil, head, state, nil
+	found := sessionState(score, nowMS())
+	if key == "" {
+		return nil, head, found, nil
 	}
 	e, head, err := entryOf(replies[3], head)
-	return e, head, state, err
+	return e, head, found, err
 }
 
 // Bear implements Storage.
@@ -173,30 +220,38 @@ func (t *Tier) LookupFor(v *View, key, session string) *Found {
 	if near != nil {
 		id = ""
 	}
-	if reason := t.ready(v); reason != "" {
+	if reason := (*Tier).ready(t, v); reason != "" {
 		return &Found{Reason: reason}
 	}
 	asked := ticks()
-	e, head, state, err := t.remote.Visit(v.tenant, id, session)
+	var e *Entry
+	var head Head
+	var state int
+	var err error
+	if t.redis != nil {
+		e, head, state, err = visit(t.redis, v.tenant, id, session)
+	} else {
+		e, head, state, err = t.remote.Visit(v.tenant, id, session)
+	}
 	if near == nil {
-		f := t.found(v, key, e, head, err, now, asked)
+		f := found(t, v, key, e, head, err, now, asked)
 		f.Session = state
 		return f
 	}
 	if err != nil {
 		return &Found{Reason: t.failed(v, "session", err)}
 	}
-	v.guard.success()
-	if t.moved(v) {
+	(*breaker).success(v.guard)
+	if moved(t, v) {
 		return &Found{Reason: policy.ReasonStoreError}
 	}
-	if reason := t.sync(v, head, asked); reason != "" {
+	if reason := (*Tier).sync(t, v, head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}
 	verdict := v.Check(near)
 	if verdict == Purged {
 		t.memory.Remove(key)
-		f := t.fromRemote(v, key, now)
+		f := fromRemote(t, v, key, now)
 		f.Session = state
 		return f
 	}

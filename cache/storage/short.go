@@ -3,7 +3,9 @@ package storage
 import (
 	"bytes"
 	"hash/crc32"
+	"math/rand"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/redis"
@@ -28,21 +30,28 @@ type wire struct {
 	body int    // bytes
 }
 
-// positions are what Redis answers when it is asked for a view's position, and how
-// it is asked.
-type positions struct {
+// question is what Redis answers when it is asked for a view's position, and how it is
+// asked. A view has one as long as it can be relied on and stays where it is. It is never
+// changed.
+type question struct {
 	head   Head
+	era    int64
 	expect string
 	ask    string
 }
 
-// positionsOf are those of a view. The caller holds its lock.
-func positionsOf(v *View) positions {
-	marks := keys.Marks(v.tenant)
-	return positions{
-		head: v.head, expect: bulk(v.head.Seq) + bulk(v.head.Epoch),
-		ask: encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e"),
+// newQuestion returns the one of a view, nil if the view cannot be relied on.
+func newQuestion(v *View) *question {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && len(v.pending) == 0 {
+		marks := keys.Marks(v.tenant)
+		v.question = &question{
+			head: v.head, era: v.era, expect: bulk(v.head.Seq) + bulk(v.head.Epoch),
+			ask: encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e"),
+		}
 	}
+	return v.question
 }
 
 // encoded is a command as it is sent.
@@ -58,58 +67,65 @@ func bulk(n int64) string {
 // echo begins a command to repeat a nonce, see ask.
 const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 
-// short asks for the position, which it returns, and one thing more, if what is not
-// empty: then the reply has to be lead and a bulk of so many bytes as size says. late is
-// true if the storage did not answer in time: then it should not be asked again for this
-// request.
+// short asks for the position, and one thing more if what is not empty: then the reply
+// has to be lead and a bulk of so many bytes as size says. late is true if the storage
+// did not answer in time: then it should not be asked again for this request.
 //
-// The position is the view's, as it was before and is afterwards, and as the server of
-// its era says. Otherwise nothing is ok.
-func short(t *Tier, v *View, what, lead string, size int) (answer []byte, head Head, ok, late bool) {
-	b := v.guard
-	b.mu.Lock()
-	failures := b.failures // it has just failed: the other way can tell what is wrong
-	b.mu.Unlock()
-	asked := started.UnixMilli() + time.Since(started).Milliseconds()
+// The question that it returns has the view's position, as it was before and is
+// afterwards, and as the server of its era says. It is nil if that does not hold.
+func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *question, late bool) {
+	now := time.Now()
 	v.mu.Lock()
-	head = v.head
-	era := v.era
-	if v.positions.head != head {
-		v.positions = positionsOf(v)
-	}
-	expect := v.positions.expect
-	ask := v.positions.ask
-	if failures > 0 || era == 0 || head.Epoch == 0 || len(v.pending) > 0 {
-		v.mu.Unlock()
-		return nil, head, false, false
-	}
+	q = v.question
 	v.mu.Unlock()
-	end := newNonce() + "\r\n"
-	request := []byte(ask + what + echo + end)
-	end = "$13\r\n" + end
-	replies := 3
-	if what != "" {
-		end = "\r\n" + end
-		expect += lead
-		replies = 4
+	if q == nil {
+		if q = newQuestion(v); q == nil {
+			return nil, nil, false
+		}
 	}
+	if v.guard.failures.Load() > 0 { // it has just failed: the other way can tell what is wrong
+		return nil, nil, false
+	}
+	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
+	request := []byte(q.ask + what + echo + end)
+	s := t.redis
 	state := redis.ShortNo
-	if s := t.redis; s.cluster == nil {
-		answer, state = redis.Short(s.client, era, request, replies, expect, size, end)
+	if what == "" || s.cluster != nil {
+		answer, state = shortOdd(s, v, q, now, request, what == "", lead, size, end)
 	} else {
-		answer, state = s.cluster.Short(keys.Marks(v.tenant), era, request, replies, expect, size, end)
+		answer, state = redis.Short(s.client, q.era, now, request, 4, q.expect+lead, size, "\r\n$13\r\n"+end)
 	}
 	if state != redis.ShortYes {
-		return nil, head, false, state == redis.ShortLate && shortLate(t, v)
+		return nil, nil, state == redis.ShortLate && shortLate(t, v)
 	}
+	asked := startedMS + now.Sub(started).Milliseconds() // as ticks
 	v.mu.Lock()
-	ok = v.head == head && v.era == era && len(v.pending) == 0
-	if ok && asked > v.checked {
-		(*View).confirm(v, asked)
+	if v.question != q || asked <= v.doubted {
+		q = nil
+	} else if asked > v.checked { // as confirm
+		v.checked = asked
+		if l := v.license; l != nil {
+			atomic.StoreInt64(&l.Until, asked+v.patience)
+		}
 	}
-	ok = ok && v.checked != 0
 	v.mu.Unlock()
-	return answer, head, ok, false
+	return answer, q, false
+}
+
+// shortOdd is for questions for the position alone, and for clusters.
+func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, alone bool, lead string, size int, end string) ([]byte, int) {
+	expect := q.expect + lead
+	replies := 4
+	if alone {
+		replies = 3
+		end = "$13\r\n" + end
+	} else {
+		end = "\r\n$13\r\n" + end
+	}
+	if s.cluster != nil {
+		return s.cluster.Short(keys.Marks(v.tenant), q.era, now, request, replies, expect, size, end)
+	}
+	return redis.Short(s.client, q.era, now, request, replies, expect, size, end)
 }
 
 func shortLate(t *Tier, v *View) bool {
@@ -125,8 +141,8 @@ func (t *Tier) QuickSession(v *View, session string) (known, late bool) {
 		return err == nil && state == SessionDefault, false
 	}
 	what := v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
-	score, _, ok, late := short(t, v, what, "$13\r\n", 13) // Unix ms, as of this century
-	if !ok {
+	score, q, late := short(t, v, what, "$13\r\n", 13) // Unix ms, as of this century
+	if q == nil {
 		return false, late
 	}
 	n, err := strconv.ParseInt(string(score), 10, 64)
@@ -152,8 +168,8 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 	}
 	w := r.wire
 	from := len(w.head)
-	value, head, ok, late := short(t, v, w.ask, w.lead, from+w.body)
-	if !ok || head.Seq != r.Seq || head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
+	value, q, late := short(t, v, w.ask, w.lead, from+w.body)
+	if q == nil || q.head.Seq != r.Seq || q.head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
 		crc32.Update(w.part, castagnoli, value[from:]) != w.sum {
 		return nil, nil, late
 	}

@@ -111,7 +111,7 @@ func (t *Tier) Lookup(v *View, key string) *Found {
 			}
 		}
 	}
-	return t.fromRemote(v, key, now)
+	return fromRemote(t, v, key, now)
 }
 
 // fromMemory checks an entry of the memory tier, asking for the purge state
@@ -135,31 +135,38 @@ func (t *Tier) fromMemory(v *View, key string, e *Entry) *Found {
 // LookupRemote is Lookup past the memory tier: another process may have stored a
 // newer entry than the one that is there.
 func (t *Tier) LookupRemote(v *View, key string) *Found {
-	return t.fromRemote(v, key, nowMS())
+	return fromRemote(t, v, key, nowMS())
 }
 
-func (t *Tier) fromRemote(v *View, key string, now int64) *Found {
-	if reason := t.ready(v); reason != "" {
+func fromRemote(t *Tier, v *View, key string, now int64) *Found {
+	if reason := (*Tier).ready(t, v); reason != "" {
 		return &Found{Reason: reason}
 	}
 	asked := ticks()
-	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
-	return t.found(v, key, e, head, err, now, asked)
+	var e *Entry
+	var head Head
+	var err error
+	if t.redis != nil {
+		e, head, err = lookup(t.redis, v.tenant, keys.ID(key))
+	} else {
+		e, head, err = t.remote.Lookup(v.tenant, keys.ID(key))
+	}
+	return found(t, v, key, e, head, err, now, asked)
 }
 
 // found checks what the storage answered.
-func (t *Tier) found(v *View, key string, e *Entry, head Head, err error, now, asked int64) *Found {
+func found(t *Tier, v *View, key string, e *Entry, head Head, err error, now, asked int64) *Found {
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return &Found{Reason: t.failed(v, "lookup", err)}
 	}
-	v.guard.success()
-	if t.moved(v) { // on the way
+	(*breaker).success(v.guard)
+	if moved(t, v) { // on the way
 		return &Found{Reason: policy.ReasonStoreError}
 	}
-	if reason := t.sync(v, head, asked); reason != "" {
+	if reason := (*Tier).sync(t, v, head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}
-	f := &Found{Head: v.Head()}
+	f := &Found{Head: (*View).Head(v)}
 	switch {
 	case err != nil:
 		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
@@ -169,14 +176,14 @@ func (t *Tier) found(v *View, key string, e *Entry, head Head, err error, now, a
 		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
 		f.Reason = policy.ReasonForeign
 	default:
-		t.accept(v, key, e, now, f)
+		(*Tier).accept(t, v, key, e, now, f)
 	}
 	return f
 }
 
 // accept takes an entry of the remote storage unless it has been purged.
 func (t *Tier) accept(v *View, key string, e *Entry, now int64, f *Found) {
-	verdict := v.Check(e)
+	verdict := (*View).Check(v, e)
 	if verdict == Purged {
 		f.Reason = policy.ReasonPurged
 		return
@@ -314,31 +321,35 @@ func (t *Tier) writeSessions(v *View, p Purge) error {
 // ready reports why the storage must not be asked for this tenant now: the
 // breaker is open, or purges are waiting that cannot be written.
 func (t *Tier) ready(v *View) string {
-	if !v.guard.allow(ticks()) {
-		if v.Pending() > 0 {
-			return policy.ReasonPurgePending
+	if !(*breaker).allow(v.guard, ticks()) {
+		return refusal(v)
+	}
+	if moved(t, v) {
+		if reason := t.settle(v); reason != "" {
+			return reason
 		}
-		return policy.ReasonStoreOpen
 	}
-	if reason := t.settle(v); reason != "" {
-		return reason
-	}
-	if v.Pending() > 0 && !t.replay(v) {
+	if (*View).Pending(v) > 0 && !t.replay(v) {
 		return policy.ReasonPurgePending
 	}
 	return ""
 }
 
+// refusal is why nothing is asked while the breaker is open.
+func refusal(v *View) string {
+	if v.Pending() > 0 {
+		return policy.ReasonPurgePending
+	}
+	return policy.ReasonStoreOpen
+}
+
 // settle sees to it that the tenant's purge state is of the server that answers now,
 // before it is relied on.
 func (t *Tier) settle(v *View) string {
-	if !t.moved(v) {
-		return ""
-	}
 	v.settling.Lock()
 	defer v.settling.Unlock()
 	for i := 0; i < 3; i++ { // the connection for the question may be a new one
-		if !t.moved(v) {
+		if !moved(t, v) {
 			return ""
 		}
 		era := t.redis.era(v.tenant)
@@ -360,14 +371,15 @@ func (t *Tier) settle(v *View) string {
 
 // moved reports whether another server may answer than the one that the view's state
 // was read from.
-func (t *Tier) moved(v *View) bool {
+func moved(t *Tier, v *View) bool {
 	if t.redis == nil {
 		return false
 	}
-	era := t.redis.era(v.tenant)
+	era := (*Redis).era(t.redis, v.tenant)
 	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.era == 0 || v.era != era
+	known := v.era
+	v.mu.RUnlock()
+	return known == 0 || known != era
 }
 
 // keep journals a purge, and sees to it that it is tried again even if no
@@ -432,7 +444,7 @@ func (t *Tier) refresh(v *View) string {
 		return t.failed(v, "head", err)
 	}
 	v.guard.success()
-	if t.moved(v) {
+	if moved(t, v) {
 		return policy.ReasonStoreError
 	}
 	return t.sync(v, head, now)
@@ -443,7 +455,7 @@ func (t *Tier) sync(v *View, head Head, now int64) string {
 	if head.Epoch == 0 {
 		return t.begin(v, now)
 	}
-	if v.at(head, now) {
+	if (*View).at(v, head, now) {
 		return ""
 	}
 	return t.pull(v, now)

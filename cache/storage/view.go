@@ -28,23 +28,23 @@ type View struct {
 
 	guard *breaker // of the server that has the tenant's keys
 
-	mu        sync.RWMutex
-	head      Head
-	floor     int64
-	checked   int64 // ticks at which the state was last known to be current
-	doubted   int64 // ticks up to which answers do not make it current
-	asked     int64 // counts the deltas that were asked for
-	adopted   int64 // the ask that brought the present epoch
-	hard      map[string]int64
-	soft      map[string]int64
-	prefixes  []prefixMark
-	positions positions
-	pending   []Purge // purges that could not be written yet
-	retrying  bool
-	era       int64            // of the server that the state was read from; 0: none yet
-	license   *License         // nil: nothing has been licensed at this position
-	patience  int64            // ms: how old what is known may be for what is in this process
-	noted     map[string]int64 // when sessions were written down as special, in ticks
+	mu       sync.RWMutex
+	head     Head
+	floor    int64
+	checked  int64 // ticks at which the state was last known to be current
+	doubted  int64 // ticks up to which answers do not make it current
+	asked    int64 // counts the deltas that were asked for
+	adopted  int64 // the ask that brought the present epoch
+	hard     map[string]int64
+	soft     map[string]int64
+	prefixes []prefixMark
+	question *question // nil: there is none, or it has to be made
+	pending  []Purge   // purges that could not be written yet
+	retrying bool
+	era      int64            // of the server that the state was read from; 0: none yet
+	license  *License         // nil: nothing has been licensed at this position
+	patience int64            // ms: how old what is known may be for what is in this process
+	noted    map[string]int64 // when sessions were written down as special, in ticks
 
 	replayMu sync.Mutex // one replay of the journal at a time
 }
@@ -70,8 +70,9 @@ func newView(tenant string) *View {
 // Head returns the view's position.
 func (v *View) Head() Head {
 	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.head
+	head := v.head
+	v.mu.RUnlock()
+	return head
 }
 
 // at tells the view that the state was at head at the time now. It reports
@@ -82,7 +83,7 @@ func (v *View) at(head Head, now int64) bool {
 	if v.head != head {
 		return false
 	}
-	v.confirm(now)
+	(*View).confirm(v, now)
 	return true
 }
 
@@ -197,6 +198,9 @@ func (v *View) forget() {
 func (v *View) Check(e *Entry) int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	if e.Seq == v.head.Seq && e.Epoch == v.head.Epoch && e.Seq >= v.floor { // no purge at all since
+		return Valid
+	}
 	return v.check(e)
 }
 
@@ -257,8 +261,9 @@ func (v *View) settled(era int64) {
 // Pending returns how many purges wait to be written.
 func (v *View) Pending() int {
 	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return len(v.pending)
+	n := len(v.pending)
+	v.mu.RUnlock()
+	return n
 }
 
 // distrust makes the view ask for the state before it is used again. Answers
