@@ -40,6 +40,7 @@ type hotPage struct {
 	from    int64 // Unix ms
 	until   int64
 	license *storage.License
+	remote  bool // it is in Redis alone
 
 	varies   bool // by cookies or language: this only says so, there is one for each combination
 	personal bool // it varies by the session, or the context
@@ -96,7 +97,7 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
 	in := r.Header
 	out := rw.Header()
 	if now >= p.until || now < p.from || now >= atomic.LoadInt64(&p.license.Until) || in["Cookie"] != nil || in["If-None-Match"] != nil ||
-		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil || p.form.Body == nil {
+		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil || p.remote {
 		return lessHot(h, rw, r, key, p, now)
 	}
 	atomic.AddInt64(p.ready.Hits, 1)
@@ -131,7 +132,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 		}
 	}
 	in := r.Header
-	if p.form.Body == nil || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
+	if p.remote || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
 		return hotSpecial(h, rw, r, p, now)
 	}
 	write(h, rw, p, p.form.Body)
@@ -171,7 +172,7 @@ func confirmed(h *Handler, p *hotPage) (known, late bool) {
 	if atomic.LoadInt64(&p.license.Until) == 0 {
 		return false, false
 	}
-	if p.form.Body == nil { // it is asked for with the page
+	if p.remote { // it is asked for with the page
 		return true, false
 	}
 	if known, late = h.shared.tier.Confirm(h.view); !known {
@@ -223,7 +224,7 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 		return hotNo
 	}
 	body := p.form.Body
-	if body == nil { // it is in Redis alone
+	if p.remote {
 		ready, stored, late := h.shared.tier.QuickRemote(h.view, p.near, now)
 		if ready == nil || ready != p.ready {
 			return outcome(late)
@@ -345,6 +346,9 @@ func bodyOf(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
 	if form == ready.Stored {
 		return stored
 	}
+	if form.Body != nil { // of the same stored body
+		return form.Body
+	}
 	e := &storage.Entry{Body: stored, Plain: ready.Entry.Plain}
 	body, _ := e.Decoded() // nil with an error
 	return body
@@ -399,7 +403,7 @@ func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 
 // heat puts a page into the table for requests like this one.
 func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) {
-	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule}
+	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule, remote: r.Remote()}
 	if plain {
 		p.form = r.Plain
 	}

@@ -115,7 +115,7 @@ func newShared(s config.StorageSettings) *Shared {
 		fmt.Fprintln(os.Stdout, "odoocache: no redis.address: responses are kept in this process's memory alone")
 		return sh
 	}
-	o.MemoryBytes = s.MemoryBytes
+	o.MemoryBytes, o.PreparedBytes = s.MemoryBytes, s.PreparedBytes
 	if len(s.Cluster) > 0 {
 		sh.redis = storage.NewRedisCluster(redis.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
 	} else {

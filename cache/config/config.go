@@ -113,6 +113,7 @@ type Redis struct {
 	PoolSize      string `json:"poolSize,omitempty"`
 	IdleTimeout   string `json:"idleTimeout,omitempty"`
 	MaxReplyBytes string `json:"maxReplyBytes,omitempty"`
+	PreparedBytes string `json:"preparedBytes,omitempty"`
 	TLS           TLS    `json:"tls,omitempty"`
 
 	Sentinel Sentinel `json:"sentinel,omitempty"`
@@ -245,7 +246,7 @@ func Default() *Config {
 		CampaignCookies:   "true",
 		Redis: Redis{
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
-			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "32MiB",
+			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "32MiB", PreparedBytes: "16MiB",
 		},
 		Memory:  Memory{Bytes: "64MiB", MaxStaleness: "1s"},
 		Purge:   Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},

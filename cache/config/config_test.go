@@ -228,6 +228,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"1": `redis.maxReplyBytes: "1"; expected a size such as 4MiB, from 1MiB to 1GiB`, "2G": `redis.maxReplyBytes: "2G"; expected a size such as 4MiB, from 1MiB to 1GiB`},
 		},
 		{
+			"redis.preparedBytes", func(c *config.Config, v string) { c.Redis.PreparedBytes = v }, []string{"1MiB", "1GiB"},
+			map[string]string{"1": `redis.preparedBytes: "1"; expected a size such as 4MiB, from 1MiB to 1TiB`},
+		},
+		{
 			"redis.tls.enabled", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.TLS.Enabled = v }, []string{"", "true", "1", "false", "0"},
 			map[string]string{"yes": `redis.tls.enabled: "yes"` + badBool},
 		},
@@ -929,7 +933,7 @@ func TestFingerprint(t *testing.T) {
 	values := map[string]string{
 		"Redis.Address": "redis:6380", "Redis.Username": "u", "Redis.Password": "hunter3hunter3", "Redis.PasswordFile": file,
 		"Redis.PasswordEnv": "ODOOCACHE_TEST_PASSWORD", "Redis.Database": "1", "Redis.Timeout": "50ms", "Redis.DialTimeout": "50ms",
-		"Redis.PoolSize": "9", "Redis.IdleTimeout": "9s", "Redis.MaxReplyBytes": "33MiB",
+		"Redis.PoolSize": "9", "Redis.IdleTimeout": "9s", "Redis.MaxReplyBytes": "33MiB", "Redis.PreparedBytes": "17MiB",
 		"Redis.TLS.Enabled": "false", "Redis.TLS.CAFile": otherCert, "Redis.TLS.CertFile": otherCert, "Redis.TLS.KeyFile": otherKey,
 		"Redis.TLS.ServerName": "b", "Redis.TLS.InsecureSkipVerify": "true",
 		"Memory.Bytes": "63MiB", "Memory.MaxStaleness": "2s",

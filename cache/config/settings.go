@@ -77,15 +77,16 @@ type LimitSettings struct {
 // StorageSettings say what the entries are kept in. Middlewares with equal
 // settings share one storage.
 type StorageSettings struct {
-	Redis        *redis.Options // nil: memory alone
-	Cluster      []string       // addresses of nodes, where it is a cluster
-	MemoryBytes  int64
-	MaxStaleness int64 // ms
-	MaxMarks     int
-	Journal      int
-	SessionTTL   int64 // ms
-	Sessions     int
-	Fingerprint  string // equal for equal settings, without secrets
+	Redis         *redis.Options // nil: memory alone
+	Cluster       []string       // addresses of nodes, where it is a cluster
+	MemoryBytes   int64
+	PreparedBytes int64
+	MaxStaleness  int64 // ms
+	MaxMarks      int
+	Journal       int
+	SessionTTL    int64 // ms
+	Sessions      int
+	Fingerprint   string // equal for equal settings, without secrets
 }
 
 // ErrConfig is wrapped by the error of Build.
@@ -256,6 +257,7 @@ func (p *problems) storage(c *Config) StorageSettings {
 		Sessions:     p.number("session.max", c.Session.Max, 100, 10000000),
 		Redis:        p.redis(c.Redis),
 	}
+	s.PreparedBytes = p.size("redis.preparedBytes", c.Redis.PreparedBytes, 1<<20, 1<<40)
 	if s.Redis != nil {
 		s.Cluster = trimmed(c.Redis.Cluster.Addresses)
 	}
@@ -277,7 +279,7 @@ func fingerprint(c *Config, s StorageSettings) string {
 	t := r.TLS
 	parts := []string{
 		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout,
-		r.MaxReplyBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
+		r.MaxReplyBytes, r.PreparedBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
 		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
 		c.Session.TTL, c.Session.Max,
 		r.Sentinel.Master, strings.Join(r.Sentinel.Addresses, ","), r.Sentinel.Username, strings.Join(r.Cluster.Addresses, ","),

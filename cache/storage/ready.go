@@ -21,6 +21,11 @@ type Ready struct {
 	wire   *wire  // of an entry that is in Redis alone
 }
 
+// Remote reports whether the entry is in Redis alone.
+func (r *Ready) Remote() bool {
+	return r.wire != nil
+}
+
 // Form is what is written to a client: a body, and the fields that go with it, but for
 // those that depend on the time.
 type Form struct {

@@ -16,9 +16,6 @@ import (
 // tenant's position is the one that the view has. Where that does not hold, the
 // way of every request finds out.
 
-// seenBytes bounds what is remembered of entries that are in Redis alone, for QuickRemote.
-const seenBytes = 8 << 20
-
 // wire is an entry in Redis as it was when it was found fresh: everything but its
 // body.
 type wire struct {
@@ -188,7 +185,9 @@ func (s *Sieve) readyFor(key string) *Ready {
 	return s.slots[i].ready
 }
 
-// prepareRemote keeps an entry as ready that is in Redis alone: without its bodies.
+// prepareRemote keeps an entry as ready that is in Redis alone: without its body, which
+// Redis sends each time. A decoded one is kept: what Redis sends tells whether it still
+// is the same.
 func (t *Tier) prepareRemote(key string, r *Ready) bool {
 	if r.wire == nil {
 		value, err := Encode(r.Entry)
@@ -204,10 +203,14 @@ func (t *Tier) prepareRemote(key string, r *Ready) bool {
 		bare := *r.Entry
 		bare.Body = nil
 		r.Entry = &bare
+		r.Stored.Body = nil
 	}
-	r.Stored.Body = nil
+	extra := int64(2 * len(r.wire.head))
 	if r.Plain != nil {
-		r.Plain.Body = nil
+		extra += int64(len(r.Plain.Body))
+	}
+	if extra > t.seen.max/8 {
+		return false
 	}
 	now := nowMS()
 	t.seen.Put(key, r.Entry, now+r.Entry.Life.Retention(now))
@@ -219,6 +222,7 @@ func (t *Tier) prepareRemote(key string, r *Ready) bool {
 	}
 	n := &t.seen.slots[i]
 	n.ready = r
-	t.seen.resize(n, n.size+int64(2*len(r.wire.head)))
+	t.seen.resize(n, n.size+extra)
+	t.seen.shrink(t.seen.max)
 	return true
 }

@@ -12,15 +12,16 @@ import (
 
 // TierOptions configure a Tier. Times are ms.
 type TierOptions struct {
-	MemoryBytes  int64 // 0: no memory tier
-	MaxStaleness int64 // how old the known purge state may be for a hit from memory
-	Journal      int   // most purges kept while they cannot be written
-	Failures     int   // failures in a row that open the breaker
-	MinPause     int64 // first and longest pause of the breaker
-	MaxPause     int64
-	SessionTTL   int64 // how long a session is known
-	Sessions     int   // of how many something is known
-	Log          func(message string)
+	MemoryBytes   int64 // 0: no memory tier
+	PreparedBytes int64 // of what is kept of entries in Redis where there is no memory tier
+	MaxStaleness  int64 // how old the known purge state may be for a hit from memory
+	Journal       int   // most purges kept while they cannot be written
+	Failures      int   // failures in a row that open the breaker
+	MinPause      int64 // first and longest pause of the breaker
+	MaxPause      int64
+	SessionTTL    int64 // how long a session is known
+	Sessions      int   // of how many something is known
+	Log           func(message string)
 }
 
 // Tier is what the handler talks to: a storage, a memory tier in front of it,
@@ -54,7 +55,7 @@ func NewTier(remote Storage, o TierOptions) *Tier {
 	if r, ok := remote.(*Redis); ok {
 		t.redis = r
 		if t.memory == nil {
-			t.seen = NewSieve(seenBytes)
+			t.seen = NewSieve(o.PreparedBytes)
 		}
 	}
 	return t
