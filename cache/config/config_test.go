@@ -229,7 +229,7 @@ func TestOptions(t *testing.T) {
 		},
 		{
 			"redis.preparedBytes", func(c *config.Config, v string) { c.Redis.PreparedBytes = v }, []string{"1MiB", "1GiB"},
-			map[string]string{"1": `redis.preparedBytes: "1"; expected a size such as 4MiB, from 1MiB to 1TiB`},
+			map[string]string{"1": `redis.preparedBytes: "1"; expected a size such as 4MiB, from 1MiB to 1024GiB`},
 		},
 		{
 			"redis.tls.enabled", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.TLS.Enabled = v }, []string{"", "true", "1", "false", "0"},
@@ -725,7 +725,7 @@ func wrong() *config.Config {
 	c.Name, c.Tenant, c.Preset, c.Keep = "a b", "", "shop", "-1h"
 	c.RequestDirectives, c.LogLevel = "sometimes", "loud"
 	c.Redis = config.Redis{
-		Database: "first", Timeout: "soon", DialTimeout: "0", PoolSize: "many", IdleTimeout: "", MaxReplyBytes: "lots",
+		Database: "first", Timeout: "soon", DialTimeout: "0", PoolSize: "many", IdleTimeout: "", MaxReplyBytes: "lots", PreparedBytes: "1MiB",
 		PasswordFile: "/nowhere/secret", TLS: config.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
 		Unknown: unknown("redis"), Address: "redis",
 	}
@@ -860,7 +860,7 @@ func TestSecretsAreNotInErrors(t *testing.T) {
 func TestWeaklyDecodedValues(t *testing.T) {
 	s := build(t, func(c *config.Config) {
 		c.Redis = config.Redis{
-			Address: "redis:6379", Database: "3", Timeout: "1", DialTimeout: "2", PoolSize: "8", IdleTimeout: "600", MaxReplyBytes: "33554432",
+			Address: "redis:6379", Database: "3", Timeout: "1", DialTimeout: "2", PoolSize: "8", IdleTimeout: "600", MaxReplyBytes: "33554432", PreparedBytes: "16777216",
 			TLS: config.TLS{Enabled: "1", InsecureSkipVerify: "0"},
 		}
 		c.Purge.FromResponses = "0"
