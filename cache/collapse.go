@@ -30,7 +30,7 @@ const (
 func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 	until := time.Now().Add(time.Duration(h.s.Limits.CoalesceWait) * time.Millisecond)
 	for collapses(h, v) && time.Now().Before(until) {
-		f, w := joinFlight(h.shared, flightKey(h, v), h.s.Limits.Waiters)
+		f, w := joinFlight(h.shared, flightKey(v), h.s.Limits.Waiters)
 		if f != nil {
 			if lead(h, rw, v, f, until) {
 				return
@@ -69,7 +69,7 @@ func collapses(h *Handler, v *visit) bool {
 }
 
 // flightKey is the full key under which the answer is expected to be stored.
-func flightKey(h *Handler, v *visit) string {
+func flightKey(v *visit) string {
 	if v.list != nil {
 		return keys.Variant(v.primary, v.list.Vary, v.r.Header)
 	}
@@ -160,7 +160,7 @@ func lookAgainFor(h *Handler, rw http.ResponseWriter, v *visit, f *flight) (answ
 	v.flight = f
 	answered = lookAgain(h, rw, v)
 	v.flight = nil
-	return answered, flightKey(h, v) == f.key && collapses(h, v)
+	return answered, flightKey(v) == f.key && collapses(h, v)
 }
 
 // lookAgain looks a page up that may have been stored meanwhile, and answers with
@@ -212,7 +212,7 @@ func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight) b
 		return true
 	}
 	e := f.entry
-	if e == nil || e.Key != flightKey(h, v) || !h.view.Usable(e) || withheld(v, e) != "" {
+	if e == nil || e.Key != flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" {
 		return false
 	}
 	if state, _ := policy.Reuse(e.Life, v.cc, false, now); state != policy.Fresh {

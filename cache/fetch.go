@@ -81,7 +81,7 @@ func fetch(h *Handler, rw http.ResponseWriter, v *visit) {
 	f := &fetching{h: h, v: v, requested: v.now}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { decide(f, c) }
-	run(f, c, upstream(f, v.r.Context()))
+	run(f, c, upstream(v.r.Context(), f))
 	finish(f, rw, c)
 }
 
@@ -111,7 +111,7 @@ func fetchAnonymously(h *Handler, rw http.ResponseWriter, v *visit) (done, faile
 			c.mode = holding
 		}
 	}
-	run(f, c, upstream(f, v.r.Context()))
+	run(f, c, upstream(v.r.Context(), f))
 	done = f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && keepFetched(f, c) == ""
 	if done {
 		finish(f, rw, c)
@@ -148,7 +148,7 @@ type fetching struct {
 // upstream returns the request for the origin: the visitor's own where nothing
 // can be stored; otherwise one for a whole response, or for the confirmation
 // of what is stored, without the parameters that do not count.
-func upstream(f *fetching, ctx context.Context) *http.Request {
+func upstream(ctx context.Context, f *fetching) *http.Request {
 	v := f.v
 	stored := v.entry != nil && v.state == policy.Expired
 	whole := v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0
@@ -338,7 +338,7 @@ func condition(f *fetching, header http.Header) string {
 		h.logf("%s %s: %v; the response was not stored", v.r.Method, v.r.URL.Path, err)
 		return tagReason(err)
 	}
-	f.tags = hashTags(h, v, tags)
+	f.tags = hashTags(v, tags)
 	return ""
 }
 

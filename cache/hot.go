@@ -116,7 +116,7 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
 // lessHot answers with a page of the table where more has to be looked at.
 func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage, now int64) int {
 	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {
-		tried := hotNo
+		var tried int
 		if p, key, tried = hotFor(h, r, p, key, cookie); p == nil {
 			return tried
 		}

@@ -124,7 +124,7 @@ func (h *Handler) refetch(v *visit) {
 	f := &fetching{h: h, v: v, requested: nowMS()}
 	c := &capture{header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { decide(f, c) }
-	run(f, c, upstream(f, v.r.Context()))
+	run(f, c, upstream(v.r.Context(), f))
 	finish(f, nil, c)
 	if f.withdrawn(c) {
 		h.shared.tier.Remove(h.view, []string{v.entry.Key})

@@ -384,7 +384,7 @@ func tagReason(err error) string {
 
 // hashTags returns everything by which a page can be purged: the tenant, its
 // addresses, the application's tags and the rule's.
-func hashTags(h *Handler, v *visit, tags []string) []string {
+func hashTags(v *visit, tags []string) []string {
 	hashed := keys.URLTags(purgeHost(v.target), v.r.URL.Path, v.target.Query)
 	hashed = append(hashed, tenantTag)
 	for i := 0; i < len(v.rule.Tags); i++ {

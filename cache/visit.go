@@ -87,7 +87,7 @@ func identifyVisit(h *Handler, v *visit) {
 		v.primary = keys.Extend(id.key, v.values)
 	}
 	if v.context != "" && !v.rule.Terms.AnySession {
-		forContext(h, v)
+		forContext(v)
 	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
 		v.bypass = policy.ReasonKeyLimit
@@ -122,7 +122,7 @@ func refused(v *visit) string {
 }
 
 // forContext adds to a visit's key what the addon says that pages are rendered for.
-func forContext(h *Handler, v *visit) {
+func forContext(v *visit) {
 	if v.context == privateContext {
 		v.bypass = policy.ReasonContext
 	} else if v.context != defaultContext {
