@@ -89,7 +89,7 @@ func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *que
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
 	request := []byte(q.ask + what + echo + end)
 	s := t.redis
-	state := redis.ShortNo
+	var state int
 	if what == "" || s.cluster != nil {
 		answer, state = shortOdd(s, v, q, now, request, what == "", lead, size, end)
 	} else {
