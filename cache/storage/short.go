@@ -95,18 +95,28 @@ func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *que
 	if state != redis.ShortYes {
 		return nil, nil, state == redis.ShortLate && shortLate(t, v)
 	}
-	asked := startedMS + now.Sub(started).Milliseconds() // as ticks
+	if !still(v, q, startedMS+now.Sub(started).Milliseconds()) { // as ticks
+		return nil, nil, false
+	}
+	return answer, q, false
+}
+
+// still notes that a question was answered as expected that was asked at a time. It
+// reports false if the view has moved since, or if the answer does not make it current.
+func still(v *View, q *question, asked int64) bool {
 	v.mu.Lock()
 	if v.question != q || asked <= v.doubted {
-		q = nil
-	} else if asked > v.checked { // as confirm
+		v.mu.Unlock()
+		return false
+	}
+	if asked > v.checked { // as confirm
 		v.checked = asked
 		if l := v.license; l != nil {
 			atomic.StoreInt64(&l.Until, asked+v.patience)
 		}
 	}
 	v.mu.Unlock()
-	return answer, q, false
+	return true
 }
 
 // shortOdd is for questions for the position alone, and for clusters.

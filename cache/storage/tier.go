@@ -140,18 +140,38 @@ func (t *Tier) LookupRemote(v *View, key string) *Found {
 }
 
 func fromRemote(t *Tier, v *View, key string, now int64) *Found {
-	if reason := (*Tier).ready(t, v); reason != "" {
+	if t.redis == nil {
+		return fromStorage(t, v, key, now)
+	}
+	v.mu.Lock()
+	q := v.question // if there is one, nothing has to be done first
+	v.mu.Unlock()
+	if q == nil || v.guard.failures.Load() > 0 || (*Redis).era(t.redis, v.tenant) != q.era {
+		if reason := (*Tier).ready(t, v); reason != "" {
+			return &Found{Reason: reason}
+		}
+		q = newQuestion(v)
+	}
+	asked := ticks()
+	e, head, err := lookup(t.redis, v.tenant, keys.ID(key))
+	if e == nil || q == nil || head != q.head || e.Key != key || e.Tenant != v.tenant || (*Redis).era(t.redis, v.tenant) != q.era || !still(v, q, asked) {
+		return found(t, v, key, e, head, err, now, asked)
+	}
+	if v.guard.failures.Load() > 0 {
+		(*breaker).success(v.guard)
+	}
+	f := &Found{Head: head}
+	(*Tier).accept(t, v, key, e, now, f)
+	return f
+}
+
+// fromStorage is fromRemote for another storage than Redis.
+func fromStorage(t *Tier, v *View, key string, now int64) *Found {
+	if reason := t.ready(v); reason != "" {
 		return &Found{Reason: reason}
 	}
 	asked := ticks()
-	var e *Entry
-	var head Head
-	var err error
-	if t.redis != nil {
-		e, head, err = lookup(t.redis, v.tenant, keys.ID(key))
-	} else {
-		e, head, err = t.remote.Lookup(v.tenant, keys.ID(key))
-	}
+	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
 	return found(t, v, key, e, head, err, now, asked)
 }
 
