@@ -143,7 +143,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 func write(h *Handler, rw http.ResponseWriter, p *hotPage, body []byte) {
 	fill(h, rw.Header(), p)
 	rw.WriteHeader(http.StatusOK)
-	_, _ = rw.Write(body)
+	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 }
 
 // fill sets the fields of a page.

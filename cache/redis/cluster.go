@@ -72,27 +72,71 @@ func (c *Cluster) Do(cmds ...Command) ([]Reply, error) {
 		return nil, err
 	}
 	for i := 0; i < len(replies); i++ {
-		word, address := redirection(replies[i], node.o.Address)
-		if address == "" {
-			continue
+		if replies[i].Kind == Error {
+			return c.redirected(node, slot, deadline, cmds, replies)
 		}
-		again := []Command{cmds[i]}
-		if word == "ASK" {
-			again = []Command{{Args: []string{"ASKING"}}, cmds[i]}
-		} else {
-			c.doubt()
-		}
-		other, err := c.node(address)
-		if err != nil {
-			return nil, err
-		}
-		followed, err := run(other, time.Until(deadline), again)
-		if err != nil {
-			return nil, err
-		}
-		replies[i] = followed[len(followed)-1]
 	}
 	return replies, nil
+}
+
+// redirected follows the redirections among replies, all of them to one node: those
+// of a pipeline are about one slot. What proves that the replies are those to these
+// commands goes with them.
+func (c *Cluster) redirected(node *Client, slot int, deadline time.Time, cmds []Command, replies []Reply) ([]Reply, error) {
+	to := ""
+	var again []Command
+	var places []int
+	for i := 0; i < len(replies); i++ {
+		word, address := redirection(replies[i], node.o.Address)
+		if word == "CLUSTERDOWN" {
+			c.doubt()
+		}
+		if address == "" || to != "" && address != to {
+			continue
+		}
+		to = address
+		if word == "MOVED" {
+			c.moved(slot, address) // before anything of the other node is read
+		} else {
+			again = append(again, Command{Args: []string{"ASKING"}})
+		}
+		again = append(again, cmds[i])
+		places = append(places, len(again)-1, i)
+	}
+	if to == "" {
+		return replies, nil
+	}
+	if last := cmds[len(cmds)-1]; last.Want != "" {
+		again = append(again, last)
+	}
+	other, err := c.node(to)
+	if err != nil {
+		return nil, err
+	}
+	followed, err := run(other, time.Until(deadline), again)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i+1 < len(places); i += 2 {
+		from, at := places[i], places[i+1]
+		replies[at] = followed[from]
+	}
+	return replies, nil
+}
+
+// moved notes that a slot has another node, until the slots are asked for.
+func (c *Cluster) moved(slot int, address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stale = true
+	if c.addressOf(slot) == address {
+		return
+	}
+	c.changes++
+	c.ranges = append([]slotRange{{from: slot, to: slot, address: address}}, c.ranges...)
+	if len(c.ranges) > slotCount { // it cannot tell more of them
+		c.ranges = c.ranges[:slotCount]
+	}
 }
 
 // Short is the function Short with the node that has the key, as far as is known.
@@ -140,19 +184,19 @@ func keyOf(cmd Command) string {
 }
 
 // redirection reads MOVED 3999 127.0.0.1:6381 and ASK. Without a host it is that of
-// the node that says so.
+// the node that says so. Of any other reply it returns Code.
 func redirection(r Reply, from string) (word, address string) {
 	word = Code(r)
 	if word != "MOVED" && word != "ASK" {
-		return "", ""
+		return word, ""
 	}
 	parts := strings.Fields(r.Text)
 	if len(parts) != 3 {
-		return "", ""
+		return word, ""
 	}
 	host, port, err := net.SplitHostPort(parts[2])
 	if err != nil {
-		return "", ""
+		return word, ""
 	}
 	if host == "" {
 		host, _, _ = net.SplitHostPort(from)

@@ -25,9 +25,10 @@ func TestRedirections(t *testing.T) {
 		"ASK 3999 host:1":           {"ASK", "host:1"},
 		"MOVED 3999 :6381":          {"MOVED", "here:6381"},
 		"MOVED 3999 [::1]:6381":     {"MOVED", "[::1]:6381"},
-		"MOVED 3999":                {},
-		"MOVED 3999 nonsense":       {},
-		"ERR MOVED":                 {},
+		"MOVED 3999":                {"MOVED"},
+		"MOVED 3999 nonsense":       {"MOVED"},
+		"ERR MOVED":                 {"ERR"},
+		"CLUSTERDOWN of late":       {"CLUSTERDOWN"},
 	} {
 		word, address := redirection(Reply{Kind: Error, Text: text}, "here:1")
 		assert.Equal(t, want, [2]string{word, address}, text)
