@@ -504,6 +504,28 @@ func (s *benchSite) steady(host, path string, rate float64, seconds int) (p50, p
 	return took[n/2], took[n*99/100]
 }
 
+// highest returns the rate at which what sends for steady is answered at most, over 16
+// connections: it takes more of the machine than wrk.
+func (s *benchSite) highest(host, path string, seconds int) float64 {
+	var asked atomic.Int64
+	errs := make(chan error, 16)
+	until := time.Now().Add(time.Duration(seconds) * time.Second)
+	for w := 0; w < 16; w++ {
+		go func() {
+			ask, err := asker(strings.TrimPrefix(s.p.url, "http://"), host, path, len(s.body(path)))
+			for err == nil && time.Now().Before(until) {
+				err = ask()
+				asked.Add(1)
+			}
+			errs <- err
+		}()
+	}
+	for w := 0; w < 16; w++ {
+		require.NoError(s.t, <-errs)
+	}
+	return float64(asked.Load()) / float64(seconds)
+}
+
 // asker opens a connection and returns what sends a request over it and reads a hit of
 // so many bytes, with little work: what that takes is missing to Traefik.
 func asker(address, host, path string, length int) (ask func() error, err error) {
@@ -569,10 +591,10 @@ func TestBenchmark(t *testing.T) {
 		for i, c := range cases {
 			report.Cases[i].add(s.measure(c, seconds, round))
 		}
-		rate := 0.7 * median(report.find("hit from memory").Rate)
-		if rate == 0 { // not chosen
+		if len(report.find("hit from memory").Rate) == 0 { // not chosen
 			continue
 		}
+		rate := 0.7 * s.highest("memory.example", "/product", seconds)
 		p50, p99 := s.steady("memory.example", "/product", rate, seconds)
 		l := &report.Load
 		l.Rate, l.P50, l.P99 = append(l.Rate, rate), append(l.P50, p50), append(l.P99, p99)
