@@ -24,7 +24,8 @@ type Cluster struct {
 	nodes  map[string]*Client // by address
 	ranges []slotRange
 	asked  time.Time // for the slots
-	stale  bool      // what is known of them
+	asking bool
+	stale  bool // what is known of them
 	tags   map[string]int
 	closed bool
 
@@ -214,7 +215,7 @@ func (c *Cluster) doubt() {
 // nodeFor returns the client of the node that has a slot.
 func (c *Cluster) nodeFor(slot int, deadline time.Time) (*Client, error) {
 	c.mu.Lock()
-	wanted := c.stale && time.Since(c.asked) >= refreshPause
+	wanted := c.stale && (time.Since(c.asked) >= refreshPause || c.asking && len(c.ranges) == 0)
 	c.mu.Unlock()
 	if wanted {
 		c.refresh(deadline)
@@ -270,22 +271,27 @@ func (c *Cluster) refresh(deadline time.Time) {
 			return
 		}
 		c.refreshing.Lock() // the first answer is worth waiting for
-		c.mu.Lock()
-		known = len(c.ranges) > 0
-		c.mu.Unlock()
-		if known {
-			c.refreshing.Unlock()
-			return
-		}
+		c.refreshing.Unlock()
+		return
 	}
 	defer func() { c.refreshing.Unlock() }()
 	c.mu.Lock()
+	if len(c.ranges) == 0 && time.Since(c.asked) < refreshPause { // somebody has, meanwhile, in vain
+		c.mu.Unlock()
+		return
+	}
 	c.asked = time.Now()
+	c.asking = true
 	var addresses []string
 	for i := 0; i < len(c.ranges); i++ {
 		addresses = append(addresses, c.ranges[i].address)
 	}
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.asking = false
+		c.mu.Unlock()
+	}()
 	addresses = append(addresses, c.seeds...)
 	tried := map[string]bool{}
 	for i := 0; i < len(addresses) && time.Now().Before(deadline); i++ {

@@ -186,18 +186,59 @@ func TestRealTLS(t *testing.T) {
 // certificate that it, and its own authority, has.
 func StartRedisTLS(t *testing.T, more ...string) (s *Server, port int, cert tls.Certificate, ca []byte) {
 	needTLS(t)
-	dir := MakeDir(t)
 	cert = testCertificate(t)
+	dir, ca := writeCertificate(t, cert)
+	port = FreePort(t)
+	s = StartRedis(t, append(more, "--tls-port", itoa(port), "--tls-cert-file", dir+"/cert", "--tls-key-file", dir+"/key",
+		"--tls-ca-cert-file", dir+"/cert", "--tls-auth-clients", "optional")...)
+	return s, port, cert, ca
+}
+
+// writeCertificate writes the files cert and key into a folder.
+func writeCertificate(t *testing.T, cert tls.Certificate) (dir string, ca []byte) {
+	dir = MakeDir(t)
 	key, err := x509.MarshalECPrivateKey(cert.PrivateKey.(*ecdsa.PrivateKey))
 	require.NoError(t, err)
 	ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key})
 	require.NoError(t, os.WriteFile(dir+"/cert", ca, 0o600))
 	require.NoError(t, os.WriteFile(dir+"/key", keyPEM, 0o600))
-	port = FreePort(t)
-	s = StartRedis(t, append(more, "--tls-port", itoa(port), "--tls-cert-file", dir+"/cert", "--tls-key-file", dir+"/key",
-		"--tls-ca-cert-file", dir+"/cert", "--tls-auth-clients", "optional")...)
-	return s, port, cert, ca
+	return dir, ca
+}
+
+// TestSentinelTLS: redis.tls is for the sentinels, too.
+func TestSentinelTLS(t *testing.T) {
+	_, port, cert, ca := StartRedisTLS(t)
+	dir, _ := writeCertificate(t, cert)
+	secure := FreePort(t)
+	StartSentinel(t, "tls-port "+itoa(secure), "tls-cert-file "+dir+"/cert", "tls-key-file "+dir+"/key", "tls-ca-cert-file "+dir+"/cert",
+		"tls-auth-clients no", "tls-replication yes", "sentinel monitor shop 127.0.0.1 "+itoa(port)+" 1")
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	s := &Sentinels{Master: "shop", Addresses: []string{"127.0.0.1:" + itoa(secure)}}
+	suite(t, patient(t, Options{Sentinels: s, TLS: &tls.Config{RootCAs: roots}}))
+	for name, o := range map[string]Options{"plain": {Sentinels: s}, "unknown authority": {Sentinels: s, TLS: &tls.Config{}}} {
+		_, err := patient(t, o).Do(ping)
+		assert.ErrorIs(t, err, ErrConnect, name)
+	}
+}
+
+// TestClusterTLS: what a node tells about the others holds for connections with TLS.
+func TestClusterTLS(t *testing.T) {
+	s, port, _, ca := StartRedisTLS(t, "--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", itoa(FreePort(t)))
+	plain := patient(t, Options{Address: s.Address})
+	one(t, plain, args("CLUSTER", "ADDSLOTSRANGE", "0", "16383"))
+	require.Eventually(t, func() bool {
+		return strings.Contains(string(one(t, plain, args("CLUSTER", "INFO")).Body), "cluster_state:ok")
+	}, 20*time.Second, 10*time.Millisecond)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	c := NewCluster(Options{TLS: &tls.Config{RootCAs: roots}, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}, []string{"127.0.0.1:" + itoa(port)})
+	defer c.Close()
+	assert.Equal(t, "OK", oneOf(t, c, args("SET", "k", "v")).Text)
+	assert.Equal(t, "v", string(oneOf(t, c, args("GET", "k")).Body))
+	assert.Contains(t, c.nodes, "127.0.0.1:"+itoa(port))
+	assert.Len(t, c.nodes, 1, "the secure port is the one that is used")
 }
 
 // needTLS skips if redis-server was built without TLS: it then does not know

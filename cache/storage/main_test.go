@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"math/rand"
 	"net"
 	"os/exec"
 	"strconv"
@@ -24,10 +25,7 @@ func startRedis(t testing.TB, more ...string) string {
 	if err != nil {
 		t.Skip("redis-server is not on PATH: the tests against a real server are left out")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	require.NoError(t, l.Close())
+	port := freePort(t)
 	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}
 	cmd := exec.Command(path, append(args, more...)...)
 	var log bytes.Buffer
@@ -45,6 +43,45 @@ func startRedis(t testing.TB, more ...string) string {
 		return err == nil && replies[0].Text == "PONG"
 	}, 10*time.Second, 20*time.Millisecond)
 	return port
+}
+
+// freePort returns a port outside of the range for connections, to which the one for the
+// bus of a cluster, 10000 higher, exists.
+func freePort(t testing.TB) string {
+	t.Helper()
+	for i := 0; i < 100; i++ {
+		port := strconv.Itoa(20000 + rand.Intn(10000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
+}
+
+// startCluster starts three nodes and returns their ports. Each has a third of the slots.
+func startCluster(t testing.TB, more ...string) []string {
+	t.Helper()
+	var ports []string
+	for i := 0; i < 3; i++ {
+		ports = append(ports, startRedis(t, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "5000"}, more...)...))
+	}
+	for i, port := range ports {
+		words := []string{"CLUSTER", "ADDSLOTS"}
+		for slot := i * 5462; slot < (i+1)*5462 && slot < 16384; slot++ {
+			words = append(words, strconv.Itoa(slot))
+		}
+		require.Equal(t, "OK", strings.TrimSpace(cli(t, port, nil, words...)))
+		require.Equal(t, "OK", strings.TrimSpace(cli(t, port, nil, "CLUSTER", "MEET", "127.0.0.1", ports[0])))
+	}
+	for _, port := range ports {
+		require.Eventually(t, func() bool {
+			info := cli(t, port, nil, "CLUSTER", "INFO")
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
+		}, 30*time.Second, 20*time.Millisecond, "the nodes know each other")
+	}
+	return ports
 }
 
 // patientClient is a client for which a busy machine is no failure.

@@ -29,11 +29,7 @@ func TestMemory(t *testing.T) {
 // suite.
 func TestRedisACL(t *testing.T) {
 	port := startRedis(t)
-	b, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	line := regexp.MustCompile(`(?m)^ACL SETUSER (odoocache .*)$`).FindStringSubmatch(string(b))
-	require.NotNil(t, line)
-	require.Equal(t, "OK", strings.TrimSpace(cli(t, port, nil, append([]string{"ACL", "SETUSER"}, strings.Fields(line[1])...)...)))
+	restrict(t, port, "")
 	open := func(t *testing.T) storage.Storage {
 		c := redis.New(redis.Options{
 			Address: "127.0.0.1:" + port, Username: "odoocache", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second,
@@ -45,6 +41,63 @@ func TestRedisACL(t *testing.T) {
 	}
 	storagetest.Run(t, open)
 	assert.Contains(t, cli(t, port, nil, "ACL", "LOG"), "flushall", "what it may not do was refused")
+}
+
+// restrict makes the user that the README grants, with more where a pattern finds more
+// there.
+func restrict(t *testing.T, port, more string) {
+	t.Helper()
+	b, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	line := regexp.MustCompile(`(?m)^ACL SETUSER (odoocache .*)$`).FindStringSubmatch(string(b))
+	require.NotNil(t, line)
+	words := strings.Fields(line[1])
+	if more != "" {
+		found := regexp.MustCompile(more).FindStringSubmatch(string(b))
+		require.NotNil(t, found)
+		words = append(words, strings.Fields(found[1])...)
+	}
+	require.Equal(t, "OK", strings.TrimSpace(cli(t, port, nil, append([]string{"ACL", "SETUSER"}, words...)...)))
+}
+
+// TestRedisCluster: the suite on three nodes, as the user that the README grants to
+// clients of a cluster.
+func TestRedisCluster(t *testing.T) {
+	ports := startCluster(t)
+	var addresses []string
+	for _, port := range ports {
+		restrict(t, port, "A cluster needs `([^`]+)`")
+		addresses = append(addresses, "127.0.0.1:"+port)
+	}
+	open := func(t *testing.T) *storage.Redis {
+		c := redis.NewCluster(redis.Options{
+			Username: "odoocache", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second,
+		}, addresses[:1])
+		t.Cleanup(c.Close)
+		return storage.NewRedisCluster(c, storagetest.MaxMarks)
+	}
+	fresh := func(t *testing.T) *storage.Redis {
+		for _, port := range ports {
+			cli(t, port, nil, "FLUSHALL")
+		}
+		return open(t)
+	}
+	storagetest.Run(t, func(t *testing.T) storage.Storage { return fresh(t) })
+	storagetest.RunReplicas(t, func(t *testing.T) (a, b storage.Storage) { return fresh(t), open(t) })
+	filled := 0
+	for i := 0; i < 50; i++ { // of tenants, which are on all nodes
+		s := open(t)
+		tenant := "tenant" + strconv.Itoa(i)
+		_, err := s.Purge(tenant, storage.Purge{All: true})
+		require.NoError(t, err)
+	}
+	for _, port := range ports {
+		if cli(t, port, nil, "DBSIZE") != "0" {
+			filled++
+		}
+		assert.Empty(t, cli(t, port, nil, "ACL", "LOG"), "nothing that was not granted was tried")
+	}
+	assert.Equal(t, 3, filled)
 }
 
 func TestRedis(t *testing.T) {
