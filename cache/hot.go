@@ -93,11 +93,14 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
 		return hotNo
 	}
 	p, _ := x.(*hotPage)
+	if p.remote {
+		return hotRemote(h, rw, r, key, p)
+	}
 	now := time.Now().UnixMilli()
 	in := r.Header
 	out := rw.Header()
 	if now >= p.until || now < p.from || now >= atomic.LoadInt64(&p.license.Until) || in["Cookie"] != nil || in["If-None-Match"] != nil ||
-		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil || p.remote {
+		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil {
 		return lessHot(h, rw, r, key, p, now)
 	}
 	atomic.AddInt64(p.ready.Hits, 1)
@@ -110,6 +113,28 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
 	out["Cache-Status"] = p.status
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(p.form.Body) // the client's connection; nobody is left to tell
+	return hotYes
+}
+
+// hotRemote answers with a page that is in Redis alone. The position of the purges comes
+// with it.
+func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
+	now := time.Now().UnixMilli()
+	in := r.Header
+	if now >= p.until || now < p.from || in["Cookie"] != nil || in["If-None-Match"] != nil || in["Cache-Control"] != nil ||
+		in["Pragma"] != nil || rw.Header()["Vary"] != nil {
+		return lessHot(h, rw, r, key, p, now)
+	}
+	ready, body, late := (*storage.Tier).QuickRemote(h.shared.tier, h.view, p.near, now)
+	if ready == nil || ready != p.ready {
+		return outcome(late)
+	}
+	if p.form != ready.Stored {
+		if body = bodyOf(ready, p.form, body); body == nil {
+			return hotNo
+		}
+	}
+	write(h, rw, p, body)
 	return hotYes
 }
 
