@@ -101,6 +101,10 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 		h.refresh(v)
 		deliver(h, rw, v)
 	default:
+		if v.head.Epoch == 0 && v.reason != "" && !v.cc.OnlyIfCached {
+			passUnstored(h, rw, v)
+			return
+		}
 		collapse(h, rw, v)
 	}
 }

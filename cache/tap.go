@@ -17,6 +17,8 @@ type tap struct {
 	reason  string
 	decided bool
 	flush   bool
+
+	cacheable bool // by its rule
 }
 
 // Header implements http.ResponseWriter.
@@ -63,6 +65,9 @@ func passed(t *tap, status int) {
 	h := t.h
 	header := t.rw.Header()
 	if t.v != nil {
+		if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && turns(t.v.r, status, header) {
+			markAll(h, t.v) // before the visitor goes where it leads
+		}
 		passedFor(h, t.v, status, header)
 	} else if header[h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
 		applyPurgeHeaders(h, header)
@@ -106,6 +111,13 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 		}
 	}
 	through(&tap{h: h, rw: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
+}
+
+// passUnstored is pass for a request whose answer cannot be stored, because the storage
+// does not answer: what decides on storing is not worth its time.
+func passUnstored(h *Handler, rw http.ResponseWriter, v *visit) {
+	markSessions(h, v)
+	through(&tap{h: h, rw: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
 }
 
 // bypass is pass for a request of which the rule says that the cache has no part in it.
