@@ -271,7 +271,7 @@ func (c *Cluster) refresh(deadline time.Time) {
 			return
 		}
 		c.refreshing.Lock() // the first answer is worth waiting for
-		c.refreshing.Unlock()
+		defer c.refreshing.Unlock()
 		return
 	}
 	defer func() { c.refreshing.Unlock() }()
