@@ -46,18 +46,25 @@ func startRedis(t testing.TB, more ...string) string {
 }
 
 // freePort returns a port outside of the range for connections, to which the one for the
-// bus of a cluster, 10000 higher, exists.
+// bus of a cluster, 10000 higher, is outside of it and free, too.
 func freePort(t testing.TB) string {
 	t.Helper()
 	for i := 0; i < 100; i++ {
-		port := strconv.Itoa(20000 + rand.Intn(10000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			require.NoError(t, l.Close())
-			return port
+		port := 20000 + rand.Intn(2700)
+		if isFree(port) && isFree(port+10000) {
+			return strconv.Itoa(port)
 		}
 	}
 	require.Fail(t, "no port is free")
 	return ""
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 // startCluster starts three nodes and returns their ports. Each has a third of the slots.
