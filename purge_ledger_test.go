@@ -275,6 +275,9 @@ func (l *ledger) sort(a *told) {
 	default:
 		l.count.redis++
 	}
+	if !l.lenient && strings.Contains(a.status, "store-") {
+		l.violation(a, "says that Redis cannot be used, though it can")
+	}
 	if !a.stale() {
 		return
 	}

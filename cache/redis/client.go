@@ -146,7 +146,7 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 		return again(c, s, k, deadline, cmds, silent, err)
 	}
 	if failed && refused(c, replies) {
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		return replies, nil
 	}
 	s.conn = k
@@ -187,7 +187,7 @@ func attempts(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, 
 // again closes a connection from the pool on which an exchange has failed, and tries a
 // new one if the other side had closed it before.
 func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command, silent bool, err error) ([]Reply, error) {
-	_ = k.raw.Close()
+	hangUp(c.pool, s, k)
 	broke(c)
 	if silent {
 		return retry(c, s, deadline, cmds)
@@ -214,18 +214,18 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	k := s.conn
 	s.conn = nil
 	if k != nil && c.finder != nil && !settled(c, k) {
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		k = nil
 	}
 	reused := k != nil
 	if !reused {
-		if k, err = open(c, deadline); err != nil {
+		if k, err = open(c, s, deadline); err != nil {
 			return nil, false, err
 		}
 	}
 	replies, failed, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		doubt(c, k)
 		broke(c)
 		return nil, silent && reused, err
@@ -234,26 +234,31 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 		if c.finder != nil {
 			c.finder.forget(k.address)
 		}
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		return replies, false, nil
 	}
 	if c.finder != nil && !settled(c, k) {
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		return replies, false, nil
 	}
 	s.conn = k
 	return replies, false, nil
 }
 
-// open makes a connection.
-func open(c *Client, deadline time.Time) (*conn, error) {
-	if lone(c.pool) { // nothing has told whether the server is still the same
+// open makes a connection for a slot.
+func open(c *Client, s *slot, deadline time.Time) (*conn, error) {
+	if c.pool.live.Load() == 0 { // nothing has told whether the server is still the same
 		broke(c)
 	}
 	c.mu.Lock()
 	c.stats.Dials++
 	c.mu.Unlock()
-	return connect(c, deadline)
+	k, err := connect(c, deadline)
+	if err == nil {
+		s.live = true
+		c.pool.live.Add(1)
+	}
+	return k, err
 }
 
 // broke begins another era: a connection has ended in another way than by Close. When a
@@ -274,13 +279,6 @@ func doubt(c *Client, k *conn) {
 // restarted, or has taken over.
 func (c *Client) Era() int64 {
 	return c.era.Load()
-}
-
-// lone reports whether the pool has no connection but the caller's to be.
-func lone(p *pool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.open <= 1
 }
 
 // refused counts error replies. It reports whether one of them says that this

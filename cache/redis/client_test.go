@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,70 @@ func TestNobodyThere(t *testing.T) {
 	c = New(Options{Network: "unix", Address: MakeDir(t) + "/none"})
 	_, err = c.Do(ping)
 	assert.ErrorIs(t, err, ErrConnect)
+}
+
+// The first connections begin an era, however many are made at once, and so do those
+// that are made when none is left: nothing has told whether the server is the same.
+func TestNoConnectionNoEra(t *testing.T) {
+	fake := StartFake(t, func(_ int, _ net.Conn, in *bufio.Reader) { ReadCommand(in) })
+	c := New(Options{Address: fake.Address, Timeout: 10 * time.Second})
+	defer c.Close()
+	deadline := time.Now().Add(10 * time.Second)
+	before := c.Era()
+	for _, how := range []string{"closed", "lost in a panic"} {
+		var slots []*slot
+		for i := 0; i < 3; i++ { // all of them before the first connection
+			s, err := take(c.pool, deadline)
+			require.NoError(t, err)
+			slots = append(slots, s)
+		}
+		for i, s := range slots {
+			k, err := open(c, s, deadline)
+			require.NoError(t, err)
+			if i == 0 {
+				require.NotEqual(t, before, c.Era(), how)
+				before = c.Era()
+			}
+			require.Equal(t, before, c.Era(), "the first one watches the server")
+			if how == "closed" {
+				hangUp(c.pool, s, k)
+				before++ // the next one is the first again
+			}
+			defer k.raw.Close()
+		}
+		for _, s := range slots {
+			put(c.pool, s)
+		}
+		require.Zero(t, c.pool.live.Load())
+		before = c.Era()
+	}
+}
+
+// Whatever order they come in, no use of a client leaves it without an era.
+func TestEraOfACrowd(t *testing.T) {
+	fake := StartFake(t, func(_ int, c net.Conn, in *bufio.Reader) {
+		for ReadCommand(in) {
+			io.WriteString(c, "+PONG\r\n")
+		}
+	})
+	for i := 0; i < 50; i++ {
+		c := New(Options{Address: fake.Address, Timeout: 10 * time.Second})
+		var group sync.WaitGroup
+		for j := 0; j < 16; j++ {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				_, err := c.Do(ping)
+				assert.NoError(t, err)
+			}()
+		}
+		group.Wait()
+		require.NotZero(t, c.Era())
+		stats := c.Stats()
+		require.Equal(t, stats.Open, c.pool.live.Load())
+		c.Close()
+		require.Zero(t, c.pool.live.Load())
+	}
 }
 
 // readCommands reads n commands.

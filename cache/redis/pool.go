@@ -3,6 +3,7 @@ package redis
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type pool struct {
 	open   int          // slots that exist: idle, in use, being dialled
 	reuses int64
 	closed bool
+
+	live atomic.Int64 // connections that have been made and not been closed
 }
 
 // slot is the right to one connection. The connection is nil until the holder
@@ -25,6 +28,7 @@ type pool struct {
 type slot struct {
 	conn  *conn
 	since time.Time // when it was last taken
+	live  bool      // it counts among those of the pool
 }
 
 // ready returns a slot with a connection, to be given back with put, nil if there is
@@ -71,7 +75,7 @@ func take(p *pool, deadline time.Time) (*slot, error) {
 	}
 	p.mu.Unlock()
 	if old != nil {
-		closeAll(old)
+		closeAll(p, old)
 	}
 	if s == nil {
 		return await(p, turn, deadline)
@@ -166,10 +170,13 @@ func put(p *pool, s *slot) {
 		p.mu.Unlock()
 		return
 	}
+	if s.conn == nil {
+		lost(p, s) // closed already, but for a panic
+	}
 	drop := passLocked(p, s)
 	p.mu.Unlock()
 	if drop {
-		_ = s.conn.raw.Close()
+		hangUp(p, s, s.conn)
 	}
 }
 
@@ -208,11 +215,25 @@ func shut(p *pool) {
 		}
 	}
 	p.mu.Unlock()
-	closeAll(idle)
+	closeAll(p, idle)
 }
 
-func closeAll(slots []*slot) {
+func closeAll(p *pool, slots []*slot) {
 	for i := 0; i < len(slots); i++ {
-		_ = slots[i].conn.raw.Close()
+		hangUp(p, slots[i], slots[i].conn)
+	}
+}
+
+// hangUp closes the connection of a slot.
+func hangUp(p *pool, s *slot, k *conn) {
+	lost(p, s)
+	_ = k.raw.Close()
+}
+
+// lost notes that the connection of a slot is none any more.
+func lost(p *pool, s *slot) {
+	if s.live {
+		s.live = false
+		p.live.Add(-1)
 	}
 }

@@ -33,7 +33,7 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 	s.conn = nil
 	defer put(c.pool, s) // as in run
 	if c.finder != nil && !settled(c, k) {
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		return nil, ShortNo
 	}
 	from := len(expect)
@@ -74,7 +74,7 @@ func Words(c *Client, now time.Time, request []byte, n int, end string) (words [
 	s.conn = nil
 	defer put(c.pool, s) // as in run
 	if c.finder != nil && !settled(c, k) {
-		_ = k.raw.Close()
+		hangUp(c.pool, s, k)
 		return nil, nil, ShortNo
 	}
 	in := k.in.r
@@ -189,7 +189,7 @@ func shortOther(c *Client, s *slot, k *conn, got []byte, replies int, end string
 			return ShortNo
 		}
 	}
-	_ = k.raw.Close()
+	hangUp(c.pool, s, k)
 	doubt(c, k)
 	broke(c)
 	if err != nil && timedOut(err) {

@@ -387,6 +387,7 @@ func (t *Tier) settle(v *View) string {
 			return ""
 		}
 	}
+	t.o.Log("odoocache: settle: connections to the storage come and go; it is not relied on")
 	return policy.ReasonStoreError
 }
 
