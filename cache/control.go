@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -332,6 +333,9 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 	sh.mu.Unlock()
 	if n := atomic.LoadInt64(h.view.Served); n > 0 {
 		a.Counters["hit"] += n
+	}
+	if n := atomic.LoadInt64(h.view.Bypassed); n > 0 {
+		a.Counters[policy.ReasonRule] += n
 	}
 	answer(rw, http.StatusOK, a)
 }

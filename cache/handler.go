@@ -27,6 +27,10 @@ type Handler struct {
 	table  *sync.Map // of *hotPage, by hotKey
 	prefix string    // of its keys: other handlers have rules of their own
 
+	bypassed *sync.Map // keys of requests that the cache has no part in, at most maxIdentities
+	bypasses *int64    // about how many, atomic
+	byRule   []string  // Cache-Status of their answers
+
 	addressed []string // header fields of responses that are meant for the cache
 }
 
@@ -36,6 +40,9 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.table = shared.tier.Hot()
+	h.bypassed = &sync.Map{}
+	h.bypasses = new(int64)
+	h.byRule = []string{h.s.Name + "; fwd=bypass; detail=" + policy.ReasonRule}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {
 		h.serial = shared.enlist(ctx, func(r *http.Request) { h.ask(r) })
@@ -48,12 +55,22 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	tried := hotNo
 	if r.Method == http.MethodGet {
 		if key := hotKey(h, r); key != "" {
-			tried = hot(h, rw, r, key)
+			tried = tryHot(h, rw, r, key)
 		}
 	}
 	if tried != hotYes {
 		serve(h, rw, r, tried == hotLate)
 	}
+}
+
+// tryHot looks for what is ready for requests of a key.
+func tryHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
+	x, found := h.table.Load(key)
+	if !found {
+		return hotBypass(h, rw, r, key)
+	}
+	p, _ := x.(*hotPage)
+	return hot(h, rw, r, key, p)
 }
 
 // serve is the long way, which every kind of request can take. late is true if the

@@ -86,13 +86,8 @@ func hotKeyOf(h *Handler, r *http.Request, proto, host, accept, coding []string)
 	}, "\n")
 }
 
-// hot answers a request of a key if that is in the table.
-func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
-	x, found := h.table.Load(key)
-	if !found {
-		return hotNo
-	}
-	p, _ := x.(*hotPage)
+// hot answers a request of a key for which there is a page in the table.
+func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
 	if p.remote {
 		return hotRemote(h, rw, r, key, p)
 	}
@@ -114,6 +109,32 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(p.form.Body) // the client's connection; nobody is left to tell
 	return hotYes
+}
+
+// hotBypass hands a request on if it is known that the cache has no part in those of its
+// key.
+func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
+	_, found := h.bypassed.Load(key)
+	if !found || r.Header["Cookie"] != nil {
+		return hotNo
+	}
+	passByRule(h, rw, r)
+	return hotYes
+}
+
+// keepBypass remembers that the cache has no part in requests like this one.
+func keepBypass(h *Handler, r *http.Request) {
+	if h.identities.off || h.s.Debug || r.Method != http.MethodGet {
+		return
+	}
+	key := hotKey(h, r)
+	if key == "" || len(key) > maxAddress {
+		return
+	}
+	if _, known := h.bypassed.LoadOrStore(key, true); !known && atomic.AddInt64(h.bypasses, 1) > maxIdentities {
+		atomic.StoreInt64(h.bypasses, 0)
+		h.bypassed.Range(func(key, _ any) bool { h.bypassed.Delete(key); return true })
+	}
 }
 
 // hotRemote answers with a page that is in Redis alone. The position of the purges comes

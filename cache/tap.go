@@ -3,16 +3,18 @@ package cache
 import (
 	"net/http"
 	"strings"
-
-	"github.com/odoocache/odoocache/cache/policy"
+	"sync/atomic"
 )
 
 // tap is the ResponseWriter of a response that the cache only looks at: on its way to
 // the client it is read for purges, and labelled. Its header is the client's.
+//
+// What is embedded is called without the interpreter.
 type tap struct {
+	http.ResponseWriter
+
 	h       *Handler
-	rw      http.ResponseWriter
-	v       *visit // nil: one of a rule that bypasses, without a session
+	v       *visit
 	fwd     string
 	reason  string
 	decided bool
@@ -20,9 +22,6 @@ type tap struct {
 
 	cacheable bool // by its rule
 }
-
-// Header implements http.ResponseWriter.
-func (t *tap) Header() http.Header { return t.rw.Header() }
 
 // WriteHeader implements http.ResponseWriter.
 func (t *tap) WriteHeader(status int) {
@@ -33,9 +32,9 @@ func (t *tap) WriteHeader(status int) {
 		t.decided = true
 		passed(t, status)
 	}
-	t.rw.WriteHeader(status)
+	t.ResponseWriter.WriteHeader(status)
 	if t.flush { // a stream has begun, even if its first event is yet to come
-		flushed(t.rw)
+		flushed(t.ResponseWriter)
 	}
 }
 
@@ -44,9 +43,9 @@ func (t *tap) Write(p []byte) (int, error) {
 	if !t.decided {
 		(*tap).WriteHeader(t, http.StatusOK)
 	}
-	n, err := t.rw.Write(p)
+	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {
-		flushed(t.rw)
+		flushed(t.ResponseWriter)
 	}
 	return n, err
 }
@@ -63,21 +62,12 @@ func flushed(rw http.ResponseWriter) {
 // passed is called when status and headers of a response are known.
 func passed(t *tap, status int) {
 	h := t.h
-	header := t.rw.Header()
-	if t.v != nil {
-		if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && turns(t.v.r, status, header) {
-			markAll(h, t.v) // before the visitor goes where it leads
-		}
-		passedFor(h, t.v, status, header)
-	} else if header[h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
-		applyPurgeHeaders(h, header)
+	header := t.ResponseWriter.Header()
+	if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && turns(t.v.r, status, header) {
+		markAll(h, t.v) // before the visitor goes where it leads
 	}
-	for _, name := range h.addressed {
-		if header[name] != nil {
-			delete(header, name)
-		}
-	}
-	header["Cache-Status"] = append(header["Cache-Status"], h.s.Name+"; fwd="+t.fwd+"; detail="+t.reason)
+	passedFor(h, t.v, status, header)
+	label(h, header, h.s.Name+"; fwd="+t.fwd+"; detail="+t.reason)
 	t.flush = header["Content-Length"] == nil && bodyAllowed(status)
 }
 
@@ -99,6 +89,77 @@ func through(t *tap, r *http.Request) {
 	}
 }
 
+// gate is a tap for what a rule bypasses, where nothing depends on who has asked. It is
+// kept short, since each request has one.
+type gate struct {
+	http.ResponseWriter
+
+	h       *Handler
+	decided bool
+	flush   bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (g *gate) WriteHeader(status int) {
+	if g.decided {
+		return
+	}
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		gated(g, status)
+	}
+	g.ResponseWriter.WriteHeader(status)
+	if g.flush {
+		flushed(g.ResponseWriter)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (g *gate) Write(p []byte) (int, error) {
+	if !g.decided {
+		(*gate).WriteHeader(g, http.StatusOK)
+	}
+	n, err := g.ResponseWriter.Write(p)
+	if g.flush && err == nil {
+		flushed(g.ResponseWriter)
+	}
+	return n, err
+}
+
+// gated is called when status and headers of a response are known.
+func gated(g *gate, status int) {
+	g.decided = true
+	h := g.h
+	header := g.ResponseWriter.Header()
+	for _, name := range h.addressed {
+		if header[name] != nil {
+			applyPurgeHeaders(h, header)
+			strip(h, header)
+			break
+		}
+	}
+	if header["Cache-Status"] == nil {
+		header["Cache-Status"] = h.byRule
+	} else {
+		header["Cache-Status"] = append(header["Cache-Status"], h.byRule[0])
+	}
+	if header["Content-Length"] == nil {
+		g.flush = bodyAllowed(status)
+	}
+}
+
+// passByRule hands a request on that a rule bypasses.
+func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
+	if h.s.EdgeHeader != "" {
+		r.Header[h.s.EdgeHeader] = h.s.Edge
+	}
+	atomic.AddInt64(h.view.Bypassed, 1)
+	g := &gate{ResponseWriter: rw, h: h}
+	h.next.ServeHTTP(g, r)
+	if !g.decided { // a response without a body
+		(*gate).WriteHeader(g, http.StatusOK)
+	}
+}
+
 // pass hands a request on that the cache has no part in. Its response is
 // watched for purges: Odoo's answers to changes are POSTs.
 func pass(h *Handler, rw http.ResponseWriter, v *visit) {
@@ -110,14 +171,14 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 			v.bypass = done
 		}
 	}
-	through(&tap{h: h, rw: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
+	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
 }
 
 // passUnstored is pass for a request whose answer cannot be stored, because the storage
 // does not answer: what decides on storing is not worth its time.
 func passUnstored(h *Handler, rw http.ResponseWriter, v *visit) {
 	markSessions(h, v)
-	through(&tap{h: h, rw: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
+	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
 }
 
 // bypass is pass for a request of which the rule says that the cache has no part in it.
@@ -129,6 +190,7 @@ func bypass(h *Handler, rw http.ResponseWriter, r *http.Request, id *identity) b
 		(r.Method != http.MethodGet && r.Method != http.MethodHead) || strings.Contains(r.URL.RawQuery, "session_id") {
 		return false
 	}
-	through(&tap{h: h, rw: rw, fwd: "bypass", reason: policy.ReasonRule}, r)
+	keepBypass(h, r)
+	passByRule(h, rw, r)
 	return true
 }

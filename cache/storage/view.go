@@ -19,7 +19,8 @@ const (
 // View is what this process knows of one tenant's purge state. Checking an
 // entry against it costs no round trip; how current it is, Checked tells.
 type View struct {
-	Served *int64 // hits that were counted by nobody else, atomic
+	Served   *int64 // hits that were counted by nobody else, atomic
+	Bypassed *int64 // requests that a rule bypassed, likewise
 
 	tenant     string
 	askSession string // the command that asks for what is known of one, without its length and hash
@@ -63,7 +64,7 @@ func newView(tenant string) *View {
 	session := keys.Sessions(tenant)
 	return &View{
 		askSession: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n$",
-		tenant:     tenant, Served: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{},
+		tenant:     tenant, Served: new(int64), Bypassed: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{},
 	}
 }
 

@@ -40,7 +40,7 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 		h.ServeHTTP(rw, r)
 	}
 	key := hotKey(h, r)
-	if hot(h, rw, r, key) != hotYes {
+	if tryHot(h, rw, r, key) != hotYes {
 		return errors.New(name + ": the short way does not answer")
 	}
 	v := &visit{r: r, now: nowMS()}
