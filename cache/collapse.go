@@ -37,6 +37,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 			}
 			continue
 		}
+		v.lock = nil // it is of the one who leads
 		if w == nil || !h.shared.wait(v.r.Context(), w, time.Until(until)) {
 			break
 		}
@@ -52,14 +53,22 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 		}
 	}
 	v.now = nowMS()
+	if v.lock != nil {
+		defer func() { h.shared.tier.Unlock(h.view, v.lock, 0) }()
+	}
 	fetch(h, rw, v)
+}
+
+// mayShare reports whether the request is one whose answer may be for others, too.
+func mayShare(h *Handler, v *visit) bool {
+	return h.s.Limits.CoalesceWait > 0 && v.r.Method == http.MethodGet && !v.cc.Present &&
+		(!v.session || v.context != "") && v.r.Header["Range"] == nil && v.r.Header["Authorization"] == nil
 }
 
 // collapses reports whether a visit may share the origin's answer with others:
 // one is expected that is for everybody.
 func collapses(h *Handler, v *visit) bool {
-	if h.s.Limits.CoalesceWait == 0 || v.r.Method != http.MethodGet || v.cc.Present || v.head.Epoch == 0 ||
-		(v.session && v.context == "") || len(v.r.Header["Range"]) > 0 || len(v.r.Header["Authorization"]) > 0 {
+	if v.head.Epoch == 0 || !mayShare(h, v) {
 		return false
 	}
 	if e := v.entry; e != nil && (e.Life.NoCache || e.Life.TTL == 0) {
@@ -84,14 +93,16 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Ti
 		land(h.shared, f, nil, false, false) // unless it has landed
 		h.shared.tier.Unlock(h.view, v.lock, 0)
 	}()
-	if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.key) { // it may have been stored since it was looked up
-		v.waited = false
-		if answered, stays := lookAgainFor(h, rw, v, f); answered || !stays {
+	if !alreadyMine(h, v, f) {
+		if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.key) { // it may have been stored since it was looked up
+			v.waited = false
+			if answered, stays := lookAgainFor(h, rw, v, f); answered || !stays {
+				return answered
+			}
+		}
+		if answered, stays := claim(h, rw, v, f, until); answered || !stays {
 			return answered
 		}
-	}
-	if answered, stays := claim(h, rw, v, f, until); answered || !stays {
-		return answered
 	}
 	v.flight = f
 	v.now = nowMS()
@@ -109,6 +120,19 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Ti
 	v.r = v.r.WithContext(ctx)
 	fetch(h, rw, v)
 	return true
+}
+
+// alreadyMine reports whether the lock was claimed when the page was looked up, and no
+// flight of this process has brought it since.
+func alreadyMine(h *Handler, v *visit, f *flight) bool {
+	if v.lock == nil || v.lock.Released {
+		return false
+	}
+	if v.lock.ID == keys.ID(f.key) && !landedSince(h.shared, f.key, v.before) {
+		return true
+	}
+	v.lock = nil // claim gets it again
+	return false
 }
 
 // claim gets the lock of a page, or the answer of another process that has it.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/storage"
@@ -85,10 +86,31 @@ func land(sh *Shared, f *flight, e *storage.Entry, refused, errored bool) {
 	if sh.flights[f.key] == f {
 		delete(sh.flights, f.key)
 	}
+	noteLanding(sh, f.key)
 	for i := 0; i < len(f.waiters); i++ {
 		sh.rouse(f.waiters[i])
 	}
 	f.waiters = nil
+}
+
+// maxLandings bounds the keys of which it is known when they landed.
+const maxLandings = 256
+
+func noteLanding(sh *Shared, key string) {
+	n := atomic.AddInt64(&sh.landings, 1)
+	if len(sh.landed) >= maxLandings {
+		sh.landed = map[string]int64{}
+		sh.forgot = n
+	}
+	sh.landed[key] = n
+}
+
+// landedSince reports whether a flight for a key may have landed since there were so
+// many landings.
+func landedSince(sh *Shared, key string, before int64) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.landed[key] > before || sh.forgot > before
 }
 
 // abandon is called when the client that a flight began for is gone. It reports

@@ -22,6 +22,8 @@ type identity struct {
 
 	refusedUntil int64 // Unix ms: what was rendered for everybody was not stored
 
+	found int32 // atomic: 1 if it has been found stored
+
 	varies bool // by cookies or language: there are several pages
 }
 

@@ -24,8 +24,12 @@ type Shared struct {
 	sieve *storage.Sieve
 	token string // of this process's locks: there is one flight for a key at a time
 
+	landings int64 // flights that have landed, atomic
+
 	mu         sync.Mutex
 	flights    map[string]*flight // by full key
+	landed     map[string]int64   // by key: which landing that was
+	forgot     int64              // landings up to this one are not known any more
 	refreshing int                // flights in the background
 	waiting    int                // requests
 	warming    map[string]int     // by tenant
@@ -100,8 +104,8 @@ func expire(fingerprint string, r *registered, idles int) {
 func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
 		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
-		askers: map[int64]func(*http.Request){},
-		token:  strconv.FormatUint(rand.Uint64(), 36),
+		askers: map[int64]func(*http.Request){}, landed: map[string]int64{},
+		token: strconv.FormatUint(rand.Uint64(), 36),
 	}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,

@@ -3,6 +3,7 @@ package cache
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -41,6 +42,8 @@ type visit struct {
 	flight *flight       // of which this visit is the leader
 	lock   *storage.Lock // of the flight, nil if there is none
 	waited bool          // for another's flight, since it has looked the page up
+	looked bool          // once
+	before int64         // how many flights had landed when it did
 	early  bool          // fresh, but to be refreshed
 
 	late       bool   // the storage did not answer, and is not asked again
@@ -190,9 +193,12 @@ func find(h *Handler, v *visit) {
 	if v.sid != "" && v.context == "" && !v.rule.Terms.AnySession {
 		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)
 		v.session = f.Session != storage.SessionDefault
+	} else if mayLock(h, v) {
+		f = lookupOrLock(h, v)
 	} else {
 		f = h.shared.tier.Lookup(h.view, v.primary)
 	}
+	v.looked = true
 	if f.Entry != nil && f.Entry.IsList() {
 		v.list = f.Entry
 		f = h.shared.tier.Lookup(h.view, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
@@ -206,6 +212,26 @@ func find(h *Handler, v *visit) {
 	if f.Entry != nil && !f.Entry.IsList() {
 		v.entry = f.Entry
 	}
+}
+
+// mayLock reports whether a visit is likely to be the first one for its page. One that
+// was found before is looked up without the lock, which costs another exchange where it
+// is there.
+func mayLock(h *Handler, v *visit) bool {
+	return !v.looked && h.shared.redis != nil && atomic.LoadInt32(&v.id.found) == 0 && mayShare(h, v)
+}
+
+// lookupOrLock looks a page up, and claims the lock for it if it is not there.
+func lookupOrLock(h *Handler, v *visit) *storage.Found {
+	l := &storage.Lock{ID: keys.ID(v.primary), Token: h.shared.token}
+	v.before = atomic.LoadInt64(&h.shared.landings)
+	f, locked := h.shared.tier.LookupOrLock(h.view, v.primary, l, h.s.Limits.CoalesceWait)
+	if locked {
+		v.lock = l
+	} else if f.Entry != nil || f.Reason == policy.ReasonPurged {
+		atomic.StoreInt32(&v.id.found, 1)
+	}
+	return f
 }
 
 // purgeHost is the host by which a page is purged: the one the origin sees.

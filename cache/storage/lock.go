@@ -1,9 +1,12 @@
 package storage
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
+	"time"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -20,6 +23,62 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
 redis.call('SET', KEYS[1], '!', 'PX', ARGV[2])
 return 1`
+
+// claimScript claims a lock that is free, unless there is an entry.
+//
+// KEYS[1] the entry, KEYS[2] the lock; ARGV[1] the token, ARGV[2] ms.
+const claimScript = `
+if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return 0`
+
+// claimCommand is how that is sent, but for the keys and arguments.
+var claimCommand string = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\r\n" + claimScript + "\r\n$1\r\n2\r\n"
+
+// LookupOrLock is Lookup for an entry that is not expected to be there: it claims the
+// lock with it, and reports whether it has got it, in one round trip. If it has not, the
+// lock may be of this process all the same.
+func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, locked bool) {
+	now := nowMS()
+	if t.memory != nil {
+		if e := t.memory.Get(key, now); e != nil {
+			if f = t.fromMemory(v, key, e); f != nil {
+				return f, false
+			}
+		}
+	}
+	if t.redis == nil {
+		return fromStorage(t, v, key, now), false
+	}
+	entry := keys.Entry(v.tenant, l.ID)
+	lock := keys.Lock(v.tenant, l.ID)
+	ms := strconv.FormatInt(ttl, 10)
+	what := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
+		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms)
+	_, q, late := short(t, v, what, ":1", 0)
+	if q != nil {
+		return &Found{Head: q.head}, true
+	}
+	if late {
+		return &Found{Reason: policy.ReasonStoreError}, false
+	}
+	return fromRemote(t, v, key, now), false
+}
+
+// exactly sends commands in the short way and reports whether they were answered as
+// expected, see redis.Short.
+func exactly(s *Redis, tenant string, request []byte, replies int, expect string) int {
+	nonce := newNonce()
+	request = append(request, echo+nonce+"\r\n"...)
+	end := "$13\r\n" + nonce + "\r\n"
+	var state int
+	if s.cluster != nil {
+		marks := keys.Marks(tenant)
+		_, state = s.cluster.Short(marks, s.cluster.Era(marks), time.Now(), request, replies+1, expect, 0, end)
+	} else {
+		_, state = redis.Short(s.client, (*redis.Client).Era(s.client), time.Now(), request, replies+1, expect, 0, end)
+	}
+	return state
+}
 
 // Lock implements Storage: one round trip.
 func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
@@ -74,11 +133,31 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 	if err != nil {
 		return err
 	}
+	if len(set.Body) < flatBody {
+		switch exactly(s, tenant, append(flatSet(set), redis.Encoded(unlock(tenant, l, 0))...), 2, "+OK\r\n:1\r\n") {
+		case redis.ShortYes:
+			return nil
+		case redis.ShortLate:
+			return fmt.Errorf("%w: %w", ErrUnavailable, redis.ErrTimeout)
+		}
+	}
 	replies, err := ask(s, set, unlock(tenant, l, 0))
 	if err != nil {
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	return firstError(replies[:1], "SET")
+}
+
+// flatBody is the size in bytes from which a body is not copied to be sent.
+const flatBody = 128 << 10
+
+// flatSet is a command to store an entry as it is sent.
+func flatSet(set redis.Command) []byte {
+	key := set.Args[1]
+	ttl := set.Tail[1]
+	head := fmt.Sprintf("*5\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n", len(key), key, len(set.Body))
+	tail := fmt.Sprintf("\r\n$2\r\nPX\r\n$%d\r\n%s\r\n", len(ttl), ttl)
+	return bytes.Join([][]byte{[]byte(head), set.Body, []byte(tail)}, nil)
 }
 
 // Lock implements Storage. In one process requests have other means to wait for

@@ -1,6 +1,8 @@
 package storage_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,6 +10,7 @@ import (
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/storagetest"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // TestLookupAfterBrokenConnections: what is answered after a connection has ended may be
@@ -47,4 +50,90 @@ func TestConfirmTellsOfAPurge(t *testing.T) {
 		require.False(t, late)
 		require.Equal(t, head, tier.Lookup(v, "k").Head)
 	}
+}
+
+// TestLookupOrLock: what is not there is locked by whoever looks first, in the exchange
+// that tells the position of purges; and the position is right when that has changed.
+func TestLookupOrLock(t *testing.T) {
+	port := startRedis(t)
+	newTier := func(memory int64) *storage.Tier {
+		return storage.NewTier(openRedis(t, port), storage.TierOptions{MemoryBytes: memory, MaxStaleness: 1000, Failures: 5, Log: func(message string) { t.Log(message) }})
+	}
+	for _, memory := range []int64{0, 1 << 20} {
+		one, two := newTier(memory), newTier(memory)
+		tenant := storagetest.Tenant()
+		v, w := one.View(tenant), two.View(tenant)
+		at := one.Lookup(v, "another key").Head
+		require.Equal(t, at, two.Lookup(w, "another key").Head)
+		mine, yours := &storage.Lock{ID: keys.ID("k"), Token: "mine"}, &storage.Lock{ID: keys.ID("k"), Token: "yours"}
+
+		f, locked := one.LookupOrLock(v, "k", mine, 60_000)
+		require.True(t, locked)
+		require.Equal(t, &storage.Found{Head: at}, f)
+		require.Equal(t, "mine", cli(t, port, nil, "GET", keys.Lock(tenant, mine.ID)))
+		require.InDelta(t, 60_000, number(t, cli(t, port, nil, "PTTL", keys.Lock(tenant, mine.ID))), 5000)
+		f, locked = two.LookupOrLock(w, "k", yours, 60_000)
+		require.False(t, locked)
+		require.Equal(t, &storage.Found{Head: at}, f)
+		require.Equal(t, storage.LockHeld, two.Lock(w, yours, 60_000))
+		f, locked = one.LookupOrLock(v, "k", mine, 60_000)
+		require.False(t, locked, "it has been claimed by another request of this process")
+		require.Equal(t, &storage.Found{Head: at}, f)
+
+		require.Empty(t, one.StoreAndUnlock(v, storagetest.Entry(tenant, "k", at), mine))
+		require.True(t, mine.Released)
+		require.Equal(t, "0", cli(t, port, nil, "EXISTS", keys.Lock(tenant, mine.ID)))
+		f, locked = two.LookupOrLock(w, "k", yours, 60_000)
+		require.False(t, locked)
+		require.Equal(t, storagetest.Entry(tenant, "k", at).Body, f.Entry.Body)
+		require.Equal(t, "0", cli(t, port, nil, "EXISTS", keys.Lock(tenant, mine.ID)), "there is an entry")
+
+		// Another process purges: what is expected of the position does not hold, and
+		// the claim may have been heard. It is this process's all the same.
+		head, err := two.Purge(w, storage.Purge{All: true})
+		require.NoError(t, err)
+		other := &storage.Lock{ID: keys.ID("l"), Token: "mine"}
+		f, _ = one.LookupOrLock(v, "l", other, 60_000)
+		require.Equal(t, &storage.Found{Head: head}, f)
+		require.Equal(t, storage.LockClaimed, one.Lock(v, other, 60_000))
+		require.Empty(t, one.StoreAndUnlock(v, storagetest.Entry(tenant, "l", head), other))
+		require.Equal(t, "0", cli(t, port, nil, "EXISTS", keys.Lock(tenant, other.ID)))
+
+		// A lock that has been lost to another is left to them; the entry is stored.
+		lost := &storage.Lock{ID: keys.ID("m"), Token: "mine"}
+		_, locked = one.LookupOrLock(v, "m", lost, 60_000)
+		require.True(t, locked)
+		cli(t, port, nil, "SET", keys.Lock(tenant, lost.ID), "yours")
+		require.Empty(t, one.StoreAndUnlock(v, storagetest.Entry(tenant, "m", head), lost))
+		require.Equal(t, "yours", cli(t, port, nil, "GET", keys.Lock(tenant, lost.ID)))
+		require.NotNil(t, two.Lookup(w, "m").Entry)
+	}
+}
+
+// TestLookupOrLockFails: a server that takes no writes is no reason not to look.
+func TestLookupOrLockFails(t *testing.T) {
+	port := startRedis(t)
+	tier := storage.NewTier(openRedis(t, port), storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
+	tenant := storagetest.Tenant()
+	v := tier.View(tenant)
+	head := tier.Lookup(v, "k").Head
+	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k", head)))
+	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "1")
+	for key, found := range map[string]bool{"k": true, "l": false} {
+		f, locked := tier.LookupOrLock(v, key, &storage.Lock{ID: keys.ID(key), Token: "mine"}, 1000)
+		require.False(t, locked)
+		require.Equal(t, found, f.Entry != nil)
+		require.Equal(t, head, f.Head)
+	}
+	require.False(t, tier.Open())
+	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "0")
+	_, locked := tier.LookupOrLock(v, "l", &storage.Lock{ID: keys.ID("l"), Token: "mine"}, 1000)
+	require.True(t, locked)
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	require.NoError(t, err)
+	return n
 }
