@@ -63,6 +63,8 @@ type benchSite struct {
 	t      *testing.T
 	p      *traefik
 	large  *traefik // holds so many entries that its garbage collector would be felt by the others
+	idle   *traefik // its plugin hands every request on, and does nothing else
+	lone   *traefik // has one middleware, for the times that requests take
 	origin *backend
 	redis  *redisServer
 	nginx  string // address, empty: not installed
@@ -149,6 +151,10 @@ func startBenchSite(t *testing.T) *benchSite {
 	require.NoError(t, err)
 	s.p = start(t, string(dynamic))
 	s.large = start(t, routed(s.origin.URL, entries))
+	s.idle = startEdited(t, func(dir string) {
+		editSource(t, filepath.Join(dir, "cache", "handler.go"), "	tried := hotNo\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := hotNo\n")
+	}, routed(s.origin.URL, map[string]options{"idle.example": with("idle", large, nil)}))
+	s.lone = start(t, routed(s.origin.URL, map[string]options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
 	s.startNginx()
 	return s
 }
@@ -211,6 +217,8 @@ func (s *benchSite) cases() []benchCase {
 	matched.status, matched.body = http.StatusNotModified, func(string) string { return "" }
 	direct := passed("Go's server alone", bare, "bare.example", "/product", "")
 	direct.url, direct.via = s.origin.URL+"/product", nil
+	idle := passed("a plugin that does nothing, trivial", trivial, "idle.example", "/trivial", "")
+	idle.url, idle.via = s.idle.url+"/trivial", s.idle
 	const slow = "Traefik alone, origin of 20 ms"
 	list := []benchCase{
 		passed(bare, bare, "bare.example", "/product", ""),
@@ -223,6 +231,7 @@ func (s *benchSite) cases() []benchCase {
 		passed("Traefik's compress, 215 kB", "Traefik's compress, 215 kB", "compress.example", "/shop", "", gz),
 		hit("hit from memory, 215 kB, gzip", "Traefik's compress, 215 kB", "memory.example", "/shop", gz),
 		passed(trivial, trivial, "bare.example", "/trivial", ""),
+		idle,
 		passed("bypass, trivial", trivial, "bypass.example", "/trivial", "fwd=bypass"),
 		passed(slow, slow, "slowbare.example", "", ""),
 		passed("miss, origin of 20 ms", slow, "slow.example", "", "fwd=uri-miss; stored"),
@@ -469,10 +478,27 @@ func (p *traefik) cpu() float64 {
 	return (user + system) * 10 // USER_HZ is 100
 }
 
-// steady sends requests at a fixed rate over 16 connections, each at its time
-// whatever became of the others, and returns how long they took from that time on:
+// benchTimes is something of which is measured how long requests take.
+type benchTimes struct {
+	name    string // of the case
+	address string
+	host    string
+	hit     bool
+}
+
+func (s *benchSite) times() []benchTimes {
+	lone := strings.TrimPrefix(s.lone.url, "http://")
+	return []benchTimes{
+		{"hit from memory", lone, "memory.example", true},
+		{"Traefik alone, 49 kB", lone, "bare.example", false},
+		{"Go's server alone", strings.TrimPrefix(s.origin.URL, "http://"), "bare.example", false},
+	}
+}
+
+// steady sends requests for the product at a fixed rate over 16 connections, each at its
+// time whatever became of the others, and returns how long they took from that time on:
 // who has to wait for a connection has waited. (wrk knows no rate.)
-func (s *benchSite) steady(host, path string, rate float64, seconds int) (p50, p99 float64) {
+func (s *benchSite) steady(b benchTimes, rate float64, seconds int) (p50, p99 float64) {
 	n := int(rate * float64(seconds))
 	took := make([]float64, n)
 	start := time.Now().Add(50 * time.Millisecond)
@@ -485,7 +511,7 @@ func (s *benchSite) steady(host, path string, rate float64, seconds int) (p50, p
 	errs := make(chan error, 16)
 	for w := 0; w < 16; w++ {
 		go func() {
-			ask, err := asker(strings.TrimPrefix(s.p.url, "http://"), host, path, len(s.body(path)))
+			ask, err := b.asker(len(s.pages["/product"]))
 			for i := range next {
 				if err != nil {
 					break
@@ -506,13 +532,13 @@ func (s *benchSite) steady(host, path string, rate float64, seconds int) (p50, p
 
 // highest returns the rate at which what sends for steady is answered at most, over 16
 // connections: it takes more of the machine than wrk.
-func (s *benchSite) highest(host, path string, seconds int) float64 {
+func (s *benchSite) highest(b benchTimes, seconds int) float64 {
 	var asked atomic.Int64
 	errs := make(chan error, 16)
 	until := time.Now().Add(time.Duration(seconds) * time.Second)
 	for w := 0; w < 16; w++ {
 		go func() {
-			ask, err := asker(strings.TrimPrefix(s.p.url, "http://"), host, path, len(s.body(path)))
+			ask, err := b.asker(len(s.pages["/product"]))
 			for err == nil && time.Now().Before(until) {
 				err = ask()
 				asked.Add(1)
@@ -526,15 +552,16 @@ func (s *benchSite) highest(host, path string, seconds int) float64 {
 	return float64(asked.Load()) / float64(seconds)
 }
 
-// asker opens a connection and returns what sends a request over it and reads a hit of
-// so many bytes, with little work: what that takes is missing to Traefik.
-func asker(address, host, path string, length int) (ask func() error, err error) {
-	c, err := net.Dial("tcp", address)
+// asker opens a connection and returns what sends a request for the product over it and
+// reads an answer of so many bytes, with little work: what that takes is missing to
+// Traefik.
+func (b benchTimes) asker(length int) (ask func() error, err error) {
+	c, err := net.Dial("tcp", b.address)
 	if err != nil {
 		return nil, err
 	}
 	_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
-	request := []byte("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+	request := []byte("GET /product HTTP/1.1\r\nHost: " + b.host + "\r\n\r\n")
 	r := bufio.NewReaderSize(c, 1<<16)
 	return func() error {
 		if _, err := c.Write(request); err != nil {
@@ -548,7 +575,7 @@ func asker(address, host, path string, length int) (ask func() error, err error)
 			}
 			head += string(line)
 		}
-		if !strings.HasPrefix(head, "HTTP/1.1 200 ") || !strings.Contains(head, fmt.Sprintf("\r\nContent-Length: %d\r\n", length)) || !strings.Contains(head, "; hit") {
+		if !strings.HasPrefix(head, "HTTP/1.1 200 ") || !strings.Contains(head, fmt.Sprintf("\r\nContent-Length: %d\r\n", length)) || b.hit != strings.Contains(head, "; hit") {
 			return fmt.Errorf("not a hit of %d bytes: %s", length, head)
 		}
 		_, err := r.Discard(length)
@@ -579,6 +606,10 @@ func TestBenchmark(t *testing.T) {
 			}
 		}
 	}
+	for i := 0; i < 3; i++ {
+		_, err := send(http.MethodGet, s.lone.url+"/product", "", fields("Host: memory.example"))
+		require.NoError(t, err)
+	}
 	all := s.cases()
 	cases := chosen(all, names)
 	require.NotEmpty(t, cases, "no case has such a name: %s", names)
@@ -594,10 +625,15 @@ func TestBenchmark(t *testing.T) {
 		if len(report.find("hit from memory").Rate) == 0 { // not chosen
 			continue
 		}
-		rate := 0.7 * s.highest("memory.example", "/product", seconds)
-		p50, p99 := s.steady("memory.example", "/product", rate, seconds)
-		l := &report.Load
-		l.Rate, l.P50, l.P99 = append(l.Rate, rate), append(l.P50, p50), append(l.P99, p99)
+		for i, b := range s.times() {
+			rate := 0.7 * s.highest(b, seconds)
+			p50, p99 := s.steady(b, rate, seconds)
+			if round == 0 {
+				report.Loads = append(report.Loads, &benchLoad{Case: b.name})
+			}
+			l := report.Loads[i]
+			l.Rate, l.P50, l.P99 = append(l.Rate, rate), append(l.P50, p50), append(l.P99, p99)
+		}
 	}
 	report.compare()
 	for page, key := range map[string]string{"product": "/product", "shop": "/shop"} {

@@ -98,7 +98,7 @@ const maxLandings = 256
 
 func noteLanding(sh *Shared, key string) {
 	n := atomic.AddInt64(&sh.landings, 1)
-	if len(sh.landed) >= maxLandings {
+	if sh.landed == nil || len(sh.landed) >= maxLandings {
 		sh.landed = map[string]int64{}
 		sh.forgot = n
 	}

@@ -30,6 +30,7 @@ type Handler struct {
 	bypassed *sync.Map // keys of requests that the cache has no part in, at most maxIdentities
 	bypasses *int64    // about how many, atomic
 	byRule   []string  // Cache-Status of their answers
+	hit      string    // what that of a hit begins with
 
 	addressed []string // header fields of responses that are meant for the cache
 }
@@ -42,6 +43,7 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.table = shared.tier.Hot()
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
+	h.hit = h.s.Name + "; hit; ttl="
 	h.byRule = []string{h.s.Name + "; fwd=bypass; detail=" + policy.ReasonRule}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {

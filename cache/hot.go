@@ -227,31 +227,45 @@ func confirmed(h *Handler, p *hotPage) (known, late bool) {
 	return atomic.LoadInt64(&p.license.Until) != 0, false
 }
 
-// renewed is a page for another second, nil if it has to be looked up again.
+// renewed is a page for another second, nil if it has to be looked up again. It goes into
+// the table if it was asked for less than a second before: else it would not be used again.
 func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
-	if now >= before.ready.Until || now < before.ready.Entry.Life.Born {
+	r := before.ready
+	if now >= r.Until || now < r.Entry.Life.Born {
 		return nil
 	}
 	p := *before
 	timed(h, &p, now)
-	h.table.Store(key, &p)
+	if atomic.SwapInt64(r.Last, now) < now-1000 {
+		return &p
+	}
+	return kept(h, key, &p)
+}
+
+// kept puts a page for another second into the table.
+func kept(h *Handler, key string, p *hotPage) *hotPage {
+	h.table.Store(key, p)
 	if !storage.Still(h.shared.tier, p.near, p.ready) { // it has gone, perhaps just now
 		h.table.Delete(key)
 		return nil
 	}
-	return &p
+	return p
 }
 
 // timed sets what depends on the second.
 func timed(h *Handler, p *hotPage, now int64) {
-	e := p.ready.Entry
+	l := &p.ready.Entry.Life
 	p.from = now - now%1000
 	p.until = p.from + 1000
 	if p.until > p.ready.Until {
 		p.until = p.ready.Until
 	}
-	p.age = []string{policy.FormatAge(age(e, now))}
-	p.status = []string{hitStatus(h, e, now, "")}
+	seconds := (now - l.Born) / 1000 // less than the lifetime: it is fresh
+	if seconds < 0 {
+		seconds = 0
+	}
+	p.age = []string{strconv.FormatInt(seconds, 10)}
+	p.status = []string{h.hit + strconv.FormatInt(l.TTL/1000-seconds, 10)}
 }
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
@@ -431,7 +445,7 @@ func makeReady(h *Handler, v *visit) {
 func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 	e := v.entry
 	r := &storage.Ready{
-		Entry: e, Until: e.Life.Born + e.Life.TTL - earlyWindow(h, e), Seq: v.head.Seq, Recipe: recipe(h, v), Hits: new(int64),
+		Entry: e, Until: e.Life.Born + e.Life.TTL - earlyWindow(h, e), Seq: v.head.Seq, Recipe: recipe(h, v), Hits: new(int64), Last: new(int64),
 	}
 	r.Stored = formOf(zipClient, e, nil, len(e.Body))
 	if plain {

@@ -18,6 +18,7 @@ type Ready struct {
 	Plain  *Form  // the body decoded; nil if it is not coded, or if nobody has asked for it
 	Recipe func() // gets the page anew, nil: there is none
 	Hits   *int64 // atomic
+	Last   *int64 // atomic, for the tier's user: when it was used before
 	wire   *wire  // of an entry that is in Redis alone
 }
 

@@ -1,6 +1,9 @@
 package storage
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Sieve is a cache of entries bounded by bytes, with SIEVE eviction (Zhang et
 // al., NSDI 2024): entries stand in the order in which they came, a hit only
@@ -43,7 +46,7 @@ type slot struct {
 	extra   int64 // of it, what ready holds beside the entry
 	expires int64 // Unix ms
 	visited bool
-	hits    int64
+	hits    int64    // that were counted when the hand came by
 	hot     []string // keys in the table
 	lane    int
 	newer   int
@@ -223,13 +226,25 @@ func (s *Sieve) largest() *lane {
 	return &s.lanes[at]
 }
 
+// used reports whether a slot has been used since the hand came by. Hits of what is ready
+// count themselves, without asking for it here.
+func used(n *slot) bool {
+	visited := n.visited
+	n.visited = false
+	if n.ready != nil {
+		hits := atomic.LoadInt64(n.ready.Hits)
+		visited = visited || hits != n.hits
+		n.hits = hits
+	}
+	return visited
+}
+
 func (s *Sieve) evict(l *lane) {
 	i := l.hand
 	if i == none {
 		i = l.oldest
 	}
-	for s.slots[i].visited {
-		s.slots[i].visited = false
+	for used(&s.slots[i]) {
 		i = s.slots[i].newer
 		if i == none {
 			i = l.oldest
