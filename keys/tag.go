@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // ErrTag is wrapped by errors about the syntax of tags, addresses and lists.
@@ -143,13 +144,16 @@ func (s *tagSet) addAll(tags []string) {
 	}
 }
 
+// controls are the control characters of ASCII.
+const controls = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f"
+
 // checkTag accepts printable ASCII and bytes of UTF-8: what an application can
 // put into a header and name again in a purge.
 func checkTag(tag string, most int) error {
 	if len(tag) > most {
 		return fmt.Errorf("%w: a tag of %d bytes; at most %d are allowed", ErrTagLimit, len(tag), most)
 	}
-	if i := strings.IndexFunc(tag, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }); i >= 0 {
+	if strings.ContainsAny(tag, controls) || strings.ContainsRune(tag, utf8.RuneError) { // or bytes that are no UTF-8
 		return fmt.Errorf("%w: %q has a control character", ErrTag, tag)
 	}
 	return nil

@@ -31,6 +31,9 @@ const claimScript = `
 if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return 0`
 
+// unlockCommand is how unlockScript is sent, but for the key and arguments.
+var unlockCommand string = "*6\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(unlockScript)) + "\r\n" + unlockScript + "\r\n$1\r\n1\r\n"
+
 // claimCommand is how that is sent, but for the keys and arguments.
 var claimCommand string = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\r\n" + claimScript + "\r\n$1\r\n2\r\n"
 
@@ -80,13 +83,26 @@ func exactly(s *Redis, tenant string, request []byte, replies int, expect string
 	return state
 }
 
+// lockFormat are the commands of a claim as they are sent: SET NX PX, GET, EXISTS.
+const lockFormat = "*6\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$2\r\nNX\r\n$2\r\nPX\r\n$%d\r\n%s\r\n" +
+	"*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n*2\r\n$6\r\nEXISTS\r\n$%d\r\n%s\r\n"
+
 // Lock implements Storage: one round trip.
 func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	key := keys.Lock(tenant, l.ID)
+	entry := keys.Entry(tenant, l.ID)
+	ms := strconv.FormatInt(ttl, 10)
+	request := fmt.Sprintf(lockFormat, len(key), key, len(l.Token), l.Token, len(ms), ms, len(key), key, len(entry), entry)
+	switch exactly(s, tenant, []byte(request), 3, fmt.Sprintf("+OK\r\n$%d\r\n%s\r\n:0\r\n", len(l.Token), l.Token)) {
+	case redis.ShortYes:
+		return LockClaimed, nil
+	case redis.ShortLate:
+		return LockUnknown, fmt.Errorf("%w: %w", ErrUnavailable, redis.ErrTimeout)
+	}
 	replies, err := ask(s,
-		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", strconv.FormatInt(ttl, 10)}},
+		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", ms}},
 		redis.Command{Args: []string{"GET", key}},
-		redis.Command{Args: []string{"EXISTS", keys.Entry(tenant, l.ID)}},
+		redis.Command{Args: []string{"EXISTS", entry}},
 	)
 	if err != nil {
 		return LockUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
@@ -134,7 +150,9 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 		return err
 	}
 	if len(set.Body) < flatBody {
-		switch exactly(s, tenant, append(flatSet(set), redis.Encoded(unlock(tenant, l, 0))...), 2, "+OK\r\n:1\r\n") {
+		lock := keys.Lock(tenant, l.ID)
+		release := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$1\r\n0\r\n", unlockCommand, len(lock), lock, len(l.Token), l.Token)
+		switch exactly(s, tenant, append(flatSet(set), release...), 2, "+OK\r\n:1\r\n") {
 		case redis.ShortYes:
 			return nil
 		case redis.ShortLate:

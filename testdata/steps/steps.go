@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/config"
@@ -152,7 +153,8 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "lock":
 		for i := 0; i < n; i++ {
-			if tier.Lock(view, &storage.Lock{ID: "i", Token: "t"}, 1000) == storage.LockClaimed {
+			l := &storage.Lock{ID: strconv.FormatInt(h.shared.number(), 36), Token: "t"} // nobody has it
+			if tier.Lock(view, l, 1000) == storage.LockClaimed {
 				done++
 			}
 		}
@@ -188,6 +190,23 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "hit":
 		for i := 0; i < n; i++ {
 			h.ServeHTTP(rw, r)
+			done++
+		}
+	case "bypass":
+		b := *r.URL
+		b.Path = "/bypassed"
+		m := &http.Request{Method: r.Method, URL: &b, Host: r.Host, Header: r.Header.Clone()}
+		m.Header.Del("Cookie")
+		h.bypassed.Store(hotKey(h, m), true)
+		for i := 0; i < n; i++ {
+			h.ServeHTTP(rw, m)
+			done++
+		}
+	case "miss":
+		for i := 0; i < n; i++ {
+			m := *r.URL
+			m.Path = "/missing/" + strconv.FormatInt(h.shared.number(), 36)
+			h.ServeHTTP(rw, &http.Request{Method: r.Method, URL: &m, Host: r.Host, Header: r.Header.Clone()})
 			done++
 		}
 	case "hit, the long way":
