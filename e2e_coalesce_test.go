@@ -111,6 +111,22 @@ func TestTraefikCoalesce(t *testing.T) {
 		assert.Equal(t, 1, origin.renders()-before)
 	})
 
+	t.Run("one refresh for both within the second that a Date tells", func(t *testing.T) {
+		date := "Date: " + time.Now().UTC().Format(http.TimeFormat)
+		answer.Store(page("old", "Cache-Control: max-age=600, stale-while-revalidate=600", date))
+		for _, p := range []*traefik{a, b} { // into both memories
+			p.get("/same-second", host)
+			require.Contains(t, p.get("/same-second", host).cacheStatus(), "; hit")
+		}
+		answer.Store(page("new", "Cache-Control: max-age=600, stale-while-revalidate=600", date))
+		before := origin.renders()
+		require.Equal(t, http.StatusOK, a.do("PURGE", "/same-second", "", host, "X-Odoocache-Purge-Mode: soft").status)
+		for _, p := range []*traefik{a, b} {
+			require.Eventually(t, func() bool { return p.get("/same-second", host).body == "new" }, patience, tick)
+		}
+		assert.Equal(t, 1, origin.renders()-before)
+	})
+
 	t.Run("the process that asks is killed: those who wait in the other get an answer", func(t *testing.T) {
 		g := newGate(t)
 		before := origin.renders()

@@ -301,8 +301,9 @@ late        longest time from a hard purge to a request that still got what was 
 copy        longest time that one stale copy was given out
 kept for    longest time that a purge was kept, and other replicas did not know of it
 purges      %s
+machine     this program stood still for %v at most
 
-`, strings.Join(kinds, ", "))
+`, strings.Join(kinds, ", "), time.Duration(c.stall.Load()).Round(time.Millisecond))
 	return b.String()
 }
 

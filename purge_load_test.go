@@ -116,6 +116,7 @@ type purgeLoad struct {
 	faulty  atomic.Bool  // purges may not reach Redis at once
 	renders atomic.Int64
 	orders  atomic.Int64
+	stall   atomic.Int64 // ns: longest time that this program was not run
 
 	mu      sync.Mutex
 	noted   map[string]*purgeNote           // on their way through the origin
@@ -227,6 +228,18 @@ func (c *purgeLoad) run() {
 		}
 	}
 	work(c.writeQuietly)
+	work(func(*rand.Rand) { c.watch() })
+}
+
+// watch measures for how long this program was kept from running: nothing that takes
+// time holds then.
+func (c *purgeLoad) watch() {
+	const tick = 10 * time.Millisecond
+	for before := time.Now(); c.pause(tick); before = time.Now() {
+		if late := int64(time.Since(before) - tick); late > c.stall.Load() {
+			c.stall.Store(late)
+		}
+	}
 }
 
 // stop ends the load and the processes, which are no use after it.

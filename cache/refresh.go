@@ -80,14 +80,21 @@ func (h *Handler) claimRefresh(v *visit) bool {
 }
 
 // newer asks past the memory tier for an entry that another process has stored in
-// place of the visit's, nil if there is none. The memory tier has it then.
+// place of the visit's, nil if there is none. The memory tier has it then. When an
+// entry was born is often known to the second alone, from its Date: of two that were
+// born in the same one the purges that they knew tell, and that it is fresh where the
+// visit's is not.
 func (h *Handler) newer(v *visit) *storage.Entry {
 	found := h.shared.tier.LookupRemote(h.view, v.entry.Key)
 	e := found.Entry
-	if e == nil || found.Soft || e.Life.Born <= v.entry.Life.Born {
+	if e == nil || found.Soft {
 		return nil
 	}
-	return e
+	old := v.entry
+	if e.Life.Born > old.Life.Born || e.Epoch == old.Epoch && e.Seq > old.Seq || !v.early && !e.Life.NoCache && age(e, nowMS()) < e.Life.TTL {
+		return e
+	}
+	return nil
 }
 
 // early decides by chance whether a fresh entry is refreshed before it expires: the

@@ -32,10 +32,10 @@ if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('SET', KEYS[2], ARGV[1], 'N
 return 0`
 
 // unlockCommand is how unlockScript is sent, but for the key and arguments.
-var unlockCommand string = "*6\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(unlockScript)) + "\r\n" + unlockScript + "\r\n$1\r\n1\r\n"
+var unlockCommand = "*6\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(unlockScript)) + "\r\n" + unlockScript + "\r\n$1\r\n1\r\n"
 
 // claimCommand is how that is sent, but for the keys and arguments.
-var claimCommand string = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\r\n" + claimScript + "\r\n$1\r\n2\r\n"
+var claimCommand = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\r\n" + claimScript + "\r\n$1\r\n2\r\n"
 
 // LookupOrLock is Lookup for an entry that is not expected to be there: it claims the
 // lock with it, and reports whether it has got it, in one round trip. If it has not, the
