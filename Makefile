@@ -14,7 +14,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-steps lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-steps bench-profile lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -59,7 +59,14 @@ bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 S
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 60m -run '^TestBenchmark$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
-bench-steps: ## the steps of a hit inside the interpreter, against their budgets
+bench-profile: ## where Traefik's processor time goes, into docs/performance.md (SECONDS=6: of each case)
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need wrk
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_PROFILE=$(SECONDS) \
+		$(GO) test -v -count=1 -timeout 20m -run '^TestProfile$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+
+bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, against their budgets
 	@.ci/need go
 	@.ci/need redis-server
 	@BENCH_STEPS=1 $(GO) test -v -count=1 -timeout 10m -run '^TestStepTable$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'

@@ -16,6 +16,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // MaxMarks is the limit of marks with which the storages under test are opened.
@@ -66,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"sessions", sessions},
 		{"sessions are bounded", manySessions},
 		{"locks", locks},
+		{"lookups with a lock", lookupsWithLock},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t), Tenant()) })
 	}
@@ -347,6 +349,24 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 	if _, alone := s.(*storage.Memory); !alone {
 		require.Equal(t, storage.LockStored, lock(yours))
 	}
+}
+
+// lookupsWithLock: in Redis, what is not there is locked in the exchange that looks for it.
+func lookupsWithLock(t *testing.T, s storage.Storage, tenant string) {
+	t.Helper()
+	tier := storage.NewTier(s, storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
+	v := tier.View(tenant)
+	at := tier.Lookup(v, "page").Head
+	require.NotZero(t, at)
+	l := &storage.Lock{ID: keys.ID("page"), Token: "mine"}
+	f, locked := tier.LookupOrLock(v, "page", l, 60_000)
+	_, inRedis := s.(*storage.Redis)
+	require.Equal(t, inRedis, locked)
+	require.Equal(t, &storage.Found{Head: at}, f)
+	require.Empty(t, tier.StoreAndUnlock(v, Entry(tenant, "page", at), l))
+	f, locked = tier.LookupOrLock(v, "page", &storage.Lock{ID: l.ID, Token: "yours"}, 60_000)
+	require.False(t, locked)
+	require.NotNil(t, f.Entry)
 }
 
 func softAll(t *testing.T, s storage.Storage, tenant string) {
