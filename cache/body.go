@@ -50,10 +50,16 @@ func tokens(text []byte) []int {
 // session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
 // is_website_user alone, addons/website/models/ir_http.py), a chat that an
 // operator of Odoo 14 to 17 has begun with them (addons/website_livechat).
-var personalSigns = [][]byte{
-	[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
-	[]byte(`"chat_request_session"`),
-}
+var (
+	userSigns = [][]byte{
+		[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
+	}
+	userStart = []byte(`"is_`) // what they begin with: a text is read for that alone
+	chatSign  = []byte(`"chat_request_session"`)
+)
+
+// fewStarts is how many of userStart are looked at one by one.
+const fewStarts = 30
 
 // The sign of a cart in a page's header (addons/website_sale/views/templates.xml).
 // Without a cart Odoo 14 writes it without a value, later versions leave it out.
@@ -64,12 +70,34 @@ var (
 
 // personal reports whether a page was rendered for one visitor.
 func personal(plain []byte) bool {
-	for i := 0; i < len(personalSigns); i++ {
-		if bytes.Contains(plain, personalSigns[i]) {
-			return true
-		}
+	if ofUser(plain) || bytes.Contains(plain, chatSign) {
+		return true
 	}
-	return bytes.Count(plain, cartSign) > bytes.Count(plain, noCart)
+	carts := bytes.Count(plain, cartSign)
+	return carts > 0 && carts > bytes.Count(plain, noCart)
+}
+
+// ofUser reports whether a text has one of userSigns.
+func ofUser(plain []byte) bool {
+	n := bytes.Count(plain, userStart)
+	if n > fewStarts {
+		for i := 0; i < len(userSigns); i++ {
+			if bytes.Contains(plain, userSigns[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	for ; n > 0; n-- {
+		plain = plain[bytes.Index(plain, userStart):]
+		for i := 0; i < len(userSigns); i++ {
+			if bytes.HasPrefix(plain, userSigns[i]) {
+				return true
+			}
+		}
+		plain = plain[len(userStart):]
+	}
+	return false
 }
 
 // countrySign is in pages of an Odoo that knows the country of an address, and

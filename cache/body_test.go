@@ -1,0 +1,50 @@
+package cache
+
+import (
+	"bytes"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPersonalReadsAll: pages are read for less than all signs, and all are found.
+func TestPersonalReadsAll(t *testing.T) {
+	plainly := func(text []byte) bool {
+		for _, sign := range append([][]byte{chatSign}, userSigns...) {
+			if bytes.Contains(text, sign) {
+				return true
+			}
+		}
+		return bytes.Count(text, cartSign) > bytes.Count(text, noCart)
+	}
+	pieces := []string{
+		`"is_`, `"is_public": true`, `"is_public": `, "false", `"is_admin": false`, `"is_website_user": tru`, `"`, `_`, " ", "text", `"is_public`, `":false`,
+		` data-order-id=""`, ` data-order-id=`, `"5"`, `"chat_request_`, `session"`,
+	}
+	for _, sign := range userSigns {
+		pieces = append(pieces, string(sign))
+	}
+	pieces = append(pieces, string(chatSign))
+	r := rand.New(rand.NewSource(1))
+	found := map[bool]int{}
+	for i := 0; i < 20000; i++ {
+		var text strings.Builder
+		rare := r.Intn(2) == 0
+		for n := r.Intn(60); n > 0; n-- {
+			most := len(pieces)
+			if rare {
+				most = 9
+			}
+			text.WriteString(pieces[r.Intn(most)])
+		}
+		want := plainly([]byte(text.String()))
+		found[want]++
+		require.Equal(t, want, personal([]byte(text.String())), text.String())
+	}
+	require.Greater(t, found[true], 1000)
+	require.Greater(t, found[false], 1000)
+	require.True(t, personal([]byte(strings.Repeat(`"is_admin": false`, 2*fewStarts)+`"is_public":false`)))
+	require.False(t, personal([]byte(strings.Repeat(`"is_admin": false`, 2*fewStarts))))
+}
