@@ -187,8 +187,8 @@ func attempts(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, 
 // again closes a connection from the pool on which an exchange has failed, and tries a
 // new one if the other side had closed it before.
 func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command, silent bool, err error) ([]Reply, error) {
-	hangUp(c.pool, s, k)
 	broke(c)
+	hangUp(c.pool, s, k)
 	if silent {
 		return retry(c, s, deadline, cmds)
 	}
@@ -225,9 +225,9 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	replies, failed, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
+		broke(c)
 		hangUp(c.pool, s, k)
 		doubt(c, k)
-		broke(c)
 		return nil, silent && reused, err
 	}
 	if failed && refused(c, replies) {

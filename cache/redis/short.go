@@ -189,9 +189,9 @@ func shortOther(c *Client, s *slot, k *conn, got []byte, replies int, end string
 			return ShortNo
 		}
 	}
+	broke(c)
 	hangUp(c.pool, s, k)
 	doubt(c, k)
-	broke(c)
 	if err != nil && timedOut(err) {
 		return ShortLate
 	}

@@ -244,7 +244,7 @@ func (s *Sieve) evict(l *lane) {
 	if i == none {
 		i = l.oldest
 	}
-	for used(&s.slots[i]) {
+	for steps := 2 * len(s.index); steps > 0 && used(&s.slots[i]); steps-- { // hits go on meanwhile
 		i = s.slots[i].newer
 		if i == none {
 			i = l.oldest

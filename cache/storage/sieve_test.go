@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -329,4 +330,61 @@ func TestEntrySize(t *testing.T) {
 	e := &Entry{Key: strings.Repeat("k", 100), Body: make([]byte, 5000), Header: map[string][]string{"A": {strings.Repeat("v", 1000)}}}
 	assert.Greater(t, e.Size(), int64(6100))
 	assert.Less(t, e.Size(), int64(6100+3*overhead))
+}
+
+// TestSieveBusy: what is hit without a pause is evicted all the same when room is needed.
+func TestSieveBusy(t *testing.T) {
+	s := NewSieve(100_000)
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	for i := 0; i < 20; i++ {
+		id := fmt.Sprint("hot", i)
+		e := &Entry{Tenant: "t", Key: id, Body: make([]byte, 3000)}
+		require.True(t, s.Put(id, e, nowMS()+60_000))
+		hits := new(int64)
+		s.mu.Lock()
+		s.slots[s.index[id]].ready = &Ready{Entry: e, Hits: hits}
+		s.mu.Unlock()
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					atomic.AddInt64(hits, 1)
+				}
+			}
+		}()
+	}
+	for i := 0; i < 200; i++ {
+		id := fmt.Sprint("new", i)
+		require.True(t, s.Put(id, &Entry{Tenant: "t", Key: id, Body: make([]byte, 3000)}, nowMS()+60_000))
+	}
+	close(done)
+	group.Wait()
+	require.LessOrEqual(t, s.Bytes(), int64(100_000))
+	require.Positive(t, s.Evicted())
+}
+
+// TestSieveCountsHits: a hit that asks the cache for nothing keeps its page, too.
+func TestSieveCountsHits(t *testing.T) {
+	s := NewSieve(50_000)
+	e := &Entry{Tenant: "t", Key: "popular", Body: make([]byte, 3000)}
+	require.True(t, s.Put("popular", e, nowMS()+60_000))
+	hits := new(int64)
+	s.slots[s.index["popular"]].ready = &Ready{Entry: e, Hits: hits}
+	for i := 0; i < 100; i++ {
+		atomic.AddInt64(hits, 1)
+		id := fmt.Sprint("new", i)
+		require.True(t, s.Put(id, &Entry{Tenant: "t", Key: id, Body: make([]byte, 3000)}, nowMS()+60_000))
+		require.Contains(t, s.index, "popular")
+	}
+	n := &s.slots[s.index["popular"]]
+	used(n)
+	require.False(t, used(n), "nobody has asked for it since the hand came by")
+	atomic.AddInt64(hits, 1)
+	require.True(t, used(n))
+	require.False(t, used(n))
 }
