@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -367,4 +369,40 @@ func redisSocket(t *testing.T) string {
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	return socket
+}
+
+// TestSessionHitIsOneExchange: without a memory tier, a hit of a visitor with a default
+// session takes one exchange with Redis, and none is a hit once the session is special.
+func TestSessionHitIsOneExchange(t *testing.T) {
+	server := startServer(t, "--appendonly", "no")
+	exchanges := func() int { // each ends with an ECHO
+		found := regexp.MustCompile(`cmdstat_echo:calls=(\d+)`).FindStringSubmatch(server.must("INFO commandstats"))
+		require.NotNil(t, found)
+		n, err := strconv.Atoi(found[1])
+		require.NoError(t, err)
+		return n
+	}
+	both(t, func(t *testing.T, load loader) {
+		s, _ := newOdooLike(t, load, options{
+			"memory": options{"bytes": "0"}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
+		})
+		s.get("/a")
+		one, two := "Cookie: session_id="+s.get("/uncached").session(), "Cookie: session_id="+s.get("/uncached").session()
+		for i := 0; i < 4; i++ {
+			s.get("/a")
+			require.Contains(t, s.get("/a", one).cacheStatus(), "; hit")
+			require.Contains(t, s.get("/a", two).cacheStatus(), "; hit")
+		}
+		before := exchanges()
+		for i := 0; i < 10; i++ {
+			require.Contains(t, s.get("/a", one).cacheStatus(), "; hit")
+		}
+		assert.Equal(t, 10, exchanges()-before)
+
+		s.do(http.MethodPost, "/change", "x", one)
+		for i := 0; i < 3; i++ {
+			require.NotContains(t, s.get("/a", one).cacheStatus(), "; hit")
+			require.Contains(t, s.get("/a", two).cacheStatus(), "; hit")
+		}
+	})
 }

@@ -161,9 +161,10 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 
 // lessHot answers with a page of the table where more has to be looked at.
 func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage, now int64) int {
+	var who *sender
 	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {
 		var tried int
-		if p, key, tried = hotFor(h, r, p, key, cookie); p == nil {
+		if p, who, key, tried = hotFor(h, r, p, key, cookie); p == nil {
 			return tried
 		}
 	}
@@ -179,7 +180,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 	}
 	in := r.Header
 	if p.remote || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
-		return hotSpecial(h, rw, r, p, now)
+		return hotSpecial(h, rw, r, p, who, now)
 	}
 	write(h, rw, p, p.form.Body)
 	return hotYes
@@ -269,7 +270,8 @@ func timed(h *Handler, p *hotPage, now int64) {
 }
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
-func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, now int64) int {
+// who is given if it has to be asked for, with the page.
+func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, who *sender, now int64) int {
 	in, out := r.Header, rw.Header()
 	if p.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
 		return hotNo
@@ -285,7 +287,7 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 	}
 	body := p.form.Body
 	if p.remote {
-		ready, stored, late := h.shared.tier.QuickRemote(h.view, p.near, now)
+		ready, stored, late := remoteFor(h, r, p, who, now)
 		if ready == nil || ready != p.ready {
 			return outcome(late)
 		}
@@ -304,16 +306,31 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 	return hotYes
 }
 
+// remoteFor gets a page that is in Redis alone, for a session if there is one to be asked
+// for.
+func remoteFor(h *Handler, r *http.Request, p *hotPage, who *sender, now int64) (ready *storage.Ready, stored []byte, late bool) {
+	if who == nil {
+		return h.shared.tier.QuickRemote(h.view, p.near, now)
+	}
+	ready, stored, late = h.shared.tier.QuickRemoteFor(h.view, p.near, who.session, who.score, now)
+	if ready == nil && !late { // perhaps since the session's score is another one
+		remember(h.identities, r.Header["Cookie"][0], &sender{session: who.session, told: who.told, rest: who.rest})
+	}
+	return ready, stored, late
+}
+
 // sender is what a Cookie field says of who has sent it.
 type sender struct {
 	session string // its hash; empty: there is none
 	told    bool   // the addon has said that pages are rendered for nobody in particular
 	rest    string // the field without the session
+	score   string // by which the session was last known to be a default one; empty: it was not asked for
 }
 
 // hotFor finds the page for a request with cookies, or of a page that varies by them.
 // It returns none for a visitor who may have to get another one.
-func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string) (found *hotPage, at string, tried int) {
+// ask is given if the session has still to be asked for.
+func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string) (found *hotPage, ask *sender, at string, tried int) {
 	var who *sender
 	switch len(cookie) {
 	case 0:
@@ -322,22 +339,30 @@ func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string
 		who = senderOf(h, r, cookie[0])
 	}
 	if who == nil || p.personal && len(cookie) > 0 {
-		return nil, "", hotNo
+		return nil, nil, "", hotNo
 	}
 	if p.varies {
 		key = variedKey(h, r, p.rule, key, who)
 		x, known := h.table.Load(key)
 		if !known {
-			return nil, "", hotNo
+			return nil, nil, "", hotNo
 		}
 		p, _ = x.(*hotPage)
 	}
-	if who.session != "" && !who.told && !p.rule.Terms.AnySession {
-		if known, late := h.shared.tier.QuickSession(h.view, who.session); !known {
-			return nil, "", outcome(late)
-		}
+	if who.session == "" || who.told || p.rule.Terms.AnySession {
+		return p, nil, key, hotYes
 	}
-	return p, key, hotYes
+	if p.remote && who.score != "" {
+		return p, who, key, hotYes
+	}
+	score, known, late := h.shared.tier.QuickSession(h.view, who.session)
+	if !known {
+		return nil, nil, "", outcome(late)
+	}
+	if p.remote && score != "" {
+		remember(h.identities, cookie[0], &sender{session: who.session, told: who.told, rest: who.rest, score: score})
+	}
+	return p, nil, key, hotYes
 }
 
 // senderOf returns what is known of who sends a Cookie field, nil if that takes more
@@ -351,15 +376,21 @@ func senderOf(h *Handler, r *http.Request, field string) *sender {
 		return who
 	}
 	who = h.readSender(r, field)
-	if len(field) <= maxAddress {
-		m.mu.Lock()
-		if len(m.senders) >= maxIdentities {
-			m.senders = map[string]*sender{}
-		}
-		m.senders[field] = who
-		m.mu.Unlock()
-	}
+	remember(m, field, who)
 	return who
+}
+
+// remember notes what a Cookie field says, unless it is too long.
+func remember(m *identities, field string, who *sender) {
+	if len(field) > maxAddress {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.senders) >= maxIdentities && m.senders[field] == nil {
+		m.senders = map[string]*sender{}
+	}
+	m.senders[field] = who
 }
 
 func (h *Handler) readSender(r *http.Request, field string) *sender {

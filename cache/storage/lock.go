@@ -57,7 +57,7 @@ func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, 
 	ms := strconv.FormatInt(ttl, 10)
 	what := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
 		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms)
-	_, q, late := short(t, v, what, ":1", 0)
+	_, q, late := short(t, v, what, 1, ":1", 0)
 	if q != nil {
 		return &Found{Head: q.head}, true
 	}

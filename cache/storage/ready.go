@@ -73,7 +73,7 @@ func (t *Tier) Confirm(v *View) (known, late bool) {
 	if t.redis == nil {
 		return false, false
 	}
-	_, q, late := short(t, v, "", "", 0)
+	_, q, late := short(t, v, "", 0, "", 0)
 	return q != nil, late
 }
 

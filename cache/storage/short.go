@@ -64,13 +64,13 @@ func bulk(n int64) string {
 // echo begins a command to repeat a nonce, see ask.
 const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 
-// short asks for the position, and one thing more if what is not empty: then the reply
-// has to be lead and a bulk of so many bytes as size says. late is true if the storage
+// short asks for the position, and more if what is not empty: so many replies as it says,
+// of which the last has so many bytes as size says, after what lead has. late is true if the storage
 // did not answer in time: then it should not be asked again for this request.
 //
 // The question that it returns has the view's position, as it was before and is
 // afterwards, and as the server of its era says. It is nil if that does not hold.
-func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *question, late bool) {
+func short(t *Tier, v *View, what string, replies int, lead string, size int) (answer []byte, q *question, late bool) {
 	now := time.Now()
 	v.mu.Lock()
 	q = v.question
@@ -88,9 +88,9 @@ func short(t *Tier, v *View, what, lead string, size int) (answer []byte, q *que
 	s := t.redis
 	var state int
 	if what == "" || s.cluster != nil {
-		answer, state = shortOdd(s, v, q, now, request, what == "", lead, size, end)
+		answer, state = shortOdd(s, v, q, now, request, replies, lead, size, end)
 	} else {
-		answer, state = redis.Short(s.client, q.era, now, request, 4, q.expect+lead, size, "\r\n$13\r\n"+end)
+		answer, state = redis.Short(s.client, q.era, now, request, 3+replies, q.expect+lead, size, "\r\n$13\r\n"+end)
 	}
 	if state != redis.ShortYes {
 		return nil, nil, state == redis.ShortLate && shortLate(t, v)
@@ -120,19 +120,16 @@ func still(v *View, q *question, asked int64) bool {
 }
 
 // shortOdd is for questions for the position alone, and for clusters.
-func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, alone bool, lead string, size int, end string) ([]byte, int) {
+func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, replies int, lead string, size int, end string) ([]byte, int) {
 	expect := q.expect + lead
-	replies := 4
-	if alone {
-		replies = 3
-		end = "$13\r\n" + end
-	} else {
-		end = "\r\n$13\r\n" + end
+	end = "$13\r\n" + end
+	if replies > 0 {
+		end = "\r\n" + end
 	}
 	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(v.tenant), q.era, now, request, replies, expect, size, end)
+		return s.cluster.Short(keys.Marks(v.tenant), q.era, now, request, 3+replies, expect, size, end)
 	}
-	return redis.Short(s.client, q.era, now, request, replies, expect, size, end)
+	return redis.Short(s.client, q.era, now, request, 3+replies, expect, size, end)
 }
 
 func shortLate(t *Tier, v *View) bool {
@@ -141,19 +138,28 @@ func shortLate(t *Tier, v *View) bool {
 }
 
 // QuickSession reports whether a session, given as its hash, is known to be a default
-// one. For late see QuickRemote.
-func (t *Tier) QuickSession(v *View, session string) (known, late bool) {
+// one, and the score that says so. For late see QuickRemote.
+func (t *Tier) QuickSession(v *View, session string) (score string, known, late bool) {
 	if t.redis == nil {
 		_, _, state, err := t.remote.Visit(v.tenant, "", session)
-		return err == nil && state == SessionDefault, false
+		return "", err == nil && state == SessionDefault, false
 	}
-	what := v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
-	score, q, late := short(t, v, what, "$13\r\n", 13) // Unix ms, as of this century
+	answer, q, late := short(t, v, askSession(v, session), 1, "$13\r\n", 13) // Unix ms, as of this century
 	if q == nil {
-		return false, late
+		return "", false, late
 	}
-	n, err := strconv.ParseInt(string(score), 10, 64)
-	return err == nil && sessionState(n, time.Now().UnixMilli()) == SessionDefault, false
+	score = string(answer)
+	return score, isDefault(score), false
+}
+
+func askSession(v *View, session string) string {
+	return v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
+}
+
+// isDefault reports whether a score is that of a default session.
+func isDefault(score string) bool {
+	n, err := strconv.ParseInt(score, 10, 64)
+	return err == nil && sessionState(n, time.Now().UnixMilli()) == SessionDefault
 }
 
 // QuickRemote asks for an entry that is in Redis alone: it returns what was prepared,
@@ -175,7 +181,27 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 	}
 	w := r.wire
 	from := len(w.head)
-	value, q, late := short(t, v, w.ask, w.lead, from+w.body)
+	value, q, late := short(t, v, w.ask, 1, w.lead, from+w.body)
+	if q == nil || q.head.Seq != r.Seq || q.head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
+		crc32.Update(w.part, castagnoli, value[from:]) != w.sum {
+		return nil, nil, late
+	}
+	return r, value[from:], false
+}
+
+// QuickRemoteFor is QuickRemote for a session, given as its hash, in the same exchange.
+// The session has to have the score that it had before, by which it is a default one.
+func (t *Tier) QuickRemoteFor(v *View, key, session, score string, now int64) (r *Ready, body []byte, late bool) {
+	if t.seen == nil || len(score) != 13 || !isDefault(score) {
+		return nil, nil, false
+	}
+	r = t.seen.readyFor(key)
+	if r == nil || now >= r.Until || now < r.Entry.Life.Born {
+		return nil, nil, false
+	}
+	w := r.wire
+	from := len(w.head)
+	value, q, late := short(t, v, askSession(v, session)+w.ask, 2, "$13\r\n"+score+"\r\n"+w.lead, from+w.body)
 	if q == nil || q.head.Seq != r.Seq || q.head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
 		crc32.Update(w.part, castagnoli, value[from:]) != w.sum {
 		return nil, nil, late

@@ -132,7 +132,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "session":
 		for i := 0; i < n; i++ {
-			if known, _ := tier.QuickSession(view, visitor); known {
+			if _, known, _ := tier.QuickSession(view, visitor); known {
 				done++
 			}
 		}
