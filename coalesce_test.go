@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -371,5 +372,87 @@ func TestErrorsAreNoStorm(t *testing.T) {
 		n, err := strconv.Atoi(calls)
 		require.NoError(t, err, calls)
 		assert.Less(t, n, 5*crowded)
+	})
+}
+
+const shopHostLine = "Host: shop.example"
+
+// newReplicas are two sites of one tenant in one Redis that share nothing else.
+func newReplicas(t *testing.T, load loader, redis, more options, answer http.HandlerFunc) (a, b *site) {
+	tenant := fmt.Sprintf("t%d", tenants.Add(1))
+	sites := [2]*site{}
+	for i := range sites {
+		mine := options{"poolSize": fmt.Sprint(10 + i)} // other settings, another client
+		for name, value := range redis {
+			mine[name] = value
+		}
+		o := options{"tenant": tenant, "redis": mine}
+		for name, value := range more {
+			o[name] = value
+		}
+		sites[i] = newSite(t, load, o, answer)
+		sites[i].get("/warm", shopHostLine) // the position of purges is known
+	}
+	return sites[0], sites[1]
+}
+
+// TestNobodyWaitsForALockOfNobody: a lock that is claimed where a page is looked up holds
+// up no other process, unless its owner is about to bring the page.
+func TestNobodyWaitsForALockOfNobody(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		waits := options{"limits": options{"coalesceWait": "5s"}}
+		slowly := func(control string) http.HandlerFunc {
+			return func(rw http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/warm" {
+					time.Sleep(200 * time.Millisecond)
+				}
+				page("a page", "Cache-Control: "+control)(rw, r)
+			}
+		}
+		t.Run("what is for one alone", func(t *testing.T) {
+			server := startServer(t, "--appendonly", "no")
+			a, b := newReplicas(t, load, options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, waits, slowly("private"))
+			a.get("/mine", shopHostLine) // a knows what it is
+			for _, key := range strings.Fields(server.must("KEYS oc:*:l:*")) {
+				server.must("DEL " + key) // as it ends before a forgets
+			}
+			done := make(chan bool)
+			var group sync.WaitGroup
+			for i := 0; i < 4; i++ {
+				group.Add(1)
+				go func(i int) {
+					defer group.Done()
+					time.Sleep(time.Duration(i) * 50 * time.Millisecond)
+					for {
+						select {
+						case <-done:
+							return
+						default:
+							a.get("/mine", shopHostLine)
+						}
+					}
+				}(i)
+			}
+			time.Sleep(100 * time.Millisecond)
+			begun := time.Now()
+			b.get("/mine", shopHostLine)
+			assert.Less(t, time.Since(begun), 3*time.Second)
+			close(done)
+			group.Wait()
+		})
+		t.Run("a claim that is heard too late", func(t *testing.T) {
+			server := startServer(t, "--appendonly", "no")
+			a, b := newReplicas(t, load, options{"address": server.address, "timeout": "200ms", "dialTimeout": "200ms"}, waits, slowly("max-age=60"))
+			require.NoError(t, server.cmd.Process.Signal(syscall.SIGSTOP))
+			got := make(chan reply)
+			go func() { got <- a.get("/late", shopHostLine) }()
+			time.Sleep(300 * time.Millisecond)
+			require.NoError(t, server.cmd.Process.Signal(syscall.SIGCONT))
+			require.Contains(t, (<-got).cacheStatus(), "store-error")
+			time.Sleep(100 * time.Millisecond)
+			begun := time.Now()
+			b.get("/late", shopHostLine)
+			assert.Less(t, time.Since(begun), 3*time.Second)
+		})
 	})
 }

@@ -122,6 +122,19 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Ti
 	return true
 }
 
+// giveBack releases a lock of which is not known whether it was claimed: Redis did not
+// answer, and may hear of it later. Nobody waits for that.
+func giveBack(h *Handler, l *storage.Lock) {
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				h.logf("a lock was not given back: %v", p)
+			}
+		}()
+		h.shared.tier.Unlock(h.view, l, 0)
+	}()
+}
+
 // alreadyMine reports whether the lock was claimed when the page was looked up, and no
 // flight of this process has brought it since.
 func alreadyMine(h *Handler, v *visit, f *flight) bool {

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/storage"
@@ -97,7 +96,7 @@ func land(sh *Shared, f *flight, e *storage.Entry, refused, errored bool) {
 const maxLandings = 256
 
 func noteLanding(sh *Shared, key string) {
-	n := atomic.AddInt64(&sh.landings, 1)
+	n := sh.landings.Add(1)
 	if sh.landed == nil || len(sh.landed) >= maxLandings {
 		sh.landed = map[string]int64{}
 		sh.forgot = n

@@ -121,6 +121,9 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 		deliver(h, rw, v)
 	default:
 		if v.head.Epoch == 0 && v.reason != "" && !v.cc.OnlyIfCached {
+			if v.lock != nil {
+				defer func() { giveBack(h, v.lock) }()
+			}
 			passUnstored(h, rw, v)
 			return
 		}

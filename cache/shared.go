@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/config"
@@ -24,7 +25,7 @@ type Shared struct {
 	sieve *storage.Sieve
 	token string // of this process's locks: there is one flight for a key at a time
 
-	landings int64 // flights that have landed, atomic
+	landings atomic.Int64 // flights that have landed
 
 	mu         sync.Mutex
 	flights    map[string]*flight // by full key

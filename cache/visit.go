@@ -214,19 +214,20 @@ func find(h *Handler, v *visit) {
 	}
 }
 
-// mayLock reports whether a visit is likely to be the first one for its page. One that
-// was found before is looked up without the lock, which costs another exchange where it
-// is there.
+// mayLock reports whether a visit is likely to be the first one for its page, and of one
+// that others would wait for. One that was found before is looked up without the lock,
+// which costs another exchange where it is there.
 func mayLock(h *Handler, v *visit) bool {
-	return !v.looked && h.shared.redis != nil && atomic.LoadInt32(&v.id.found) == 0 && mayShare(h, v)
+	return !v.looked && h.shared.redis != nil && !h.identities.off && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
+		mayShare(h, v) && shares(h.identities, v)
 }
 
 // lookupOrLock looks a page up, and claims the lock for it if it is not there.
 func lookupOrLock(h *Handler, v *visit) *storage.Found {
 	l := &storage.Lock{ID: keys.ID(v.primary), Token: h.shared.token}
-	v.before = atomic.LoadInt64(&h.shared.landings)
+	v.before = h.shared.landings.Load()
 	f, locked := h.shared.tier.LookupOrLock(h.view, v.primary, l, h.s.Limits.CoalesceWait)
-	if locked {
+	if locked || f.Reason == policy.ReasonStoreError { // then the claim may still be heard
 		v.lock = l
 	} else if f.Entry != nil || f.Reason == policy.ReasonPurged {
 		atomic.StoreInt32(&v.id.found, 1)

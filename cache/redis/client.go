@@ -146,6 +146,7 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 		return again(c, s, k, deadline, cmds, silent, err)
 	}
 	if failed && refused(c, replies) {
+		broke(c) // another server may take writes now
 		hangUp(c.pool, s, k)
 		return replies, nil
 	}
@@ -231,6 +232,7 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 		return nil, silent && reused, err
 	}
 	if failed && refused(c, replies) {
+		broke(c)
 		if c.finder != nil {
 			c.finder.forget(k.address)
 		}

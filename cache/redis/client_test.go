@@ -87,6 +87,45 @@ func TestNoConnectionNoEra(t *testing.T) {
 	}
 }
 
+// Connections that were idle for too long watch nothing from the moment on at which they
+// are given up.
+func TestExpiredConnectionsWatchNothing(t *testing.T) {
+	fake := StartFake(t, func(_ int, c net.Conn, in *bufio.Reader) {
+		for ReadCommand(in) {
+			io.WriteString(c, "+PONG\r\n")
+		}
+	})
+	c := New(Options{Address: fake.Address, Timeout: 10 * time.Second, IdleTimeout: time.Minute})
+	defer c.Close()
+	_, err := c.Do(ping)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, c.pool.live.Load())
+	c.pool.mu.Lock()
+	old := expireLocked(c.pool, time.Now().Add(time.Hour))
+	c.pool.mu.Unlock()
+	require.Len(t, old, 1)
+	require.Zero(t, c.pool.live.Load(), "before it is closed")
+	closeAll(c.pool, old)
+	require.Zero(t, c.pool.live.Load(), "and not twice")
+}
+
+// A server that takes no writes any more is another one.
+func TestReadOnlyIsAnotherEra(t *testing.T) {
+	fake := StartFake(t, func(_ int, c net.Conn, in *bufio.Reader) {
+		for ReadCommand(in) {
+			io.WriteString(c, "-READONLY You can't write against a read only replica.\r\n")
+		}
+	})
+	c := New(Options{Address: fake.Address, Timeout: 10 * time.Second})
+	defer c.Close()
+	for i := 0; i < 3; i++ {
+		before := c.Era()
+		_, err := c.Do(ping)
+		require.NoError(t, err)
+		require.NotEqual(t, before, c.Era())
+	}
+}
+
 // Whatever order they come in, no use of a client leaves it without an era.
 func TestEraOfACrowd(t *testing.T) {
 	fake := StartFake(t, func(_ int, c net.Conn, in *bufio.Reader) {

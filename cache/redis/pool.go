@@ -99,6 +99,9 @@ func expireLocked(p *pool, now time.Time) []*slot {
 		return nil
 	}
 	old := p.idle[:n:n]
+	for i := 0; i < n; i++ {
+		lost(p, old[i]) // now: who dials next must not count on them
+	}
 	p.idle = append([]*slot{}, p.idle[n:]...)
 	p.open -= n
 	return old
@@ -114,6 +117,7 @@ func weed(p *pool, address string) []*slot {
 			kept = append(kept, p.idle[i])
 		} else {
 			gone = append(gone, p.idle[i])
+			lost(p, p.idle[i])
 		}
 	}
 	p.idle = kept
@@ -208,6 +212,9 @@ func shut(p *pool) {
 	idle := p.idle
 	p.idle = nil
 	p.open -= len(idle)
+	for i := 0; i < len(idle); i++ {
+		lost(p, idle[i])
+	}
 	if !p.closed {
 		p.closed = true
 		for i := 0; i < len(p.queue); i++ {
