@@ -157,7 +157,7 @@ func TestProfile(t *testing.T) {
 		} else if strings.HasPrefix(r.Host, "miss") {
 			time.Sleep(20 * time.Millisecond)
 		}
-		page(text, "Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=86400", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff")(rw, r)
+		page(text, benchFields...)(rw, r)
 	})
 	with := func(tenant string, more options) options {
 		o := options{"tenant": tenant, "redis": options{"address": redis.address, "timeout": "5s", "dialTimeout": "5s"}, "csrf": options{"mode": "ignore"}, "earlyRefresh": "false"}
@@ -233,9 +233,7 @@ func TestProfile(t *testing.T) {
 	path := filepath.Join(benchFolder, profileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
-	before, rest, found := strings.Cut(string(old), profileBegin)
-	require.True(t, found)
-	_, after, found := strings.Cut(rest, profileEnd)
-	require.True(t, found)
-	require.NoError(t, os.WriteFile(path, []byte(before+profileBegin+table+profileEnd+after), 0o644))
+	page, err := into(string(old), profileBegin, profileEnd, table)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
 }

@@ -299,15 +299,20 @@ func (r *benchReport) markdown() string {
 
 // intoReadme puts text into the README's place for it.
 func intoReadme(readme, text string) (string, error) {
-	before, rest, found := strings.Cut(readme, benchBegin)
+	return into(readme, benchBegin, benchEnd, text)
+}
+
+// into puts text between two marks of a page.
+func into(page, begin, end, text string) (string, error) {
+	before, rest, found := strings.Cut(page, begin)
 	if !found {
-		return "", fmt.Errorf("the README lacks %q", benchBegin)
+		return "", fmt.Errorf("the page lacks %q", begin)
 	}
-	_, after, found := strings.Cut(rest, benchEnd)
+	_, after, found := strings.Cut(rest, end)
 	if !found {
-		return "", fmt.Errorf("the README lacks %q", benchEnd)
+		return "", fmt.Errorf("the page lacks %q", end)
 	}
-	return before + benchBegin + text + benchEnd + after, nil
+	return before + begin + text + end + after, nil
 }
 
 // write writes the report: to where it is shown, or aside if there were too few rounds

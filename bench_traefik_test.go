@@ -91,22 +91,24 @@ var (
 	tenantCounts = []int{1, 10, 100}
 )
 
+// benchFields are those of the origin's pages.
+var benchFields = []string{"Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=86400", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff"}
+
 func startBenchSite(t *testing.T) *benchSite {
 	pages := map[string]string{"/product": captured(t, "product-desk"), "/shop": captured(t, "shop"), "/trivial": "ok"}
-	html := []string{"Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=86400", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff"}
 	s := &benchSite{t: t, redis: startServer(t, "--appendonly", "no"), pages: pages}
 	s.origin = newBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.Host, "slow") {
 			time.Sleep(20 * time.Millisecond)
 		}
-		lines := html
+		lines := benchFields
 		if n, ok := strings.CutPrefix(r.URL.Path, "/tags-"); ok {
 			count, _ := strconv.Atoi(n)
 			tags := "Surrogate-Key:"
 			for i := 0; i < count; i++ {
 				tags += fmt.Sprintf(" product_%d", i)
 			}
-			lines = append([]string{tags}, html...)
+			lines = append([]string{tags}, benchFields...)
 		}
 		page(s.body(r.URL.Path), lines...)(rw, r)
 	})

@@ -365,6 +365,15 @@ func startServer(t testing.TB, args ...string) *redisServer {
 	return s
 }
 
+// calls returns how often a command was called since the server began to count.
+func (s *redisServer) calls(command string) int {
+	_, figure, _ := strings.Cut(s.must("INFO commandstats"), "cmdstat_"+command+":calls=")
+	figure, _, _ = strings.Cut(figure, ",")
+	n, err := strconv.Atoi(figure)
+	require.NoError(s.t, err, command)
+	return n
+}
+
 // startSentinel runs a sentinel with the given configuration.
 func startSentinel(t *testing.T, lines ...string) *redisServer {
 	t.Helper()

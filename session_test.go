@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -375,13 +373,7 @@ func redisSocket(t *testing.T) string {
 // session takes one exchange with Redis, and none is a hit once the session is special.
 func TestSessionHitIsOneExchange(t *testing.T) {
 	server := startServer(t, "--appendonly", "no")
-	exchanges := func() int { // each ends with an ECHO
-		found := regexp.MustCompile(`cmdstat_echo:calls=(\d+)`).FindStringSubmatch(server.must("INFO commandstats"))
-		require.NotNil(t, found)
-		n, err := strconv.Atoi(found[1])
-		require.NoError(t, err)
-		return n
-	}
+	exchanges := func() int { return server.calls("echo") } // each ends with one
 	both(t, func(t *testing.T, load loader) {
 		s, _ := newOdooLike(t, load, options{
 			"memory": options{"bytes": "0"}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},

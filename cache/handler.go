@@ -44,7 +44,7 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
 	h.hit = h.s.Name + "; hit; ttl="
-	h.byRule = []string{h.s.Name + "; fwd=bypass; detail=" + policy.ReasonRule}
+	h.byRule = []string{forwarded(h, "bypass", 0, policy.ReasonRule)}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {
 		h.serial = shared.enlist(ctx, func(r *http.Request) { h.ask(r) })

@@ -118,6 +118,9 @@ func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request, key string) 
 	if !found || r.Header["Cookie"] != nil {
 		return hotNo
 	}
+	if h.s.EdgeHeader != "" {
+		r.Header[h.s.EdgeHeader] = h.s.Edge
+	}
 	passByRule(h, rw, r)
 	return hotYes
 }
@@ -314,7 +317,7 @@ func remoteFor(h *Handler, r *http.Request, p *hotPage, who *sender, now int64) 
 	}
 	ready, stored, late = h.shared.tier.QuickRemoteFor(h.view, p.near, who.session, who.score, now)
 	if ready == nil && !late { // perhaps since the session's score is another one
-		remember(h.identities, r.Header["Cookie"][0], &sender{session: who.session, told: who.told, rest: who.rest})
+		remember(h.identities, r.Header["Cookie"][0], scored(who, ""))
 	}
 	return ready, stored, late
 }
@@ -325,6 +328,13 @@ type sender struct {
 	told    bool   // the addon has said that pages are rendered for nobody in particular
 	rest    string // the field without the session
 	score   string // by which the session was last known to be a default one; empty: it was not asked for
+}
+
+// scored returns a sender with another score: what is remembered is never changed.
+func scored(who *sender, score string) *sender {
+	s := *who
+	s.score = score
+	return &s
 }
 
 // hotFor finds the page for a request with cookies, or of a page that varies by them.
@@ -360,7 +370,7 @@ func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string
 		return nil, nil, "", outcome(late)
 	}
 	if p.remote && score != "" {
-		remember(h.identities, cookie[0], &sender{session: who.session, told: who.told, rest: who.rest, score: score})
+		remember(h.identities, cookie[0], scored(who, score))
 	}
 	return p, nil, key, hotYes
 }

@@ -105,8 +105,8 @@ func expire(fingerprint string, r *registered, idles int) {
 func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
 		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
-		askers: map[int64]func(*http.Request){}, landed: map[string]int64{},
-		token: strconv.FormatUint(rand.Uint64(), 36),
+		askers: map[int64]func(*http.Request){},
+		token:  strconv.FormatUint(rand.Uint64(), 36),
 	}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,

@@ -11,7 +11,7 @@ import (
 
 // hitStatus is the Cache-Status of an answer from the cache (RFC 9211 §2.1, §2.4).
 func hitStatus(h *Handler, e *storage.Entry, now int64, detail string) string {
-	s := h.s.Name + "; hit; ttl=" + strconv.FormatInt(e.Life.TTL/1000-age(e, now)/1000, 10)
+	s := h.hit + strconv.FormatInt(e.Life.TTL/1000-age(e, now)/1000, 10)
 	return s + detailOf(detail)
 }
 

@@ -14,7 +14,7 @@ type tap struct {
 	http.ResponseWriter
 
 	h       *Handler
-	v       *visit
+	v       *visit // nil: one of a rule that bypasses, without a session
 	fwd     string
 	reason  string
 	decided bool
@@ -30,7 +30,11 @@ func (t *tap) WriteHeader(status int) {
 			return
 		}
 		t.decided = true
-		passed(t, status)
+		if t.v == nil {
+			passedByRule(t, status)
+		} else {
+			passed(t, status)
+		}
 	}
 	t.ResponseWriter.WriteHeader(status)
 	if t.flush { // a stream has begun, even if its first event is yet to come
@@ -67,7 +71,7 @@ func passed(t *tap, status int) {
 		markAll(h, t.v) // before the visitor goes where it leads
 	}
 	passedFor(h, t.v, status, header)
-	label(h, header, h.s.Name+"; fwd="+t.fwd+"; detail="+t.reason)
+	label(h, header, forwarded(h, t.fwd, 0, t.reason))
 	t.flush = header["Content-Length"] == nil && bodyAllowed(status)
 }
 
@@ -82,54 +86,17 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 
 // through hands a request on with a tap.
 func through(t *tap, r *http.Request) {
-	count(t.h, t.reason)
 	t.h.next.ServeHTTP(t, r)
 	if !t.decided { // a response without a body
 		(*tap).WriteHeader(t, http.StatusOK)
 	}
 }
 
-// gate is a tap for what a rule bypasses, where nothing depends on who has asked. It is
-// kept short, since each request has one.
-type gate struct {
-	http.ResponseWriter
-
-	h       *Handler
-	decided bool
-	flush   bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (g *gate) WriteHeader(status int) {
-	if g.decided {
-		return
-	}
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		gated(g, status)
-	}
-	g.ResponseWriter.WriteHeader(status)
-	if g.flush {
-		flushed(g.ResponseWriter)
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (g *gate) Write(p []byte) (int, error) {
-	if !g.decided {
-		(*gate).WriteHeader(g, http.StatusOK)
-	}
-	n, err := g.ResponseWriter.Write(p)
-	if g.flush && err == nil {
-		flushed(g.ResponseWriter)
-	}
-	return n, err
-}
-
-// gated is called when status and headers of a response are known.
-func gated(g *gate, status int) {
-	g.decided = true
-	h := g.h
-	header := g.ResponseWriter.Header()
+// passedByRule is passed for what a rule bypasses, where nothing depends on who has asked.
+// It is kept short, since each such request needs it.
+func passedByRule(t *tap, status int) {
+	h := t.h
+	header := t.ResponseWriter.Header()
 	for _, name := range h.addressed {
 		if header[name] != nil {
 			applyPurgeHeaders(h, header)
@@ -143,21 +110,14 @@ func gated(g *gate, status int) {
 		header["Cache-Status"] = append(header["Cache-Status"], h.byRule[0])
 	}
 	if header["Content-Length"] == nil {
-		g.flush = bodyAllowed(status)
+		t.flush = bodyAllowed(status)
 	}
 }
 
 // passByRule hands a request on that a rule bypasses.
 func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
-	if h.s.EdgeHeader != "" {
-		r.Header[h.s.EdgeHeader] = h.s.Edge
-	}
 	atomic.AddInt64(h.view.Bypassed, 1)
-	g := &gate{ResponseWriter: rw, h: h}
-	h.next.ServeHTTP(g, r)
-	if !g.decided { // a response without a body
-		(*gate).WriteHeader(g, http.StatusOK)
-	}
+	through(&tap{h: h, ResponseWriter: rw}, r)
 }
 
 // pass hands a request on that the cache has no part in. Its response is
@@ -171,6 +131,7 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 			v.bypass = done
 		}
 	}
+	count(h, v.bypass)
 	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
 }
 
@@ -178,6 +139,7 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 // does not answer: what decides on storing is not worth its time.
 func passUnstored(h *Handler, rw http.ResponseWriter, v *visit) {
 	markSessions(h, v)
+	count(h, v.reason)
 	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
 }
 

@@ -146,7 +146,6 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 		return again(c, s, k, deadline, cmds, silent, err)
 	}
 	if failed && refused(c, replies) {
-		broke(c) // another server may take writes now
 		hangUp(c.pool, s, k)
 		return replies, nil
 	}
@@ -188,8 +187,7 @@ func attempts(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, 
 // again closes a connection from the pool on which an exchange has failed, and tries a
 // new one if the other side had closed it before.
 func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command, silent bool, err error) ([]Reply, error) {
-	broke(c)
-	hangUp(c.pool, s, k)
+	ended(c, s, k)
 	if silent {
 		return retry(c, s, deadline, cmds)
 	}
@@ -226,13 +224,10 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	replies, failed, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
-		broke(c)
-		hangUp(c.pool, s, k)
-		doubt(c, k)
+		ended(c, s, k)
 		return nil, silent && reused, err
 	}
 	if failed && refused(c, replies) {
-		broke(c)
 		if c.finder != nil {
 			c.finder.forget(k.address)
 		}
@@ -276,6 +271,14 @@ func doubt(c *Client, k *conn) {
 	}
 }
 
+// ended closes a connection that has failed. The era ends first: who finds none left
+// relies on that.
+func ended(c *Client, s *slot, k *conn) {
+	broke(c)
+	hangUp(c.pool, s, k)
+	doubt(c, k)
+}
+
 // Era returns a number that changes, before anything of the next server is read, when
 // the commands may be answered by another server than before: one that has been
 // restarted, or has taken over.
@@ -285,7 +288,7 @@ func (c *Client) Era() int64 {
 
 // refused counts error replies. It reports whether one of them says that this
 // server takes no writes any more: behind a name or a balancer a new connection
-// may lead to the one that does.
+// may lead to the one that does, and that is another era.
 func refused(c *Client, replies []Reply) bool {
 	n := 0
 	readOnly := false
@@ -299,6 +302,9 @@ func refused(c *Client, replies []Reply) bool {
 		c.mu.Lock()
 		c.stats.ServerErrors += int64(n)
 		c.mu.Unlock()
+	}
+	if readOnly {
+		broke(c)
 	}
 	return readOnly
 }

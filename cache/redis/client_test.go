@@ -105,7 +105,7 @@ func TestExpiredConnectionsWatchNothing(t *testing.T) {
 	c.pool.mu.Unlock()
 	require.Len(t, old, 1)
 	require.Zero(t, c.pool.live.Load(), "before it is closed")
-	closeAll(c.pool, old)
+	closeAll(old)
 	require.Zero(t, c.pool.live.Load(), "and not twice")
 }
 

@@ -75,7 +75,7 @@ func take(p *pool, deadline time.Time) (*slot, error) {
 	}
 	p.mu.Unlock()
 	if old != nil {
-		closeAll(p, old)
+		closeAll(old)
 	}
 	if s == nil {
 		return await(p, turn, deadline)
@@ -222,12 +222,13 @@ func shut(p *pool) {
 		}
 	}
 	p.mu.Unlock()
-	closeAll(p, idle)
+	closeAll(idle)
 }
 
-func closeAll(p *pool, slots []*slot) {
+// closeAll closes connections that do not count any more.
+func closeAll(slots []*slot) {
 	for i := 0; i < len(slots); i++ {
-		hangUp(p, slots[i], slots[i].conn)
+		_ = slots[i].conn.raw.Close()
 	}
 }
 

@@ -188,7 +188,7 @@ func follow(c *Client, address string) {
 	}
 	c.mu.Unlock()
 	if changed {
-		closeAll(c.pool, weed(c.pool, address))
+		closeAll(weed(c.pool, address))
 	}
 }
 

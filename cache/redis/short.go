@@ -189,9 +189,7 @@ func shortOther(c *Client, s *slot, k *conn, got []byte, replies int, end string
 			return ShortNo
 		}
 	}
-	broke(c)
-	hangUp(c.pool, s, k)
-	doubt(c, k)
+	ended(c, s, k)
 	if err != nil && timedOut(err) {
 		return ShortLate
 	}

@@ -42,12 +42,8 @@ var claimCommand = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\
 // lock may be of this process all the same.
 func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, locked bool) {
 	now := nowMS()
-	if t.memory != nil {
-		if e := t.memory.Get(key, now); e != nil {
-			if f = t.fromMemory(v, key, e); f != nil {
-				return f, false
-			}
-		}
+	if f = fromTier(t, v, key, now); f != nil {
+		return f, false
 	}
 	if t.redis == nil {
 		return fromStorage(t, v, key, now), false
@@ -72,14 +68,7 @@ func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, 
 func exactly(s *Redis, tenant string, request []byte, replies int, expect string) int {
 	nonce := newNonce()
 	request = append(request, echo+nonce+"\r\n"...)
-	end := "$13\r\n" + nonce + "\r\n"
-	var state int
-	if s.cluster != nil {
-		marks := keys.Marks(tenant)
-		_, state = s.cluster.Short(marks, s.cluster.Era(marks), time.Now(), request, replies+1, expect, 0, end)
-	} else {
-		_, state = redis.Short(s.client, (*redis.Client).Era(s.client), time.Now(), request, replies+1, expect, 0, end)
-	}
+	_, state := shortOn(s, tenant, (*Redis).era(s, tenant), time.Now(), request, replies+1, expect, 0, "$13\r\n"+nonce+"\r\n")
 	return state
 }
 

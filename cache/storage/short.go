@@ -121,15 +121,19 @@ func still(v *View, q *question, asked int64) bool {
 
 // shortOdd is for questions for the position alone, and for clusters.
 func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, replies int, lead string, size int, end string) ([]byte, int) {
-	expect := q.expect + lead
 	end = "$13\r\n" + end
 	if replies > 0 {
 		end = "\r\n" + end
 	}
+	return shortOn(s, v.tenant, q.era, now, request, 3+replies, q.expect+lead, size, end)
+}
+
+// shortOn is redis.Short on whatever server has the tenant's keys.
+func shortOn(s *Redis, tenant string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) ([]byte, int) {
 	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(v.tenant), q.era, now, request, 3+replies, expect, size, end)
+		return s.cluster.Short(keys.Marks(tenant), era, now, request, replies, expect, size, end)
 	}
-	return redis.Short(s.client, q.era, now, request, 3+replies, expect, size, end)
+	return redis.Short(s.client, era, now, request, replies, expect, size, end)
 }
 
 func shortLate(t *Tier, v *View) bool {
@@ -182,11 +186,18 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 	w := r.wire
 	from := len(w.head)
 	value, q, late := short(t, v, w.ask, 1, w.lead, from+w.body)
-	if q == nil || q.head.Seq != r.Seq || q.head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
-		crc32.Update(w.part, castagnoli, value[from:]) != w.sum {
+	if q == nil || !holds(r, q, value) {
 		return nil, nil, late
 	}
 	return r, value[from:], false
+}
+
+// holds reports whether what was prepared is what Redis has at a view's position.
+func holds(r *Ready, q *question, value []byte) bool {
+	w := r.wire
+	from := len(w.head)
+	return q.head.Seq == r.Seq && q.head.Epoch == r.Entry.Epoch && string(value[:from]) == w.head &&
+		crc32.Update(w.part, castagnoli, value[from:]) == w.sum
 }
 
 // QuickRemoteFor is QuickRemote for a session, given as its hash, in the same exchange.
@@ -202,8 +213,7 @@ func (t *Tier) QuickRemoteFor(v *View, key, session, score string, now int64) (r
 	w := r.wire
 	from := len(w.head)
 	value, q, late := short(t, v, askSession(v, session)+w.ask, 2, "$13\r\n"+score+"\r\n"+w.lead, from+w.body)
-	if q == nil || q.head.Seq != r.Seq || q.head.Epoch != r.Entry.Epoch || string(value[:from]) != w.head ||
-		crc32.Update(w.part, castagnoli, value[from:]) != w.sum {
+	if q == nil || !holds(r, q, value) {
 		return nil, nil, late
 	}
 	return r, value[from:], false

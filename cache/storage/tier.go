@@ -105,14 +105,22 @@ type Found struct {
 // Lookup returns what is stored under a full key.
 func (t *Tier) Lookup(v *View, key string) *Found {
 	now := nowMS()
-	if t.memory != nil {
-		if e := t.memory.Get(key, now); e != nil {
-			if f := t.fromMemory(v, key, e); f != nil {
-				return f
-			}
-		}
+	if f := fromTier(t, v, key, now); f != nil {
+		return f
 	}
 	return fromRemote(t, v, key, now)
+}
+
+// fromTier returns what the memory tier has, nil if it has nothing usable.
+func fromTier(t *Tier, v *View, key string, now int64) *Found {
+	if t.memory == nil {
+		return nil
+	}
+	e := t.memory.Get(key, now)
+	if e == nil {
+		return nil
+	}
+	return t.fromMemory(v, key, e)
 }
 
 // fromMemory checks an entry of the memory tier, asking for the purge state

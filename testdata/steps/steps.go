@@ -197,7 +197,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		b.Path = "/bypassed"
 		m := &http.Request{Method: r.Method, URL: &b, Host: r.Host, Header: r.Header.Clone()}
 		m.Header.Del("Cookie")
-		h.bypassed.Store(hotKey(h, m), true)
+		keepBypass(h, m)
 		for i := 0; i < n; i++ {
 			h.ServeHTTP(rw, m)
 			done++
