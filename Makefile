@@ -59,11 +59,11 @@ bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 S
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 60m -run '^TestBenchmark$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
-bench-profile: ## where Traefik's processor time goes, into docs/performance.md (SECONDS=6: of each case)
+bench-profile: ## where Traefik's processor time goes, into docs/performance.md (SECONDS=6: of each case; CASES=miss: shown only)
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need wrk
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_PROFILE=$(SECONDS) \
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_PROFILE=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 20m -run '^TestProfile$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
 bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, against their budgets

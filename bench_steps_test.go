@@ -54,7 +54,6 @@ var steps = []step{
 	{"memory", "lookup", 170, 340},
 	{"redis", "lookup", 800, 1350},
 	{"memory", "reuse", 50, 110},
-	{"memory", "renewal", 90, 176},
 	{"memory", "deliver", 320, 710},
 	{"memory", "hit", 300, 520},
 	{"odoo", "hit", 400, 620},
@@ -247,8 +246,8 @@ func stepTable(s *stepRunner, calls, took [][]float64) string {
 	return out
 }
 
-// allocs returns how often a step allocates. Now and then the page is made ready
-// for another second, so it is the least of some tries.
+// allocs returns how often a step allocates. Now and then something else does, so it is
+// the least of some tries.
 func (s *stepRunner) allocs(c step) float64 {
 	least := -1.0
 	for i := 0; i < 3; i++ {

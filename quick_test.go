@@ -1,11 +1,14 @@
 package odoocache_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +41,72 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 			compareWays(t, o)
 		})
 	}
+}
+
+// TestAgeOfHits: the first hits of a page, of which the third takes the short way, and
+// those a second later tell its age and what is left of its lifetime, however long that is.
+func TestAgeOfHits(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		lives := [][2]int{{0, 60}, {0, 86400}, {86000, 86400}, {0, 99999}, {99000, 99999}, {0, 100000}, {99990, 100100}, {150000, 31536000}}
+		s := newSite(t, load, options{}, func(rw http.ResponseWriter, r *http.Request) {
+			var i int
+			_, _ = fmt.Sscanf(r.URL.Path, "/%d", &i)
+			page("x", fmt.Sprintf("Cache-Control: public, max-age=%d", lives[i][1]), fmt.Sprintf("Age: %d", lives[i][0]))(rw, r)
+		})
+		begin := time.Now()
+		check := func() {
+			for i, life := range lives {
+				got := s.get(fmt.Sprintf("/%d", i))
+				if !strings.Contains(got.cacheStatus(), "hit") {
+					continue
+				}
+				age, err := strconv.Atoi(got.header.Get("Age"))
+				require.NoError(t, err)
+				require.Equal(t, fmt.Sprintf("odoocache; hit; ttl=%d", life[1]-age), got.cacheStatus(), "%v", life)
+				require.GreaterOrEqual(t, age, life[0])
+				require.LessOrEqual(t, age, life[0]+1+int(time.Since(begin)/time.Second))
+				require.Len(t, got.header["Age"], 1)
+			}
+		}
+		for i := 0; i < 4; i++ {
+			check()
+		}
+		time.Sleep(1100 * time.Millisecond)
+		check()
+		require.Equal(t, len(lives), s.renders())
+		for i, life := range lives {
+			age, _ := strconv.Atoi(s.get(fmt.Sprintf("/%d", i)).header.Get("Age"))
+			require.Greater(t, age, life[0])
+		}
+	})
+}
+
+// TestWhatIsAddedToAHitIsNotKept: a middleware in front that adds to a field of a hit adds
+// to that of this one alone.
+func TestWhatIsAddedToAHitIsNotKept(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		origin := func(rw http.ResponseWriter, r *http.Request) {
+			page("x", "Cache-Control: public, max-age=600", "Age: "+r.URL.Path[1:])(rw, r)
+		}
+		h, err := load(context.Background(), http.HandlerFunc(origin), options{"tenant": fmt.Sprintf("added%d", tenants.Add(1))})
+		require.NoError(t, err)
+		for i := 0; i < 6; i++ {
+			if i == 4 {
+				time.Sleep(1100 * time.Millisecond)
+			}
+			for _, path := range []string{"/100", "/90", "/100"} {
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+				for name, lines := range w.Header() {
+					require.Len(t, lines, 1, name)
+					require.NotContains(t, lines[0], "added")
+					for j := 0; j < 200; j++ { // as far as it has room
+						lines = append(lines, "added")
+					}
+				}
+			}
+		}
+	})
 }
 
 func compareWays(t *testing.T, o options) {

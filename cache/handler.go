@@ -31,6 +31,8 @@ type Handler struct {
 	bypasses *int64    // about how many, atomic
 	byRule   []string  // Cache-Status of their answers
 	hit      string    // what that of a hit begins with
+	hits     []string  // the same, by the seconds that are left
+	ages     []string  // Age by seconds
 
 	addressed []string // header fields of responses that are meant for the cache
 }
@@ -44,6 +46,8 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
 	h.hit = h.s.Name + "; hit; ttl="
+	h.hits = numbered(h.hit)
+	h.ages = numbered("")
 	h.byRule = []string{forwarded(h, "bypass", 0, policy.ReasonRule)}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {

@@ -28,16 +28,17 @@ const (
 	hotLate = 2 // Redis did not answer in time, and is not to be asked again for this request
 )
 
-// hotPage is what clients of one kind get of a page within one second. It is never
-// changed.
+// hotPage is what clients of one kind get of a page for as long as it is fresh or, if that
+// is longer than what numbered has texts for, within one second. It is never changed.
 type hotPage struct {
 	ready   *storage.Ready
 	form    *storage.Form
 	near    string // the key by which the tier has it
 	rule    *rule.Rule
-	age     []string
-	status  []string
-	from    int64 // Unix ms
+	ages    []string // Age by the seconds since from
+	hits    []string // Cache-Status by the seconds that are left of the freshness lifetime
+	left    int64    // at from
+	from    int64    // Unix ms
 	until   int64
 	license *storage.License
 	remote  bool // it is in Redis alone
@@ -104,8 +105,10 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hot
 	for i, name := range p.form.Names {
 		out[name] = values[i]
 	}
-	out["Age"] = p.age
-	out["Cache-Status"] = p.status
+	second := (now - p.from) / 1000
+	left := p.left - second
+	out["Age"] = p.ages[second : second+1 : second+1]
+	out["Cache-Status"] = p.hits[left : left+1 : left+1]
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(p.form.Body) // the client's connection; nobody is left to tell
 	return hotYes
@@ -158,7 +161,7 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 			return hotNo
 		}
 	}
-	write(h, rw, p, body)
+	write(h, rw, p, body, now)
 	return hotYes
 }
 
@@ -185,27 +188,29 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 	if p.remote || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
 		return hotSpecial(h, rw, r, p, who, now)
 	}
-	write(h, rw, p, p.form.Body)
+	write(h, rw, p, p.form.Body, now)
 	return hotYes
 }
 
 // write answers with a page.
-func write(h *Handler, rw http.ResponseWriter, p *hotPage, body []byte) {
-	fill(h, rw.Header(), p)
+func write(h *Handler, rw http.ResponseWriter, p *hotPage, body []byte, now int64) {
+	fill(h, rw.Header(), p, now)
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 }
 
 // fill sets the fields of a page.
-func fill(h *Handler, out http.Header, p *hotPage) {
+func fill(h *Handler, out http.Header, p *hotPage, now int64) {
 	atomic.AddInt64(p.ready.Hits, 1)
 	atomic.AddInt64(h.view.Served, 1)
 	values := p.form.Values
 	for i, name := range p.form.Names {
 		out[name] = values[i]
 	}
-	out["Age"] = p.age
-	out["Cache-Status"] = p.status
+	second := (now - p.from) / 1000
+	left := p.left - second
+	out["Age"] = p.ages[second : second+1 : second+1]
+	out["Cache-Status"] = p.hits[left : left+1 : left+1]
 }
 
 // outcome is that of a request for which nothing is ready.
@@ -256,20 +261,28 @@ func kept(h *Handler, key string, p *hotPage) *hotPage {
 	return p
 }
 
-// timed sets what depends on the second.
+// timed sets what depends on the time.
 func timed(h *Handler, p *hotPage, now int64) {
 	l := &p.ready.Entry.Life
-	p.from = now - now%1000
-	p.until = p.from + 1000
-	if p.until > p.ready.Until {
-		p.until = p.ready.Until
-	}
 	seconds := (now - l.Born) / 1000 // less than the lifetime: it is fresh
 	if seconds < 0 {
 		seconds = 0
 	}
-	p.age = []string{strconv.FormatInt(seconds, 10)}
-	p.status = []string{h.hit + strconv.FormatInt(l.TTL/1000-seconds, 10)}
+	p.left = l.TTL/1000 - seconds
+	p.until = p.ready.Until
+	if now >= l.Born && l.TTL/1000 < int64(len(h.hits)) {
+		p.ages, p.hits = h.ages, h.hits
+		p.from = l.Born
+		p.left = l.TTL / 1000
+		return
+	}
+	p.ages = []string{strconv.FormatInt(seconds, 10)}
+	p.hits = []string{h.hit + strconv.FormatInt(p.left, 10)}
+	p.left = 0
+	p.from = now - now%1000
+	if p.until > p.from+1000 {
+		p.until = p.from + 1000
+	}
 }
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
@@ -301,11 +314,11 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 		}
 	}
 	if len(conditions) > 0 {
-		fill(h, out, p)
+		fill(h, out, p, now)
 		notModified(rw, out)
 		return hotYes
 	}
-	write(h, rw, p, body)
+	write(h, rw, p, body, now)
 	return hotYes
 }
 

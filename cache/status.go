@@ -2,7 +2,10 @@ package cache
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -66,4 +69,36 @@ func copyHeader(to, from http.Header) {
 		}
 		to[name] = lines
 	}
+}
+
+// What numbered keeps: about 4 MB for each prefix. A day has 86,400 seconds.
+const (
+	maxNumber   = 99999
+	maxPrefixes = 4
+)
+
+var (
+	numbersMu sync.Mutex
+	numbers   = map[string][]string{}
+	aNumber   = regexp.MustCompile(`([0-9]+)\n`)
+)
+
+// numbered returns a prefix with each number from 0 to maxNumber, or nothing if that is
+// kept for as many other prefixes as it may be. It is the same list each time.
+func numbered(prefix string) []string {
+	numbersMu.Lock()
+	defer numbersMu.Unlock()
+	list := numbers[prefix]
+	if list != nil || len(numbers) >= maxPrefixes {
+		return list
+	}
+	digits := "1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+	all := "0\n" + digits
+	for i := 0; i < 4; i++ { // each number with each digit behind it
+		digits = aNumber.ReplaceAllString(digits, "${1}0\n${1}1\n${1}2\n${1}3\n${1}4\n${1}5\n${1}6\n${1}7\n${1}8\n${1}9\n")
+		all += digits
+	}
+	list = strings.Split(prefix+strings.ReplaceAll(all[:len(all)-1], "\n", "\n"+prefix), "\n")
+	numbers[prefix] = list
+	return list
 }

@@ -116,14 +116,6 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 				done++
 			}
 		}
-	case "renewal":
-		x, _ := h.table.Load(sc.at)
-		p, _ := x.(*hotPage)
-		for i := 0; i < n; i++ {
-			if renewed(h, sc.at, p, nowMS()) != nil {
-				done++
-			}
-		}
 	case "quick lookup in Redis":
 		for i := 0; i < n; i++ {
 			if ready, _, _ := tier.QuickRemote(view, near, v.now); ready != nil {
