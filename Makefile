@@ -14,7 +14,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-steps bench-profile lint fuzz test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-steps bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -83,6 +83,15 @@ test-purge: ## purges under load and faults, in two replicas (DURATION=10m: the 
 	@.ci/need redis-server
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
 		PURGE_DURATION=$(DURATION) $(GO) test -v -count=1 -timeout 24h -run '^TestPurge(Ledger|Checker)' .
+
+test-servers: ## what depends on the server, with Redis 6.0, Redis 8 and Valkey 8, on Debian
+	@.ci/need go
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && servers="$$(testdata/servers/get)" && \
+		echo "$$servers" | while read -r name folder; do \
+			echo "with $$name" && export PATH="$$folder:$$PATH" && \
+			$(GO) test -count=1 ./cache/redis ./cache/storage && \
+			PURGE_DURATION=20s $(GO) test -count=1 -timeout 20m -run '^Test(Traefik|ReadmeACL|TheShortWay|Session|Purge)' . || exit 1; \
+		done
 
 test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one test)
 	@.ci/need go

@@ -26,7 +26,7 @@ func startGroup(t *testing.T) *group {
 	t.Helper()
 	g := &group{t: t, master: startServer(t)}
 	host, port, _ := net.SplitHostPort(g.master.address)
-	g.replica = startServer(t, "--replicaof", host+" "+port)
+	g.replica = startServer(t, "--replicaof", host, port)
 	require.Eventually(t, func() bool {
 		return strings.Contains(g.replica.must("ROLE"), "connected")
 	}, patience, tick, "the replica follows")

@@ -161,7 +161,7 @@ func startPurgeLoad(t *testing.T, seed int64, edit func(dir string)) *purgeLoad 
 	// A user for each replica: that is how one is cut off.
 	args := []string{"--appendonly", "no"}
 	for _, user := range replicaUsers {
-		args = append(args, "--user", user, "on", ">"+secret[:7], "~*", "&*", "+@all")
+		args = append(args, "--user", user, "on", ">"+secret[:7], "~*", "+@all")
 	}
 	c.redis = startRedis(t, args...)
 	origin := newBackend(t, c.answer)

@@ -105,7 +105,7 @@ func StartGroup(t testing.TB, lines ...string) *Group {
 	g := &Group{Master: StartRedis(t)}
 	host, port, err := net.SplitHostPort(g.Master.Address)
 	require.NoError(t, err)
-	g.Replica = StartRedis(t, "--replicaof", host+" "+port)
+	g.Replica = StartRedis(t, "--replicaof", host, port)
 	require.Eventually(t, func() bool { return strings.Contains(Ask(t, g.Replica.Address, "ROLE"), "connected") }, 10*time.Second, 10*time.Millisecond)
 	lines = append([]string{
 		"sentinel monitor shop " + host + " " + port + " 2", "sentinel down-after-milliseconds shop 500", "sentinel failover-timeout shop 3000",

@@ -188,7 +188,8 @@ func StartRedisTLS(t *testing.T, more ...string) (s *Server, port int, cert tls.
 	needTLS(t)
 	cert = testCertificate(t)
 	dir, ca := writeCertificate(t, cert)
-	port = FreePort(t)
+	for port = FreePort(t); port > 55535; port = FreePort(t) { // a cluster's bus is 10,000 above
+	}
 	s = StartRedis(t, append(more, "--tls-port", itoa(port), "--tls-cert-file", dir+"/cert", "--tls-key-file", dir+"/key",
 		"--tls-ca-cert-file", dir+"/cert", "--tls-auth-clients", "optional")...)
 	return s, port, cert, ca
@@ -225,9 +226,13 @@ func TestSentinelTLS(t *testing.T) {
 
 // TestClusterTLS: what a node tells about the others holds for connections with TLS.
 func TestClusterTLS(t *testing.T) {
-	s, port, _, ca := StartRedisTLS(t, "--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", itoa(FreePort(t)))
+	s, port, _, ca := StartRedisTLS(t, "--cluster-enabled", "yes", "--tls-cluster", "yes")
 	plain := patient(t, Options{Address: s.Address})
-	one(t, plain, args("CLUSTER", "ADDSLOTSRANGE", "0", "16383"))
+	slots := []string{"CLUSTER", "ADDSLOTS"}
+	for i := 0; i < 16384; i++ {
+		slots = append(slots, itoa(i))
+	}
+	one(t, plain, args(slots...))
 	require.Eventually(t, func() bool {
 		return strings.Contains(string(one(t, plain, args("CLUSTER", "INFO")).Body), "cluster_state:ok")
 	}, 20*time.Second, 10*time.Millisecond)
@@ -350,7 +355,7 @@ func TestRealReadOnly(t *testing.T) {
 	master := StartRedis(t)
 	_, port, err := net.SplitHostPort(master.Address)
 	require.NoError(t, err)
-	replica := StartRedis(t, "--replicaof", "127.0.0.1 "+port)
+	replica := StartRedis(t, "--replicaof", "127.0.0.1", port)
 	c := patient(t, Options{Address: replica.Address})
 	r, err := c.Do(args("SET", "k", "v"))
 	require.NoError(t, err)
