@@ -76,6 +76,9 @@ func tryHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int
 		return hotBypass(h, rw, r, key)
 	}
 	p, _ := x.(*hotPage)
+	if p.remote {
+		return hotRemote(h, rw, r, key, p)
+	}
 	return hot(h, rw, r, key, p)
 }
 

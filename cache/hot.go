@@ -87,11 +87,8 @@ func hotKeyOf(h *Handler, r *http.Request, proto, host, accept, coding []string)
 	}, "\n")
 }
 
-// hot answers a request of a key for which there is a page in the table.
+// hot answers a request of a key for which there is a page in the table, and in memory.
 func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
-	if p.remote {
-		return hotRemote(h, rw, r, key, p)
-	}
 	now := time.Now().UnixMilli()
 	in := r.Header
 	out := rw.Header()
