@@ -81,6 +81,38 @@ func TestAgeOfHits(t *testing.T) {
 	})
 }
 
+// TestHitsKeepAPage: a page that many ask for stays while others are asked for once, also
+// after one client without gzip has asked for it, for whom it is made ready anew.
+func TestHitsKeepAPage(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		renders := 0
+		s := newSite(t, load, options{"memory": options{"bytes": "1MiB"}}, func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/hot" {
+				renders++
+			}
+			b := make([]byte, 4000) // as large in gzip
+			rand.New(rand.NewSource(int64(len(r.URL.RawQuery)))).Read(b)
+			page(fmt.Sprintf("%s %x", r.URL.RequestURI(), b), "Cache-Control: public, max-age=600", "Content-Type: text/html")(rw, r)
+		})
+		for i := 0; i < 3; i++ {
+			s.get("/hot", "Accept-Encoding: gzip")
+		}
+		s.get("/hot")
+		for i := 0; i < 600; i++ {
+			for j := 0; j <= i%2; j++ {
+				s.get(fmt.Sprintf("/%d", i), "Accept-Encoding: gzip")
+			}
+			for j := 0; j < 3; j++ {
+				s.get("/hot", "Accept-Encoding: gzip")
+			}
+		}
+		require.Equal(t, 1, renders)
+		require.Greater(t, s.renders(), 600)
+		s.get("/0", "Accept-Encoding: gzip")
+		require.Greater(t, s.renders(), 601, "the others do not stay")
+	})
+}
+
 // TestWhatIsAddedToAHitIsNotKept: a middleware in front that adds to a field of a hit adds
 // to that of this one alone.
 func TestWhatIsAddedToAHitIsNotKept(t *testing.T) {

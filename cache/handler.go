@@ -46,8 +46,8 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
 	h.hit = h.s.Name + "; hit; ttl="
+	h.ages = numbered("") // first: there may be no room after the others
 	h.hits = numbered(h.hit)
-	h.ages = numbered("")
 	h.byRule = []string{forwarded(h, "bypass", 0, policy.ReasonRule)}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {

@@ -251,7 +251,7 @@ func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
 // kept puts a page for another second into the table.
 func kept(h *Handler, key string, p *hotPage) *hotPage {
 	h.table.Store(key, p)
-	if !storage.Still(h.shared.tier, p.near, p.ready) { // it has gone, perhaps just now
+	if !storage.Still(h.shared.tier, p.near, p.ready, key) { // it has gone, perhaps just now
 		h.table.Delete(key)
 		return nil
 	}
@@ -261,25 +261,26 @@ func kept(h *Handler, key string, p *hotPage) *hotPage {
 // timed sets what depends on the time.
 func timed(h *Handler, p *hotPage, now int64) {
 	l := &p.ready.Entry.Life
-	seconds := (now - l.Born) / 1000 // less than the lifetime: it is fresh
-	if seconds < 0 {
-		seconds = 0
-	}
-	p.left = l.TTL/1000 - seconds
 	p.until = p.ready.Until
 	if now >= l.Born && l.TTL/1000 < int64(len(h.hits)) {
-		p.ages, p.hits = h.ages, h.hits
+		p.ages = h.ages
+		p.hits = h.hits
 		p.from = l.Born
 		p.left = l.TTL / 1000
 		return
 	}
-	p.ages = []string{strconv.FormatInt(seconds, 10)}
-	p.hits = []string{h.hit + strconv.FormatInt(p.left, 10)}
-	p.left = 0
-	p.from = now - now%1000
+	seconds := (now - l.Born) / 1000 // less than the lifetime: it is fresh
+	p.from = l.Born + seconds*1000
+	if now < l.Born { // the clock was set back
+		seconds = 0
+		p.from = now - now%1000
+	}
 	if p.until > p.from+1000 {
 		p.until = p.from + 1000
 	}
+	p.left = 0
+	p.ages = []string{strconv.FormatInt(seconds, 10)}
+	p.hits = []string{h.hit + strconv.FormatInt(l.TTL/1000-seconds, 10)}
 }
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
@@ -552,7 +553,7 @@ func keepHot(h *Handler, key string, p *hotPage) {
 		return
 	}
 	h.table.Store(key, p)
-	if !storage.Still(h.shared.tier, p.near, p.ready) {
+	if !storage.Still(h.shared.tier, p.near, p.ready, key) {
 		h.table.Delete(key)
 	}
 }

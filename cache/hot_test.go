@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"math/rand"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -10,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // TestBypassesAreBounded: whoever asks for one address after the other does not make
@@ -29,4 +32,34 @@ func TestBypassesAreBounded(t *testing.T) {
 		}
 	}
 	require.Positive(t, held())
+}
+
+// TestTimesOfTheShortWay: at any time a hit tells the Age and the lifetime that the long way
+// tells, which asks the clock alone.
+func TestTimesOfTheShortWay(t *testing.T) {
+	random := rand.New(rand.NewSource(1))
+	for _, name := range []string{"odoocache; hit; ttl=", "there is no room; hit; ttl="} {
+		h := &Handler{s: &config.Settings{}, view: &storage.View{Served: new(int64)}, hit: name, ages: numbered("")}
+		if name[0] == 'o' {
+			h.hits = numbered(name)
+			require.Len(t, h.hits, maxNumber+1)
+		}
+		for i := 0; i < 20000; i++ {
+			born := 1_700_000_000_000 + random.Int63n(100_000)
+			ttl := []int64{1, 999, 1000, 60_000, 86_400_000, 99_999_999, 100_000_000, 31_536_000_000}[random.Intn(8)] + random.Int63n(2000)
+			e := &storage.Entry{Life: policy.Life{Born: born, TTL: ttl}}
+			made := born + random.Int63n(ttl) - random.Int63n(3)*500
+			p := &hotPage{ready: &storage.Ready{Entry: e, Until: born + ttl, Hits: new(int64)}, form: &storage.Form{}}
+			timed(h, p, made)
+			for _, now := range []int64{made, p.from, p.until - 1, p.from + random.Int63n(p.until-p.from)} {
+				if now < p.from || now >= p.until {
+					continue
+				}
+				out := http.Header{}
+				fill(h, out, p, now)
+				require.Equal(t, []string{fmt.Sprint(age(e, now) / 1000)}, out["Age"], "born %d, lifetime %d, made ready %d, now %d", born, ttl, made, now)
+				require.Equal(t, []string{hitStatus(h, e, now, "")}, out["Cache-Status"], "born %d, lifetime %d, made ready %d, now %d", born, ttl, made, now)
+			}
+		}
+	}
 }

@@ -126,8 +126,9 @@ func (t *Tier) Heat(near string, r *Ready, key string) bool {
 	return true
 }
 
-// Still reports whether something is ready as before, and notes that it is used.
-func Still(t *Tier, near string, r *Ready) bool {
+// Still reports whether something is ready as before, and the key announced, and notes
+// that it is used.
+func Still(t *Tier, near string, r *Ready, key string) bool {
 	s := t.near
 	if s == nil {
 		s = t.seen
@@ -137,8 +138,10 @@ func Still(t *Tier, near string, r *Ready) bool {
 	still := false
 	if found {
 		n := &s.slots[i]
-		still = n.ready == r
 		n.visited = true
+		for j := 0; j < len(n.hot) && n.ready == r && !still; j++ {
+			still = n.hot[j] == key
+		}
 	}
 	s.mu.Unlock()
 	return still
@@ -191,6 +194,13 @@ func (t *Tier) Prepare(near string, r *Ready) bool {
 		return false
 	}
 	n := &s.slots[i]
+	if before := n.ready; before != nil { // of the same entry: hits on it go on
+		r.Hits = before.Hits
+		r.Last = before.Last
+		if before.Plain != nil { // one decoded body is enough
+			r.Plain = before.Plain
+		}
+	}
 	extra := int64(0)
 	if r.Plain != nil && r.Entry.Plain > 0 {
 		extra = int64(len(r.Plain.Body))

@@ -388,3 +388,32 @@ func TestSieveCountsHits(t *testing.T) {
 	require.True(t, used(n))
 	require.False(t, used(n))
 }
+
+// TestStill: a key in the table that nobody would take out of it any more does not stay:
+// others of the same page may have been announced since.
+func TestStill(t *testing.T) {
+	s := NewSieve(200_000)
+	tier := &Tier{near: s}
+	e := &Entry{Tenant: "t", Key: "page", Body: make([]byte, 3000)}
+	require.True(t, s.Put("page", e, nowMS()+60_000))
+	r := &Ready{Entry: e, Hits: new(int64), Last: new(int64), Stored: &Form{}}
+	require.True(t, tier.Prepare("page", r))
+	require.True(t, tier.Heat("page", r, "first"))
+	require.True(t, Still(tier, "page", r, "first"))
+	for i := 0; i < maxHot; i++ {
+		require.True(t, tier.Heat("page", r, fmt.Sprint(i)))
+	}
+	require.False(t, Still(tier, "page", r, "first"))
+	require.True(t, Still(tier, "page", r, "0"))
+
+	// Made ready anew, for clients without gzip: hits count on, and one decoded body is enough.
+	*r.Hits = 7
+	plain := &Ready{Entry: e, Hits: new(int64), Last: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("1")}}
+	require.True(t, tier.Prepare("page", plain))
+	require.Same(t, r.Hits, plain.Hits)
+	require.False(t, Still(tier, "page", r, "0"))
+	other := &Ready{Entry: e, Hits: new(int64), Last: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("2")}}
+	require.True(t, tier.Prepare("page", other))
+	require.Same(t, plain.Plain, other.Plain)
+	require.False(t, Still(tier, "gone", r, "0"))
+}
