@@ -149,7 +149,7 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 		in["Pragma"] != nil || rw.Header()["Vary"] != nil {
 		return lessHot(h, rw, r, key, p, now)
 	}
-	ready, body, late := (*storage.Tier).QuickRemote(h.shared.tier, h.view, p.near, now)
+	ready, body, late := h.shared.tier.QuickRemote(h.view, p.near, now)
 	if ready == nil || ready != p.ready {
 		return outcome(late)
 	}
@@ -233,8 +233,8 @@ func confirmed(h *Handler, p *hotPage) (known, late bool) {
 	return atomic.LoadInt64(&p.license.Until) != 0, false
 }
 
-// renewed is a page for another second, nil if it has to be looked up again. It goes into
-// the table if it was asked for less than a second before: else it would not be used again.
+// renewed puts a page for another second into the table. It returns nil if it has to be
+// looked up again.
 func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
 	r := before.ready
 	if now >= r.Until || now < r.Entry.Life.Born {
@@ -242,20 +242,21 @@ func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
 	}
 	p := *before
 	timed(h, &p, now)
-	if atomic.SwapInt64(r.Last, now) < now-1000 {
-		return &p
-	}
-	return kept(h, key, &p)
-}
-
-// kept puts a page for another second into the table.
-func kept(h *Handler, key string, p *hotPage) *hotPage {
-	h.table.Store(key, p)
-	if !storage.Still(h.shared.tier, p.near, p.ready, key) { // it has gone, perhaps just now
-		h.table.Delete(key)
+	if !kept(h, key, &p) {
 		return nil
 	}
-	return p
+	return &p
+}
+
+// kept puts a page into the table. It reports false if what is ready has gone, perhaps
+// just now.
+func kept(h *Handler, key string, p *hotPage) bool {
+	h.table.Store(key, p)
+	if !storage.Still(h.shared.tier, p.near, p.ready, key) {
+		h.table.Delete(key)
+		return false
+	}
+	return true
 }
 
 // timed sets what depends on the time.
@@ -497,7 +498,7 @@ func makeReady(h *Handler, v *visit) {
 func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 	e := v.entry
 	r := &storage.Ready{
-		Entry: e, Until: e.Life.Born + e.Life.TTL - earlyWindow(h, e), Seq: v.head.Seq, Recipe: recipe(h, v), Hits: new(int64), Last: new(int64),
+		Entry: e, Until: e.Life.Born + e.Life.TTL - earlyWindow(h, e), Seq: v.head.Seq, Recipe: recipe(h, v), Hits: new(int64),
 	}
 	r.Stored = formOf(zipClient, e, nil, len(e.Body))
 	if plain {
@@ -549,12 +550,8 @@ func keepHot(h *Handler, key string, p *hotPage) {
 	if len(key) > maxAddress {
 		return
 	}
-	if !h.shared.tier.Heat(p.near, p.ready, key) {
-		return
-	}
-	h.table.Store(key, p)
-	if !storage.Still(h.shared.tier, p.near, p.ready, key) {
-		h.table.Delete(key)
+	if h.shared.tier.Heat(p.near, p.ready, key) {
+		kept(h, key, p)
 	}
 }
 

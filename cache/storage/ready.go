@@ -18,7 +18,6 @@ type Ready struct {
 	Plain  *Form  // the body decoded; nil if it is not coded, or if nobody has asked for it
 	Recipe func() // gets the page anew, nil: there is none
 	Hits   *int64 // atomic
-	Last   *int64 // atomic, for the tier's user: when it was used before
 	wire   *wire  // of an entry that is in Redis alone
 }
 
@@ -129,22 +128,24 @@ func (t *Tier) Heat(near string, r *Ready, key string) bool {
 // Still reports whether something is ready as before, and the key announced, and notes
 // that it is used.
 func Still(t *Tier, near string, r *Ready, key string) bool {
-	s := t.near
-	if s == nil {
-		s = t.seen
-	}
+	s := t.held()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	i, found := s.index[near]
-	still := false
-	if found {
-		n := &s.slots[i]
-		n.visited = true
-		for j := 0; j < len(n.hot) && n.ready == r && !still; j++ {
-			still = n.hot[j] == key
+	if !found {
+		return false
+	}
+	n := &s.slots[i]
+	n.visited = true
+	if n.ready != r {
+		return false
+	}
+	for j := 0; j < len(n.hot); j++ {
+		if n.hot[j] == key {
+			return true
 		}
 	}
-	s.mu.Unlock()
-	return still
+	return false
 }
 
 // Near returns the key by which what is stored under a full key is held in this
@@ -180,8 +181,9 @@ func (t *Tier) Prepared(near string, e *Entry, seq int64, plain bool) *Ready {
 	return &again
 }
 
-// Prepare keeps an entry that a lookup found as ready. A decoded body counts as what it
-// takes. It reports false if the entry is not held any more, or too large with it.
+// Prepare keeps an entry that a lookup found as ready, with the hits and the decoded body
+// of what was ready of it before. A decoded body counts as what it takes. It reports
+// false if the entry is not held any more, or too large with it.
 func (t *Tier) Prepare(near string, r *Ready) bool {
 	s := t.near
 	if s == nil {
@@ -194,10 +196,9 @@ func (t *Tier) Prepare(near string, r *Ready) bool {
 		return false
 	}
 	n := &s.slots[i]
-	if before := n.ready; before != nil { // of the same entry: hits on it go on
+	if before := n.ready; before != nil { // of the same entry
 		r.Hits = before.Hits
-		r.Last = before.Last
-		if before.Plain != nil { // one decoded body is enough
+		if before.Plain != nil {
 			r.Plain = before.Plain
 		}
 	}

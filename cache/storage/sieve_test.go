@@ -396,7 +396,7 @@ func TestStill(t *testing.T) {
 	tier := &Tier{near: s}
 	e := &Entry{Tenant: "t", Key: "page", Body: make([]byte, 3000)}
 	require.True(t, s.Put("page", e, nowMS()+60_000))
-	r := &Ready{Entry: e, Hits: new(int64), Last: new(int64), Stored: &Form{}}
+	r := &Ready{Entry: e, Hits: new(int64), Stored: &Form{}}
 	require.True(t, tier.Prepare("page", r))
 	require.True(t, tier.Heat("page", r, "first"))
 	require.True(t, Still(tier, "page", r, "first"))
@@ -408,11 +408,11 @@ func TestStill(t *testing.T) {
 
 	// Made ready anew, for clients without gzip: hits count on, and one decoded body is enough.
 	*r.Hits = 7
-	plain := &Ready{Entry: e, Hits: new(int64), Last: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("1")}}
+	plain := &Ready{Entry: e, Hits: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("1")}}
 	require.True(t, tier.Prepare("page", plain))
 	require.Same(t, r.Hits, plain.Hits)
 	require.False(t, Still(tier, "page", r, "0"))
-	other := &Ready{Entry: e, Hits: new(int64), Last: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("2")}}
+	other := &Ready{Entry: e, Hits: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("2")}}
 	require.True(t, tier.Prepare("page", other))
 	require.Same(t, plain.Plain, other.Plain)
 	require.False(t, Still(tier, "gone", r, "0"))
