@@ -51,6 +51,19 @@ type crowd struct {
 	replies []reply
 }
 
+// newCrowd returns clients of an origin behind gates. They are gone before the servers of
+// the test are, also where it fails.
+func newCrowd(t *testing.T, gates ...*gate) *crowd {
+	c := &crowd{t: t}
+	t.Cleanup(func() {
+		for _, g := range gates {
+			g.open()
+		}
+		c.wg.Wait()
+	})
+	return c
+}
+
 // ask sends n GETs, which answer in their own time.
 func (c *crowd) ask(n int, url string, lines ...string) {
 	for i := 0; i < n; i++ {
@@ -104,7 +117,7 @@ func TestCoalesce(t *testing.T) {
 		t.Run("one render for all who ask at once", func(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60")))
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(50, s.url+"/")
 			s.waiting(49)
 			g.open()
@@ -122,7 +135,7 @@ func TestCoalesce(t *testing.T) {
 		t.Run("what a soft purge has made stale meanwhile is given as that", func(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60, stale-while-revalidate=60")))
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(2, s.url+"/") // a third might find what the second has had refreshed
 			s.waiting(1)
 			require.Equal(t, http.StatusOK, s.do("PURGE", "/", "", "X-Odoocache-Purge-Mode: soft").status)
@@ -137,7 +150,7 @@ func TestCoalesce(t *testing.T) {
 		t.Run("nobody waits longer than coalesceWait", func(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, options{"limits": options{"coalesceWait": "50ms"}}, g.behind(page("a page", "Cache-Control: max-age=60")))
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(5, s.url+"/")
 			require.Eventually(t, func() bool { return s.renders() == 5 }, waitFor, tick, "all five ask themselves")
 			g.open()
@@ -147,7 +160,7 @@ func TestCoalesce(t *testing.T) {
 			for _, limits := range []options{{"coalesceWait": "0"}, {"waiters": "1"}} {
 				g := newGate(t)
 				s := newCrowdedSite(t, load, options{"limits": limits}, g.behind(page("a page", "Cache-Control: max-age=60")))
-				c := &crowd{t: t}
+				c := newCrowd(t, g)
 				c.ask(1, s.url+"/")
 				require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
 				c.ask(4, s.url+"/")
@@ -163,7 +176,7 @@ func TestCoalesce(t *testing.T) {
 		t.Run("pages of others are not waited for", func(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, nil, g.behind(page("a page", "Cache-Control: max-age=60")))
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(1, s.url+"/a")
 			c.ask(1, s.url+"/b")
 			c.ask(1, s.url+"/a?page=2")
@@ -180,7 +193,7 @@ func TestCoalesce(t *testing.T) {
 			s := newCrowdedSite(t, load, nil, g.behind(func(rw http.ResponseWriter, r *http.Request) {
 				page("for "+r.Header.Get("X-Kind"), "Cache-Control: max-age=60", "Vary: X-Kind")(rw, r)
 			}))
-			a, b := &crowd{t: t}, &crowd{t: t}
+			a, b := newCrowd(t, g), newCrowd(t, g)
 			a.ask(5, s.url+"/", "X-Kind: a")
 			b.ask(5, s.url+"/", "X-Kind: b")
 			s.waiting(9)
@@ -196,11 +209,11 @@ func TestCoalesce(t *testing.T) {
 		t.Run("a purge while it is rendered: those who came later do not get it", func(t *testing.T) {
 			g := newGate(t)
 			s := newCrowdedSite(t, load, nil, g.behind(page("old", "Cache-Control: max-age=60")))
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(1, s.url+"/")
 			require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
 			require.Equal(t, 200, s.do("PURGE", "/", "").status)
-			later := &crowd{t: t}
+			later := newCrowd(t, g)
 			later.ask(5, s.url+"/")
 			s.waiting(5)
 			s.answers(page("new", "Cache-Control: max-age=60"))
@@ -224,7 +237,7 @@ func TestCoalesce(t *testing.T) {
 				}
 			}()
 			require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(3, s.url+"/")
 			s.waiting(3)
 			leave()
@@ -265,7 +278,7 @@ func TestCoalesce(t *testing.T) {
 			}))
 			go func() { _, _ = send(http.MethodGet, s.url+"/", "", fields()) }()
 			require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
-			c := &crowd{t: t}
+			c := newCrowd(t, g)
 			c.ask(5, s.url+"/")
 			s.waiting(5)
 			g.open()
@@ -281,12 +294,11 @@ func TestCoalesce(t *testing.T) {
 			require.Eventually(t, func() bool { return s.get("/").header.Get("Age") >= "1" || s.renders() > 1 }, waitFor, 50*time.Millisecond)
 			before := s.renders()
 			s.answers(g.behind(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) }))
+			c := newCrowd(t, g)
 			require.Eventually(t, func() bool {
-				c := &crowd{t: t}
 				c.ask(1, s.url+"/")
 				return s.renders() > before
 			}, waitFor, 100*time.Millisecond)
-			c := &crowd{t: t}
 			c.ask(5, s.url+"/")
 			g.open()
 			for _, r := range c.all() {
@@ -300,7 +312,7 @@ func testAlone(t *testing.T, load loader, o options) {
 	t.Helper()
 	g := newGate(t)
 	s := newCrowdedSite(t, load, o, g.behind(page("mine", "Cache-Control: private")))
-	c := &crowd{t: t}
+	c := newCrowd(t, g)
 	c.ask(10, s.url+"/")
 	s.waiting(9)
 	g.open()
@@ -308,7 +320,7 @@ func testAlone(t *testing.T, load loader, o options) {
 	assert.Equal(t, 10, s.renders())
 	later := newGate(t)
 	s.answers(later.behind(page("mine", "Cache-Control: private")))
-	c = &crowd{t: t}
+	c = newCrowd(t, later)
 	c.ask(10, s.url+"/")
 	require.Eventually(t, func() bool { return s.renders() == 20 }, waitFor, tick, "all ten ask at once")
 	later.open()
@@ -358,7 +370,7 @@ func TestErrorsAreNoStorm(t *testing.T) {
 		g := newGate(t)
 		s := newCrowdedSite(t, load, options{"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}},
 			g.behind(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusBadGateway) }))
-		c := &crowd{t: t}
+		c := newCrowd(t, g)
 		c.ask(crowded, s.url+"/")
 		s.waiting(crowded - 1)
 		server.must("CONFIG RESETSTAT")

@@ -36,7 +36,7 @@ func TestTraefikCoalesce(t *testing.T) {
 		g := newGate(t)
 		before := origin.renders()
 		answer.Store(g.behind(page(strings.Repeat("a page ", 10000), "Cache-Control: max-age=600")))
-		c := &crowd{t: t}
+		c := newCrowd(t, g)
 		c.ask(100, a.url+"/", host)
 		c.ask(100, b.url+"/", host)
 		waiting(a, "99")
@@ -54,7 +54,7 @@ func TestTraefikCoalesce(t *testing.T) {
 		g := newGate(t)
 		before := origin.renders()
 		answer.Store(g.behind(page("mine", "Cache-Control: private")))
-		c := &crowd{t: t}
+		c := newCrowd(t, g)
 		c.ask(5, a.url+"/mine", host)
 		c.ask(5, b.url+"/mine", host)
 		waiting(a, "4")
@@ -72,7 +72,7 @@ func TestTraefikCoalesce(t *testing.T) {
 		g := newGate(t)
 		before := origin.renders()
 		answer.Store(g.behind(page("old", "Cache-Control: max-age=600")))
-		c, later := &crowd{t: t}, &crowd{t: t}
+		c, later := newCrowd(t, g), newCrowd(t, g)
 		c.ask(3, a.url+"/purged", host)
 		waiting(a, "2")
 		require.Equal(t, 200, b.do("PURGE", "/purged", "", host).status)
@@ -133,7 +133,7 @@ func TestTraefikCoalesce(t *testing.T) {
 		answer.Store(g.behind(page("a page", "Cache-Control: max-age=600")))
 		go func() { _, _ = send(http.MethodGet, a.url+"/killed", "", fields(host)) }()
 		require.Eventually(t, func() bool { return origin.renders() == before+1 }, patience, tick)
-		c := &crowd{t: t}
+		c := newCrowd(t, g)
 		begun := time.Now()
 		c.ask(10, b.url+"/killed", host)
 		waiting(b, "9")

@@ -104,7 +104,7 @@ func TestOnesOwnContextHoldsUpOnlyIts(t *testing.T) {
 		require.Equal(t, 1, s.renders())
 		g := newGate(t)
 		s.answers(g.behind(answer))
-		c := &crowd{t: t}
+		c := newCrowd(t, g)
 		c.ask(5, s.url+"/")
 		s.waiting(4)
 		g.open()
@@ -126,13 +126,13 @@ func TestA304ThatIsForOneAlone(t *testing.T) {
 			rw.WriteHeader(http.StatusNotModified)
 		}
 		s.answers(first.behind(answer))
-		c := &crowd{t: t}
+		c := newCrowd(t, first)
 		c.ask(10, s.url+"/")
 		s.waiting(9)
 		rest := newGate(t)
 		s.answers(rest.behind(answer))
 		first.open()
-		require.Eventually(t, func() bool { return s.renders() == 11 }, time.Second, tick, "nine ask at once")
+		require.Eventually(t, func() bool { return s.renders() == 11 }, waitFor, tick, "nine ask at once")
 		rest.open()
 		c.all()
 	})
@@ -177,7 +177,7 @@ func TestAFailureIsNoRefusal(t *testing.T) {
 		before := s.renders()
 		g := newGate(t)
 		s.answers(g.behind(page("a page")))
-		c := &crowd{t: t}
+		c := newCrowd(t, g)
 		c.ask(5, s.url+"/a", "Cookie: session_id="+sid(1))
 		s.waiting(4)
 		g.open()
