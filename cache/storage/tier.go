@@ -523,22 +523,29 @@ func (t *Tier) restart(v *View, local, head Head, now int64) string {
 }
 
 // begin starts the purge state of a tenant that has none: a new tenant, or one
-// whose state was evicted. Whatever is stored is invalid then.
+// whose state was evicted. Whatever is stored is invalid then. Another process may
+// take the state away at once, to begin anew: that is no fault of the storage.
 func (t *Tier) begin(v *View, now int64) string {
-	if _, err := t.remote.Head(v.tenant); err != nil {
-		return t.failed(v, "head", err)
+	for i := 0; i < beginTries; i++ {
+		if _, err := t.remote.Head(v.tenant); err != nil {
+			return t.failed(v, "head", err)
+		}
+		_, ask := v.ask()
+		d, err := t.remote.Marks(v.tenant, Head{})
+		if err != nil {
+			return t.failed(v, "marks", err)
+		}
+		if d.Head.Epoch != 0 {
+			v.apply(d, ask, now)
+			return ""
+		}
 	}
-	_, ask := v.ask()
-	d, err := t.remote.Marks(v.tenant, Head{})
-	if err == nil && d.Head.Epoch == 0 {
-		err = fmt.Errorf("%w: no purge state", ErrUnavailable)
-	}
-	if err != nil {
-		return t.failed(v, "marks", err)
-	}
-	v.apply(d, ask, now)
-	return ""
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its purge state is gone each time it is begun", v.tenant))
+	return policy.ReasonStoreError
 }
+
+// beginTries is how often one request begins the purge state of its tenant.
+const beginTries = 3
 
 func (t *Tier) failed(v *View, what string, err error) string {
 	v.guard.failure(ticks())

@@ -459,6 +459,49 @@ func TestStateLostOrBack(t *testing.T) {
 	}
 }
 
+// vanishing has lost a tenant's purge state when its marks are asked for, left times.
+type vanishing struct {
+	Storage
+	left, asked int
+}
+
+func (s *vanishing) Marks(tenant string, since Head) (Delta, error) {
+	s.asked++
+	if s.left--; s.left >= 0 {
+		return Delta{}, nil
+	}
+	return s.Storage.Marks(tenant, since)
+}
+
+// Another process takes the state away that this one has just begun: the storage
+// answers, so it is not given up.
+func TestStateTakenAwayAtOnce(t *testing.T) {
+	t.Run("for a moment", func(t *testing.T) {
+		s := newScript()
+		r := newReplica(s, forever)
+		r.remote = &vanishing{Storage: s, left: beginTries} // one by who finds out
+		e := r.put(t, "k", "x")
+		require.Equal(t, e, r.Lookup(r.v, "k").Entry)
+		require.Empty(t, r.logged())
+	})
+	t.Run("each time", func(t *testing.T) {
+		s := newScript()
+		r := newReplica(s, forever)
+		gone := &vanishing{Storage: s, left: 1000}
+		r.remote = gone
+		for i := 0; i < 10; i++ { // more than the breaker stands
+			f := r.Lookup(r.v, "k")
+			require.Nil(t, f.Entry)
+			require.Equal(t, policy.ReasonStoreError, f.Reason)
+		}
+		require.False(t, r.v.Open())
+		require.Equal(t, 10*(1+beginTries), gone.asked)
+		gone.left = 0
+		e := r.put(t, "k", "x")
+		require.Equal(t, e, r.Lookup(r.v, "k").Entry)
+	})
+}
+
 // The state goes back, and purges of others bring it where it was before this
 // process purges: its own purge gets a number that it has already seen.
 func TestOwnPurgeFindsThatStateWentBack(t *testing.T) {
