@@ -61,11 +61,16 @@ func interpreted(ctx context.Context, next http.Handler, o options) (http.Handle
 	if i.err != nil {
 		return nil, i.err
 	}
-	c := i.create.Call(nil)[0]
+	return construct(ctx, i.create, i.construct, next, o)
+}
+
+// construct makes a middleware with an interpreter's functions.
+func construct(ctx context.Context, create, with reflect.Value, next http.Handler, o options) (http.Handler, error) {
+	c := create.Call(nil)[0]
 	if err := decode(o, c.Interface()); err != nil {
 		return nil, err
 	}
-	out := i.construct.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(next), c, reflect.ValueOf("test")})
+	out := with.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(next), c, reflect.ValueOf("test")})
 	if err, _ := out[1].Interface().(error); err != nil {
 		return nil, err
 	}
@@ -78,6 +83,18 @@ func load() (create, construct reflect.Value, err error) {
 	if err != nil {
 		return
 	}
+	return symbols(i)
+}
+
+// makerOf returns what makes middlewares in an interpreter of its own.
+func makerOf(i *interp.Interpreter) (loader, error) {
+	create, with, err := symbols(i)
+	return func(ctx context.Context, next http.Handler, o options) (http.Handler, error) {
+		return construct(ctx, create, with, next, o)
+	}, err
+}
+
+func symbols(i *interp.Interpreter) (create, construct reflect.Value, err error) {
 	if create, err = i.Eval("odoocache.CreateConfig"); err != nil {
 		return
 	}

@@ -89,12 +89,13 @@ func hotKeyOf(h *Handler, r *http.Request, proto, host, accept, coding []string)
 
 // hot answers a request of a key for which there is a page in the table, and in memory.
 func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
-	now := time.Now().UnixMilli()
+	t := time.Now()
+	now := t.UnixMilli()
 	in := r.Header
 	out := rw.Header()
-	if now >= p.until || now < p.from || now >= atomic.LoadInt64(&p.license.Until) || in["Cookie"] != nil || in["If-None-Match"] != nil ||
+	if now >= p.until || now < p.from || int64(t.Sub(storage.Started)) >= atomic.LoadInt64(&p.license.Until) || in["Cookie"] != nil || in["If-None-Match"] != nil ||
 		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil {
-		return lessHot(h, rw, r, key, p, now)
+		return lessHot(h, rw, r, key, p, t)
 	}
 	atomic.AddInt64(p.ready.Hits, 1)
 	atomic.AddInt64(h.view.Served, 1)
@@ -143,11 +144,12 @@ func keepBypass(h *Handler, r *http.Request) {
 // hotRemote answers with a page that is in Redis alone. The position of the purges comes
 // with it.
 func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
-	now := time.Now().UnixMilli()
+	t := time.Now()
+	now := t.UnixMilli()
 	in := r.Header
 	if now >= p.until || now < p.from || in["Cookie"] != nil || in["If-None-Match"] != nil || in["Cache-Control"] != nil ||
 		in["Pragma"] != nil || rw.Header()["Vary"] != nil {
-		return lessHot(h, rw, r, key, p, now)
+		return lessHot(h, rw, r, key, p, t)
 	}
 	ready, body, late := h.shared.tier.QuickRemote(h.view, p.near, now)
 	if ready == nil || ready != p.ready {
@@ -163,7 +165,8 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 }
 
 // lessHot answers with a page of the table where more has to be looked at.
-func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage, now int64) int {
+func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage, t time.Time) int {
+	now := t.UnixMilli()
 	var who *sender
 	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {
 		var tried int
@@ -171,7 +174,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 			return tried
 		}
 	}
-	if now >= atomic.LoadInt64(&p.license.Until) {
+	if int64(t.Sub(storage.Started)) >= atomic.LoadInt64(&p.license.Until) {
 		if known, late := confirmed(h, p); !known {
 			return outcome(late)
 		}

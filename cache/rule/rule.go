@@ -58,17 +58,26 @@ type Field struct {
 }
 
 // First returns the first rule that takes a request, seen as one with the
-// given method, or last.
-func First(rules []*Rule, last *Rule, method, host string, r *http.Request) *Rule {
+// given method, or last. byHeader reports whether that depends on the request's header.
+func First(rules []*Rule, last *Rule, method, host string, r *http.Request) (first *Rule, byHeader bool) {
 	path := r.URL.Path
 	for i := 0; i < len(rules); i++ {
-		if takes(&rules[i].Match, method, host, path, r) {
-			return rules[i]
+		m := &rules[i].Match
+		if !takes(m, method, host, path, r) {
+			continue
 		}
+		if len(m.Headers) > 0 {
+			byHeader = true
+			if !All(m.Headers, r.Header) {
+				continue
+			}
+		}
+		return rules[i], byHeader
 	}
-	return last
+	return last, byHeader
 }
 
+// takes reports whether a rule takes a request of an address, whatever its header.
 func takes(m *Match, method, host, path string, r *http.Request) bool {
 	if len(m.Prefixes) > 0 && !hasPrefix(m.Prefixes, path) {
 		return false
@@ -82,8 +91,7 @@ func takes(m *Match, method, host, path string, r *http.Request) bool {
 	if len(m.Methods) > 0 && !hasMethod(m.Methods, method) {
 		return false
 	}
-	return (len(m.Headers) == 0 || All(m.Headers, r.Header)) &&
-		(len(m.Query) == 0 || hasParams(m.Query, r.URL.RawQuery)) &&
+	return (len(m.Query) == 0 || hasParams(m.Query, r.URL.RawQuery)) &&
 		(!m.Any || hasAnyParam(m, r.URL.RawQuery))
 }
 

@@ -147,14 +147,16 @@ func nowMS() int64 {
 	return time.Now().UnixMilli()
 }
 
-var started = time.Now()
+// Started is a time before all that is measured against it: what has passed since then
+// only goes forward, whatever the clock is set to.
+var Started = time.Now()
 
-// startedMS is started in Unix ms.
-var startedMS = started.UnixMilli()
+// startedMS is Started in Unix ms, as the clock was then.
+var startedMS = Started.UnixMilli()
 
 // ticks is a time in ms that only goes forward, unlike nowMS: after a step of
 // the clock backwards, what is known of a purge state must not count as
 // current for longer, nor a breaker stay open.
 func ticks() int64 {
-	return startedMS + time.Since(started).Milliseconds()
+	return startedMS + time.Since(Started).Milliseconds()
 }

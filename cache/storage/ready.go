@@ -38,7 +38,7 @@ type Form struct {
 // License says for how long pages that were ready at one position of a view may be
 // used: until what is known of purges is too old, or something more is known.
 type License struct {
-	Until int64 // Unix ms, atomic; 0: it has been revoked
+	Until int64 // ns after Started, atomic; 0: it has been revoked
 }
 
 // License returns the one for a page, nil if the view has another position than the
@@ -50,7 +50,7 @@ func (v *View) License(r *Ready) *License {
 		return nil
 	}
 	if v.license == nil {
-		v.license = &License{Until: v.checked + v.patience}
+		v.license = &License{Until: (v.checked + v.patience - startedMS) * 1e6}
 	}
 	return v.license
 }
@@ -122,6 +122,7 @@ func (t *Tier) Heat(near string, r *Ready, key string) bool {
 	}
 	n.hot = append(n.hot, key)
 	s.resize(n, n.size+int64(len(key)+hotCost))
+	s.shrink(s.max) // the entry itself may go: Still tells
 	return true
 }
 

@@ -95,7 +95,7 @@ func short(t *Tier, v *View, what string, replies int, lead string, size int) (a
 	if state != redis.ShortYes {
 		return nil, nil, state == redis.ShortLate && shortLate(t, v)
 	}
-	if !still(v, q, startedMS+now.Sub(started).Milliseconds()) { // as ticks
+	if !still(v, q, startedMS+now.Sub(Started).Milliseconds()) { // as ticks
 		return nil, nil, false
 	}
 	return answer, q, false
@@ -112,7 +112,7 @@ func still(v *View, q *question, asked int64) bool {
 	if asked > v.checked { // as confirm
 		v.checked = asked
 		if l := v.license; l != nil {
-			atomic.StoreInt64(&l.Until, asked+v.patience)
+			atomic.StoreInt64(&l.Until, (asked+v.patience-startedMS)*1e6)
 		}
 	}
 	v.mu.Unlock()

@@ -389,6 +389,33 @@ func TestSieveCountsHits(t *testing.T) {
 	require.False(t, used(n))
 }
 
+// TestHotKeysCount: what hits alone add stays within the bound, too.
+func TestHotKeysCount(t *testing.T) {
+	const bound = 100_000
+	s := NewSieve(bound)
+	tier := &Tier{near: s}
+	list := make([]*Ready, 20)
+	for i := range list {
+		id := fmt.Sprint(i)
+		e := &Entry{Tenant: "t", Key: id, Body: make([]byte, 3000)}
+		require.True(t, s.Put(id, e, nowMS()+60_000))
+		list[i] = &Ready{Entry: e, Hits: new(int64), Stored: &Form{}}
+		require.True(t, tier.Prepare(id, list[i]))
+	}
+	lost := 0
+	for j := 0; j < maxHot; j++ {
+		for i, r := range list {
+			id, key := fmt.Sprint(i), fmt.Sprint(j, strings.Repeat("k", 2000))
+			if !tier.Heat(id, r, key) || !Still(tier, id, r, key) {
+				lost++
+			}
+			require.LessOrEqual(t, s.Bytes(), int64(bound))
+		}
+	}
+	require.Positive(t, lost)
+	require.Positive(t, s.Len())
+}
+
 // TestStill: a key in the table that nobody would take out of it any more does not stay:
 // others of the same page may have been announced since.
 func TestStill(t *testing.T) {

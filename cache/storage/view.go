@@ -93,7 +93,7 @@ func (v *View) confirm(now int64) {
 	if now > v.checked && now > v.doubted {
 		v.checked = now
 		if v.license != nil {
-			atomic.StoreInt64(&v.license.Until, now+v.patience)
+			atomic.StoreInt64(&v.license.Until, (now+v.patience-startedMS)*1e6)
 		}
 	}
 }
