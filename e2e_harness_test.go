@@ -241,6 +241,22 @@ func (p *traefik) metric(name string) int {
 	return 0
 }
 
+// answered returns how many requests a Traefik's services, so the origin and the way
+// there, have answered with a status.
+func (p *traefik) answered(status int) (n int) {
+	p.t.Helper()
+	r, err := send(http.MethodGet, p.api+"/metrics", "", fields())
+	require.NoError(p.t, err)
+	for _, line := range strings.Split(r.body, "\n") {
+		if strings.HasPrefix(line, fmt.Sprintf("traefik_service_requests_total{code=\"%d\"", status)) {
+			value, err := strconv.ParseFloat(line[strings.LastIndex(line, " ")+1:], 64)
+			require.NoError(p.t, err)
+			n += int(value)
+		}
+	}
+	return n
+}
+
 func (p *traefik) goroutines() int {
 	p.t.Helper()
 	return p.metric("go_goroutines")

@@ -1,9 +1,11 @@
 package odoocache_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -367,6 +369,64 @@ func redisSocket(t *testing.T) string {
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 	return socket
+}
+
+// TestExchangesOfAHit counts those with Redis: none for a coherent hit from memory, one for a
+// hit from Redis, whatever tags the page has, and though it varies, or is found for the
+// first time.
+func TestExchangesOfAHit(t *testing.T) {
+	server := startServer(t, "--appendonly", "no")
+	list := make([]string, 200)
+	for i := range list {
+		list[i] = fmt.Sprint("product-", i)
+	}
+	origin := func(rw http.ResponseWriter, r *http.Request) {
+		lines := []string{"Cache-Control: public, max-age=600", "Surrogate-Key: product-1"}
+		switch r.URL.Path {
+		case "/tags":
+			lines[1] = "Surrogate-Key: " + strings.Join(list, " ")
+		case "/varies":
+			lines = append(lines, "Vary: X-Currency")
+		}
+		page("text of "+r.URL.Path, lines...)(rw, r)
+	}
+	both(t, func(t *testing.T, load loader) {
+		for _, memory := range []string{"0", "1MiB"} {
+			redis := options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}
+			o := options{"tenant": fmt.Sprint("exchanges", tenants.Add(1)), "redis": redis, "memory": options{"bytes": memory, "maxStaleness": "60s"}}
+			handler := func() http.Handler {
+				h, err := load(context.Background(), http.HandlerFunc(origin), o)
+				require.NoError(t, err)
+				return h
+			}
+			// exchanges of one request that is to be a hit
+			exchanges := func(h http.Handler, path string) int {
+				before := server.calls("echo")
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+				require.Contains(t, w.Header().Get("Cache-Status"), "; hit", path)
+				return server.calls("echo") - before
+			}
+			writer := handler()
+			for _, path := range []string{"/tag", "/tags", "/varies"} {
+				writer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+			}
+			// Another configuration of memory has a tier of its own, as another process has.
+			o["memory"] = options{"bytes": memory, "maxStaleness": "59s"}
+			reader := handler()
+			reader.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/first", nil)) // connects
+			for path, first := range map[string]int{"/tag": 1, "/tags": 1, "/varies": 2} {
+				assert.Equal(t, first, exchanges(reader, path), "first hit of %s, memory %s", path, memory)
+				for i := 0; i < 10; i++ {
+					want := 0
+					if memory == "0" {
+						want = 1
+					}
+					assert.Equal(t, want, exchanges(reader, path), "hit of %s, memory %s", path, memory)
+				}
+			}
+		}
+	})
 }
 
 // TestSessionHitIsOneExchange: without a memory tier, a hit of a visitor with a default

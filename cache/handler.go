@@ -27,7 +27,7 @@ type Handler struct {
 	table  *sync.Map // of *hotPage, by hotKey
 	prefix string    // of its keys: other handlers have rules of their own
 
-	bypassed *sync.Map // keys of requests that the cache has no part in, at most maxIdentities
+	bypassed *sync.Map // keys of requests that the cache has no part in, at most limits.addresses
 	bypasses *int64    // about how many, atomic
 	byRule   []string  // Cache-Status of their answers
 	hit      string    // what that of a hit begins with
@@ -40,7 +40,7 @@ type Handler struct {
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Rules)}
+	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.table = shared.tier.Hot()
 	h.bypassed = &sync.Map{}

@@ -128,14 +128,14 @@ func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request, key string) 
 
 // keepBypass remembers that the cache has no part in requests like this one.
 func keepBypass(h *Handler, r *http.Request) {
-	if h.identities.off || h.s.Debug || r.Method != http.MethodGet {
+	if h.s.Debug || r.Method != http.MethodGet {
 		return
 	}
 	key := hotKey(h, r)
 	if key == "" || len(key) > maxAddress {
 		return
 	}
-	if _, known := h.bypassed.LoadOrStore(key, true); !known && atomic.AddInt64(h.bypasses, 1) > maxIdentities {
+	if _, known := h.bypassed.LoadOrStore(key, true); !known && atomic.AddInt64(h.bypasses, 1) > int64(h.identities.max) {
 		atomic.StoreInt64(h.bypasses, 0)
 		h.bypassed.Range(func(key, _ any) bool { h.bypassed.Delete(key); return true })
 	}
@@ -412,7 +412,7 @@ func remember(m *identities, field string, who *sender) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.senders) >= maxIdentities && m.senders[field] == nil {
+	if len(m.senders) >= m.max && m.senders[field] == nil {
 		m.senders = map[string]*sender{}
 	}
 	m.senders[field] = who
@@ -475,7 +475,7 @@ func makeReady(h *Handler, v *visit) {
 	id := v.id
 	e := v.entry
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
-		len(id.rule.Headers) > 0 || (v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || h.identities.off || h.s.Session == "" || h.s.ContextCookie == "" {
+		len(id.rule.Headers) > 0 || (v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
 		return
 	}
 	key := ""

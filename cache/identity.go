@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -24,14 +26,19 @@ type identity struct {
 
 	found int32 // atomic: 1 if it has been found stored
 
+	varied int32         // atomic: 1 if there is a list
+	list   *storage.List // of its variants, as last seen
+
 	varies bool // by cookies or language: there are several pages
+
+	byHeader bool // another header could have another rule
 }
 
 // identities remembers the identities of addresses, since finding them out
-// costs more than the rest of a hit. Where a rule looks at header fields, an
-// address does not tell the rule and nothing is remembered.
+// costs more than the rest of a hit. Where a rule for an address looks at header fields,
+// the address does not tell the rule, and is not remembered.
 type identities struct {
-	off bool
+	max int // most that is remembered of each kind; when it is full, all of it is forgotten
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
@@ -40,21 +47,11 @@ type identities struct {
 	senders   map[string]*sender // by Cookie field
 }
 
-// maxIdentities and maxAddress bound what is remembered; when it is full,
-// everything is forgotten.
-const (
-	maxIdentities = 4096
-	maxAddress    = 2048
-)
+// maxAddress bounds what is remembered, in bytes of each.
+const maxAddress = 2048
 
-func newIdentities(rules []*rule.Rule) *identities {
-	m := &identities{byAddress: map[string]*identity{}, values: map[string]string{}, senders: map[string]*sender{}}
-	for i := 0; i < len(rules); i++ {
-		if len(rules[i].Match.Headers) > 0 {
-			m.off = true
-		}
-	}
-	return m
+func newIdentities(most int) *identities {
+	return &identities{max: most, byAddress: map[string]*identity{}, values: map[string]string{}, senders: map[string]*sender{}}
 }
 
 // known returns the identity of an address, nil if it is not known.
@@ -68,7 +65,7 @@ func known(m *identities, address string) *identity {
 // putIdentity remembers the identity of an address and returns the one to use: that of
 // another request if it was quicker, since what is learned is noted there.
 func putIdentity(m *identities, address string, id *identity) *identity {
-	if m.off || len(address) > maxAddress {
+	if id.byHeader || len(address) > maxAddress {
 		return id
 	}
 	m.mu.Lock()
@@ -76,7 +73,7 @@ func putIdentity(m *identities, address string, id *identity) *identity {
 	if known := m.byAddress[address]; known != nil {
 		return known
 	}
-	if len(m.byAddress) >= maxIdentities {
+	if len(m.byAddress) >= m.max {
 		m.byAddress = map[string]*identity{}
 	}
 	m.byAddress[address] = id
@@ -100,6 +97,24 @@ func noteRefused(m *identities, id *identity, now int64) {
 	id.refusedUntil = now + refusalTime
 }
 
+// listOf returns the list of variants that a visit's page had, nil if none is known.
+func listOf(m *identities, v *visit) *storage.List {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := v.id.list; l != nil && l.Entry.Key == v.primary {
+		return l
+	}
+	return nil
+}
+
+func setList(m *identities, v *visit, l *storage.List) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v.id.list = l; l != nil {
+		atomic.StoreInt32(&v.id.varied, 1)
+	}
+}
+
 // shares reports whether it is worth while to wait for the origin's answer to
 // another request.
 func shares(m *identities, v *visit) bool {
@@ -113,7 +128,7 @@ func sole(m *identities, v *visit) {
 	until := nowMS() + refusalTime
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.alone == nil || len(m.alone) >= maxIdentities {
+	if m.alone == nil || len(m.alone) >= m.max {
 		m.alone = map[string]int64{}
 	}
 	m.alone[v.primary] = until
@@ -127,7 +142,7 @@ func setValues(m *identities, fields, values string) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.values) >= maxIdentities {
+	if len(m.values) >= m.max {
 		m.values = map[string]string{}
 	}
 	m.values[fields] = values
@@ -181,7 +196,7 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 		return id
 	}
 	id := &identity{target: keys.TargetOf(r)}
-	id.rule = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
+	id.rule, id.byHeader = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
 	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")

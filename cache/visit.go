@@ -190,7 +190,16 @@ func withheld(v *visit, e *storage.Entry) string {
 // find looks the entry up, by way of the variant list if there is one.
 func find(h *Handler, v *visit) {
 	var f *storage.Found
-	if v.sid != "" && v.context == "" && !v.rule.Terms.AnySession {
+	one := v.sid != "" && v.context == "" && !v.rule.Terms.AnySession
+	if atomic.LoadInt32(&v.id.varied) != 0 {
+		f = findVaried(h, v, one)
+	}
+	if f != nil {
+		v.list = f.List
+		if v.list != nil && f.Entry == nil && f.Reason == "" {
+			v.fwd = "vary-miss"
+		}
+	} else if one {
 		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)
 		v.session = f.Session != storage.SessionDefault
 	} else if mayLock(h, v) {
@@ -201,6 +210,7 @@ func find(h *Handler, v *visit) {
 	v.looked = true
 	if f.Entry != nil && f.Entry.IsList() {
 		v.list = f.Entry
+		setList(h.identities, v, h.shared.tier.Remember(f.Entry))
 		f = h.shared.tier.Lookup(h.view, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
 		if f.Entry == nil && f.Reason == "" {
 			v.fwd = "vary-miss"
@@ -214,11 +224,29 @@ func find(h *Handler, v *visit) {
 	}
 }
 
+// findVaried asks for the variant that the list as it was last would give. one says
+// whether the visitor's session has to be asked for.
+func findVaried(h *Handler, v *visit, one bool) *storage.Found {
+	l := listOf(h.identities, v)
+	if l == nil {
+		return nil
+	}
+	session := ""
+	if one {
+		session = v.sid
+	}
+	f := h.shared.tier.LookupVaried(h.view, l, keys.Variant(v.primary, l.Entry.Vary, v.r.Header), session)
+	if one {
+		v.session = f.Session != storage.SessionDefault
+	}
+	return f
+}
+
 // mayLock reports whether a visit is likely to be the first one for its page, and of one
 // that others would wait for. One that was found before is looked up without the lock,
 // which costs another exchange where it is there.
 func mayLock(h *Handler, v *visit) bool {
-	return !v.looked && h.shared.redis != nil && !h.identities.off && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
+	return !v.looked && h.shared.redis != nil && !v.id.byHeader && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
 		mayShare(h, v) && shares(h.identities, v)
 }
 

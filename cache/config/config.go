@@ -228,6 +228,7 @@ type Limits struct {
 	FetchTimeout string `json:"fetchTimeout,omitempty"`
 	CoalesceWait string `json:"coalesceWait,omitempty"`
 	Waiters      string `json:"waiters,omitempty"`
+	Addresses    string `json:"addresses,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -258,7 +259,7 @@ func Default() *Config {
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
 			PurgeItems: "1000", PurgeBody: "256KiB", Refreshes: "16", FetchTimeout: "2m",
-			CoalesceWait: "15s", Waiters: "10000",
+			CoalesceWait: "15s", Waiters: "10000", Addresses: "4096",
 		},
 	}
 }

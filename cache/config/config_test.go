@@ -73,6 +73,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.Equal(t, int64(120000), s.Limits.FetchTimeout)
 	assert.Equal(t, int64(15000), s.Limits.CoalesceWait)
 	assert.Equal(t, 10000, s.Limits.Waiters)
+	assert.Equal(t, 4096, s.Limits.Addresses)
 	assert.True(t, s.EarlyRefresh)
 	assert.Equal(t, 4, s.Compression)
 	assert.Empty(t, s.Rules)
@@ -427,6 +428,10 @@ func TestOptions(t *testing.T) {
 		{
 			"limits.waiters", func(c *config.Config, v string) { c.Limits.Waiters = v }, []string{"1", "1000000"},
 			map[string]string{"0": `limits.waiters: "0"; expected a number from 1 to 1000000`},
+		},
+		{
+			"limits.addresses", func(c *config.Config, v string) { c.Limits.Addresses = v }, []string{"1", "1000000"},
+			map[string]string{"0": `limits.addresses: "0"; expected a number from 1 to 1000000`},
 		},
 		{
 			"compression", func(c *config.Config, v string) { c.Compression = v }, []string{"0", "9"},

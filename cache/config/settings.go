@@ -72,6 +72,7 @@ type LimitSettings struct {
 	FetchTimeout int64 // ms
 	CoalesceWait int64 // ms; 0: requests do not wait for each other
 	Waiters      int
+	Addresses    int
 }
 
 // StorageSettings say what the entries are kept in. Middlewares with equal
@@ -243,6 +244,7 @@ func (p *problems) limits(c *Config) LimitSettings {
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
 		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
 		Waiters:      p.number("limits.waiters", l.Waiters, 1, 1000000),
+		Addresses:    p.number("limits.addresses", l.Addresses, 1, 1000000),
 	}
 }
 

@@ -108,7 +108,11 @@ func TestFirst(t *testing.T) {
 			if c.want {
 				want = one
 			}
-			assert.Same(t, want, rule.First([]*rule.Rule{one}, last, c.method, c.host, c.r))
+			got, byHeader := rule.First([]*rule.Rule{one}, last, c.method, c.host, c.r)
+			assert.Same(t, want, got)
+			if len(c.match.Headers) == 0 {
+				assert.False(t, byHeader)
+			}
 		})
 	}
 }
@@ -120,9 +124,11 @@ func TestFirstMatchWins(t *testing.T) {
 	last := &rule.Rule{Name: "last"}
 	rules := []*rule.Rule{cart, shop, again}
 	for path, want := range map[string]*rule.Rule{"/shop/cart": cart, "/shop/1": shop, "/": last} {
-		assert.Same(t, want, rule.First(rules, last, http.MethodGet, "", request(path)), path)
+		got, _ := rule.First(rules, last, http.MethodGet, "", request(path))
+		assert.Same(t, want, got, path)
 	}
-	assert.Same(t, last, rule.First(nil, last, http.MethodGet, "", request("/")))
+	got, _ := rule.First(nil, last, http.MethodGet, "", request("/"))
+	assert.Same(t, last, got)
 }
 
 func TestAllAndAny(t *testing.T) {

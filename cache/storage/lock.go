@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -24,12 +23,15 @@ if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
 redis.call('SET', KEYS[1], '!', 'PX', ARGV[2])
 return 1`
 
-// claimScript claims a lock that is free, unless there is an entry.
+// claimScript returns an entry, and claims the lock if there is none: nil if it was
+// claimed, empty if it is another's.
 //
 // KEYS[1] the entry, KEYS[2] the lock; ARGV[1] the token, ARGV[2] ms.
 const claimScript = `
-if redis.call('EXISTS', KEYS[1]) == 0 and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return 0`
+local entry = redis.call('GET', KEYS[1])
+if entry then return entry ~= '' and entry or '-' end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
+return ''`
 
 // unlockCommand is how unlockScript is sent, but for the key and arguments.
 var unlockCommand = "*6\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(unlockScript)) + "\r\n" + unlockScript + "\r\n$1\r\n1\r\n"
@@ -48,19 +50,62 @@ func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, 
 	if t.redis == nil {
 		return fromStorage(t, v, key, now), false
 	}
-	entry := keys.Entry(v.tenant, l.ID)
-	lock := keys.Lock(v.tenant, l.ID)
-	ms := strconv.FormatInt(ttl, 10)
-	what := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
-		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms)
-	_, q, late := short(t, v, what, 1, ":1", 0)
-	if q != nil {
-		return &Found{Head: q.head}, true
+	if reason := (*Tier).ready(t, v); reason != "" {
+		return &Found{Reason: reason}, false
 	}
-	if late {
-		return &Found{Reason: policy.ReasonStoreError}, false
+	asked := ticks()
+	e, head, locked, err := claim(t.redis, v.tenant, l, strconv.FormatInt(ttl, 10))
+	f = found(t, v, key, e, head, err, now, asked)
+	return f, locked && f.Reason == ""
+}
+
+// claim asks for an entry, or the lock.
+func claim(s *Redis, tenant string, l *Lock, ms string) (e *Entry, head Head, locked bool, err error) {
+	entry := keys.Entry(tenant, l.ID)
+	lock := keys.Lock(tenant, l.ID)
+	if s.cluster != nil {
+		return claimAny(s, tenant, entry, lock, l.Token, ms)
 	}
-	return fromRemote(t, v, key, now), false
+	head, _, value, state := inWords(s, tenant, "", fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
+		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms))
+	if state != redis.ShortYes { // if it was claimed, the lock has the token
+		e, head, err = lookupAny(s, tenant, entry, state)
+		return e, head, false, err
+	}
+	if len(value) == 0 {
+		return nil, head, value == nil, nil
+	}
+	e, err = Decode(value)
+	if err != nil {
+		return nil, head, false, err
+	}
+	return e, head, false, nil
+}
+
+// claimAny is claim for whatever there may be.
+func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *Entry, head Head, locked bool, err error) {
+	marks := keys.Marks(tenant)
+	replies, err := ask(s,
+		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
+		redis.Command{Args: []string{"EVAL", claimScript, "2", entry, lock, token, ms}},
+	)
+	if err == nil && replies[2].Kind == redis.Error { // it may be looked up all the same
+		e, head, err = lookupAny(s, tenant, entry, redis.ShortNo)
+		return e, head, false, err
+	}
+	if err == nil {
+		head, err = headOf(replies[1], replies[0])
+	}
+	if err != nil {
+		e, head, err = unanswered(s, tenant, err)
+		return e, head, false, err
+	}
+	if replies[2].Null || len(replies[2].Body) == 0 {
+		return nil, head, replies[2].Null, nil
+	}
+	e, head, err = entryOf(replies[2], head)
+	return e, head, false, err
 }
 
 // exactly sends commands in the short way and reports whether they were answered as

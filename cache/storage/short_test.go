@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/storagetest"
@@ -108,6 +109,59 @@ func TestLookupOrLock(t *testing.T) {
 		require.Equal(t, "yours", cli(t, port, nil, "GET", keys.Lock(tenant, lost.ID)))
 		require.NotNil(t, two.Lookup(w, "m").Entry)
 	}
+}
+
+// TestLookupVaried: a variant comes in one exchange while the list is as it was; what else
+// there may be is told apart.
+func TestLookupVaried(t *testing.T) {
+	port := startRedis(t)
+	tier := storage.NewTier(openRedis(t, port), storage.TierOptions{
+		MaxStaleness: 1000, Failures: 5, SessionTTL: 60_000, Sessions: 100, Log: func(message string) { t.Log(message) },
+	})
+	tenant := storagetest.Tenant()
+	v := tier.View(tenant)
+	at := tier.Lookup(v, "k").Head
+	listOf := func(names ...string) *storage.Entry {
+		e := storagetest.Entry(tenant, "k", at)
+		e.Vary, e.Body, e.Status = names, nil, 0
+		require.True(t, e.IsList())
+		return e
+	}
+	list := listOf("X-A")
+	l := tier.Remember(list)
+	require.NotNil(t, l)
+
+	f := tier.LookupVaried(v, l, "k 1", "")
+	require.Equal(t, &storage.Found{Head: at}, f, "there is no list")
+	require.Empty(t, tier.Store(v, list))
+	f = tier.LookupVaried(v, l, "k 1", "")
+	require.Equal(t, &storage.Found{Head: at, List: list}, f, "there is no variant")
+	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k 1", at)))
+	tier.Bear(v, "s")
+	for session, want := range map[string]int{"": 0, "s": storage.SessionDefault, "t": storage.SessionUnknown} {
+		f = tier.LookupVaried(v, l, "k 1", session)
+		require.Equal(t, "k 1", f.Entry.Key)
+		require.Same(t, list, f.List)
+		require.Equal(t, want, f.Session, session)
+	}
+	f = tier.LookupVaried(v, tier.Remember(listOf("X-B")), "k 1", "")
+	require.Nil(t, f.List, "the list is another one")
+	require.Equal(t, []string{"X-A"}, f.Entry.Vary)
+
+	_, err := tier.Purge(v, storage.Purge{All: true})
+	require.NoError(t, err)
+	f = tier.LookupVaried(v, l, "k 1", "")
+	require.Nil(t, f.Entry)
+	require.Nil(t, f.List)
+	require.Equal(t, policy.ReasonPurged, f.Reason)
+	at = f.Head
+	cli(t, port, nil, "SET", keys.Entry(tenant, keys.ID("k 2")), "damaged")
+	list = listOf("X-A")
+	require.Empty(t, tier.Store(v, list))
+	require.Equal(t, policy.ReasonStoreCorrupt, tier.LookupVaried(v, tier.Remember(list), "k 2", "").Reason)
+
+	near := storage.NewTier(openRedis(t, port), storage.TierOptions{MemoryBytes: 1 << 20, MaxStaleness: 1000, Failures: 5, Log: func(string) {}})
+	require.Nil(t, near.Remember(list), "it is in memory")
 }
 
 // TestLookupOrLockFails: a server that takes no writes is no reason not to look.

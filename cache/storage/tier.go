@@ -99,7 +99,8 @@ type Found struct {
 	Head   Head   // position of the purge state before the origin is asked; zero: do not store
 	Reason string // why there is nothing: policy.ReasonStoreError and the like
 
-	Session int // what LookupFor learned of the session
+	Session int    // what was learned of the session that was asked for
+	List    *Entry // of LookupVaried
 }
 
 // Lookup returns what is stored under a full key.
