@@ -34,7 +34,8 @@ func TestManifest(t *testing.T) {
 	decoder := json.NewDecoder(strings.NewReader(string(data)))
 	decoder.DisallowUnknownFields()
 	require.NoError(t, decoder.Decode(c))
-	assert.NotEmpty(t, c.Rules)
+	assert.Equal(t, "odoo", c.Preset)
+	assert.NotEmpty(t, c.Languages)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
