@@ -55,7 +55,7 @@ var steps = []step{
 	{"redis", "lookup", 800, 1350},
 	{"memory", "reuse", 50, 110},
 	{"memory", "deliver", 320, 710},
-	{"memory", "hit", 300, 520},
+	{"memory", "hit", 300, 580},
 	{"odoo", "hit", 400, 620},
 	{"redis", "hit", 480, 1140},
 	{"memory", "bypass", 250, 415},

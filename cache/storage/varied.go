@@ -57,7 +57,8 @@ func (t *Tier) LookupVaried(v *View, list *List, key, session string) *Found {
 		return f
 	}
 	if v.Check(list.Entry) == Purged {
-		f.Entry, f.Reason = nil, policy.ReasonPurged
+		f.Entry = nil
+		f.Reason = policy.ReasonPurged
 		return f
 	}
 	f.List = list.Entry
@@ -65,7 +66,7 @@ func (t *Tier) LookupVaried(v *View, list *List, key, session string) *Found {
 }
 
 // varied asks for a variant. The value is nil if there is no list.
-func (s *Redis) varied(tenant string, list *List, key, session string) (value []byte, head Head, state int, err error) {
+func (s *Redis) varied(tenant string, list *List, key, session string) ([]byte, Head, int, error) {
 	marks := keys.Marks(tenant)
 	commands := []redis.Command{{Args: []string{"ZSCORE", marks, "!s"}}, {Args: []string{"ZSCORE", marks, "!e"}}}
 	if session != "" {
@@ -76,12 +77,14 @@ func (s *Redis) varied(tenant string, list *List, key, session string) (value []
 	}})
 	replies, err := ask(s, commands...)
 	if err != nil {
-		_, head, err = unanswered(s, tenant, err)
+		_, head, err := unanswered(s, tenant, err)
 		return nil, head, SessionUnknown, err
 	}
-	if head, err = headOf(replies[1], replies[0]); err != nil {
+	head, err := headOf(replies[1], replies[0])
+	if err != nil {
 		return nil, head, SessionUnknown, err
 	}
+	state := SessionUnknown
 	if session != "" {
 		score, err := number64(replies[2], "session")
 		if err != nil {
@@ -91,7 +94,7 @@ func (s *Redis) varied(tenant string, list *List, key, session string) (value []
 	}
 	last := replies[len(commands)-1]
 	if last.Kind == redis.Error {
-		_, head, err = entryError(last, head)
+		_, head, err := entryError(last, head)
 		return nil, head, state, err
 	}
 	if last.Null {
