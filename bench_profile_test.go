@@ -170,19 +170,22 @@ func TestProfile(t *testing.T) {
 	cases := []struct {
 		name, host, path string
 		options          options
+		lines            []string
 	}{
-		{"Traefik alone", "bare.example", "/product", nil},
-		{"hit from memory", "memory.example", "/product", with("memory", nil)},
-		{"hit from Redis", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}})},
-		{"Traefik alone, trivial", "bare.example", "/trivial", nil},
-		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", options{"rules": []options{{"bypass": "true"}}})},
-		{"miss", "miss.example", "/product", with("miss", nil)},
+		{"Traefik alone", "bare.example", "/product", nil, nil},
+		{"hit from memory", "memory.example", "/product", with("memory", nil), nil},
+		{"hit from memory, gzip", "memory.example", "/product", with("memory", nil), []string{"Accept-Encoding: gzip"}},
+		{"hit from Redis", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}}), nil},
+		{"hit from Redis, gzip", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}}), []string{"Accept-Encoding: gzip"}},
+		{"Traefik alone, trivial", "bare.example", "/trivial", nil, nil},
+		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", options{"rules": []options{{"bypass": "true"}}}), nil},
+		{"miss", "miss.example", "/product", with("miss", nil), nil},
 	}
 	var names []string
 	var each []map[string]float64
 	var total []float64
-	fill := func(url, host string) {
-		got, err := send(http.MethodGet, url, "", fields("Host: "+host))
+	fill := func(url, host string, lines []string) {
+		got, err := send(http.MethodGet, url, "", fields(append([]string{"Host: " + host}, lines...)...))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, got.status)
 	}
@@ -194,13 +197,16 @@ func TestProfile(t *testing.T) {
 		}
 		p := start(t, routed(origin.URL, map[string]options{c.host: c.options}), "--api.debug=true")
 		args := []string{"-t2", "-c16", fmt.Sprintf("-d%ds", seconds+2), "-H", "Host: " + c.host}
+		for _, line := range c.lines {
+			args = append(args, "-H", line)
+		}
 		if c.name == "miss" {
 			script := filepath.Join(t.TempDir(), "requests.lua")
 			require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(counting, 0, time.Now().UnixNano())), 0o600))
 			args = append(args, "-s", script)
 		}
 		for i := 0; i < 10; i++ {
-			fill(p.url+c.path, c.host)
+			fill(p.url+c.path, c.host, c.lines)
 		}
 		done := make(chan []byte)
 		before := p.cpu()

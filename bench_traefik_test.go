@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
@@ -64,6 +66,7 @@ type benchSite struct {
 	p      *traefik
 	large  *traefik // holds so many entries that its garbage collector would be felt by the others
 	idle   *traefik // its plugin hands every request on, and does nothing else
+	least  *traefik // its plugin gets a page from Redis and writes it, and does nothing else
 	lone   *traefik // has one middleware, for the times that requests take
 	origin *backend
 	redis  *redisServer
@@ -75,6 +78,9 @@ type benchSite struct {
 // body returns what the origin has under a path.
 func (s *benchSite) body(path string) string {
 	path, _, _ = strings.Cut(path, "?")
+	if path == "/zipped" {
+		path = "/product"
+	}
 	if strings.HasPrefix(path, "/e/") {
 		return strings.Repeat("entry "+path+" ", 60)
 	}
@@ -101,6 +107,10 @@ func startBenchSite(t *testing.T) *benchSite {
 		if strings.HasPrefix(r.Host, "slow") {
 			time.Sleep(20 * time.Millisecond)
 		}
+		if r.URL.Path == "/zipped" {
+			page(s.zipped(), append([]string{"Content-Encoding: gzip"}, benchFields...)...)(rw, r)
+			return
+		}
 		lines := benchFields
 		if n, ok := strings.CutPrefix(r.URL.Path, "/tags-"); ok {
 			count, _ := strconv.Atoi(n)
@@ -112,11 +122,11 @@ func startBenchSite(t *testing.T) *benchSite {
 		}
 		page(s.body(r.URL.Path), lines...)(rw, r)
 	})
-	redis := func() options {
+	server := func() options {
 		return options{"address": s.redis.address, "timeout": "5s", "dialTimeout": "5s"}
 	}
 	with := func(tenant, memory string, more options) options {
-		o := options{"tenant": tenant, "redis": redis(), "memory": options{"bytes": memory}, "csrf": options{"mode": "ignore"}, "earlyRefresh": "false"}
+		o := options{"tenant": tenant, "redis": server(), "memory": options{"bytes": memory}, "csrf": options{"mode": "ignore"}, "earlyRefresh": "false"}
 		for name, value := range more {
 			o[name] = value
 		}
@@ -157,8 +167,85 @@ func startBenchSite(t *testing.T) *benchSite {
 		editSource(t, filepath.Join(dir, "cache", "handler.go"), "	tried := hotNo\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := hotNo\n")
 	}, routed(s.origin.URL, map[string]options{"idle.example": with("idle", large, nil)}))
 	s.lone = start(t, routed(s.origin.URL, map[string]options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
+	s.startLeast()
 	s.startNginx()
 	return s
+}
+
+// zipped is the product in gzip, at the level of the store.
+func (s *benchSite) zipped() string {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, 4)
+	require.NoError(s.t, err)
+	_, err = w.Write([]byte(s.pages["/product"]))
+	require.NoError(s.t, err)
+	require.NoError(s.t, w.Close())
+	return b.String()
+}
+
+// leastPlugin is the least that an interpreted plugin can do for a hit from Redis: one GET
+// on a connection that is open, and what came is written. No purge, no session, no
+// deadline, no error is looked at.
+const leastPlugin = `package cache
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+)
+
+type leastConn struct {
+	c net.Conn
+	r *bufio.Reader
+}
+
+var leastPool = make(chan *leastConn, 64)
+
+func least(rw http.ResponseWriter, r *http.Request) {
+	var k *leastConn
+	if len(leastPool) > 0 {
+		k = <-leastPool
+	} else {
+		c, err := net.Dial("tcp", "ADDRESS")
+		if err != nil {
+			return
+		}
+		k = &leastConn{c: c, r: bufio.NewReaderSize(c, 65536)}
+	}
+	h := rw.Header()
+	key := "least"
+	if r.Header["Accept-Encoding"] != nil {
+		key = "zippd"
+		h["Content-Encoding"] = []string{"gzip"}
+	}
+	_, _ = k.c.Write([]byte("*2\r\n$3\r\nGET\r\n$5\r\n" + key + "\r\n"))
+	line, _ := k.r.ReadString('\n')
+	n, _ := strconv.Atoi(line[1 : len(line)-2])
+	b := make([]byte, n+2)
+	_, _ = io.ReadFull(k.r, b)
+	leastPool <- k
+	h["Content-Type"] = []string{"text/html; charset=utf-8"}
+	h["Content-Length"] = []string{strconv.Itoa(n)}
+	_, _ = rw.Write(b[:n])
+}
+`
+
+// startLeast starts a Traefik with that plugin.
+func (s *benchSite) startLeast() {
+	client := redis.NewClient(&redis.Options{Addr: s.redis.address})
+	defer client.Close()
+	require.NoError(s.t, client.Set(context.Background(), "least", s.pages["/product"], 0).Err())
+	require.NoError(s.t, client.Set(context.Background(), "zippd", s.zipped(), 0).Err())
+	s.least = startEdited(s.t, func(dir string) {
+		file := filepath.Join(dir, "cache", "least.go")
+		require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(leastPlugin, "ADDRESS", s.redis.address, 1)), 0o600))
+		editSource(s.t, filepath.Join(dir, "cache", "handler.go"), "	tried := hotNo\n", "	if h != nil {\n		least(rw, r)\n		return\n	}\n	tried := hotNo\n")
+	}, routed(s.origin.URL, map[string]options{"least.example": {"tenant": "least"}}))
 }
 
 // startNginx starts nginx's own cache before the same origin, where it is installed.
@@ -221,14 +308,24 @@ func (s *benchSite) cases() []benchCase {
 	direct.url, direct.via = s.origin.URL+"/product", nil
 	idle := passed("a plugin that does nothing, trivial", trivial, "idle.example", "/trivial", "")
 	idle.url, idle.via = s.idle.url+"/trivial", s.idle
+	zipped := passed("Go's server alone, gzip", bare, "bare.example", "/zipped", "", gz)
+	zipped.url, zipped.via = s.origin.URL+"/zipped", nil
+	least := hit("a plugin that only gets it from Redis", bare, "least.example", "/product")
+	leastZipped := hit("a plugin that only gets it from Redis, gzip", bare, "least.example", "/product", gz)
+	for _, c := range []*benchCase{&least, &leastZipped} {
+		c.url, c.via, c.cache = s.least.url+"/product", s.least, ""
+	}
 	const slow = "Traefik alone, origin of 20 ms"
 	list := []benchCase{
 		passed(bare, bare, "bare.example", "/product", ""),
 		direct,
+		zipped,
 		hit("hit from memory", bare, "memory.example", "/product"),
 		hit("hit from memory, gzip", bare, "memory.example", "/product", gz),
 		hit("hit from Redis", bare, "redis.example", "/product"),
 		hit("hit from Redis, gzip", bare, "redis.example", "/product", gz),
+		least,
+		leastZipped,
 		matched,
 		passed("Traefik's compress, 215 kB", "Traefik's compress, 215 kB", "compress.example", "/shop", "", gz),
 		hit("hit from memory, 215 kB, gzip", "Traefik's compress, 215 kB", "memory.example", "/shop", gz),

@@ -41,7 +41,8 @@ type hotPage struct {
 	from    int64    // Unix ms
 	until   int64
 	license *storage.License
-	remote  bool // it is in Redis alone
+	remote  bool              // it is in Redis alone
+	ask     *storage.Exchange // then: by which it is asked for; nil: QuickRemote does it
 
 	varies   bool // by cookies or language: this only says so, there is one for each combination
 	personal bool // it varies by the session, or the context
@@ -151,16 +152,44 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 		in["Pragma"] != nil || rw.Header()["Vary"] != nil {
 		return lessHot(h, rw, r, key, p, t)
 	}
-	ready, body, late := h.shared.tier.QuickRemote(h.view, p.near, now)
-	if ready == nil || ready != p.ready {
+	if p.ask == nil {
+		return hotClustered(h, rw, p, t)
+	}
+	body, late := storage.Fetch(h.shared.tier, h.view, p.ask, t)
+	if body == nil {
 		return outcome(late)
 	}
-	if p.form != ready.Stored {
-		if body = bodyOf(ready, p.form, body); body == nil {
+	if p.form != p.ready.Stored {
+		if body = bodyOf(p.ready, p.form, body); body == nil {
 			return hotNo
 		}
 	}
-	write(h, rw, p, body, now)
+	atomic.AddInt64(p.ready.Hits, 1)
+	atomic.AddInt64(h.view.Served, 1)
+	out := rw.Header()
+	values := p.form.Values
+	for i, name := range p.form.Names {
+		out[name] = values[i]
+	}
+	second := (now - p.from) / 1000
+	left := p.left - second
+	out["Age"] = p.ages[second : second+1 : second+1]
+	out["Cache-Status"] = p.hits[left : left+1 : left+1]
+	rw.WriteHeader(http.StatusOK)
+	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
+	return hotYes
+}
+
+// hotClustered is the rest of hotRemote where Fetch cannot ask.
+func hotClustered(h *Handler, rw http.ResponseWriter, p *hotPage, t time.Time) int {
+	body, late := clustered(h, p, nil, t)
+	if body == nil {
+		return outcome(late)
+	}
+	if body = bodyOf(p.ready, p.form, body); body == nil {
+		return hotNo
+	}
+	write(h, rw, p, body, t.UnixMilli())
 	return hotYes
 }
 
@@ -186,7 +215,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 	}
 	in := r.Header
 	if p.remote || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
-		return hotSpecial(h, rw, r, p, who, now)
+		return hotSpecial(h, rw, r, p, who, t)
 	}
 	write(h, rw, p, p.form.Body, now)
 	return hotYes
@@ -289,7 +318,8 @@ func timed(h *Handler, p *hotPage, now int64) {
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
 // who is given if it has to be asked for, with the page.
-func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, who *sender, now int64) int {
+func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, who *sender, t time.Time) int {
+	now := t.UnixMilli()
 	in, out := r.Header, rw.Header()
 	if p.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
 		return hotNo
@@ -305,12 +335,12 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 	}
 	body := p.form.Body
 	if p.remote {
-		ready, stored, late := remoteFor(h, r, p, who, now)
-		if ready == nil || ready != p.ready {
+		stored, late := remoteFor(h, r, p, who, t)
+		if stored == nil {
 			return outcome(late)
 		}
 		if len(conditions) == 0 {
-			if body = bodyOf(ready, p.form, stored); body == nil {
+			if body = bodyOf(p.ready, p.form, stored); body == nil {
 				return hotNo
 			}
 		}
@@ -325,16 +355,37 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 }
 
 // remoteFor gets a page that is in Redis alone, for a session if there is one to be asked
-// for.
-func remoteFor(h *Handler, r *http.Request, p *hotPage, who *sender, now int64) (ready *storage.Ready, stored []byte, late bool) {
+// for. The body is nil if the page is not as it was.
+func remoteFor(h *Handler, r *http.Request, p *hotPage, who *sender, t time.Time) (stored []byte, late bool) {
 	if who == nil {
-		return h.shared.tier.QuickRemote(h.view, p.near, now)
+		if p.ask != nil {
+			return storage.Fetch(h.shared.tier, h.view, p.ask, t)
+		}
+		return clustered(h, p, nil, t)
 	}
-	ready, stored, late = h.shared.tier.QuickRemoteFor(h.view, p.near, who.session, who.score, now)
-	if ready == nil && !late { // perhaps since the session's score is another one
+	if p.ask != nil {
+		stored, late = storage.FetchFor(h.shared.tier, h.view, p.ask, who.session, who.score, t)
+	} else {
+		stored, late = clustered(h, p, who, t)
+	}
+	if stored == nil && !late { // perhaps since the session's score is another one
 		remember(h.identities, r.Header["Cookie"][0], scored(who, ""))
 	}
-	return ready, stored, late
+	return stored, late
+}
+
+// clustered is remoteFor where Fetch cannot ask.
+func clustered(h *Handler, p *hotPage, who *sender, t time.Time) (stored []byte, late bool) {
+	var ready *storage.Ready
+	if who == nil {
+		ready, stored, late = h.shared.tier.QuickRemote(h.view, p.near, t.UnixMilli())
+	} else {
+		ready, stored, late = h.shared.tier.QuickRemoteFor(h.view, p.near, who.session, who.score, t.UnixMilli())
+	}
+	if ready == nil || ready != p.ready {
+		return nil, late
+	}
+	return stored, false
 }
 
 // sender is what a Cookie field says of who has sent it.
@@ -528,6 +579,9 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 	}
 	if p.license = h.view.License(r); p.license == nil {
 		return
+	}
+	if p.remote {
+		p.ask = h.shared.tier.Exchange(h.view, r, p.license)
 	}
 	if v.id.varies {
 		who := &sender{}

@@ -174,6 +174,11 @@ func put(p *pool, s *slot) {
 		p.mu.Unlock()
 		return
 	}
+	putOther(p, s)
+}
+
+// putOther is the rest of put. The pool is locked.
+func putOther(p *pool, s *slot) {
 	if s.conn == nil {
 		lost(p, s) // closed already, but for a panic
 	}

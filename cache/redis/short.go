@@ -23,40 +23,63 @@ const (
 // replies is their number, now the time. The answer is of the server of the given era.
 //
 // It is one flat function, for the way of a hit: a call costs an interpreter as much as
-// the function has expressions.
+// the function has expressions. Nothing is deferred, since nothing that is called here
+// panics: what is read is compared, not parsed.
 func Short(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
-	s := ready(c.pool, now)
-	if s == nil {
+	p := c.pool
+	p.mu.Lock()
+	idle := p.idle
+	n := len(idle) - 1
+	if n < 0 || now.Sub(idle[0].since) > p.idleTimeout {
+		p.mu.Unlock()
 		return nil, ShortNo
 	}
+	s := idle[n]
+	p.idle = idle[:n]
+	p.reuses++
+	p.mu.Unlock()
+	s.since = now
 	k := s.conn
-	s.conn = nil
-	defer put(c.pool, s) // as in run
 	if c.finder != nil && !settled(c, k) {
-		hangUp(c.pool, s, k)
+		unsettled(c, s)
 		return nil, ShortNo
 	}
 	from := len(expect)
 	till := from + size
 	answer = make([]byte, till+len(end))
-	n := 0
+	n = 0
 	err := k.rw.SetDeadline(now.Add(c.o.Timeout))
 	if err == nil {
 		if _, err = k.rw.Write(request); err == nil {
 			n, err = k.in.r.Read(answer)
 		}
 	}
-	if n < len(answer) && err == nil {
-		n, err = readMore(k, answer, n, expect)
+	if n < len(answer) || string(answer[:from]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
+		if !shortOther(c, s, answer, n, replies, expect, end, err, &state) {
+			return nil, state
+		}
+	} else {
+		p.mu.Lock()
+		if p.closed || len(p.queue) > 0 {
+			putOther(p, s)
+		} else {
+			p.idle = append(p.idle, s)
+			p.mu.Unlock()
+		}
 	}
-	if err != nil || n < len(answer) || string(answer[:from]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
-		return nil, shortOther(c, s, k, answer[:n], replies, end, err)
-	}
-	s.conn = k
 	if c.era.Load() != era {
 		return nil, ShortNo
 	}
 	return answer[from:till:till], ShortYes
+}
+
+// unsettled gives a slot back whose connection is to a server that is not the master any
+// more.
+func unsettled(c *Client, s *slot) {
+	k := s.conn
+	s.conn = nil
+	defer put(c.pool, s)
+	hangUp(c.pool, s, k)
 }
 
 // Words is like Short, where what the server says is not known: so many bulk strings as
@@ -107,7 +130,7 @@ func Words(c *Client, now time.Time, request []byte, n int, end string) (words [
 			err = ErrProtocol // what is left of the replies has been read
 		}
 	}
-	if state = shortOther(c, s, k, nil, n+2, end, err); state == ShortLate {
+	if state = shortRest(c, s, k, nil, n+2, end, err); state == ShortLate {
 		_ = counted(c, ErrTimeout)
 	}
 	return nil, nil, state
@@ -171,10 +194,28 @@ func readMore(k *conn, answer []byte, n int, expect string) (int, error) {
 	return n + m, err
 }
 
-// shortOther is what becomes of Short where other bytes came than were expected. The
+// shortOther goes on where not all has come yet, or other bytes than were expected: it
+// reports whether it has turned out to be what was expected, and the state if not. It
+// gives the slot back.
+func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, state *int) bool {
+	k := s.conn
+	s.conn = nil
+	defer put(c.pool, s) // as in run
+	if n < len(answer) && err == nil {
+		n, err = readMore(k, answer, n, expect)
+	}
+	if err == nil && n == len(answer) && string(answer[:len(expect)]) == expect && strings.HasSuffix(string(answer), end) && k.in.r.Buffered() == 0 {
+		s.conn = k
+		return true
+	}
+	*state = shortRest(c, s, k, answer[:n], replies, end, err)
+	return false
+}
+
+// shortRest reads on where other bytes came than were expected. The
 // connection goes back to its slot if the bytes are as many replies as have to come,
 // of which the last is the one that end has.
-func shortOther(c *Client, s *slot, k *conn, got []byte, replies int, end string, err error) int {
+func shortRest(c *Client, s *slot, k *conn, got []byte, replies int, end string, err error) int {
 	if err == nil {
 		in := source{r: bufio.NewReaderSize(io.MultiReader(bytes.NewReader(got), k.in.r), maxLine)}
 		var last Reply

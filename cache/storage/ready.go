@@ -97,7 +97,7 @@ func (t *Tier) Hot() *sync.Map {
 const maxHot = 16
 
 // hotCost is about what a page in the table takes, in bytes, beside its key.
-const hotCost = 512
+const hotCost = 1024
 
 // Heat announces a key in the table for what is ready. It reports false if that is not
 // there any more.

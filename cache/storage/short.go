@@ -192,6 +192,71 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 	return r, value[from:], false
 }
 
+// Exchange is what is sent for a page that is in Redis alone, and what has to come back
+// for it to be as it was when it was made ready, at the same position.
+type Exchange struct {
+	license *License
+	wire    *wire
+	era     int64
+	ask     string // the position
+	expect  string // the position
+	request string // all, without the nonce
+	reply   string // what all of it begins with, up to the value
+	size    int    // bytes of the value
+	replies int    // their number, with that to the nonce
+}
+
+// Exchange returns the one for what is ready, at the position that is licensed. It is nil
+// where there is none: in a cluster, for an entry in memory, and where the view cannot be
+// relied on.
+func (t *Tier) Exchange(v *View, r *Ready, l *License) *Exchange {
+	w := r.wire
+	if w == nil || t.redis == nil || t.redis.cluster != nil {
+		return nil
+	}
+	q := newQuestion(v)
+	if q == nil || q.head.Seq != r.Seq || q.head.Epoch != r.Entry.Epoch {
+		return nil
+	}
+	return &Exchange{
+		license: l, wire: w, era: q.era, ask: q.ask, expect: q.expect, request: q.ask + w.ask + echo, reply: q.expect + w.lead, size: len(w.head) + w.body, replies: 4,
+	}
+}
+
+// Fetch gets the stored body of a page that is ready, nil if anything is not as it was.
+// The license says whether the view is: it ends with the question. For late see
+// QuickRemote; this is the same, in few expressions, and confirms nothing.
+func Fetch(t *Tier, v *View, x *Exchange, now time.Time) (body []byte, late bool) {
+	if atomic.LoadInt64(&x.license.Until) == 0 || v.guard.failures.Load() > 0 {
+		return nil, false
+	}
+	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
+	value, state := redis.Short(t.redis.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.size, "\r\n$13\r\n"+end)
+	if state != redis.ShortYes {
+		return nil, state == redis.ShortLate && shortLate(t, v)
+	}
+	w := x.wire
+	from := len(w.head)
+	body = value[from:]
+	if string(value[:from]) != w.head || crc32.Update(w.part, castagnoli, body) != w.sum || atomic.LoadInt64(&x.license.Until) == 0 {
+		return nil, false
+	}
+	return body, false
+}
+
+// FetchFor is Fetch for a session, given as its hash, in the same exchange. The session
+// has to have the score that it had before, by which it is a default one.
+func FetchFor(t *Tier, v *View, x *Exchange, session, score string, now time.Time) (body []byte, late bool) {
+	if len(score) != 13 || !isDefault(score) {
+		return nil, false
+	}
+	with := *x
+	with.request = x.ask + askSession(v, session) + x.wire.ask + echo
+	with.reply = x.expect + "$13\r\n" + score + "\r\n" + x.wire.lead
+	with.replies++
+	return Fetch(t, v, &with, now)
+}
+
 // holds reports whether what was prepared is what Redis has at a view's position.
 func holds(r *Ready, q *question, value []byte) bool {
 	w := r.wire

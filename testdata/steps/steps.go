@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
@@ -117,8 +118,10 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 			}
 		}
 	case "quick lookup in Redis":
+		x, _ := h.table.Load(sc.at)
+		p, _ := x.(*hotPage)
 		for i := 0; i < n; i++ {
-			if ready, _, _ := tier.QuickRemote(view, near, v.now); ready != nil {
+			if body, _ := storage.Fetch(tier, view, p.ask, time.Now()); body != nil {
 				done++
 			}
 		}
