@@ -184,10 +184,28 @@ func newSite(t *testing.T, load loader, o options, answer http.HandlerFunc) *sit
 	}
 	handler, err := load(context.Background(), http.HandlerFunc(s.serve), s.options)
 	require.NoError(t, err)
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(forwarded(handler))
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	return s
+}
+
+// bare is a field of requests that forwarded leaves as they come.
+const bare = "X-Bare"
+
+// forwarded adds to requests what Traefik adds.
+func forwarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header[bare] == nil {
+			for name, value := range map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Host": r.Host} {
+				if r.Header[name] == nil {
+					r.Header.Set(name, value)
+				}
+			}
+		}
+		delete(r.Header, bare)
+		next.ServeHTTP(rw, r)
+	})
 }
 
 func (s *site) serve(rw http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package odoocache_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math/rand"
 	"net/http"
@@ -39,6 +40,39 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 				o = options{"memory": options{"bytes": c.memory, "maxStaleness": "1h"}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}
 			}
 			compareWays(t, o)
+		})
+	}
+}
+
+// TestSchemeOfHits: who comes over TLS gets no page of those who did not, even where nobody
+// says by which scheme a request came, and however often the page was asked for.
+func TestSchemeOfHits(t *testing.T) {
+	for _, memory := range []string{"64MiB", "0"} {
+		t.Run("memory "+memory, func(t *testing.T) {
+			server := startServer(t)
+			both(t, func(t *testing.T, load loader) {
+				origin := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					page(fmt.Sprint("over TLS: ", r.TLS != nil), "Cache-Control: public, max-age=600")(rw, r)
+				})
+				handler, err := load(context.Background(), origin, options{
+					"tenant": fmt.Sprintf("t%d", tenants.Add(1)), "memory": options{"bytes": memory}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
+				})
+				require.NoError(t, err)
+				hits := 0
+				for i := 0; i < 20; i++ {
+					r := httptest.NewRequest(http.MethodGet, "/scheme", nil)
+					if i%4 > 1 {
+						r.TLS = &tls.ConnectionState{}
+					}
+					rw := httptest.NewRecorder()
+					handler.ServeHTTP(rw, r)
+					require.Equal(t, fmt.Sprint("over TLS: ", r.TLS != nil), rw.Body.String(), "request %d", i)
+					if strings.Contains(rw.Header().Get("Cache-Status"), "hit") {
+						hits++
+					}
+				}
+				require.Equal(t, 18, hits)
+			})
 		})
 	}
 }
@@ -204,6 +238,7 @@ func compareWays(t *testing.T, o options) {
 			"Cookie: odoocache_context=0; session_id=" + sid(3), "Cookie: odoocache_context=private; session_id=" + sid(1), "Cookie: xsession_id=" + sid(1),
 			"Cookie: session_id=" + sid(1) + "; session_id=" + sid(3), `Cookie: session_id="` + sid(1) + `"`, "Cookie: frontend_lang=fr_FR; session_id=" + sid(1), "User-Agent: Googlebot",
 			"X-Forwarded-Proto: https", "X-Forwarded-Host: other.example", "X-Openerp-Session-Id: x", "X-Odoo-Database: x", "If-Unmodified-Since: Mon, 23 Nov 2026 05:00:00 GMT",
+			bare + ": 1", "X-Anything: 1", "X-Anything: 2", "Accept-Encoding: ", "Content-Type: text/plain", "Referer: http://shop.example/",
 		}
 		hits, etag := 0, ""
 		for i := 0; i < 2000; i++ {

@@ -59,27 +59,24 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 // ServeHTTP implements http.Handler. Read this first.
 func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	tried := hotNo
-	if r.Method == http.MethodGet {
-		if key := hotKey(h, r); key != "" {
-			tried = tryHot(h, rw, r, key)
+	if r.Method == http.MethodGet && r.ContentLength == 0 {
+		fields := &strings.Builder{} // of the request's header that may decide on its answer
+		_ = r.Header.WriteSubset(fields, usual)
+		key := strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
+		if x, found := h.table.Load(key); found {
+			p, _ := x.(*hotPage)
+			if p.remote {
+				tried = hotRemote(h, rw, r, key, p)
+			} else {
+				tried = hot(h, rw, r, key, p)
+			}
+		} else {
+			tried = notInTable(h, rw, r, key)
 		}
 	}
 	if tried != hotYes {
 		serve(h, rw, r, tried == hotLate)
 	}
-}
-
-// tryHot looks for what is ready for requests of a key.
-func tryHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
-	x, found := h.table.Load(key)
-	if !found {
-		return hotBypass(h, rw, r, key)
-	}
-	p, _ := x.(*hotPage)
-	if p.remote {
-		return hotRemote(h, rw, r, key, p)
-	}
-	return hot(h, rw, r, key, p)
 }
 
 // serve is the long way, which every kind of request can take. late is true if the

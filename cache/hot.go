@@ -31,18 +31,26 @@ const (
 // hotPage is what clients of one kind get of a page for as long as it is fresh or, if that
 // is longer than what numbered has texts for, within one second. It is never changed.
 type hotPage struct {
-	ready   *storage.Ready
-	form    *storage.Form
-	near    string // the key by which the tier has it
-	rule    *rule.Rule
-	ages    []string // Age by the seconds since from
-	hits    []string // Cache-Status by the seconds that are left of the freshness lifetime
-	left    int64    // at from
-	from    int64    // Unix ms
-	until   int64
-	license *storage.License
-	remote  bool              // it is in Redis alone
-	ask     *storage.Exchange // then: by which it is asked for; nil: QuickRemote does it
+	ready    *storage.Ready
+	form     *storage.Form
+	near     string // the key by which the tier has it
+	rule     *rule.Rule
+	ages     []string // Age by the seconds since from
+	hits     []string // Cache-Status by the seconds that are left of the freshness lifetime
+	left     int64    // at from
+	from     int64    // ns after storage.Started, as until
+	until    int64
+	licensed *int64            // Until of its license
+	counted  *int64            // Hits of what is ready
+	served   *int64            // Served of the handler's view
+	names    []string          // of form
+	values   [][]string        // of form
+	body     []byte            // of form; nil: it is in Redis alone
+	told     bool              // it is for requests that say by which scheme they came
+	quick    int64             // until, if it is told, else 0
+	remote   bool              // it is in Redis alone
+	decoded  bool              // it is in another form than it is stored in
+	ask      *storage.Exchange // then: by which it is asked for; nil: QuickRemote does it
 
 	varies   bool // by cookies or language: this only says so, there is one for each combination
 	personal bool // it varies by the session, or the context
@@ -53,9 +61,26 @@ var awkward = []string{
 	"Range", "Upgrade", "Authorization", "If-Match", "If-Unmodified-Since", "X-Openerp-Session-Id", "X-Odoo-Database",
 }
 
+// telling are the fields of requests that decide on the answer of the table, beside
+// cookies and languages.
+var telling = []string{"Accept", "Accept-Encoding", "X-Forwarded-Host", "X-Forwarded-Proto"}
+
+// usual are fields of requests that have no part in what the table answers with, those
+// that most requests have. ServeHTTP makes the key of all others, so that fields that take
+// thought make one that is in no table; whatever else is not here does, too, and costs hotKey.
+var usual = map[string]bool{
+	"Accept-Language": true, "Baggage": true, "Cdn-Loop": true, "Cf-Connecting-Ip": true, "Cf-Ipcountry": true, "Cf-Ray": true, "Cf-Visitor": true,
+	"Connection": true, "Cookie": true, "Dnt": true, "Forwarded": true, "From": true, "Keep-Alive": true, "Origin": true, "Priority": true,
+	"Referer": true, "Save-Data": true, "Sec-Ch-Ua": true, "Sec-Ch-Ua-Arch": true, "Sec-Ch-Ua-Bitness": true, "Sec-Ch-Ua-Full-Version-List": true,
+	"Sec-Ch-Ua-Mobile": true, "Sec-Ch-Ua-Model": true, "Sec-Ch-Ua-Platform": true, "Sec-Ch-Ua-Platform-Version": true, "Sec-Fetch-Dest": true,
+	"Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-User": true, "Sec-Gpc": true, "Sec-Purpose": true, "Te": true, "Traceparent": true,
+	"Tracestate": true, "True-Client-Ip": true, "Upgrade-Insecure-Requests": true, "User-Agent": true, "Via": true, "X-Amzn-Trace-Id": true,
+	"X-Cloud-Trace-Context": true, "X-Correlation-Id": true, "X-Forwarded-For": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
+	"X-Odoo-Cache-Edge": true, "X-Real-Ip": true, "X-Request-Id": true, "X-Requested-With": true,
+}
+
 // hotKey is what of a GET decides on its answer, but for cookies and languages; "" if it
-// has anything that takes thought. The path comes last: it is the only part in which a
-// line break can be.
+// has anything that takes thought.
 func hotKey(h *Handler, r *http.Request) string {
 	in := r.Header
 	for _, name := range awkward {
@@ -63,61 +88,70 @@ func hotKey(h *Handler, r *http.Request) string {
 			return ""
 		}
 	}
-	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil {
+	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil || r.URL.Opaque != "" || withoutScheme(r) {
 		return ""
 	}
-	u := r.URL
-	accept := in["Accept"]
-	coding := in["Accept-Encoding"]
-	proto := in["X-Forwarded-Proto"]
-	host := in["X-Forwarded-Host"]
-	if len(accept) != 1 || len(coding) != 1 || len(proto) != 1 || len(host) != 1 || u.ForceQuery || u.Opaque != "" {
-		return hotKeyOf(h, r, proto, host, accept, coding)
+	kept := http.Header{}
+	for _, name := range telling {
+		if lines := in[name]; lines != nil {
+			kept[name] = lines
+		}
 	}
-	return strings.Join([]string{h.prefix, coding[0], accept[0], proto[0], host[0], r.Host, u.RawQuery, u.RawPath, u.Path}, "\n")
+	fields := &strings.Builder{}
+	_ = kept.WriteSubset(fields, nil)
+	return strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
 }
 
-// hotKeyOf is the rest of hotKey for a request that lacks one of these fields.
-func hotKeyOf(h *Handler, r *http.Request, proto, host, accept, coding []string) string {
-	u := r.URL
-	if u.ForceQuery || u.Opaque != "" || len(proto) > 1 || len(host) > 1 || len(accept) > 1 || len(coding) > 1 || (len(proto) == 0 && r.TLS != nil) {
-		return ""
-	}
-	return strings.Join([]string{
-		h.prefix, strings.Join(coding, ""), strings.Join(accept, ""), strings.Join(proto, ""), strings.Join(host, ""), r.Host, u.RawQuery, u.RawPath, u.Path,
-	}, "\n")
+// withoutScheme reports whether a request's key would not tell that it came over TLS.
+func withoutScheme(r *http.Request) bool {
+	return r.TLS != nil && r.Header["X-Forwarded-Proto"] == nil
 }
 
 // hot answers a request of a key for which there is a page in the table, and in memory.
 func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
-	t := time.Now()
-	now := t.UnixMilli()
-	in := r.Header
+	now := int64(time.Since(storage.Started))
 	out := rw.Header()
-	if now >= p.until || now < p.from || int64(t.Sub(storage.Started)) >= atomic.LoadInt64(&p.license.Until) || in["Cookie"] != nil || in["If-None-Match"] != nil ||
-		in["Cache-Control"] != nil || in["Pragma"] != nil || out["Vary"] != nil {
-		return lessHot(h, rw, r, key, p, t)
+	if now >= p.quick || now >= atomic.LoadInt64(p.licensed) || r.Header["Cookie"] != nil || out["Vary"] != nil {
+		return lessHot(h, rw, r, key, p)
 	}
-	atomic.AddInt64(p.ready.Hits, 1)
-	atomic.AddInt64(h.view.Served, 1)
-	values := p.form.Values
-	for i, name := range p.form.Names {
-		out[name] = values[i]
+	atomic.AddInt64(p.counted, 1)
+	atomic.AddInt64(p.served, 1)
+	for i, name := range p.names {
+		out[name] = p.values[i]
 	}
-	second := (now - p.from) / 1000
+	second := (now - p.from) / 1e9
 	left := p.left - second
 	out["Age"] = p.ages[second : second+1 : second+1]
 	out["Cache-Status"] = p.hits[left : left+1 : left+1]
-	rw.WriteHeader(http.StatusOK)
-	_, _ = rw.Write(p.form.Body) // the client's connection; nobody is left to tell
+	_, _ = rw.Write(p.body) // the client's connection; nobody is left to tell
 	return hotYes
 }
 
-// hotBypass hands a request on if it is known that the cache has no part in those of its
-// key.
-func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
-	_, found := h.bypassed.Load(key)
-	if !found || r.Header["Cookie"] != nil {
+// notInTable tries what else may be ready for a request: it may be known to be none for
+// the cache, or have fields that are not usual.
+func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
+	if _, found := h.bypassed.Load(key); found {
+		return hotBypass(h, rw, r)
+	}
+	known := hotKey(h, r)
+	if known == "" {
+		return hotNo
+	}
+	x, found := h.table.Load(known)
+	if !found {
+		if _, found = h.bypassed.Load(known); found {
+			return hotBypass(h, rw, r)
+		}
+		return hotNo
+	}
+	p, _ := x.(*hotPage)
+	return lessHot(h, rw, r, known, p)
+}
+
+// hotBypass hands a request on of which it is known that the cache has no part in those of
+// its key.
+func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request) int {
+	if r.Header["Cookie"] != nil {
 		return hotNo
 	}
 	if h.s.EdgeHeader != "" {
@@ -146,56 +180,40 @@ func keepBypass(h *Handler, r *http.Request) {
 // with it.
 func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
 	t := time.Now()
-	now := t.UnixMilli()
-	in := r.Header
-	if now >= p.until || now < p.from || in["Cookie"] != nil || in["If-None-Match"] != nil || in["Cache-Control"] != nil ||
-		in["Pragma"] != nil || rw.Header()["Vary"] != nil {
-		return lessHot(h, rw, r, key, p, t)
-	}
-	if p.ask == nil {
-		return hotClustered(h, rw, p, t)
+	now := int64(t.Sub(storage.Started))
+	out := rw.Header()
+	if now >= p.quick || p.ask == nil || r.Header["Cookie"] != nil || out["Vary"] != nil {
+		return lessHot(h, rw, r, key, p)
 	}
 	body, late := storage.Fetch(h.shared.tier, h.view, p.ask, t)
 	if body == nil {
 		return outcome(late)
 	}
-	if p.form != p.ready.Stored {
+	if p.decoded {
 		if body = bodyOf(p.ready, p.form, body); body == nil {
 			return hotNo
 		}
 	}
-	atomic.AddInt64(p.ready.Hits, 1)
-	atomic.AddInt64(h.view.Served, 1)
-	out := rw.Header()
-	values := p.form.Values
-	for i, name := range p.form.Names {
-		out[name] = values[i]
+	atomic.AddInt64(p.counted, 1)
+	atomic.AddInt64(p.served, 1)
+	for i, name := range p.names {
+		out[name] = p.values[i]
 	}
-	second := (now - p.from) / 1000
+	second := (now - p.from) / 1e9
 	left := p.left - second
 	out["Age"] = p.ages[second : second+1 : second+1]
 	out["Cache-Status"] = p.hits[left : left+1 : left+1]
-	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 	return hotYes
 }
 
-// hotClustered is the rest of hotRemote where Fetch cannot ask.
-func hotClustered(h *Handler, rw http.ResponseWriter, p *hotPage, t time.Time) int {
-	body, late := clustered(h, p, nil, t)
-	if body == nil {
-		return outcome(late)
-	}
-	if body = bodyOf(p.ready, p.form, body); body == nil {
+// lessHot answers with a page of the table where more has to be looked at.
+func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
+	t := time.Now()
+	now := int64(t.Sub(storage.Started))
+	if withoutScheme(r) {
 		return hotNo
 	}
-	write(h, rw, p, body, t.UnixMilli())
-	return hotYes
-}
-
-// lessHot answers with a page of the table where more has to be looked at.
-func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage, t time.Time) int {
-	now := t.UnixMilli()
 	var who *sender
 	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {
 		var tried int
@@ -203,13 +221,13 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 			return tried
 		}
 	}
-	if int64(t.Sub(storage.Started)) >= atomic.LoadInt64(&p.license.Until) {
+	if now >= atomic.LoadInt64(p.licensed) {
 		if known, late := confirmed(h, p); !known {
 			return outcome(late)
 		}
 	}
-	if now >= p.until || now < p.from {
-		if p = renewed(h, key, p, now); p == nil {
+	if now >= p.until {
+		if p = renewed(h, key, p, t.UnixMilli()); p == nil {
 			return hotNo
 		}
 	}
@@ -217,26 +235,27 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 	if p.remote || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
 		return hotSpecial(h, rw, r, p, who, t)
 	}
-	write(h, rw, p, p.form.Body, now)
+	write(rw, p, p.body, now)
 	return hotYes
 }
 
-// write answers with a page.
-func write(h *Handler, rw http.ResponseWriter, p *hotPage, body []byte, now int64) {
-	fill(h, rw.Header(), p, now)
-	rw.WriteHeader(http.StatusOK)
+// write answers with a page, at ns after storage.Started.
+func write(rw http.ResponseWriter, p *hotPage, body []byte, now int64) {
+	fill(rw.Header(), p, now)
 	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 }
 
-// fill sets the fields of a page.
-func fill(h *Handler, out http.Header, p *hotPage, now int64) {
-	atomic.AddInt64(p.ready.Hits, 1)
-	atomic.AddInt64(h.view.Served, 1)
-	values := p.form.Values
-	for i, name := range p.form.Names {
-		out[name] = values[i]
+// fill sets the fields of a page, at ns after storage.Started.
+func fill(out http.Header, p *hotPage, now int64) {
+	atomic.AddInt64(p.counted, 1)
+	atomic.AddInt64(p.served, 1)
+	for i, name := range p.names {
+		out[name] = p.values[i]
 	}
-	second := (now - p.from) / 1000
+	if now < p.from { // since it was made ready
+		now = p.from
+	}
+	second := (now - p.from) / 1e9
 	left := p.left - second
 	out["Age"] = p.ages[second : second+1 : second+1]
 	out["Cache-Status"] = p.hits[left : left+1 : left+1]
@@ -253,7 +272,7 @@ func outcome(late bool) int {
 // confirmed reports whether what is known of purges is as it was when a page was made
 // ready, asking for it if that has not been done for too long.
 func confirmed(h *Handler, p *hotPage) (known, late bool) {
-	if atomic.LoadInt64(&p.license.Until) == 0 {
+	if atomic.LoadInt64(p.licensed) == 0 {
 		return false, false
 	}
 	if p.remote { // it is asked for with the page
@@ -262,7 +281,7 @@ func confirmed(h *Handler, p *hotPage) (known, late bool) {
 	if known, late = h.shared.tier.Confirm(h.view); !known {
 		return false, late
 	}
-	return atomic.LoadInt64(&p.license.Until) != 0, false
+	return atomic.LoadInt64(p.licensed) != 0, false
 }
 
 // renewed puts a page for another second into the table. It returns nil if it has to be
@@ -273,7 +292,7 @@ func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
 		return nil
 	}
 	p := *before
-	timed(h, &p, now)
+	timed(h, &p, time.Now())
 	if !kept(h, key, &p) {
 		return nil
 	}
@@ -291,35 +310,50 @@ func kept(h *Handler, key string, p *hotPage) bool {
 	return true
 }
 
-// timed sets what depends on the time.
-func timed(h *Handler, p *hotPage, now int64) {
+// timed sets what depends on the time, which is t. From then on a clock counts that only
+// goes forward.
+func timed(h *Handler, p *hotPage, t time.Time) {
+	now := t.UnixMilli()
+	shift := int64(t.Sub(storage.Started)) - t.UnixNano()
 	l := &p.ready.Entry.Life
-	p.until = p.ready.Until
+	until := p.ready.Until
 	if now >= l.Born && l.TTL/1000 < int64(len(h.hits)) {
 		p.ages = h.ages
 		p.hits = h.hits
-		p.from = l.Born
+		p.from = l.Born*1e6 + shift
+		p.until = until*1e6 + shift
 		p.left = l.TTL / 1000
+		quicken(p)
 		return
 	}
 	seconds := (now - l.Born) / 1000 // less than the lifetime: it is fresh
-	p.from = l.Born + seconds*1000
+	from := l.Born + seconds*1000
 	if now < l.Born { // the clock was set back
 		seconds = 0
-		p.from = now - now%1000
+		from = now - now%1000
 	}
-	if p.until > p.from+1000 {
-		p.until = p.from + 1000
+	if until > from+1000 {
+		until = from + 1000
 	}
+	p.from = from*1e6 + shift
+	p.until = until*1e6 + shift
 	p.left = 0
 	p.ages = []string{strconv.FormatInt(seconds, 10)}
 	p.hits = []string{h.hit + strconv.FormatInt(l.TTL/1000-seconds, 10)}
+	quicken(p)
+}
+
+// quicken lets hot and hotRemote answer with a page if its key tells the scheme.
+func quicken(p *hotPage) {
+	if p.told {
+		p.quick = p.until
+	}
 }
 
 // hotSpecial answers with a page that is at hand in ways that are less common.
 // who is given if it has to be asked for, with the page.
 func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, who *sender, t time.Time) int {
-	now := t.UnixMilli()
+	now := int64(t.Sub(storage.Started))
 	in, out := r.Header, rw.Header()
 	if p.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
 		return hotNo
@@ -333,7 +367,7 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 	if len(conditions) > 0 && (len(conditions) > 1 || conditions[0] != p.form.Tag || p.form.Tag == "") {
 		return hotNo
 	}
-	body := p.form.Body
+	body := p.body
 	if p.remote {
 		stored, late := remoteFor(h, r, p, who, t)
 		if stored == nil {
@@ -346,11 +380,11 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 		}
 	}
 	if len(conditions) > 0 {
-		fill(h, out, p, now)
+		fill(out, p, now)
 		notModified(rw, out)
 		return hotYes
 	}
-	write(h, rw, p, body, now)
+	write(rw, p, body, now)
 	return hotYes
 }
 
@@ -577,11 +611,20 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 	if v.now >= r.Until || p.form == nil {
 		return
 	}
-	if p.license = h.view.License(r); p.license == nil {
+	license := h.view.License(r)
+	if license == nil {
 		return
 	}
+	p.licensed = &license.Until
+	p.served = h.view.Served
+	p.counted = r.Hits
+	p.names = p.form.Names
+	p.values = p.form.Values
+	p.body = p.form.Body
+	p.told = v.r.Header["X-Forwarded-Proto"] != nil
+	p.decoded = p.form != r.Stored
 	if p.remote {
-		p.ask = h.shared.tier.Exchange(h.view, r, p.license)
+		p.ask = h.shared.tier.Exchange(h.view, r, license)
 	}
 	if v.id.varies {
 		who := &sender{}
@@ -593,12 +636,12 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 			return
 		}
 		keepHot(h, key, &hotPage{
-			ready: r, near: near, rule: v.rule, varies: true, license: p.license,
+			ready: r, near: near, rule: v.rule, varies: true, licensed: p.licensed,
 			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
 		})
 		key = keyWith(values, key)
 	}
-	timed(h, p, v.now)
+	timed(h, p, time.Now())
 	keepHot(h, key, p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,14 +49,16 @@ func TestTimesOfTheShortWay(t *testing.T) {
 			ttl := []int64{1, 999, 1000, 60_000, 86_400_000, 99_999_999, 100_000_000, 31_536_000_000}[random.Intn(8)] + random.Int63n(2000)
 			e := &storage.Entry{Life: policy.Life{Born: born, TTL: ttl}}
 			made := born + random.Int63n(ttl) - random.Int63n(3)*500
-			p := &hotPage{ready: &storage.Ready{Entry: e, Until: born + ttl, Hits: new(int64)}, form: &storage.Form{}}
-			timed(h, p, made)
-			for _, now := range []int64{made, p.from, p.until - 1, p.from + random.Int63n(p.until-p.from)} {
-				if now < p.from || now >= p.until {
+			p := &hotPage{ready: &storage.Ready{Entry: e, Until: born + ttl, Hits: new(int64)}, form: &storage.Form{}, counted: new(int64), served: new(int64)}
+			timed(h, p, time.UnixMilli(made))
+			since := func(ms int64) int64 { return int64(time.UnixMilli(ms).Sub(storage.Started)) }
+			from, until := made-(since(made)-p.from)/1e6, made+(p.until-since(made))/1e6
+			for _, now := range []int64{made, from, until - 1, from + random.Int63n(until-from)} {
+				if now < from || now >= until {
 					continue
 				}
 				out := http.Header{}
-				fill(h, out, p, now)
+				fill(out, p, since(now))
 				require.Equal(t, []string{fmt.Sprint(age(e, now) / 1000)}, out["Age"], "born %d, lifetime %d, made ready %d, now %d", born, ttl, made, now)
 				require.Equal(t, []string{hitStatus(h, e, now, "")}, out["Cache-Status"], "born %d, lifetime %d, made ready %d, now %d", born, ttl, made, now)
 			}

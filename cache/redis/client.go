@@ -50,6 +50,8 @@ type Client struct {
 	finder *finder // nil: the address is known
 	era    atomic.Int64
 
+	timeout time.Duration // that of the options, which an interpreter would copy to get at it
+
 	mu     sync.Mutex
 	stats  Stats  // without what the pool counts
 	master string // of the last connection, where sentinels tell it
@@ -95,7 +97,7 @@ func New(o Options) *Client {
 	if o.MaxReply <= 0 {
 		o.MaxReply = 16 << 20
 	}
-	c := &Client{o: o, pool: &pool{size: o.PoolSize, idleTimeout: o.IdleTimeout}}
+	c := &Client{o: o, pool: &pool{size: o.PoolSize, idleTimeout: o.IdleTimeout}, timeout: o.Timeout}
 	if o.Sentinels != nil {
 		c.o.Network = "tcp"
 		c.finder = newFinder(o)

@@ -28,14 +28,13 @@ const (
 func Short(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
 	p := c.pool
 	p.mu.Lock()
-	idle := p.idle
-	n := len(idle) - 1
-	if n < 0 || now.Sub(idle[0].since) > p.idleTimeout {
+	n := len(p.idle) - 1
+	if n < 0 || now.Sub(p.idle[0].since) > p.idleTimeout {
 		p.mu.Unlock()
 		return nil, ShortNo
 	}
-	s := idle[n]
-	p.idle = idle[:n]
+	s := p.idle[n]
+	p.idle = p.idle[:n]
 	p.reuses++
 	p.mu.Unlock()
 	s.since = now
@@ -44,17 +43,16 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 		unsettled(c, s)
 		return nil, ShortNo
 	}
-	from := len(expect)
-	till := from + size
+	till := len(expect) + size
 	answer = make([]byte, till+len(end))
 	n = 0
-	err := k.rw.SetDeadline(now.Add(c.o.Timeout))
+	err := k.rw.SetDeadline(now.Add(c.timeout))
 	if err == nil {
 		if _, err = k.rw.Write(request); err == nil {
 			n, err = k.in.r.Read(answer)
 		}
 	}
-	if n < len(answer) || string(answer[:from]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
+	if n < len(answer) || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
 		if !shortOther(c, s, answer, n, replies, expect, end, err, &state) {
 			return nil, state
 		}
@@ -70,7 +68,7 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 	if c.era.Load() != era {
 		return nil, ShortNo
 	}
-	return answer[from:till:till], ShortYes
+	return answer[till-size : till : till], ShortYes
 }
 
 // unsettled gives a slot back whose connection is to a server that is not the master any

@@ -195,15 +195,19 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 // Exchange is what is sent for a page that is in Redis alone, and what has to come back
 // for it to be as it was when it was made ready, at the same position.
 type Exchange struct {
-	license *License
-	wire    *wire
-	era     int64
-	ask     string // the position
-	expect  string // the position
-	request string // all, without the nonce
-	reply   string // what all of it begins with, up to the value
-	size    int    // bytes of the value
-	replies int    // their number, with that to the nonce
+	client   *redis.Client
+	failures *atomic.Int64 // of what guards the view
+	licensed *int64        // Until of the license
+	era      int64
+	ask      string // the position
+	expect   string // the position
+	get      string // the page
+	request  string // all, without the nonce
+	reply    string // what all of it begins with, up to the body
+	body     int    // bytes
+	replies  int    // their number, with that to the nonce
+	part     uint32 // checksums: up to the body, and with it
+	sum      uint32
 }
 
 // Exchange returns the one for what is ready, at the position that is licensed. It is nil
@@ -219,7 +223,9 @@ func (t *Tier) Exchange(v *View, r *Ready, l *License) *Exchange {
 		return nil
 	}
 	return &Exchange{
-		license: l, wire: w, era: q.era, ask: q.ask, expect: q.expect, request: q.ask + w.ask + echo, reply: q.expect + w.lead, size: len(w.head) + w.body, replies: 4,
+		client: t.redis.client, failures: &v.guard.failures, licensed: &l.Until, era: q.era,
+		ask: q.ask, expect: q.expect, get: w.ask, request: q.ask + w.ask + echo, reply: q.expect + w.lead + w.head,
+		body: w.body, replies: 4, part: w.part, sum: w.sum,
 	}
 }
 
@@ -227,21 +233,22 @@ func (t *Tier) Exchange(v *View, r *Ready, l *License) *Exchange {
 // The license says whether the view is: it ends with the question. For late see
 // QuickRemote; this is the same, in few expressions, and confirms nothing.
 func Fetch(t *Tier, v *View, x *Exchange, now time.Time) (body []byte, late bool) {
-	if atomic.LoadInt64(&x.license.Until) == 0 || v.guard.failures.Load() > 0 {
+	if atomic.LoadInt64(x.licensed) == 0 || x.failures.Load() > 0 {
 		return nil, false
 	}
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	value, state := redis.Short(t.redis.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.size, "\r\n$13\r\n"+end)
+	body, state := redis.Short(x.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.body, "\r\n$13\r\n"+end)
 	if state != redis.ShortYes {
-		return nil, state == redis.ShortLate && shortLate(t, v)
+		return notFetched(t, v, state)
 	}
-	w := x.wire
-	from := len(w.head)
-	body = value[from:]
-	if string(value[:from]) != w.head || crc32.Update(w.part, castagnoli, body) != w.sum || atomic.LoadInt64(&x.license.Until) == 0 {
+	if crc32.Update(x.part, castagnoli, body) != x.sum || atomic.LoadInt64(x.licensed) == 0 {
 		return nil, false
 	}
 	return body, false
+}
+
+func notFetched(t *Tier, v *View, state int) (body []byte, late bool) {
+	return nil, state == redis.ShortLate && shortLate(t, v)
 }
 
 // FetchFor is Fetch for a session, given as its hash, in the same exchange. The session
@@ -251,8 +258,8 @@ func FetchFor(t *Tier, v *View, x *Exchange, session, score string, now time.Tim
 		return nil, false
 	}
 	with := *x
-	with.request = x.ask + askSession(v, session) + x.wire.ask + echo
-	with.reply = x.expect + "$13\r\n" + score + "\r\n" + x.wire.lead
+	with.request = x.ask + askSession(v, session) + x.get + echo
+	with.reply = x.expect + "$13\r\n" + score + "\r\n" + x.reply[len(x.expect):]
 	with.replies++
 	return Fetch(t, v, &with, now)
 }

@@ -42,7 +42,9 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 		h.ServeHTTP(rw, r)
 	}
 	key := hotKey(h, r)
-	if tryHot(h, rw, r, key) != hotYes {
+	x, found := h.table.Load(key)
+	p, _ := x.(*hotPage)
+	if !found || p.remote && hotRemote(h, rw, r, key, p) != hotYes || !p.remote && hot(h, rw, r, key, p) != hotYes {
 		return errors.New(name + ": the short way does not answer")
 	}
 	v := &visit{r: r, now: nowMS()}
