@@ -75,7 +75,15 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	switch step {
 	case "call": // the yardstick
 		for i := 0; i < n; i++ {
-			if strings.HasSuffix(sc.at, r.URL.Path) {
+			if strings.HasPrefix(sc.at, h.prefix) {
+				done++
+			}
+		}
+	case "table key":
+		for i := 0; i < n; i++ {
+			fields := &strings.Builder{}
+			_ = r.Header.WriteSubset(fields, usual)
+			if strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n") == sc.at {
 				done++
 			}
 		}
@@ -122,7 +130,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "quick lookup in Redis":
 		x, _ := h.table.Load(sc.at)
 		p, _ := x.(*hotPage)
-		for i := 0; i < n; i++ {
+		for i := 0; i < n && p != nil && p.ask != nil; i++ {
 			if body, _ := storage.Fetch(tier, view, p.ask, time.Now()); body != nil {
 				done++
 			}
