@@ -49,7 +49,7 @@ type hotPage struct {
 	told     bool              // it is for requests that say by which scheme they came
 	quick    int64             // until, if it is told, else 0
 	remote   bool              // it is in Redis alone
-	decoded  bool              // it is in another form than it is stored in
+	decoded  bool              // it has to be decoded each time
 	ask      *storage.Exchange // then: by which it is asked for; nil: QuickRemote does it
 
 	varies   bool // by cookies or language: this only says so, there is one for each combination
@@ -133,19 +133,24 @@ func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string)
 	if _, found := h.bypassed.Load(key); found {
 		return hotBypass(h, rw, r)
 	}
-	known := hotKey(h, r)
-	if known == "" {
+	return unusual(h, rw, r)
+}
+
+// unusual looks for what is ready for a request by those of its fields that tell.
+func unusual(h *Handler, rw http.ResponseWriter, r *http.Request) int {
+	key := hotKey(h, r)
+	if key == "" {
 		return hotNo
 	}
-	x, found := h.table.Load(known)
-	if !found {
-		if _, found = h.bypassed.Load(known); found {
-			return hotBypass(h, rw, r)
-		}
-		return hotNo
+	x, found := h.table.Load(key)
+	if found {
+		p, _ := x.(*hotPage)
+		return lessHot(h, rw, r, key, p)
 	}
-	p, _ := x.(*hotPage)
-	return lessHot(h, rw, r, known, p)
+	if _, found = h.bypassed.Load(key); found {
+		return hotBypass(h, rw, r)
+	}
+	return hotNo
 }
 
 // hotBypass hands a request on of which it is known that the cache has no part in those of
@@ -622,9 +627,9 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 	p.values = p.form.Values
 	p.body = p.form.Body
 	p.told = v.r.Header["X-Forwarded-Proto"] != nil
-	p.decoded = p.form != r.Stored
+	p.decoded = p.form != r.Stored && p.body == nil
 	if p.remote {
-		p.ask = h.shared.tier.Exchange(h.view, r, license)
+		p.ask = h.shared.tier.Exchange(h.view, r, license, p.body)
 	}
 	if v.id.varies {
 		who := &sender{}

@@ -152,7 +152,7 @@ func (c *Cluster) Short(key string, era int64, now time.Time, request []byte, re
 	if node == nil || c.Era(key) != era {
 		return nil, ShortNo
 	}
-	answer, state = Short(node, node.Era(), now, request, replies, expect, size, end)
+	answer, state = Short(node, node.Era(), now, request, replies, expect, size, end, nil)
 	if state == ShortYes && c.Era(key) != era {
 		return nil, ShortNo
 	}

@@ -21,6 +21,8 @@ type conn struct {
 	out []byte
 	max int // Options.MaxReply
 
+	room []byte // for what Short only compares, at most maxRoom
+
 	address string
 }
 

@@ -134,7 +134,7 @@ func TestSentinelOldConnectionComesBack(t *testing.T) {
 			one(t, s.Client, args("END"))
 			put(s.pool, held)
 			if way == "Short" {
-				_, state := Short(s.Client, s.Era(), time.Now(), Encoded(args("GET", "k")), 1, "", 0, "")
+				_, state := Short(s.Client, s.Era(), time.Now(), Encoded(args("GET", "k")), 1, "", 0, "", nil)
 				assert.Equal(t, ShortNo, state)
 			}
 			assert.Equal(t, "b", string(one(t, s.Client, ping).Body))

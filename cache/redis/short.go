@@ -3,6 +3,7 @@ package redis
 import (
 	"bufio"
 	"bytes"
+	"hash/crc32"
 	"io"
 	"strconv"
 	"strings"
@@ -14,18 +15,34 @@ const (
 	ShortNo   = 0 // nothing came of it: use Do
 	ShortYes  = 1
 	ShortLate = 2 // the server did not answer in time
+
+	shortWrong = 3 // another checksum: for Short, nothing came of it
 )
+
+// Checksum is what the bytes that Short returns have to come to: Part is that of what goes
+// before them, Sum that with them. With Unseen they may be compared and not returned, so
+// that the connection's own room will do for them.
+type Checksum struct {
+	Part, Sum uint32 // by Castagnoli's polynomial
+	Unseen    bool
+}
+
+// maxRoom bounds that room, in bytes.
+const maxRoom = 64 << 10
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Short sends commands that are encoded already, on a connection that is open
 // already. What is returned for it has to be the bytes of expect, then as many as size
 // says, which are returned, and then those of end, which is to end with the reply to an
 // ECHO. Anything else is left to Do; so the commands must be such as may be sent twice.
 // replies is their number, now the time. The answer is of the server of the given era.
+// If sum is not nil, another answer than that is as good as none.
 //
 // It is one flat function, for the way of a hit: a call costs an interpreter as much as
 // the function has expressions. Nothing is deferred, since nothing that is called here
 // panics: what is read is compared, not parsed.
-func Short(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
+func Short(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string, sum *Checksum) (answer []byte, state int) {
 	p := c.pool
 	p.mu.Lock()
 	n := len(p.idle) - 1
@@ -44,7 +61,16 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 		return nil, ShortNo
 	}
 	till := len(expect) + size
-	answer = make([]byte, till+len(end))
+	all := till + len(end)
+	unseen := sum != nil && sum.Unseen && all <= maxRoom
+	if unseen {
+		if all > len(k.room) {
+			k.room = make([]byte, all)
+		}
+		answer = k.room[:all]
+	} else {
+		answer = make([]byte, all)
+	}
 	n = 0
 	err := k.rw.SetDeadline(now.Add(c.timeout))
 	if err == nil {
@@ -52,11 +78,14 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 			n, err = k.in.r.Read(answer)
 		}
 	}
-	if n < len(answer) || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
-		if !shortOther(c, s, answer, n, replies, expect, end, err, &state) {
+	if n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
+		if !shortOther(c, s, answer, n, replies, expect, end, err, sum, &state) {
 			return nil, state
 		}
 	} else {
+		if sum != nil && crc32.Update(sum.Part, castagnoli, answer[till-size:till]) != sum.Sum {
+			state = shortWrong
+		}
 		p.mu.Lock()
 		if p.closed || len(p.queue) > 0 {
 			putOther(p, s)
@@ -65,8 +94,11 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 			p.mu.Unlock()
 		}
 	}
-	if c.era.Load() != era {
+	if state == shortWrong || c.era.Load() != era {
 		return nil, ShortNo
+	}
+	if unseen {
+		return nil, ShortYes
 	}
 	return answer[till-size : till : till], ShortYes
 }
@@ -193,9 +225,9 @@ func readMore(k *conn, answer []byte, n int, expect string) (int, error) {
 }
 
 // shortOther goes on where not all has come yet, or other bytes than were expected: it
-// reports whether it has turned out to be what was expected, and the state if not. It
-// gives the slot back.
-func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, state *int) bool {
+// reports whether it has turned out to be what was expected, and the state if not, or if
+// the checksum is another one. It gives the slot back.
+func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, sum *Checksum, state *int) bool {
 	k := s.conn
 	s.conn = nil
 	defer put(c.pool, s) // as in run
@@ -203,6 +235,9 @@ func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end s
 		n, err = readMore(k, answer, n, expect)
 	}
 	if err == nil && n == len(answer) && string(answer[:len(expect)]) == expect && strings.HasSuffix(string(answer), end) && k.in.r.Buffered() == 0 {
+		if sum != nil && crc32.Update(sum.Part, castagnoli, answer[len(expect):len(answer)-len(end)]) != sum.Sum {
+			*state = shortWrong
+		}
 		s.conn = k
 		return true
 	}

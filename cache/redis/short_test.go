@@ -2,6 +2,8 @@ package redis
 
 import (
 	"bufio"
+	"fmt"
+	"hash/crc32"
 	"net"
 	"strings"
 	"testing"
@@ -85,7 +87,7 @@ func TestShort(t *testing.T) {
 			each(c.replies, func(pieces []string) {
 				client := shortServer(t, 3, patience(c.state), pieces)
 				era := client.Era()
-				answer, state := Short(client, era, time.Now(), Encoded(ping, ping, ping), 3, "$1\r\n7\r\n$5\r\n", 5, "\r\n"+nonceReply)
+				answer, state := Short(client, era, time.Now(), Encoded(ping, ping, ping), 3, "$1\r\n7\r\n$5\r\n", 5, "\r\n"+nonceReply, nil)
 				require.Equal(t, c.state, state, "%q", pieces)
 				if state == ShortYes {
 					require.Equal(t, "hello", string(answer))
@@ -100,9 +102,52 @@ func TestShort(t *testing.T) {
 // TestShortOfAnotherEra: what comes from another server than was asked is not used.
 func TestShortOfAnotherEra(t *testing.T) {
 	client := shortServer(t, 1, patience(ShortYes), []string{"$2\r\nhi\r\n" + nonceReply})
-	_, state := Short(client, client.Era()-1, time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply)
+	_, state := Short(client, client.Era()-1, time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
 	require.Equal(t, ShortNo, state)
 	require.EqualValues(t, 1, client.Stats().Idle)
+}
+
+// TestShortChecksum: an answer of another checksum is none, and the connection is kept.
+func TestShortChecksum(t *testing.T) {
+	whole := crc32.Checksum([]byte("head, hello"), castagnoli)
+	part := crc32.Checksum([]byte("head, "), castagnoli)
+	large := strings.Repeat("x", maxRoom)
+	for _, c := range []struct {
+		name  string
+		reply string
+		sum   *Checksum
+		want  string
+		state int
+	}{
+		{"none", "hello", nil, "hello", ShortYes},
+		{"the right one", "hello", &Checksum{Part: part, Sum: whole}, "hello", ShortYes},
+		{"the right one, unseen", "hello", &Checksum{Part: part, Sum: whole, Unseen: true}, "", ShortYes},
+		{"of another beginning", "hello", &Checksum{Sum: whole}, "", ShortNo},
+		{"of other bytes", "hellO", &Checksum{Part: part, Sum: whole}, "", ShortNo},
+		{"of other bytes, unseen", "hellO", &Checksum{Part: part, Sum: whole, Unseen: true}, "", ShortNo},
+		{"too large to be kept, unseen", large, &Checksum{Sum: crc32.Checksum([]byte(large), castagnoli), Unseen: true}, large, ShortYes},
+	} {
+		c := c
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			expect := fmt.Sprintf("$%d\r\n", len(c.reply))
+			test := func(pieces []string) {
+				client := shortServer(t, 2, 10*time.Second, pieces)
+				for i := 0; i < 3; i++ { // on the same connection
+					answer, state := Short(client, client.Era(), time.Now(), Encoded(ping, ping), 2, expect, len(c.reply), "\r\n"+nonceReply, c.sum)
+					require.Equal(t, c.state, state, "%q", pieces)
+					require.Equal(t, c.want, string(answer))
+					require.EqualValues(t, 1, client.Stats().Idle)
+				}
+				require.EqualValues(t, 1, client.Stats().Dials)
+			}
+			if bytes := expect + c.reply + "\r\n" + nonceReply; len(bytes) < 100 {
+				each(bytes, test)
+			} else {
+				test([]string{bytes})
+			}
+		})
+	}
 }
 
 func TestWords(t *testing.T) {
@@ -171,9 +216,9 @@ func TestLateBytes(t *testing.T) {
 	defer c.Close()
 	_, err := c.Do(ping)
 	require.NoError(t, err)
-	_, state := Short(c, c.Era(), time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply)
+	_, state := Short(c, c.Era(), time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
 	require.Equal(t, ShortYes, state)
-	_, state = Short(c, c.Era(), time.Now(), Encoded(ping), 2, "$2\r\n", 2, "\r\n$3\r\nabe\r\n")
+	_, state = Short(c, c.Era(), time.Now(), Encoded(ping), 2, "$2\r\n", 2, "\r\n$3\r\nabe\r\n", nil)
 	require.Equal(t, ShortNo, state)
 	require.Zero(t, c.Stats().Open)
 }

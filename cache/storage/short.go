@@ -90,7 +90,7 @@ func short(t *Tier, v *View, what string, replies int, lead string, size int) (a
 	if what == "" || s.cluster != nil {
 		answer, state = shortOdd(s, v, q, now, request, replies, lead, size, end)
 	} else {
-		answer, state = redis.Short(s.client, q.era, now, request, 3+replies, q.expect+lead, size, "\r\n$13\r\n"+end)
+		answer, state = redis.Short(s.client, q.era, now, request, 3+replies, q.expect+lead, size, "\r\n$13\r\n"+end, nil)
 	}
 	if state != redis.ShortYes {
 		return nil, nil, state == redis.ShortLate && shortLate(t, v)
@@ -133,7 +133,7 @@ func shortOn(s *Redis, tenant string, era int64, now time.Time, request []byte, 
 	if s.cluster != nil {
 		return s.cluster.Short(keys.Marks(tenant), era, now, request, replies, expect, size, end)
 	}
-	return redis.Short(s.client, era, now, request, replies, expect, size, end)
+	return redis.Short(s.client, era, now, request, replies, expect, size, end, nil)
 }
 
 func shortLate(t *Tier, v *View) bool {
@@ -206,14 +206,14 @@ type Exchange struct {
 	reply    string // what all of it begins with, up to the body
 	body     int    // bytes
 	replies  int    // their number, with that to the nonce
-	part     uint32 // checksums: up to the body, and with it
-	sum      uint32
+	sum      *redis.Checksum
+	kept     []byte // what is returned in place of the stored body; nil: that is
 }
 
 // Exchange returns the one for what is ready, at the position that is licensed. It is nil
 // where there is none: in a cluster, for an entry in memory, and where the view cannot be
-// relied on.
-func (t *Tier) Exchange(v *View, r *Ready, l *License) *Exchange {
+// relied on. kept is what Fetch is to return in place of the stored body, nil if that.
+func (t *Tier) Exchange(v *View, r *Ready, l *License, kept []byte) *Exchange {
 	w := r.wire
 	if w == nil || t.redis == nil || t.redis.cluster != nil {
 		return nil
@@ -225,11 +225,12 @@ func (t *Tier) Exchange(v *View, r *Ready, l *License) *Exchange {
 	return &Exchange{
 		client: t.redis.client, failures: &v.guard.failures, licensed: &l.Until, era: q.era,
 		ask: q.ask, expect: q.expect, get: w.ask, request: q.ask + w.ask + echo, reply: q.expect + w.lead + w.head,
-		body: w.body, replies: 4, part: w.part, sum: w.sum,
+		body: w.body, replies: 4, sum: &redis.Checksum{Part: w.part, Sum: w.sum, Unseen: kept != nil}, kept: kept,
 	}
 }
 
-// Fetch gets the stored body of a page that is ready, nil if anything is not as it was.
+// Fetch gets the stored body of a page that is ready, or says that it is as it was by
+// returning what is kept in its place. It is nil if anything is not as it was.
 // The license says whether the view is: it ends with the question. For late see
 // QuickRemote; this is the same, in few expressions, and confirms nothing.
 func Fetch(t *Tier, v *View, x *Exchange, now time.Time) (body []byte, late bool) {
@@ -237,12 +238,12 @@ func Fetch(t *Tier, v *View, x *Exchange, now time.Time) (body []byte, late bool
 		return nil, false
 	}
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	body, state := redis.Short(x.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.body, "\r\n$13\r\n"+end)
-	if state != redis.ShortYes {
+	body, state := redis.Short(x.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.body, "\r\n$13\r\n"+end, x.sum)
+	if state != redis.ShortYes || atomic.LoadInt64(x.licensed) == 0 {
 		return notFetched(t, v, state)
 	}
-	if crc32.Update(x.part, castagnoli, body) != x.sum || atomic.LoadInt64(x.licensed) == 0 {
-		return nil, false
+	if x.kept != nil {
+		return x.kept, false
 	}
 	return body, false
 }
