@@ -45,7 +45,7 @@ var steps = []step{
 	{"memory", "key", 100, 170},
 	{"odoo", "variant", 70, 145},
 	{"memory", "table", 8, 20},
-	{"redis", "quick lookup in Redis", 310, 275},
+	{"redis", "quick lookup in Redis", 310, 315},
 	{"redis", "session", 310, 478},
 	{"redis", "exchange", 360, 605},
 	{"redis", "lock", 400, 690},
