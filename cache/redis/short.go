@@ -15,8 +15,6 @@ const (
 	ShortNo   = 0 // nothing came of it: use Do
 	ShortYes  = 1
 	ShortLate = 2 // the server did not answer in time
-
-	shortWrong = 3 // another checksum: for Short, nothing came of it
 )
 
 // Checksum is what the bytes that Short returns have to come to: Part is that of what goes
@@ -62,12 +60,9 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 	}
 	till := len(expect) + size
 	all := till + len(end)
-	unseen := sum != nil && sum.Unseen && all <= maxRoom
+	unseen := all <= maxRoom && sum != nil && sum.Unseen
 	if unseen {
-		if all > len(k.room) {
-			k.room = make([]byte, all)
-		}
-		answer = k.room[:all]
+		answer = roomOf(k, all)
 	} else {
 		answer = make([]byte, all)
 	}
@@ -78,14 +73,12 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 			n, err = k.in.r.Read(answer)
 		}
 	}
-	if n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 {
+	if n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 ||
+		sum != nil && crc32.Update(sum.Part, castagnoli, answer[till-size:till]) != sum.Sum {
 		if !shortOther(c, s, answer, n, replies, expect, end, err, sum, &state) {
 			return nil, state
 		}
 	} else {
-		if sum != nil && crc32.Update(sum.Part, castagnoli, answer[till-size:till]) != sum.Sum {
-			state = shortWrong
-		}
 		p.mu.Lock()
 		if p.closed || len(p.queue) > 0 {
 			putOther(p, s)
@@ -94,13 +87,21 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 			p.mu.Unlock()
 		}
 	}
-	if state == shortWrong || c.era.Load() != era {
+	if c.era.Load() != era {
 		return nil, ShortNo
 	}
 	if unseen {
 		return nil, ShortYes
 	}
 	return answer[till-size : till : till], ShortYes
+}
+
+// roomOf returns a connection's own room for so many bytes.
+func roomOf(k *conn, size int) []byte {
+	if size > len(k.room) {
+		k.room = make([]byte, size)
+	}
+	return k.room[:size]
 }
 
 // unsettled gives a slot back whose connection is to a server that is not the master any
@@ -225,8 +226,8 @@ func readMore(k *conn, answer []byte, n int, expect string) (int, error) {
 }
 
 // shortOther goes on where not all has come yet, or other bytes than were expected: it
-// reports whether it has turned out to be what was expected, and the state if not, or if
-// the checksum is another one. It gives the slot back.
+// reports whether it has turned out to be what was expected, and the state if not. It
+// gives the slot back.
 func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, sum *Checksum, state *int) bool {
 	k := s.conn
 	s.conn = nil
@@ -235,11 +236,9 @@ func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end s
 		n, err = readMore(k, answer, n, expect)
 	}
 	if err == nil && n == len(answer) && string(answer[:len(expect)]) == expect && strings.HasSuffix(string(answer), end) && k.in.r.Buffered() == 0 {
-		if sum != nil && crc32.Update(sum.Part, castagnoli, answer[len(expect):len(answer)-len(end)]) != sum.Sum {
-			*state = shortWrong
-		}
 		s.conn = k
-		return true
+		*state = ShortNo
+		return sum == nil || crc32.Update(sum.Part, castagnoli, answer[len(expect):len(answer)-len(end)]) == sum.Sum
 	}
 	*state = shortRest(c, s, k, answer[:n], replies, end, err)
 	return false
