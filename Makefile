@@ -14,7 +14,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-steps bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -65,6 +65,10 @@ bench-profile: ## where Traefik's processor time goes, into docs/performance.md 
 	@.ci/need wrk
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_PROFILE=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 20m -run '^TestProfile$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+
+bench-gzip: ## what each level of gzip takes, into docs/performance.md
+	@.ci/need go
+	@BENCH_GZIP=1 $(GO) test -v -count=1 -run '^TestGzipLevels$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
 bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, against their budgets
 	@.ci/need go

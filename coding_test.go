@@ -3,12 +3,14 @@ package odoocache_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -31,6 +33,30 @@ func zip(s string) string {
 	_, _ = z.Write([]byte(s))
 	_ = z.Close()
 	return b.String()
+}
+
+// TestRedisHoldsGzip: what is in Redis of a page is its gzip form, as another client of
+// Redis reads it.
+func TestRedisHoldsGzip(t *testing.T) {
+	server := startServer(t)
+	client := redis.NewClient(&redis.Options{Addr: server.address})
+	defer client.Close()
+	both(t, func(t *testing.T, load loader) {
+		text := strings.Repeat("<p>a line of a page</p>\n", 2000)
+		s := newSite(t, load, options{"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}},
+			page(text, "Content-Type: text/html; charset=utf-8", "Cache-Control: max-age=60"))
+		require.Equal(t, text, s.get("/").body)
+		found, err := client.Keys(context.Background(), fmt.Sprintf("oc:{%s}:e:*", s.options["tenant"])).Result()
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		value, err := client.Get(context.Background(), found[0]).Result()
+		require.NoError(t, err)
+		require.Less(t, len(value), len(text)/10)
+		require.NotContains(t, value, "a line of a page")
+		_, body, begins := strings.Cut(value, "\x1f\x8b") // RFC 1952 §2.3.1
+		require.True(t, begins)
+		require.Equal(t, text, unzip(t, "\x1f\x8b"+body))
+	})
 }
 
 func TestCoding(t *testing.T) {

@@ -230,6 +230,11 @@ func TestHeadConditionalsAndRanges(t *testing.T) {
 		assert.Equal(t, "234", part.body)
 		assert.Equal(t, "bytes 2-4/10", part.header.Get("Content-Range"))
 		assert.Equal(t, "0123456789", s.get("/i", "Range: bytes=2-4", `If-Range: "v2"`).body)
+		assert.Equal(t, "234", s.get("/i", "Range: bytes=2-4", `If-Range: "v1"`).body)
+		assert.Equal(t, "234", s.get("/i", "Range: bytes=2-4", "If-Range: Mon, 02 Nov 2026 10:00:00 GMT").body)
+		for _, date := range []string{"Mon, 02 Nov 2026 10:00:01 GMT", "Mon, 02 Nov 2026 09:59:59 GMT", "some day"} {
+			assert.Equal(t, "0123456789", s.get("/i", "Range: bytes=2-4", "If-Range: "+date).body, date)
+		}
 		assert.Equal(t, 416, s.get("/i", "Range: bytes=20-").status)
 		assert.Equal(t, 1, s.renders())
 	})

@@ -564,6 +564,9 @@ func bodyOf(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
 func makeReady(h *Handler, v *visit) {
 	id := v.id
 	e := v.entry
+	if id.forward != v.r.URL.RawQuery { // one of many addresses of the page, such as each click on an advertisement has
+		return
+	}
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
 		len(id.rule.Headers) > 0 || (v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
 		return

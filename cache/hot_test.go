@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"math/rand"
 	"net/http"
@@ -32,6 +33,48 @@ func TestBypassesAreBounded(t *testing.T) {
 		require.LessOrEqual(t, held(), maxIdentities)
 	}
 	require.Positive(t, held())
+}
+
+// TestClicksLeaveTheTable: visitors who come with a parameter of their own that is not part
+// of the key do not push out of the table what the others get the page by.
+func TestClicksLeaveTheTable(t *testing.T) {
+	c := config.Default()
+	c.Preset, c.Tenant = "odoo", "clicks"
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	origin := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		_, _ = rw.Write([]byte("<html></html>"))
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	h := New(ctx, s, origin, Acquire(ctx, s.Storage))
+	get := func(target string) (status string) {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set("X-Forwarded-Proto", "https")
+		rw := httptest.NewRecorder()
+		h.ServeHTTP(rw, r)
+		return rw.Header().Get("Cache-Status")
+	}
+	inTable := func(target string) bool {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set("X-Forwarded-Proto", "https")
+		key := hotKey(h, r)
+		for _, dimensions := range []string{"", "v1:\n"} {
+			if _, found := h.table.Load(dimensions + key); found {
+				return true
+			}
+		}
+		return false
+	}
+	require.Contains(t, get("/shop"), "stored")
+	require.Contains(t, get("/shop"), "hit")
+	require.True(t, inTable("/shop"))
+	for i := 0; i < 100; i++ {
+		require.Contains(t, get(fmt.Sprintf("/shop?gclid=%d", i)), "hit")
+		require.False(t, inTable(fmt.Sprintf("/shop?gclid=%d", i)))
+	}
+	require.True(t, inTable("/shop"))
 }
 
 // TestTimesOfTheShortWay: at any time a hit tells the Age and the lifetime that the long way
