@@ -77,6 +77,63 @@ func TestSchemeOfHits(t *testing.T) {
 	}
 }
 
+// TestAPageThatVariesNoMore: the first response without Vary takes the place of all variants,
+// and is a hit for everybody from then on.
+func TestAPageThatVariesNoMore(t *testing.T) {
+	for _, memory := range []string{"64MiB", "0"} {
+		t.Run("memory "+memory, func(t *testing.T) {
+			server := startServer(t)
+			both(t, func(t *testing.T, load loader) {
+				s := newSite(t, load, options{"memory": options{"bytes": memory}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}},
+					page("varies", "Cache-Control: public, max-age=600", "Vary: X-A"))
+				for i := 0; i < 3; i++ {
+					s.get("/p", "X-A: 1")
+				}
+				require.Equal(t, 1, s.renders())
+				s.answers(page("varies no more", "Cache-Control: public, max-age=600"))
+				require.Equal(t, "varies no more", s.get("/p", "X-A: 2").body)
+				for i := 0; i < 9; i++ {
+					got := s.get("/p", fmt.Sprintf("X-A: %d", i%3))
+					require.Equal(t, "varies no more", got.body)
+					require.Contains(t, got.cacheStatus(), "; hit")
+				}
+				require.Equal(t, 2, s.renders())
+			})
+		})
+	}
+}
+
+// TestEachExchangeHasItsTime: where the session and the page are asked for one after the other,
+// each may take as long as redis.timeout says.
+func TestEachExchangeHasItsTime(t *testing.T) {
+	server := startServer(t)
+	p := newFaultProxy(t, server.address)
+	both(t, func(t *testing.T, load loader) {
+		begun := 0
+		s := newSite(t, load, options{"memory": options{"bytes": "0"}, "redis": options{"address": p.address, "timeout": "1s", "dialTimeout": "1s"}},
+			func(rw http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/begin" {
+					begun++
+					page("begin", "Cache-Control: private", "Set-Cookie: session_id="+sid(begun)+"; Path=/")(rw, r)
+					return
+				}
+				page("x", "X-Odoo-Cache: public, ttl=600")(rw, r)
+			})
+		s.get("/begin")
+		s.get("/begin")
+		for i := 0; i < 3; i++ {
+			s.get("/p")
+		}
+		renders := s.renders()
+		p.set(slow(600 * time.Millisecond))
+		defer p.set(nil)
+		for i := 1; i <= 2; i++ {
+			require.Contains(t, s.get("/p", "Cookie: session_id="+sid(i)).cacheStatus(), "; hit")
+		}
+		require.Equal(t, renders, s.renders())
+	})
+}
+
 // TestAgeOfHits: the first hits of a page, of which the third takes the short way, and
 // those a second later tell its age and what is left of its lifetime, however long that is.
 func TestAgeOfHits(t *testing.T) {

@@ -57,6 +57,9 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 }
 
 // ServeHTTP implements http.Handler. Read this first.
+//
+// An empty path is "/" here (RFC 9110 §4.2.3). An opaque target is in no table: it does not
+// begin with a slash.
 func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	tried := hotNo
 	if r.Method == http.MethodGet && r.ContentLength == 0 {

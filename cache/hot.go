@@ -123,6 +123,7 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hot
 	left := p.left - second
 	out["Age"] = p.ages[second : second+1 : second+1]
 	out["Cache-Status"] = p.hits[left : left+1 : left+1]
+	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(p.body) // the client's connection; nobody is left to tell
 	return hotYes
 }
@@ -208,6 +209,7 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 	left := p.left - second
 	out["Age"] = p.ages[second : second+1 : second+1]
 	out["Cache-Status"] = p.hits[left : left+1 : left+1]
+	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 	return hotYes
 }
@@ -232,7 +234,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 		}
 	}
 	if now >= p.until {
-		if p = renewed(h, key, p, t.UnixMilli()); p == nil {
+		if p = renewed(h, key, p, t); p == nil {
 			return hotNo
 		}
 	}
@@ -247,6 +249,7 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 // write answers with a page, at ns after storage.Started.
 func write(rw http.ResponseWriter, p *hotPage, body []byte, now int64) {
 	fill(rw.Header(), p, now)
+	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 }
 
@@ -291,13 +294,14 @@ func confirmed(h *Handler, p *hotPage) (known, late bool) {
 
 // renewed puts a page for another second into the table. It returns nil if it has to be
 // looked up again.
-func renewed(h *Handler, key string, before *hotPage, now int64) *hotPage {
+func renewed(h *Handler, key string, before *hotPage, t time.Time) *hotPage {
 	r := before.ready
+	now := t.UnixMilli()
 	if now >= r.Until || now < r.Entry.Life.Born {
 		return nil
 	}
 	p := *before
-	timed(h, &p, time.Now())
+	timed(h, &p, t)
 	if !kept(h, key, &p) {
 		return nil
 	}
@@ -374,7 +378,7 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 	}
 	body := p.body
 	if p.remote {
-		stored, late := remoteFor(h, r, p, who, t)
+		stored, late := remoteFor(h, r, p, who)
 		if stored == nil {
 			return outcome(late)
 		}
@@ -395,7 +399,8 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 
 // remoteFor gets a page that is in Redis alone, for a session if there is one to be asked
 // for. The body is nil if the page is not as it was.
-func remoteFor(h *Handler, r *http.Request, p *hotPage, who *sender, t time.Time) (stored []byte, late bool) {
+func remoteFor(h *Handler, r *http.Request, p *hotPage, who *sender) (stored []byte, late bool) {
+	t := time.Now() // there may have been an exchange before
 	if who == nil {
 		if p.ask != nil {
 			return storage.Fetch(h.shared.tier, h.view, p.ask, t)

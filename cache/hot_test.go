@@ -6,6 +6,10 @@ import (
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -75,6 +79,73 @@ func TestClicksLeaveTheTable(t *testing.T) {
 		require.False(t, inTable(fmt.Sprintf("/shop?gclid=%d", i)))
 	}
 	require.True(t, inTable("/shop"))
+}
+
+// TestKeysOfAPageInRedisAreCounted: what a page in Redis alone takes for each key of the table,
+// of which clients may make some by what they accept, is what Heat counts, however many tags
+// the page has.
+func TestKeysOfAPageInRedisAreCounted(t *testing.T) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("no redis-server on the PATH")
+	}
+	socket := filepath.Join(t.TempDir(), "redis")
+	server := exec.Command("redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
+	require.NoError(t, server.Start())
+	defer func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	}()
+	require.Eventually(t, func() bool { _, err := os.Stat(socket); return err == nil }, 5*time.Second, 5*time.Millisecond)
+	c := config.Default()
+	c.Tenant = "counted"
+	c.Redis.Address, c.Redis.Timeout, c.Redis.DialTimeout = "unix://"+socket, "5s", "5s"
+	c.Memory.Bytes = "0"
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	const pages, accepts, tags, most = 50, 15, 500, 3000
+	tagLine := ""
+	for i := 0; i < tags; i++ {
+		tagLine += fmt.Sprintf(" product-%d", i)
+	}
+	origin := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		rw.Header().Set("Cache-Control", "public, max-age=600")
+		rw.Header().Set("Surrogate-Key", tagLine)
+		_, _ = rw.Write([]byte("<html></html>"))
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	h := New(ctx, s, origin, Acquire(ctx, s.Storage))
+	get := func(i, accept int) {
+		r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/p%d", i), nil)
+		r.Header.Set("X-Forwarded-Proto", "https")
+		r.Header.Set("Accept", fmt.Sprint("text/", accept))
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	keys := func() (n int) {
+		h.table.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	for i := 0; i < pages; i++ {
+		get(i, 0)
+		get(i, 0)
+	}
+	require.Equal(t, pages, keys())
+	before := heap()
+	for i := 0; i < pages; i++ {
+		for j := 1; j <= accepts; j++ {
+			get(i, j)
+		}
+	}
+	require.Equal(t, pages*(1+accepts), keys())
+	require.Less(t, (heap()-before)/(pages*accepts), most)
 }
 
 // TestTimesOfTheShortWay: at any time a hit tells the Age and the lifetime that the long way

@@ -199,6 +199,9 @@ func find(h *Handler, v *visit) {
 		if v.list != nil && f.Entry == nil && f.Reason == "" {
 			v.fwd = "vary-miss"
 		}
+		if v.list == nil && f.Entry != nil && !f.Entry.IsList() { // it varies no more
+			setList(h.identities, v, nil)
+		}
 	} else if one {
 		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)
 		v.session = f.Session != storage.SessionDefault

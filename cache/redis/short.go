@@ -73,7 +73,7 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 			n, err = k.in.r.Read(answer)
 		}
 	}
-	if n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 ||
+	if err != nil || n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 ||
 		sum != nil && crc32.Update(sum.Part, castagnoli, answer[till-size:till]) != sum.Sum {
 		if !shortOther(c, s, answer, n, replies, expect, end, err, sum, &state) {
 			return nil, state

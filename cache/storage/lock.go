@@ -56,7 +56,7 @@ func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, 
 	asked := ticks()
 	e, head, locked, err := claim(t.redis, v.tenant, l, strconv.FormatInt(ttl, 10))
 	f = found(t, v, key, e, head, err, now, asked)
-	return f, locked && f.Reason == ""
+	return f, locked
 }
 
 // claim asks for an entry, or the lock.

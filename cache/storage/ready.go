@@ -19,6 +19,9 @@ type Ready struct {
 	Recipe func() // gets the page anew, nil: there is none
 	Hits   *int64 // atomic
 	wire   *wire  // of an entry that is in Redis alone
+
+	request string // what asks for that entry at the position, see Exchange
+	reply   string
 }
 
 // Remote reports whether the entry is in Redis alone.

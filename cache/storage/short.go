@@ -19,7 +19,7 @@ import (
 // wire is an entry in Redis as it was when it was found fresh: everything but its
 // body.
 type wire struct {
-	ask  string // the command that asks for it
+	get  string // the command that asks for it
 	lead string // what the reply begins with: the length
 	head string // first line, meta and header
 	part uint32 // checksum of head, as far as it counts
@@ -42,13 +42,20 @@ func newQuestion(v *View) *question {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && len(v.pending) == 0 {
-		marks := keys.Marks(v.tenant)
-		v.question = &question{
-			head: v.head, era: v.era, expect: bulk(v.head.Seq) + bulk(v.head.Epoch),
-			ask: encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e"),
-		}
+		v.question = &question{head: v.head, era: v.era, expect: position(v.head), ask: askPosition(v.tenant)}
 	}
 	return v.question
+}
+
+// askPosition is what asks for the position of a tenant.
+func askPosition(tenant string) string {
+	marks := keys.Marks(tenant)
+	return encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e")
+}
+
+// position is what Redis answers.
+func position(head Head) string {
+	return bulk(head.Seq) + bulk(head.Epoch)
 }
 
 // encoded is a command as it is sent.
@@ -185,7 +192,7 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 	}
 	w := r.wire
 	from := len(w.head)
-	value, q, late := short(t, v, w.ask, 1, w.lead, from+w.body)
+	value, q, late := short(t, v, w.get, 1, w.lead, from+w.body)
 	if q == nil || !holds(r, q, value) {
 		return nil, nil, late
 	}
@@ -202,7 +209,7 @@ type Exchange struct {
 	ask      string // the position
 	expect   string // the position
 	get      string // the page
-	request  string // all, without the nonce
+	request  string // all, without the nonce; the Ready's, as reply
 	reply    string // what all of it begins with, up to the body
 	body     int    // bytes
 	replies  int    // their number, with that to the nonce
@@ -224,7 +231,7 @@ func (t *Tier) Exchange(v *View, r *Ready, l *License, kept []byte) *Exchange {
 	}
 	return &Exchange{
 		client: t.redis.client, failures: &v.guard.failures, licensed: &l.Until, era: q.era,
-		ask: q.ask, expect: q.expect, get: w.ask, request: q.ask + w.ask + echo, reply: q.expect + w.lead + w.head,
+		ask: q.ask, expect: q.expect, get: w.get, request: r.request, reply: r.reply,
 		body: w.body, replies: 4, sum: &redis.Checksum{Part: w.part, Sum: w.sum, Unseen: kept != nil}, kept: kept,
 	}
 }
@@ -285,7 +292,7 @@ func (t *Tier) QuickRemoteFor(v *View, key, session, score string, now int64) (r
 	}
 	w := r.wire
 	from := len(w.head)
-	value, q, late := short(t, v, askSession(v, session)+w.ask, 2, "$13\r\n"+score+"\r\n"+w.lead, from+w.body)
+	value, q, late := short(t, v, askSession(v, session)+w.get, 2, "$13\r\n"+score+"\r\n"+w.lead, from+w.body)
 	if q == nil || !holds(r, q, value) {
 		return nil, nil, late
 	}
@@ -316,7 +323,7 @@ func (t *Tier) prepareRemote(key string, r *Ready) bool {
 		head := value[:len(value)-len(r.Entry.Body)]
 		from := bytes.IndexByte(head, '\n') + 1
 		r.wire = &wire{
-			ask: encoded("GET", keys.Entry(r.Entry.Tenant, keys.ID(key))), lead: "$" + strconv.Itoa(len(value)) + "\r\n",
+			get: encoded("GET", keys.Entry(r.Entry.Tenant, keys.ID(key))), lead: "$" + strconv.Itoa(len(value)) + "\r\n",
 			head: string(head), part: crc32.Checksum(head[from:], castagnoli), sum: crc32.Checksum(value[from:], castagnoli), body: len(r.Entry.Body),
 		}
 		bare := *r.Entry
@@ -324,7 +331,10 @@ func (t *Tier) prepareRemote(key string, r *Ready) bool {
 		r.Entry = &bare
 		r.Stored.Body = nil
 	}
-	extra := int64(2 * len(r.wire.head))
+	w := r.wire
+	r.request = askPosition(r.Entry.Tenant) + w.get + echo
+	r.reply = position(Head{Seq: r.Seq, Epoch: r.Entry.Epoch}) + w.lead + w.head
+	extra := int64(2*len(w.head) + len(r.reply) + len(r.request))
 	if r.Plain != nil {
 		extra += int64(len(r.Plain.Body))
 	}

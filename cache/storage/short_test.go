@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,6 +52,61 @@ func TestConfirmTellsOfAPurge(t *testing.T) {
 		require.False(t, late)
 		require.Equal(t, head, tier.Lookup(v, "k").Head)
 	}
+}
+
+// fetched makes an entry of a tenant ready, in Redis alone, and returns what gets it.
+func fetched(t *testing.T, tier *storage.Tier, v *storage.View, tenant string) func() string {
+	t.Helper()
+	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k", tier.Lookup(v, "k").Head)))
+	f := tier.Lookup(v, "k")
+	require.NotNil(t, f.Entry)
+	r := &storage.Ready{Entry: f.Entry, Until: f.Entry.Life.Born + f.Entry.Life.TTL, Seq: f.Head.Seq, Stored: &storage.Form{Body: f.Entry.Body}, Hits: new(int64)}
+	body := string(f.Entry.Body)
+	require.True(t, tier.Prepare(tier.Near(v, "k"), r))
+	license := v.License(r)
+	require.NotNil(t, license)
+	x := tier.Exchange(v, r, license, nil)
+	require.NotNil(t, x)
+	get := func() string {
+		got, late := storage.Fetch(tier, v, x, time.Now())
+		require.False(t, late)
+		return string(got)
+	}
+	require.Equal(t, body, get())
+	return get
+}
+
+// TestFetchNeedsItsLicense: a page that is ready in Redis alone is got no more once a purge is
+// known of or waits to be written, even where Redis still has the page and the position.
+func TestFetchNeedsItsLicense(t *testing.T) {
+	port := startRedis(t)
+	newTier := func() *storage.Tier {
+		return storage.NewTier(openRedis(t, port), storage.TierOptions{PreparedBytes: 1 << 20, Journal: 10, Failures: 5, Log: func(message string) { t.Log(message) }})
+	}
+	tier, other := newTier(), newTier()
+	tenant, neighbour := storagetest.Tenant(), storagetest.Tenant()
+	v, w := tier.View(tenant), tier.View(neighbour)
+
+	get := fetched(t, tier, v, tenant)
+	_, err := other.Purge(other.View(tenant), storage.Purge{Members: []string{"another tag"}})
+	require.NoError(t, err)
+	require.Empty(t, get(), "another process has purged something")
+
+	get = fetched(t, tier, v, tenant)
+	_, err = tier.Purge(v, storage.Purge{Members: []string{"another tag"}})
+	require.NoError(t, err)
+	require.Empty(t, get(), "this process has purged something")
+
+	get = fetched(t, tier, v, tenant)
+	require.Empty(t, tier.Lookup(w, "k").Reason)
+	cli(t, port, nil, "CONFIG", "SET", "min-replicas-to-write", "1") // reads go on
+	_, err = tier.Purge(v, storage.Purge{Members: []string{"another tag"}})
+	require.Error(t, err)
+	for i := 0; i < 3; i++ { // Redis answers, as far as this process knows
+		require.Empty(t, tier.Lookup(w, "k").Reason)
+	}
+	require.Empty(t, get(), "a purge waits")
+	cli(t, port, nil, "CONFIG", "SET", "min-replicas-to-write", "0")
 }
 
 // TestLookupOrLock: what is not there is locked by whoever looks first, in the exchange

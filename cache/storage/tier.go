@@ -71,8 +71,8 @@ func NewLocalTier(m *Memory, o TierOptions) *Tier {
 	return t
 }
 
-// noLimit is longer than any process lives, in ms.
-const noLimit = 1 << 50
+// noLimit is longer than any process lives, in ms, and not too long to be counted in ns.
+const noLimit = 1 << 42
 
 // View returns the view of a tenant's purge state.
 func (t *Tier) View(tenant string) *View {

@@ -26,8 +26,8 @@ func (t *Tier) Remember(list *Entry) *List {
 	return &List{Entry: list, raw: string(raw)}
 }
 
-// variedScript returns a variant if the list is as given, else the list; empty: there is no
-// such variant; nil: there is no list.
+// variedScript returns a variant if the list is as given, else what is in its place; empty:
+// there is no such variant; nil: there is nothing in its place.
 //
 // KEYS[1] the list, KEYS[2] the variant; ARGV[1] the list as it was.
 const variedScript = `
@@ -36,7 +36,8 @@ if list ~= ARGV[1] then return list end
 return redis.call('GET', KEYS[2]) or ''`
 
 // LookupVaried looks a variant up, for a session if there is one, in one round trip. The
-// entry that it returns is the list if that has changed; else List tells that it has not.
+// entry that it returns is what is there in place of the list if that has changed: another
+// list, or a page that varies no more; else List tells that it has not.
 func (t *Tier) LookupVaried(v *View, list *List, key, session string) *Found {
 	now := nowMS()
 	if reason := t.ready(v); reason != "" {
@@ -48,12 +49,13 @@ func (t *Tier) LookupVaried(v *View, list *List, key, session string) *Found {
 	if err == nil && len(value) > 0 {
 		e, err = Decode(value)
 	}
-	if e != nil && e.IsList() {
+	changed := e != nil && (e.IsList() || e.Key == list.Entry.Key)
+	if changed {
 		key = list.Entry.Key
 	}
 	f := found(t, v, key, e, head, err, now, asked)
 	f.Session = state
-	if value == nil || err != nil || f.Reason != "" && f.Reason != policy.ReasonPurged || e != nil && e.IsList() {
+	if value == nil || err != nil || f.Reason != "" && f.Reason != policy.ReasonPurged || changed {
 		return f
 	}
 	if v.Check(list.Entry) == Purged {
