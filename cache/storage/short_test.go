@@ -81,7 +81,7 @@ func fetched(t *testing.T, tier *storage.Tier, v *storage.View, tenant string) f
 func TestFetchNeedsItsLicense(t *testing.T) {
 	port := startRedis(t)
 	newTier := func() *storage.Tier {
-		return storage.NewTier(openRedis(t, port), storage.TierOptions{PreparedBytes: 1 << 20, Journal: 10, Failures: 5, Log: func(message string) { t.Log(message) }})
+		return storage.NewTier(openRedis(t, port), storage.TierOptions{PreparedBytes: 1 << 20, Journal: 10, Failures: 5, Log: func(string) {}})
 	}
 	tier, other := newTier(), newTier()
 	tenant, neighbour := storagetest.Tenant(), storagetest.Tenant()
