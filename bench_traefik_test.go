@@ -218,16 +218,21 @@ func (s *benchSite) zipped() string {
 	return b.String()
 }
 
-// leastPlugin is the least that an interpreted plugin can do for a hit: from Redis one GET
-// on a connection that is open, and what came is written; below /kept what has come once. No
-// key, no purge, no session, no deadline, no error is looked at.
+// leastPlugin is the least that an interpreted plugin can do: for a hit from Redis one GET
+// on a connection that is open, and what came is written; for /kept what has come once; for
+// a miss (n=) the response is recorded, stored in gzip and written; for /trivial the response's
+// header is looked at and gets a field. No key, no purge, no session, no deadline, no error is
+// looked at.
 const leastPlugin = `package cache
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 )
 
@@ -240,7 +245,66 @@ var leastPool = make(chan *leastConn, 64)
 
 var leastKept = map[string][]byte{}
 
-func least(rw http.ResponseWriter, r *http.Request) {
+// leastLook is a writer that looks at the header.
+type leastLook struct {
+	http.ResponseWriter
+}
+
+var leastStatus = []string{"least; fwd=bypass"}
+
+func (l *leastLook) WriteHeader(status int) {
+	h := l.ResponseWriter.Header()
+	if h["X-Odoo-Purge"] == nil {
+		h["Cache-Status"] = leastStatus
+	}
+	l.ResponseWriter.WriteHeader(status)
+}
+
+func (l *leastLook) Write(p []byte) (int, error) {
+	return l.ResponseWriter.Write(p)
+}
+
+var leastZips = make(chan *gzip.Writer, 64)
+
+func leastZip() *gzip.Writer {
+	if len(leastZips) > 0 {
+		z := <-leastZips
+		return z
+	}
+	z, _ := gzip.NewWriterLevel(nil, 4)
+	return z
+}
+
+func leastMiss(next http.Handler, rw http.ResponseWriter, r *http.Request) {
+	rec := httptest.NewRecorder()
+	next.ServeHTTP(rec, r)
+	page := rec.Body.Bytes()
+	var zipped bytes.Buffer
+	z := leastZip()
+	z.Reset(&zipped)
+	_, _ = z.Write(page)
+	_ = z.Close()
+	leastZips <- z
+	k := leastDial()
+	_, _ = k.c.Write([]byte("*3\r\n$3\r\nSET\r\n$" + strconv.Itoa(len(r.URL.RawQuery)) + "\r\n" + r.URL.RawQuery + "\r\n$" + strconv.Itoa(zipped.Len()) + "\r\n" + zipped.String() + "\r\n"))
+	_, _ = k.r.ReadString('\n')
+	leastPool <- k
+	h := rw.Header()
+	for name, lines := range rec.Header() {
+		h[name] = lines
+	}
+	_, _ = rw.Write(page)
+}
+
+func least(next http.Handler, rw http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/trivial" {
+		next.ServeHTTP(&leastLook{rw}, r)
+		return
+	}
+	if r.URL.RawQuery != "" {
+		leastMiss(next, rw, r)
+		return
+	}
 	h := rw.Header()
 	key := "least"
 	if r.Header["Accept-Encoding"] != nil {
@@ -256,17 +320,17 @@ func least(rw http.ResponseWriter, r *http.Request) {
 	_, _ = rw.Write(page)
 }
 
-func leastGet(key string) []byte {
-	var k *leastConn
+func leastDial() *leastConn {
 	if len(leastPool) > 0 {
-		k = <-leastPool
-	} else {
-		c, err := net.Dial("tcp", "ADDRESS")
-		if err != nil {
-			return nil
-		}
-		k = &leastConn{c: c, r: bufio.NewReaderSize(c, 65536)}
+		k := <-leastPool
+		return k
 	}
+	c, _ := net.Dial("tcp", "ADDRESS")
+	return &leastConn{c: c, r: bufio.NewReaderSize(c, 65536)}
+}
+
+func leastGet(key string) []byte {
+	k := leastDial()
 	_, _ = k.c.Write([]byte("*2\r\n$3\r\nGET\r\n$5\r\n" + key + "\r\n"))
 	line, _ := k.r.ReadString('\n')
 	n, _ := strconv.Atoi(line[1 : len(line)-2])
@@ -290,8 +354,8 @@ func (s *benchSite) startLeast() {
 	s.least = startEdited(s.t, func(dir string) {
 		file := filepath.Join(dir, "cache", "least.go")
 		require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(leastPlugin, "ADDRESS", s.redis.address, 1)), 0o600))
-		editSource(s.t, filepath.Join(dir, "cache", "handler.go"), "	tried := hotNo\n", "	if h != nil {\n		least(rw, r)\n		return\n	}\n	tried := hotNo\n")
-	}, routed(s.origin.URL, map[string]options{"least.example": {"tenant": "least"}}))
+		editSource(s.t, filepath.Join(dir, "cache", "handler.go"), "	tried := hotNo\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := hotNo\n")
+	}, routed(s.origin.URL, map[string]options{"least.example": {"tenant": "least"}, "slowleast.example": {"tenant": "least"}}))
 	for _, lines := range []string{"Host: least.example", "Host: least.example\nAccept-Encoding: gzip"} {
 		_, err := send(http.MethodGet, s.least.url+"/kept", "", fields(strings.Split(lines, "\n")...))
 		require.NoError(s.t, err)
@@ -365,6 +429,12 @@ func (s *benchSite) cases() []benchCase {
 		c.url, c.via, c.cache = s.least.url+path, s.least, ""
 		return c
 	}
+	asking := func(c benchCase, base, host string) benchCase {
+		c.base, c.asks, c.lines = base, true, []string{"Host: " + host}
+		return c
+	}
+	looked := asking(least("a plugin that only looks, trivial", "/trivial"), trivial, "least.example")
+	looked.cache = "fwd=bypass"
 	const slow = "Traefik alone, origin of 20 ms"
 	list := []benchCase{
 		passed(bare, bare, "bare.example", "/product", ""),
@@ -384,10 +454,12 @@ func (s *benchSite) cases() []benchCase {
 		passed(trivial, trivial, "bare.example", "/trivial", ""),
 		idle,
 		passed("bypass, trivial", trivial, "bypass.example", "/trivial", "fwd=bypass"),
+		looked,
 		passed(slow, slow, "slowbare.example", "", ""),
 		passed("miss, origin of 20 ms", slow, "slow.example", "", "fwd=uri-miss; stored"),
+		asking(least("a plugin that only stores it, origin of 20 ms", ""), slow, "slowleast.example"),
 	}
-	for i := len(list) - 2; i < len(list); i++ {
+	for i := len(list) - 3; i < len(list); i++ {
 		host := strings.TrimPrefix(list[i].lines[0], "Host: ")
 		list[i].lua = counting
 		list[i].like = func(n int) []string { return []string{fmt.Sprintf("/product?sample=%d", n), host} }
