@@ -69,13 +69,13 @@ var telling = []string{"Accept", "Accept-Encoding", "X-Forwarded-Host", "X-Forwa
 // that most requests have. ServeHTTP makes the key of all others, so that fields that take
 // thought make one that is in no table; whatever else is not here does, too, and costs hotKey.
 var usual = map[string]bool{
-	"Accept-Language": true, "Baggage": true, "Cdn-Loop": true, "Cf-Connecting-Ip": true, "Cf-Ipcountry": true, "Cf-Ray": true, "Cf-Visitor": true,
+	"Accept-Language": true, "Alt-Used": true, "Baggage": true, "Cdn-Loop": true, "Cf-Connecting-Ip": true, "Cf-Ipcountry": true, "Cf-Ray": true, "Cf-Visitor": true,
 	"Connection": true, "Cookie": true, "Dnt": true, "Forwarded": true, "From": true, "Keep-Alive": true, "Origin": true, "Priority": true,
 	"Referer": true, "Save-Data": true, "Sec-Ch-Ua": true, "Sec-Ch-Ua-Arch": true, "Sec-Ch-Ua-Bitness": true, "Sec-Ch-Ua-Full-Version-List": true,
 	"Sec-Ch-Ua-Mobile": true, "Sec-Ch-Ua-Model": true, "Sec-Ch-Ua-Platform": true, "Sec-Ch-Ua-Platform-Version": true, "Sec-Fetch-Dest": true,
-	"Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-User": true, "Sec-Gpc": true, "Sec-Purpose": true, "Te": true, "Traceparent": true,
+	"Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-Storage-Access": true, "Sec-Fetch-User": true, "Sec-Gpc": true, "Sec-Purpose": true, "Te": true, "Traceparent": true,
 	"Tracestate": true, "True-Client-Ip": true, "Upgrade-Insecure-Requests": true, "User-Agent": true, "Via": true, "X-Amzn-Trace-Id": true,
-	"X-Cloud-Trace-Context": true, "X-Correlation-Id": true, "X-Forwarded-For": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
+	"X-Cloud-Trace-Context": true, "X-Correlation-Id": true, "X-Forwarded-For": true, "X-Forwarded-Port": true, "X-Forwarded-Prefix": true, "X-Forwarded-Server": true,
 	"X-Odoo-Cache-Edge": true, "X-Real-Ip": true, "X-Request-Id": true, "X-Requested-With": true,
 }
 

@@ -39,6 +39,20 @@ func TestBypassesAreBounded(t *testing.T) {
 	require.Positive(t, held())
 }
 
+// TestUsualFieldsDoNotTell: none that the short way would have to heed is left out of its key,
+// and each is spelled as it is in a header.
+func TestUsualFieldsDoNotTell(t *testing.T) {
+	heeded := append([]string{"Cache-Control", "Content-Encoding", "Content-Length", "If-Modified-Since", "If-None-Match", "Pragma", "Transfer-Encoding"}, awkward...)
+	for _, name := range append(heeded, telling...) {
+		require.False(t, usual[name], name)
+		require.Equal(t, http.CanonicalHeaderKey(name), name)
+	}
+	for name := range usual {
+		require.True(t, usual[name], name)
+		require.Equal(t, http.CanonicalHeaderKey(name), name)
+	}
+}
+
 // TestClicksLeaveTheTable: visitors who come with a parameter of their own that is not part
 // of the key do not push out of the table what the others get the page by.
 func TestClicksLeaveTheTable(t *testing.T) {
