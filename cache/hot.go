@@ -50,7 +50,7 @@ type hotPage struct {
 	quick    int64             // until, if it is told, else 0
 	remote   bool              // it is in Redis alone
 	decoded  bool              // it has to be decoded each time
-	ask      *storage.Exchange // then: by which it is asked for; nil: QuickRemote does it
+	ask      *storage.Exchange // if remote: by which it is asked for; nil: QuickRemote does it
 
 	varies   bool // by cookies or language: this only says so, there is one for each combination
 	personal bool // it varies by the session, or the context
