@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
@@ -21,6 +22,7 @@ type Handler struct {
 	shared *Shared
 	view   *storage.View
 
+	away       *atomic.Int64 // 0: the storage may be asked; else storage.Away tells
 	identities *identities
 	serial     int64 // by which Shared finds it, 0: it does not
 
@@ -42,6 +44,7 @@ type Handler struct {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
+	h.away = h.view.Away()
 	h.table = shared.tier.Hot()
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)

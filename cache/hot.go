@@ -134,6 +134,11 @@ func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string)
 	if _, found := h.bypassed.Load(key); found {
 		return hotBypass(h, rw, r)
 	}
+	if h.away.Load() != 0 {
+		if tried := awayUnknown(h, rw, r); tried != hotNo {
+			return tried
+		}
+	}
 	return unusual(h, rw, r)
 }
 
@@ -193,7 +198,7 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 	}
 	body, late := storage.Fetch(h.shared.tier, h.view, p.ask, t)
 	if body == nil {
-		return outcome(late)
+		return hotUnfetched(h, rw, r, p, late)
 	}
 	if p.decoded {
 		if body = bodyOf(p.ready, p.form, body); body == nil {
@@ -214,12 +219,23 @@ func hotRemote(h *Handler, rw http.ResponseWriter, r *http.Request, key string, 
 	return hotYes
 }
 
+// hotUnfetched goes on where Redis has not answered with a page as it was.
+func hotUnfetched(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage, late bool) int {
+	if !late && h.away.Load() != 0 {
+		return away(h, rw, r, p.rule)
+	}
+	return outcome(late)
+}
+
 // lessHot answers with a page of the table where more has to be looked at.
 func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hotPage) int {
 	t := time.Now()
 	now := int64(t.Sub(storage.Started))
 	if withoutScheme(r) {
 		return hotNo
+	}
+	if h.away.Load() != 0 && now >= atomic.LoadInt64(p.licensed) {
+		return away(h, rw, r, p.rule)
 	}
 	var who *sender
 	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {

@@ -195,6 +195,11 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 	if id := known(h.identities, at); id != nil {
 		return id
 	}
+	return identifyNew(h, r, at)
+}
+
+// identifyNew finds the identity of a request of an address that is not known.
+func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id := &identity{target: keys.TargetOf(r)}
 	id.rule, id.byHeader = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)

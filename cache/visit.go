@@ -147,6 +147,11 @@ func lookup(h *Handler, v *visit) {
 		v.reason = policy.ReasonStoreError
 		return
 	}
+	if h.away.Load() != 0 {
+		if v.reason = storage.Away(h.view); v.reason != "" {
+			return
+		}
+	}
 	find(h, v)
 	e := v.entry
 	if e == nil {

@@ -4,6 +4,8 @@ import (
 	"math/rand"
 	"sync"
 	"sync/atomic"
+
+	"github.com/odoocache/odoocache/cache/policy"
 )
 
 // breaker keeps requests from waiting for a storage that does not answer.
@@ -17,9 +19,10 @@ type breaker struct {
 	mu       sync.Mutex
 	failures atomic.Int64 // read without the lock, too
 	pause    int64
-	until    int64 // ticks
-	probing  bool  // one request tries
-	opened   int64 // how often, for the status
+	until    int64        // ticks
+	away     atomic.Int64 // until while it is open, else 0; read without the lock, too
+	probing  bool         // one request tries
+	opened   int64        // how often, for the status
 }
 
 // allow reports whether the storage may be asked now.
@@ -36,6 +39,7 @@ func (b *breaker) allow(now int64) bool {
 		return false
 	}
 	b.until = now + b.min // the next may try if this one never tells
+	b.away.Store(b.until)
 	b.probing = true
 	return true
 }
@@ -47,6 +51,7 @@ func (b *breaker) success() {
 	}
 	b.mu.Lock()
 	b.failures.Store(0)
+	b.away.Store(0)
 	b.pause = 0
 	b.probing = false
 	b.mu.Unlock()
@@ -74,6 +79,7 @@ func (b *breaker) failure(now int64) {
 		b.pause = b.max
 	}
 	b.until = now + b.pause/2 + rand.Int63n(b.pause/2+1)
+	b.away.Store(b.until)
 }
 
 // open reports whether the breaker is open, for the status.
@@ -81,4 +87,29 @@ func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int(b.failures.Load()) >= b.threshold
+}
+
+// Away is 0 unless the breaker is open; then the function of this name tells more.
+func (v *View) Away() *atomic.Int64 {
+	return &v.guard.away
+}
+
+// Away returns why the storage is not asked now for the tenant of a view, "" if it may
+// be, or if what is in this process may be relied on without it.
+func Away(v *View) string {
+	now := ticks()
+	if now >= v.guard.away.Load() {
+		return ""
+	}
+	v.mu.RLock()
+	waiting := len(v.pending) > 0
+	current := v.checked > now-v.patience && v.head.Epoch != 0
+	v.mu.RUnlock()
+	if waiting {
+		return policy.ReasonPurgePending
+	}
+	if current {
+		return ""
+	}
+	return policy.ReasonStoreOpen
 }

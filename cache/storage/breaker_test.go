@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/policy"
 )
 
 func newBreaker() *breaker { return &breaker{threshold: 3, min: 1000, max: 8000} }
@@ -86,4 +88,59 @@ func TestBreakerCountsAnOutageOnce(t *testing.T) {
 		b.failure(at)
 	}
 	require.LessOrEqual(t, b.until, at+2000)
+}
+
+func TestAway(t *testing.T) {
+	later := func() *View {
+		v := newView("t")
+		v.guard = &breaker{threshold: 2, min: 60000, max: 60000}
+		v.patience = 1000
+		v.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, ticks()-2000)
+		return v
+	}
+	opened := func() *View {
+		v := later()
+		v.guard.failure(ticks())
+		require.Zero(t, v.Away().Load(), "one failure does not open it")
+		require.Empty(t, Away(v))
+		v.guard.failure(ticks())
+		return v
+	}
+	t.Run("open", func(t *testing.T) {
+		v := opened()
+		require.Equal(t, v.guard.until, v.Away().Load())
+		require.Equal(t, policy.ReasonStoreOpen, Away(v))
+	})
+	t.Run("purges wait", func(t *testing.T) {
+		v := opened()
+		v.confirm(ticks())
+		v.journal(Purge{All: true}, 10)
+		require.Equal(t, policy.ReasonPurgePending, Away(v))
+	})
+	t.Run("what is known is recent enough for memory", func(t *testing.T) {
+		v := opened()
+		v.confirm(ticks())
+		require.Empty(t, Away(v))
+	})
+	t.Run("recent, but of no state", func(t *testing.T) {
+		v := opened()
+		v.head = Head{}
+		v.confirm(ticks())
+		require.Equal(t, policy.ReasonStoreOpen, Away(v))
+	})
+	t.Run("its pause is over: one may try, the others may not", func(t *testing.T) {
+		v := opened()
+		v.guard.until = ticks()
+		v.guard.away.Store(v.guard.until)
+		require.Empty(t, Away(v))
+		require.True(t, v.guard.allow(ticks()))
+		require.Equal(t, policy.ReasonStoreOpen, Away(v))
+		require.False(t, v.guard.allow(ticks()))
+	})
+	t.Run("closed again", func(t *testing.T) {
+		v := opened()
+		v.guard.success()
+		require.Zero(t, v.Away().Load())
+		require.Empty(t, Away(v))
+	})
 }

@@ -239,6 +239,16 @@ func TestLookupOrLockFails(t *testing.T) {
 	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "0")
 	_, locked := tier.LookupOrLock(v, "l", &storage.Lock{ID: keys.ID("l"), Token: "mine"}, 1000)
 	require.True(t, locked)
+
+	// What was purged since cannot be read: there is no answer, but a lock, which is told.
+	_, err := openRedis(t, port).Purge(tenant, storage.Purge{All: true})
+	require.NoError(t, err)
+	cli(t, port, nil, "ACL", "SETUSER", "default", "-zrangebyscore")
+	f, locked := tier.LookupOrLock(v, "m", &storage.Lock{ID: keys.ID("m"), Token: "mine"}, 60_000)
+	require.Equal(t, policy.ReasonStoreError, f.Reason)
+	require.True(t, locked)
+	require.Equal(t, "mine", cli(t, port, nil, "GET", keys.Lock(tenant, keys.ID("m"))))
+	cli(t, port, nil, "ACL", "SETUSER", "default", "+zrangebyscore")
 }
 
 func number(t *testing.T, text string) int {

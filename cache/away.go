@@ -1,0 +1,73 @@
+package cache
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// While the breaker is open and what is in memory cannot be relied on, nothing can be
+// answered and nothing stored. Then a request needs no key, and is handed on at once.
+
+// away hands a GET on that a rule takes, if the storage is not asked now, and the
+// request is one that this would be the reason for. It does what passUnstored does after
+// the long way: the purges of the answer count, and what it says of the session.
+func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) int {
+	in := r.Header
+	cookie := in["Cookie"]
+	if ru.ClientDirectives && in["Cache-Control"] != nil || len(cookie) > 0 && mayHaveContext(h, cookie) {
+		return hotNo
+	}
+	reason := storage.Away(h.view)
+	if reason == "" {
+		return hotNo
+	}
+	if h.s.EdgeHeader != "" {
+		in[h.s.EdgeHeader] = h.s.Edge
+	}
+	v := &visit{r: r, rule: ru, fwd: "uri-miss", reason: reason}
+	if len(cookie) > 0 {
+		v.cookie = h.s.Session != "" && rule.HasCookie(h.s.Session, r)
+	}
+	passUnstored(h, rw, v)
+	return hotYes
+}
+
+// mayHaveContext reports whether the addon's cookie may be among those of a request: what
+// it says goes first.
+func mayHaveContext(h *Handler, cookie []string) bool {
+	return h.s.ContextCookie != "" && (len(cookie) > 1 || strings.Contains(cookie[0], h.s.ContextCookie))
+}
+
+// awayUnknown is away for a request that is in no table: what would keep the cache from
+// having a part in it goes first.
+func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
+	path := r.URL.Path
+	if h.s.Debug || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || hotKey(h, r) == "" || acceptsEvents(r) {
+		return hotNo
+	}
+	ru := ruleOf(h, r)
+	if ru == nil || ru.Bypass {
+		return hotNo
+	}
+	return away(h, rw, r, ru)
+}
+
+// ruleOf returns the rule that takes a request, nil if a mistake of ours keeps it from
+// being found.
+func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
+	if id := known(h.identities, address(r)); id != nil {
+		return id.rule
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			ru = nil // the long way will find the same, and say so
+		}
+	}()
+	target := keys.TargetOf(r)
+	ru, _ = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&target)), r)
+	return ru
+}
