@@ -107,6 +107,7 @@ type ledger struct {
 	histories map[string]*history
 	copies    map[[2]int64]*staleCopy // by cache and rendering: those given as stale
 	lenient   bool                    // there are faults: a copy may be stale for long
+	calm      moment                  // since when there are none
 	held      map[[2]int64]bool       // cache and rendering: it has been through there
 	count     figuresOf
 	total     figuresOf
@@ -275,7 +276,7 @@ func (l *ledger) sort(a *told) {
 	default:
 		l.count.redis++
 	}
-	if !l.lenient && strings.Contains(a.status, "store-") {
+	if !l.lenient && a.asked >= l.calm && strings.Contains(a.status, "store-") {
 		l.violation(a, "says that Redis cannot be used, though it can")
 	}
 	if !a.stale() {
@@ -361,6 +362,9 @@ func (l *ledger) turn(lenient bool) figuresOf {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.count
+	if l.lenient && !lenient {
+		l.calm = l.clock()
+	}
 	l.lenient = lenient
 	l.total.add(f)
 	l.count = figuresOf{}
@@ -453,4 +457,20 @@ func TestPurgeLedgerOrder(t *testing.T) {
 	for i, sent := range []moment{1, 2, 5, 7, 9} {
 		assert.Equal(t, sent, h.hard[i].sent)
 	}
+}
+
+// TestPurgeLedgerAfterAFault: who had asked while there were faults may be told of one
+// afterwards, nobody else.
+func TestPurgeLedgerAfterAFault(t *testing.T) {
+	now := moment(0)
+	l := newLedger(func() moment { return now }, 0)
+	l.turn(true)
+	now = 100
+	l.turn(false)
+	for _, asked := range []moment{50, 99} {
+		l.judge(&told{asked: asked, status: "x; fwd=uri-miss; detail=store-error"})
+	}
+	assert.Empty(t, l.found)
+	l.judge(&told{asked: 100, status: "x; fwd=uri-miss; detail=store-error"})
+	assert.Len(t, l.found, 1)
 }

@@ -299,7 +299,8 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 				"Surrogate-Key: all"+r.URL.Path[1:])(rw, r)
 		}
 		rules := []options{{"match": options{"pathPrefixes": []string{"/a"}}, "query": options{"ignore": []string{"utm_*"}}, "vary": options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
-			{"match": options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"}}
+			{"match": options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"},
+			{"match": options{"pathPrefixes": []string{"/edge"}, "headers": options{"X-Odoo-Cache-Edge": ".+"}}, "bypass": "true"}}
 		with := func(more options) options {
 			all := options{"rules": rules, "purge": options{"secret": secret}}
 			for _, from := range []options{o, more} {
@@ -319,7 +320,7 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 		}
 
 		random := rand.New(rand.NewSource(time.Now().UnixNano()))
-		paths := []string{"/a", "/a?", "/a?b=1", "/a?utm_source=x", "//a", "/a%2Fb", "/a/b", "/private", "/vary", "/public", "/empty", "/change?tag=alla", "/change?tag=none", "/change?tag=*", "/turn", "/turn?a=1", "/new-", "/rule", "/.odoocache/status"}
+		paths := []string{"/a", "/a?", "/a?b=1", "/a?utm_source=x", "//a", "/a%2Fb", "/a/b", "/private", "/vary", "/public", "/empty", "/change?tag=alla", "/change?tag=none", "/change?tag=*", "/turn", "/turn?a=1", "/new-", "/rule", "/edge", "/.odoocache/status"}
 		lines := []string{
 			"Accept-Encoding: gzip, deflate, br, zstd", "Accept-Encoding: gzip", "Accept-Encoding: gzip;q=0, *", "Accept-Encoding: identity",
 			"Range: bytes=0-1", "If-None-Match: \"e\"", "If-Modified-Since: Mon, 23 Nov 2026 05:00:00 GMT", "If-Match: \"x\"",
@@ -388,5 +389,69 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 			assert.Equal(t, waiting.FindString(long.get("/.odoocache/status", bearer).body), w)
 			assert.NotEqual(t, `"pendingPurges":0`, w)
 		}
+	})
+}
+
+// gated is an origin whose renders of /p begin and then wait until they are let go on.
+type gated struct {
+	begun chan string // the Cookie fields of those
+	open  chan bool
+}
+
+func (g *gated) serve(rw http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/p":
+		g.begun <- r.Header.Get("Cookie")
+		<-g.open
+	case "/begin":
+		page("begin", "Cache-Control: private", "Set-Cookie: session_id="+sid(1)+"; Path=/")(rw, r)
+		return
+	}
+	page(r.URL.Path, "X-Odoo-Cache: public, ttl=600")(rw, r)
+}
+
+// TestRedisGoesWhileOthersWait: those who wait for a page when Redis goes ask for it all at once
+// then, since nobody can share it any more; and each as who they are by then.
+func TestRedisGoesWhileOthersWait(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		server := startServer(t)
+		const waiting = 5
+		g := &gated{begun: make(chan string, 100), open: make(chan bool)}
+		s := newSite(t, load, options{"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "limits": options{"coalesceWait": "1m"}}, g.serve)
+		s.get("/begin")
+		mine := "Cookie: session_id=" + sid(1)
+		got := make(chan reply, 1+waiting)
+		ask := func(lines ...string) {
+			r, _ := send(http.MethodGet, s.url+"/p", "", fields(lines...))
+			got <- r
+		}
+		go ask()
+		require.Empty(t, <-g.begun)
+		go ask(mine) // it is known to be a default one
+		for i := 1; i < waiting; i++ {
+			go ask()
+		}
+		time.Sleep(300 * time.Millisecond)
+		require.Empty(t, g.begun, "they wait")
+
+		outOf(t, server, s)
+		require.Equal(t, http.StatusOK, s.do(http.MethodPost, "/shop/cart/update", "x", mine).status) // which makes it a special one
+		g.open <- true
+		cookies := map[string]int{}
+		for i := 0; i < waiting; i++ {
+			select {
+			case cookie := <-g.begun:
+				cookies[cookie]++
+			case <-time.After(20 * time.Second):
+				close(g.open)
+				require.Fail(t, "they ask one after the other", "%v", cookies)
+			}
+		}
+		require.Equal(t, map[string]int{"": waiting - 1, strings.TrimPrefix(mine, "Cookie: "): 1}, cookies)
+		close(g.open)
+		for i := 0; i < 1+waiting; i++ {
+			require.Equal(t, "/p", (<-got).body)
+		}
+		require.Empty(t, g.begun, "each asked once")
 	})
 }

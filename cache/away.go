@@ -14,7 +14,8 @@ import (
 
 // away hands a GET on that a rule takes, if the storage is not asked now, and the
 // request is one that this would be the reason for. It does what passUnstored does after
-// the long way: the purges of the answer count, and what it says of the session.
+// the long way: the purges of the answer count, and what it says of the session. That a
+// key would be too long is not found out: then this is the reason.
 func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) int {
 	in := r.Header
 	cookie := in["Cookie"]
@@ -49,6 +50,9 @@ func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 	if h.s.Debug || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || hotKey(h, r) == "" || acceptsEvents(r) {
 		return hotNo
 	}
+	if h.s.EdgeHeader != "" { // rules may look at it
+		r.Header[h.s.EdgeHeader] = h.s.Edge
+	}
 	ru := ruleOf(h, r)
 	if ru == nil || ru.Bypass {
 		return hotNo
@@ -57,9 +61,12 @@ func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 }
 
 // ruleOf returns the rule that takes a request, nil if a mistake of ours keeps it from
-// being found.
+// being found, or another limit is known to keep the cache from having a part in it.
 func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
 	if id := known(h.identities, address(r)); id != nil {
+		if id.tooMany {
+			return nil
+		}
 		return id.rule
 	}
 	defer func() {

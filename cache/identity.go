@@ -198,7 +198,7 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 	return identifyNew(h, r, at)
 }
 
-// identifyNew finds the identity of a request of an address that is not known.
+// identifyNew is identify for an address that is not known. It is apart since most are.
 func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id := &identity{target: keys.TargetOf(r)}
 	id.rule, id.byHeader = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
