@@ -99,14 +99,14 @@ func TestFetchNeedsItsLicense(t *testing.T) {
 
 	get = fetched(t, tier, v, tenant)
 	require.Empty(t, tier.Lookup(w, "k").Reason)
-	cli(t, port, nil, "CONFIG", "SET", "min-replicas-to-write", "1") // reads go on
+	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "1") // reads go on
 	_, err = tier.Purge(v, storage.Purge{Members: []string{"another tag"}})
 	require.Error(t, err)
 	for i := 0; i < 3; i++ { // Redis answers, as far as this process knows
 		require.Empty(t, tier.Lookup(w, "k").Reason)
 	}
 	require.Empty(t, get(), "a purge waits")
-	cli(t, port, nil, "CONFIG", "SET", "min-replicas-to-write", "0")
+	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "0")
 }
 
 // TestLookupOrLock: what is not there is locked by whoever looks first, in the exchange
