@@ -76,7 +76,7 @@ func runtimeFiles(t *testing.T) []string {
 			if err != nil {
 				return err
 			}
-			if d.IsDir() && (d.Name() == "testdata" || d.Name() == "storagetest") {
+			if d.IsDir() && d.Name() == "testdata" {
 				return filepath.SkipDir
 			}
 			if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/storage"
-	"github.com/odoocache/odoocache/cache/storage/storagetest"
+	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 	"github.com/odoocache/odoocache/keys"
 )
 

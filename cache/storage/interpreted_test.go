@@ -11,8 +11,8 @@ import (
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
 
-	"github.com/odoocache/odoocache/cache/storage/storagetest"
 	"github.com/odoocache/odoocache/cache/storage/testdata/flows"
+	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 )
 
 // program is package flows, compiled or interpreted.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/storage"
-	"github.com/odoocache/odoocache/cache/storage/storagetest"
+	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 )
 
 // startRedis starts a redis-server of the test's own that keeps nothing on

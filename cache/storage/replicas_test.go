@@ -14,7 +14,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
-	"github.com/odoocache/odoocache/cache/storage/storagetest"
+	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 	"github.com/odoocache/odoocache/keys"
 )
 
