@@ -44,7 +44,7 @@ type Handler struct {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
-	h.away = h.view.Away()
+	h.away = h.view.OpenUntil()
 	h.table = shared.tier.Hot()
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)

@@ -4,8 +4,6 @@ import (
 	"math/rand"
 	"sync"
 	"sync/atomic"
-
-	"github.com/odoocache/odoocache/cache/policy"
 )
 
 // breaker keeps requests from waiting for a storage that does not answer.
@@ -19,8 +17,7 @@ type breaker struct {
 	mu       sync.Mutex
 	failures atomic.Int64 // read without the lock, too
 	pause    int64
-	until    int64        // ticks
-	away     atomic.Int64 // until while it is open, else 0; read without the lock, too
+	until    atomic.Int64 // ticks; 0: it is closed; read without the lock, too
 	probing  bool         // one request tries
 	opened   int64        // how often, for the status
 }
@@ -35,11 +32,10 @@ func (b *breaker) allow(now int64) bool {
 	if int(b.failures.Load()) < b.threshold {
 		return true
 	}
-	if now < b.until {
+	if now < b.until.Load() {
 		return false
 	}
-	b.until = now + b.min // the next may try if this one never tells
-	b.away.Store(b.until)
+	b.until.Store(now + b.min) // the next may try if this one never tells
 	b.probing = true
 	return true
 }
@@ -51,7 +47,7 @@ func (b *breaker) success() {
 	}
 	b.mu.Lock()
 	b.failures.Store(0)
-	b.away.Store(0)
+	b.until.Store(0)
 	b.pause = 0
 	b.probing = false
 	b.mu.Unlock()
@@ -78,8 +74,7 @@ func (b *breaker) failure(now int64) {
 	if b.pause > b.max {
 		b.pause = b.max
 	}
-	b.until = now + b.pause/2 + rand.Int63n(b.pause/2+1)
-	b.away.Store(b.until)
+	b.until.Store(now + b.pause/2 + rand.Int63n(b.pause/2+1))
 }
 
 // open reports whether the breaker is open, for the status.
@@ -89,27 +84,24 @@ func (b *breaker) open() bool {
 	return int(b.failures.Load()) >= b.threshold
 }
 
-// Away is 0 unless the breaker is open; then the function of this name tells more.
-func (v *View) Away() *atomic.Int64 {
-	return &v.guard.away
+// OpenUntil returns until when the tenant's storage is not asked, in ticks: 0 unless the
+// breaker is open. Away tells whether that matters.
+func (v *View) OpenUntil() *atomic.Int64 {
+	return &v.guard.until
 }
 
 // Away returns why the storage is not asked now for the tenant of a view, "" if it may
 // be, or if what is in this process may be relied on without it.
 func Away(v *View) string {
 	now := ticks()
-	if now >= v.guard.away.Load() {
+	if now >= v.guard.until.Load() {
 		return ""
 	}
 	v.mu.RLock()
-	waiting := len(v.pending) > 0
-	current := v.checked > now-v.patience && v.head.Epoch != 0
+	current := (*View).current(v, now-v.patience)
 	v.mu.RUnlock()
-	if waiting {
-		return policy.ReasonPurgePending
-	}
 	if current {
 		return ""
 	}
-	return policy.ReasonStoreOpen
+	return refusal(v)
 }

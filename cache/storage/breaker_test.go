@@ -24,8 +24,8 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 	b.failure(0)
 	require.True(t, b.open())
 	require.False(t, b.allow(0))
-	require.False(t, b.allow(b.until-1))
-	at := b.until
+	require.False(t, b.allow(b.until.Load()-1))
+	at := b.until.Load()
 	require.True(t, b.allow(at), "one may try")
 	require.False(t, b.allow(at), "one")
 	require.False(t, b.allow(at+999))
@@ -40,7 +40,7 @@ func TestBreakerProbeThatNeverTells(t *testing.T) {
 	for i := 0; i < 3; i++ {
 		b.failure(0)
 	}
-	at := b.until
+	at := b.until.Load()
 	require.True(t, b.allow(at))
 	require.False(t, b.allow(at+999))
 	require.True(t, b.allow(at+1000))
@@ -55,14 +55,14 @@ func TestBreakerPauses(t *testing.T) {
 		now := int64(1_000_000)
 		for i := 0; i < 6; i++ {
 			b.failure(now)
-			pause := b.until - now
+			pause := b.until.Load() - now
 			if lowest[i] == 0 || pause < lowest[i] {
 				lowest[i] = pause
 			}
 			if pause > highest[i] {
 				highest[i] = pause
 			}
-			now = b.until
+			now = b.until.Load()
 			require.True(t, b.allow(now))
 		}
 		require.EqualValues(t, 1, b.opened)
@@ -81,34 +81,30 @@ func TestBreakerCountsAnOutageOnce(t *testing.T) {
 	for i := 0; i < 50; i++ {
 		b.failure(100)
 	}
-	require.LessOrEqual(t, b.until, int64(1100))
-	at := b.until
+	require.LessOrEqual(t, b.until.Load(), int64(1100))
+	at := b.until.Load()
 	require.True(t, b.allow(at))
 	for i := 0; i < 50; i++ {
 		b.failure(at)
 	}
-	require.LessOrEqual(t, b.until, at+2000)
+	require.LessOrEqual(t, b.until.Load(), at+2000)
 }
 
 func TestAway(t *testing.T) {
-	later := func() *View {
+	opened := func() *View {
 		v := newView("t")
 		v.guard = &breaker{threshold: 2, min: 60000, max: 60000}
 		v.patience = 1000
 		v.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, ticks()-2000)
-		return v
-	}
-	opened := func() *View {
-		v := later()
 		v.guard.failure(ticks())
-		require.Zero(t, v.Away().Load(), "one failure does not open it")
+		require.Zero(t, v.OpenUntil().Load(), "one failure does not open it")
 		require.Empty(t, Away(v))
 		v.guard.failure(ticks())
 		return v
 	}
 	t.Run("open", func(t *testing.T) {
 		v := opened()
-		require.Equal(t, v.guard.until, v.Away().Load())
+		require.Greater(t, v.OpenUntil().Load(), ticks())
 		require.Equal(t, policy.ReasonStoreOpen, Away(v))
 	})
 	t.Run("purges wait", func(t *testing.T) {
@@ -130,8 +126,7 @@ func TestAway(t *testing.T) {
 	})
 	t.Run("its pause is over: one may try, the others may not", func(t *testing.T) {
 		v := opened()
-		v.guard.until = ticks()
-		v.guard.away.Store(v.guard.until)
+		v.guard.until.Store(ticks())
 		require.Empty(t, Away(v))
 		require.True(t, v.guard.allow(ticks()))
 		require.Equal(t, policy.ReasonStoreOpen, Away(v))
@@ -140,7 +135,7 @@ func TestAway(t *testing.T) {
 	t.Run("closed again", func(t *testing.T) {
 		v := opened()
 		v.guard.success()
-		require.Zero(t, v.Away().Load())
+		require.Zero(t, v.OpenUntil().Load())
 		require.Empty(t, Away(v))
 	})
 }

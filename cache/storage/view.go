@@ -211,7 +211,13 @@ func (v *View) Check(e *Entry) int {
 func (v *View) judge(e *Entry, since int64) (verdict int, head Head, current bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.check(e), v.head, v.checked > since && v.head.Epoch != 0 && len(v.pending) == 0
+	return v.check(e), v.head, (*View).current(v, since)
+}
+
+// current reports whether the state was known to be current after since, and may be
+// relied on. The caller holds the view's lock.
+func (v *View) current(since int64) bool {
+	return v.checked > since && v.head.Epoch != 0 && len(v.pending) == 0
 }
 
 func (v *View) check(e *Entry) int {
