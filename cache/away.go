@@ -17,21 +17,18 @@ import (
 // the long way: the purges of the answer count, and what it says of the session. That a
 // key would be too long is not found out: then this is the reason.
 func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) int {
-	in := r.Header
-	cookie := in["Cookie"]
-	if ru.ClientDirectives && in["Cache-Control"] != nil || len(cookie) > 0 && mayHaveContext(h, cookie) {
+	cookie := r.Header["Cookie"]
+	if ru.ClientDirectives && r.Header["Cache-Control"] != nil || len(cookie) > 0 && mayHaveContext(h, cookie) {
 		return hotNo
 	}
 	reason := storage.Away(h.view)
 	if reason == "" {
 		return hotNo
 	}
-	if h.s.EdgeHeader != "" {
-		in[h.s.EdgeHeader] = h.s.Edge
-	}
+	announce(h, r)
 	v := &visit{r: r, rule: ru, fwd: "uri-miss", reason: reason}
 	if len(cookie) > 0 {
-		v.cookie = h.s.Session != "" && rule.HasCookie(h.s.Session, r)
+		v.cookie = rule.HasCookie(h.s.Session, r)
 	}
 	passUnstored(h, rw, v)
 	return hotYes
@@ -43,15 +40,12 @@ func mayHaveContext(h *Handler, cookie []string) bool {
 	return h.s.ContextCookie != "" && (len(cookie) > 1 || strings.Contains(cookie[0], h.s.ContextCookie))
 }
 
-// awayUnknown is away for a request that is in no table: what would keep the cache from
-// having a part in it goes first.
+// awayUnknown is away for a request that is in no table and has nothing that takes thought:
+// what would keep the cache from having a part in it goes first.
 func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 	path := r.URL.Path
-	if h.s.Debug || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || hotKey(h, r) == "" || acceptsEvents(r) {
+	if h.s.Debug || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || acceptsEvents(r) {
 		return hotNo
-	}
-	if h.s.EdgeHeader != "" { // rules may look at it
-		r.Header[h.s.EdgeHeader] = h.s.Edge
 	}
 	ru := ruleOf(h, r)
 	if ru == nil || ru.Bypass {
@@ -74,7 +68,8 @@ func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
 			ru = nil // the long way will find the same, and say so
 		}
 	}()
+	announce(h, r)
 	target := keys.TargetOf(r)
-	ru, _ = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&target)), r)
+	ru, _ = firstRule(h, r, &target)
 	return ru
 }

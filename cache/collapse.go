@@ -209,6 +209,8 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	v.early = false
 	v.reason = ""
 	v.state = 0
+	v.head = storage.Head{}
+	v.session = v.cookie
 	v.now = nowMS()
 	examineAgain(h, v)
 	if v.failed {

@@ -92,9 +92,7 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 		h.serveControl(rw, r)
 		return
 	}
-	if h.s.EdgeHeader != "" {
-		r.Header[h.s.EdgeHeader] = h.s.Edge // what a client says of that does not count
-	}
+	announce(h, r)
 	if h.s.Debug {
 		defer func() { h.trace(rw, r) }() // a deferred method call of ours may be dropped by the interpreter
 	}
@@ -106,6 +104,14 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 		return
 	}
 	serveVisit(h, rw, &visit{r: r, at: at, now: nowMS(), late: late})
+}
+
+// announce tells the origin, and rules, that the cache is there. What a client says of that
+// does not count.
+func announce(h *Handler, r *http.Request) {
+	if h.s.EdgeHeader != "" {
+		r.Header[h.s.EdgeHeader] = h.s.Edge
+	}
 }
 
 // serveVisit is serve for what the storage may have to be asked for.

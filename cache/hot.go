@@ -134,11 +134,6 @@ func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string)
 	if _, found := h.bypassed.Load(key); found {
 		return hotBypass(h, rw, r)
 	}
-	if h.away.Load() != 0 {
-		if tried := awayUnknown(h, rw, r); tried != hotNo {
-			return tried
-		}
-	}
 	return unusual(h, rw, r)
 }
 
@@ -156,6 +151,9 @@ func unusual(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 	if _, found = h.bypassed.Load(key); found {
 		return hotBypass(h, rw, r)
 	}
+	if h.away.Load() != 0 {
+		return awayUnknown(h, rw, r)
+	}
 	return hotNo
 }
 
@@ -165,9 +163,7 @@ func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 	if r.Header["Cookie"] != nil {
 		return hotNo
 	}
-	if h.s.EdgeHeader != "" {
-		r.Header[h.s.EdgeHeader] = h.s.Edge
-	}
+	announce(h, r)
 	passByRule(h, rw, r)
 	return hotYes
 }

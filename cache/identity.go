@@ -198,10 +198,16 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 	return identifyNew(h, r, at)
 }
 
-// identifyNew is identify for an address that is not known. It is apart since most are.
+// firstRule finds the rule that takes a request, and whether its header decides on that.
+func firstRule(h *Handler, r *http.Request, target *keys.Target) (first *rule.Rule, byHeader bool) {
+	return rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), r)
+}
+
+// identifyNew is identify for an address that is not known. It is apart since most are,
+// and an interpreter pays for all of a function that it calls.
 func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id := &identity{target: keys.TargetOf(r)}
-	id.rule, id.byHeader = rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(&id.target)), r)
+	id.rule, id.byHeader = firstRule(h, r, &id.target)
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
 	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")

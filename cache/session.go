@@ -197,8 +197,14 @@ func barePath(path string) string {
 
 // bear notes the session that a response begins, before the visitor knows it.
 func bear(h *Handler, v *visit, status int, header http.Header) {
-	lines := header["Set-Cookie"]
-	if len(lines) == 0 || h.s.Session == "" || v.cookie || changesSession(v) || turns(v.r, status, header) ||
+	if lines := header["Set-Cookie"]; lines != nil {
+		bearOf(h, v, status, header, lines)
+	}
+}
+
+// bearOf is bear for a response that sets cookies.
+func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
+	if h.s.Session == "" || v.cookie || changesSession(v) || turns(v.r, status, header) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}

@@ -81,9 +81,7 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	if v.newSession != "" && !setsCookie(header, h.s.Session) {
 		addCookies(header, []string{v.newSession})
 	}
-	if header["Set-Cookie"] != nil {
-		bear(h, v, status, header)
-	}
+	bear(h, v, status, header)
 }
 
 // through hands a request on with a tap.

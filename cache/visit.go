@@ -147,7 +147,7 @@ func lookup(h *Handler, v *visit) {
 		v.reason = policy.ReasonStoreError
 		return
 	}
-	if h.away.Load() != 0 && !v.looked { // else find forgets what it has found out before
+	if h.away.Load() != 0 {
 		if v.reason = storage.Away(h.view); v.reason != "" {
 			return
 		}
