@@ -449,8 +449,8 @@ func TestRedisGoesWhileOthersWait(t *testing.T) {
 				require.Fail(t, "they ask one after the other", "%v", cookies)
 			}
 		}
-		require.Equal(t, map[string]int{"": waiting - 1, strings.TrimPrefix(mine, "Cookie: "): 1}, cookies)
 		close(g.open)
+		require.Equal(t, map[string]int{"": waiting - 1, strings.TrimPrefix(mine, "Cookie: "): 1}, cookies)
 		for i := 0; i < 1+waiting; i++ {
 			require.Equal(t, "/p", (<-got).body)
 		}
