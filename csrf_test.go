@@ -73,7 +73,7 @@ func (f *forms) serve(rw http.ResponseWriter, r *http.Request) {
 }
 
 // formRules are rules for pages with forms.
-var formRules = options{"rules": []options{{"match": options{"methods": []string{"GET"}}, "ttl": "60", "cookies": options{"drop": []string{"session_id"}}}}}
+var formRules = options{"rules": []options{{"match": options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
 
 // TestPagesWithoutTokens: what is stored, and what visitors without a session get.
 func TestPagesWithoutTokens(t *testing.T) {

@@ -63,8 +63,8 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 var sessionRules = options{"rules": []options{
 	{"name": "harmless", "match": options{"pathPrefixes": []string{"/seen"}}, "bypass": "true", "session": "keep"},
 	{"name": "pricelist", "match": options{"pathPrefixes": []string{"/pricelist"}}, "bypass": "true"},
-	{"name": "filter", "match": options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "session": "mark", "cookies": options{"drop": []string{"session_id"}}},
-	{"name": "pages", "match": options{"methods": []string{"GET"}}, "ttl": "60", "cookies": options{"drop": []string{"session_id"}}},
+	{"name": "filter", "match": options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "fill": "nobody", "session": "mark", "cookies": options{"drop": []string{"session_id"}}},
+	{"name": "pages", "match": options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}},
 }}
 
 // session returns the id that a response gives, "" if it gives none.
@@ -339,7 +339,7 @@ func TestCampaignCookies(t *testing.T) {
 // had it already, so that Odoo did not set it.
 func TestTheLanguageCookieIsSetAgain(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		o := options{"rules": []options{{"ttl": "60", "cookies": options{"keep": []string{"frontend_lang"}}}}}
+		o := options{"rules": []options{{"ttl": "60", "fill": "nobody", "cookies": options{"keep": []string{"frontend_lang"}}}}}
 		s := newSite(t, load, o, page("x"))
 		s.get("/fr/a", "Cookie: frontend_lang=fr_FR")
 		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.get("/fr/a").header["Set-Cookie"])

@@ -25,6 +25,9 @@ func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) in
 	if reason == "" {
 		return hotNo
 	}
+	if clean(h, r) {
+		return hotNo
+	}
 	announce(h, r)
 	v := &visit{r: r, rule: ru, fwd: "uri-miss", reason: reason}
 	if len(cookie) > 0 {
@@ -44,7 +47,7 @@ func mayHaveContext(h *Handler, cookie []string) bool {
 // what would keep the cache from having a part in it goes first.
 func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 	path := r.URL.Path
-	if h.s.Debug || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || acceptsEvents(r) {
+	if h.s.Debug || clean(h, r) || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || acceptsEvents(r) {
 		return hotNo
 	}
 	ru := ruleOf(h, r)
@@ -57,8 +60,8 @@ func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 // ruleOf returns the rule that takes a request, nil if a mistake of ours keeps it from
 // being found, or another limit is known to keep the cache from having a part in it.
 func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
-	if id := known(h.identities, address(r)); id != nil {
-		if id.tooMany {
+	if id := known(h.identities, address(h, r)); id != nil {
+		if id.tooMany || id.odd {
 			return nil
 		}
 		return id.rule
@@ -70,6 +73,10 @@ func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
 	}()
 	announce(h, r)
 	target := keys.TargetOf(r)
-	ru, _ = firstRule(h, r, &target)
+	path, sure := keys.RoutedPath(r.URL)
+	if !sure {
+		return nil
+	}
+	ru, _ = firstRule(h, r, &target, path)
 	return ru
 }

@@ -8,8 +8,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/rule"
 )
 
 // token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
@@ -48,21 +48,21 @@ func tokens(text []byte) []int {
 
 // Signs of a page that was rendered for one visitor: a signed-in user in the
 // session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
-// is_website_user alone, addons/website/models/ir_http.py), a chat that an
-// operator of Odoo 14 to 17 has begun with them (addons/website_livechat).
+// to 16 know is_website_user alone, addons/website/models/ir_http.py), a chat that an
+// operator has begun with them (addons/website_livechat; another word as of Odoo 18).
 var (
 	userSigns = [][]byte{
 		[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
 	}
 	userStart = []byte(`"is_`) // what they begin with: a text is read for that alone
-	chatSign  = []byte(`"chat_request_session"`)
+	chatSigns = [][]byte{[]byte(`"chat_request_session"`), []byte(`"force_thread"`)}
 )
 
 // fewStarts is how many of userStart are looked at one by one.
 const fewStarts = 30
 
 // The sign of a cart in a page's header (addons/website_sale/views/templates.xml).
-// Without a cart Odoo 14 writes it without a value, later versions leave it out.
+// Without a cart Odoo 14 to 18 write it without a value, Odoo 19 leaves it out.
 var (
 	cartSign = []byte(` data-order-id="`)
 	noCart   = []byte(` data-order-id=""`)
@@ -70,7 +70,7 @@ var (
 
 // personal reports whether a page was rendered for one visitor.
 func personal(plain []byte) bool {
-	if ofUser(plain) || bytes.Contains(plain, chatSign) {
+	if ofUser(plain) || bytes.Contains(plain, chatSigns[0]) || bytes.Contains(plain, chatSigns[1]) {
 		return true
 	}
 	carts := bytes.Count(plain, cartSign)
@@ -100,43 +100,69 @@ func ofUser(plain []byte) bool {
 	return false
 }
 
-// countrySign is in pages of an Odoo that knows the country of an address, and
-// picks the pricelist by it (addons/website/models/ir_http.py). Such a page is
-// for one country, which only a header of a proxy in front could tell the cache.
-var countrySign = []byte(`"geoip_country_code": "`)
+// consentSigns are in pages that differ for visitors who agree to optional cookies: the
+// cookies bar, and what keeps scripts of others from running
+// (addons/website/views/website_templates.xml, website/models/ir_qweb.py).
+var consentSigns = [][]byte{
+	[]byte(`id="` + fill.ConsentCookie + `"`), []byte("watch3rdPartyScripts("), []byte("data-need-cookies-approval"),
+}
 
-// publicBody returns what of a body may be given to others, or why nothing may. It
-// reads it for signs that it belongs to one visitor: the last line of defence,
-// after everything that headers and cookies tell. The rule's maxBody bounds the
-// body as it was sent; decoded it may be inflation times that.
-func publicBody(h *Handler, ru *rule.Rule, header http.Header, body []byte) ([]byte, string) {
-	most := ru.MaxBody
-	if !readable(header.Get("Content-Type")) {
-		return body, ""
+// ownTags returns the tags that say what a page depends on, and why it is not stored.
+func ownTags(f *fetching, c *capture, plain []byte) (tags []string, reason string) {
+	if !isPage(c.header.Get("Content-Type")) {
+		return nil, ""
 	}
-	plain, ok := decoded(header["Content-Encoding"], body, inflation*most)
-	if !ok && !isPage(header.Get("Content-Type")) {
-		return body, "" // a script or style sheet in another coding
+	reason, located := foreignCountry(f, c, plain)
+	if reason != "" {
+		return nil, reason
+	}
+	if located {
+		tags = append(tags, countryTag)
+	}
+	if f.filling == nil || f.v.consent {
+		return tags, ""
+	}
+	for i := 0; i < len(consentSigns); i++ {
+		if bytes.Contains(plain, consentSigns[i]) {
+			return append(tags, consentTag), ""
+		}
+	}
+	return tags, ""
+}
+
+// publicBody returns what of a body may be given to others, with the tags that say what it
+// depends on, or why nothing may. It reads it for signs that it belongs to one visitor: the
+// last line of defence, after everything that headers and cookies tell. The rule's maxBody
+// bounds the body as it was sent; decoded it may be inflation times that.
+func publicBody(f *fetching, c *capture, header http.Header) (body []byte, tags []string, reason string) {
+	h, kind := f.h, header.Get("Content-Type")
+	body = c.body
+	if !readable(kind) {
+		return body, nil, ""
+	}
+	plain, ok := decoded(header["Content-Encoding"], body, inflation*f.v.rule.MaxBody)
+	if !ok && !isPage(kind) {
+		return body, nil, "" // a script or style sheet in another coding
 	}
 	if !ok {
-		return nil, policy.ReasonCoding
+		return nil, nil, policy.ReasonCoding
 	}
 	if personal(plain) {
-		return nil, policy.ReasonPersonal
+		return nil, nil, policy.ReasonPersonal
 	}
-	if len(ru.Headers) == 0 && bytes.Contains(plain, countrySign) {
-		return nil, policy.ReasonCountry
+	if tags, reason = ownTags(f, c, plain); reason != "" {
+		return nil, nil, reason
 	}
 	if h.s.CSRF.Tokens || !bytes.Contains(plain, []byte(csrfField)) {
-		return body, ""
+		return body, tags, ""
 	}
 	if found := tokens(plain); len(found) > 0 {
 		if !h.s.CSRF.Complete || len(header["Content-Encoding"]) > 0 {
-			return nil, policy.ReasonCSRF
+			return nil, nil, policy.ReasonCSRF
 		}
-		return withPlaceholders(plain, found), ""
+		return withPlaceholders(plain, found), tags, ""
 	}
-	return body, ""
+	return body, tags, ""
 }
 
 // readable reports whether a type is text, in which a visitor's data may stand.

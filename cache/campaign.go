@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -20,10 +21,6 @@ var campaigns = []string{"utm_campaign", "utm_source", "utm_medium"}
 
 // maxCampaign bounds a value.
 const maxCampaign = 256
-
-// consentCookie is what the cookies bar of a website notes the visitor's choice
-// in; the bar has its name as id (addons/website/views/website_templates.xml).
-const consentCookie = "website_cookies_bar"
 
 // campaignCookies returns the Set-Cookie lines that Odoo would have sent with a
 // page, nil if its body is not known yet. With a cookies bar on it they take the visitor's consent.
@@ -57,15 +54,21 @@ func asksForConsent(e *storage.Entry) bool {
 		return true
 	}
 	body, err := e.Decoded()
-	return err != nil || bytes.Contains(body, []byte(`id="`+consentCookie+`"`))
+	return err != nil || bytes.Contains(body, []byte(`id="`+fill.ConsentCookie+`"`))
 }
 
 // consents reads the cookie of the cookies bar, {"required": true, "optional": true},
-// which its script writes as it is or escaped.
+// which its script writes as it is or escaped. One that is given twice counts for none.
 func consents(cookies []string) bool {
+	if len(cookies) == 0 || !strings.Contains(cookies[0], fill.ConsentCookie) && len(cookies) == 1 {
+		return false
+	}
+	if strings.Count(strings.Join(cookies, ";"), fill.ConsentCookie) != 1 {
+		return false
+	}
 	for _, pair := range strings.Split(strings.Join(cookies, ";"), ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		if name != consentCookie {
+		if name != fill.ConsentCookie {
 			continue
 		}
 		if text, err := url.QueryUnescape(value); err == nil {

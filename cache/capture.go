@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"net/http"
 )
 
@@ -12,7 +13,11 @@ const (
 	teeing    = 2 // to the client as it comes, and kept
 	keeping   = 3 // kept, and sent when it is whole
 	holding   = 4 // not for the client: a 304 of ours, an error that a stale copy stands in for
+	cutting   = 5 // for nobody, and too long to be read
 )
+
+// errCut tells the origin's proxy that nobody reads the rest of an answer.
+var errCut = errors.New("odoocache: nobody reads the rest of this answer")
 
 // capture is the ResponseWriter that the origin writes to. It has headers of
 // its own until the decision, so that a held response leaves no trace.
@@ -27,9 +32,12 @@ type capture struct {
 	decide func(c *capture) // sets mode, and changes header as needed
 	limit  int64            // most bytes to keep
 	body   []byte
-	over   bool  // more than limit came
-	failed error // of a write to the client
-	flush  bool
+	over   bool // more than limit came
+	broken bool // the origin's answer broke off, and an error was put behind it
+
+	outgrown func(c *capture) // called when more than limit comes; nil: the rest is not kept
+	failed   error            // of a write to the client
+	flush    bool
 }
 
 // Header implements http.ResponseWriter. After the decision it is the client's
@@ -44,6 +52,9 @@ func (c *capture) Header() http.Header {
 // WriteHeader implements http.ResponseWriter.
 func (c *capture) WriteHeader(status int) {
 	if c.mode != undecided {
+		if status >= 500 { // Traefik's fast proxy reports so that a body has broken off
+			c.broken = true
+		}
 		return
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
@@ -100,6 +111,9 @@ func (c *capture) Write(p []byte) (int, error) {
 	if c.mode == keeping || c.mode == teeing {
 		keepBytes(c, p)
 	}
+	if c.mode == cutting {
+		return 0, errCut
+	}
 	if c.mode == passing || c.mode == teeing {
 		return sendOn(c, p)
 	}
@@ -108,6 +122,9 @@ func (c *capture) Write(p []byte) (int, error) {
 
 func keepBytes(c *capture, p []byte) {
 	if c.over || int64(len(c.body)+len(p)) > c.limit {
+		if !c.over && c.outgrown != nil {
+			c.outgrown(c)
+		}
 		c.over = true
 		c.body = nil
 		return

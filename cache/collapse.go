@@ -28,8 +28,20 @@ const (
 
 // collapse answers a visit for which nothing usable is stored.
 func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
+	if v.cc.OnlyIfCached {
+		onlyIfCached(h, rw)
+		return
+	}
+	if v.rule.Nobody && !fills(v) {
+		passOwn(h, rw, v)
+		return
+	}
 	until := time.Now().Add(time.Duration(h.s.Limits.CoalesceWait) * time.Millisecond)
-	for collapses(h, v) && time.Now().Before(until) {
+	tired := false // of waiting
+	for v.own == "" && collapses(h, v) {
+		if tired = !time.Now().Before(until); tired {
+			break
+		}
 		f, w := joinFlight(h.shared, flightKey(v), h.s.Limits.Waiters)
 		if f != nil {
 			if lead(h, rw, v, f, until) {
@@ -38,13 +50,15 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 			continue
 		}
 		v.lock = nil // it is of the one who leads
-		if w == nil || !h.shared.wait(v.r.Context(), w, time.Until(until)) {
+		if w == nil || !h.shared.wait(v.r.Context(), w, time.Until(until), h.s.Fill.Abandoned) {
+			tired = true
 			break
 		}
 		if deliverCollapsed(h, rw, v, w.flight) {
 			return
 		}
 		if w.flight.refused {
+			v.own = w.flight.reason
 			break
 		}
 		v.waited = true
@@ -56,13 +70,35 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 	if v.lock != nil {
 		defer func() { h.shared.tier.Unlock(h.view, v.lock, 0) }()
 	}
-	fetch(h, rw, v)
+	askAlone(h, rw, v, tired)
 }
+
+// askAlone asks the origin for one visit. tired says that it has waited for another's
+// answer.
+func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
+	if !v.rule.Nobody {
+		fetch(h, rw, v)
+		return
+	}
+	for i := 0; i < maxFills && v.own == "" && !tired; i++ {
+		if fillPage(h, rw, v, nil) {
+			return
+		}
+	}
+	passOwn(h, rw, v)
+}
+
+// maxFills is how often one visit asks for its page as nobody: what an answer depends on may
+// be learned from it, and the visitor's be another.
+const maxFills = 3
 
 // mayShare reports whether the request is one whose answer may be for others, too.
 func mayShare(h *Handler, v *visit) bool {
+	if v.rule.Nobody {
+		return h.s.Limits.CoalesceWait > 0 && !v.cc.Present && fills(v)
+	}
 	return h.s.Limits.CoalesceWait > 0 && v.r.Method == http.MethodGet && !v.cc.Present &&
-		(!v.session || v.context != "") && v.r.Header["Range"] == nil && v.r.Header["Authorization"] == nil
+		!v.session && v.r.Header["Range"] == nil && v.r.Header["Authorization"] == nil
 }
 
 // collapses reports whether a visit may share the origin's answer with others:
@@ -74,13 +110,17 @@ func collapses(h *Handler, v *visit) bool {
 	if e := v.entry; e != nil && (e.Life.NoCache || e.Life.TTL == 0) {
 		return false // everybody has to ask
 	}
-	return shares(h.identities, v)
+	reason := refusedFor(h.identities, v)
+	if v.rule.Nobody {
+		v.own = reason
+	}
+	return reason == ""
 }
 
 // flightKey is the full key under which the answer is expected to be stored.
 func flightKey(v *visit) string {
 	if v.list != nil {
-		return keys.Variant(v.primary, v.list.Vary, v.r.Header)
+		return variantKey(v)
 	}
 	return v.primary
 }
@@ -90,7 +130,7 @@ func flightKey(v *visit) string {
 // the flight is for.
 func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Time) bool {
 	defer func() {
-		land(h.shared, f, nil, false, false) // unless it has landed
+		land(h.shared, f, landing{}) // unless it has landed
 		h.shared.tier.Unlock(h.view, v.lock, 0)
 	}()
 	if !alreadyMine(h, v, f) {
@@ -106,6 +146,11 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Ti
 	}
 	v.flight = f
 	v.now = nowMS()
+	if v.rule.Nobody {
+		answered := fillPage(h, rw, v, f)
+		v.flight = nil
+		return answered
+	}
 	mine := v.r.Context()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mine))
 	defer cancel()
@@ -167,8 +212,12 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.T
 			}
 			return false, true
 		case storage.LockRefused:
-			sole(h.identities, v)
-			land(h.shared, f, nil, true, false)
+			sole(h.identities, v, policy.ReasonElsewhere)
+			land(h.shared, f, landing{refused: true, reason: policy.ReasonElsewhere})
+			if v.rule.Nobody {
+				v.own = policy.ReasonElsewhere
+				return false, false
+			}
 			return false, true
 		case storage.LockUnknown:
 			return false, true
@@ -214,14 +263,14 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	v.now = nowMS()
 	examineAgain(h, v)
 	if v.failed {
-		passBlindly(h, rw, v)
+		passBlindly(h, rw, v, policy.ReasonInternal)
 		return true
 	}
 	if v.state != policy.Fresh && v.state != policy.Stale {
 		return false
 	}
 	if v.flight != nil {
-		land(h.shared, v.flight, v.entry, false, false)
+		land(h.shared, v.flight, landing{entry: v.entry})
 	}
 	if v.state == policy.Stale {
 		h.refresh(v)
@@ -251,8 +300,16 @@ func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight) b
 		return true
 	}
 	e := f.entry
-	if e == nil || e.Key != flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" {
+	if e == nil {
+		e = f.given
+	}
+	if e == nil || e.Key != flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" || !forConsent(h, v, e) {
 		return false
+	}
+	if f.given != nil {
+		count(h, "collapsed")
+		sendFilled(h, rw, v, e, nil, forwarded(h, v.fwd, 0, "")+"; collapsed"+detailOf(f.reason))
+		return true
 	}
 	if state, _ := policy.Reuse(e.Life, v.cc, false, now); state != policy.Fresh {
 		return false
@@ -284,17 +341,20 @@ func sendCollapsed(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entr
 // landed tells those who wait for a visit's flight what was stored.
 func landed(h *Handler, v *visit, e *storage.Entry) {
 	if v.flight != nil {
-		land(h.shared, v.flight, e, false, false)
+		land(h.shared, v.flight, landing{entry: e})
 	}
 }
 
 // unshared tells those who wait for a visit's flight, here and elsewhere, that the
 // answer is not for them, and that they need not wait for the next one either.
-func unshared(h *Handler, v *visit) {
+func unshared(h *Handler, v *visit, reason string) {
+	if v.flight == nil && !v.rule.Nobody {
+		return
+	}
+	sole(h.identities, v, reason)
 	if v.flight == nil {
 		return
 	}
-	sole(h.identities, v)
-	land(h.shared, v.flight, nil, true, false)
+	land(h.shared, v.flight, landing{refused: true, reason: reason})
 	h.shared.tier.Unlock(h.view, v.lock, refusedTime)
 }

@@ -43,8 +43,14 @@ func withPlaceholders(body []byte, found []int) []byte {
 
 // complete puts a token in the place of the placeholder in a request's form. It
 // returns the request to forward and what it did, "" if there was nothing to do.
-func (h *Handler) complete(v *visit) (*http.Request, string) {
+func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 	r := v.r
+	out = r
+	defer func() {
+		if p := recover(); p != nil { // a mistake of ours: what was read of the form is in out
+			h.logf("%s: a form could not be completed: %v", r.URL.Path, p)
+		}
+	}()
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || r.Body == nil || r.ContentLength == 0 || (kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data") {
 		return r, ""
@@ -53,7 +59,7 @@ func (h *Handler) complete(v *visit) (*http.Request, string) {
 	n, err := io.ReadFull(r.Body, start)
 	start = start[:n]
 	whole := err != nil
-	out := r.WithContext(r.Context())
+	out = r.WithContext(r.Context())
 	out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), r.Body)) // an error comes again
 	if !bytes.Contains(start, []byte(placeholder)) {
 		return out, ""
@@ -116,7 +122,7 @@ func partsToComplete(form []byte, boundary string) []int {
 		}
 		open := "--" + boundary + "\r\n"
 		from := bytes.LastIndex(form[:i-2], []byte(open))
-		if from < 0 || (from > 0 && (from < 2 || string(form[from-2:from]) != "\r\n")) {
+		if from < 0 || from+len(open) > i-4 || (from > 0 && (from < 2 || string(form[from-2:from]) != "\r\n")) {
 			continue
 		}
 		head := form[from+len(open) : i-4]

@@ -42,7 +42,7 @@ func sendEntry(h *Handler, rw http.ResponseWriter, r *http.Request, e *storage.E
 				delete(header, name)
 			}
 		}
-		passBlindly(h, rw, &visit{r: r})
+		passBlindly(h, rw, &visit{r: r}, policy.ReasonInternal)
 		return
 	}
 	header["Age"] = []string{policy.FormatAge(age(e, now))}

@@ -11,16 +11,16 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// passBlindly hands on a request that could not be examined. Of its response the
-// purge headers still count.
-func passBlindly(h *Handler, rw http.ResponseWriter, v *visit) {
+// passBlindly hands on a request that could not be examined, or is not to be. Of its
+// response the purge headers still count.
+func passBlindly(h *Handler, rw http.ResponseWriter, v *visit, reason string) {
 	c := &capture{rw: rw, header: http.Header{}}
 	c.decide = func(c *capture) {
 		applyPurgeHeaders(h, c.header)
 		c.mode = passing
-		label(h, c.header, forwarded(h, "bypass", 0, policy.ReasonInternal))
+		label(h, c.header, forwarded(h, "bypass", 0, reason))
 	}
-	count(h, policy.ReasonInternal)
+	count(h, reason)
 	h.markBlindly(v)
 	h.next.ServeHTTP(c, v.r)
 	endCapture(c)
@@ -53,73 +53,23 @@ var edgeHeaders = []string{
 	"Surrogate-Key", "Xkey", "Cache-Tag", "Cache-Groups", "Cache-Group-Invalidation", "X-Odoo-Cache-Context",
 }
 
-// fetch asks the origin, stores what may be stored, and answers.
+// onlyIfCached answers a client that wants nothing of the origin (RFC 9111 §5.2.1.7).
+func onlyIfCached(h *Handler, rw http.ResponseWriter) {
+	count(h, policy.ReasonOnlyIfCached)
+	label(h, rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
+	rw.WriteHeader(http.StatusGatewayTimeout)
+}
+
+// fetch asks the origin with the visitor's own request, stores what may be stored, and
+// answers. Pages that are filled as nobody never come here, see fillPage.
 func fetch(h *Handler, rw http.ResponseWriter, v *visit) {
-	if v.cc.OnlyIfCached { // RFC 9111 §5.2.1.7
-		count(h, policy.ReasonOnlyIfCached)
-		label(h, rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
-		rw.WriteHeader(http.StatusGatewayTimeout)
-		return
-	}
-	v.visitor = namesVisitor(h, v.r)
-	if asksAsNobody(v) {
-		if stores(h.identities, v.id, v.now) {
-			done, failed := fetchAnonymously(h, rw, v)
-			if done {
-				return
-			}
-			if !failed {
-				unshared(h, v)
-				noteRefused(h.identities, v.id, v.now)
-			}
-		}
-		v.session = true // what the session gets is not for others
-		v.entry = nil
-		v.state = 0
-	}
 	markSessions(h, v)
 	f := &fetching{h: h, v: v, requested: v.now}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { decide(f, c) }
+	v.sent = v.r.Header
 	run(f, c, upstream(v.r.Context(), f))
 	finish(f, rw, c)
-}
-
-// asksAsNobody reports whether the visitor is to be asked for as nobody in
-// particular: the session is a default one, or there is none but another cookie
-// that names them. Then the origin is asked without it: so nothing that was done
-// to it, noticed or not, can reach others.
-func asksAsNobody(v *visit) bool {
-	return (v.sid != "" || v.visitor) && !v.session && v.context == "" && v.r.Method == http.MethodGet
-}
-
-// fetchAnonymously is fetch without the visitor's session. It is not done, and
-// has answered nothing, if the response is not one for everybody: then the
-// visitor has to ask with the session. failed says that it was an error, or that it could not
-// be stored this time: that tells nothing of the page.
-func fetchAnonymously(h *Handler, rw http.ResponseWriter, v *visit) (done, failed bool) {
-	mine := v.r
-	cookie, visitor := v.cookie, v.visitor
-	v.r = h.withoutSession(mine)
-	v.cookie = false
-	v.visitor = false
-	f := &fetching{h: h, v: v, requested: v.now, whole: true}
-	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
-	c.decide = func(c *capture) {
-		decide(f, c)
-		if c.mode == passing {
-			c.mode = holding
-		}
-	}
-	run(f, c, upstream(v.r.Context(), f))
-	done = f.standIn || f.validated && policy.Validates(v.entry.Header, c.header) || c.mode == keeping && keepFetched(f, c) == ""
-	if done {
-		finish(f, rw, c)
-	}
-	v.r = mine
-	v.cookie = cookie
-	v.visitor = visitor
-	return done, f.aborted || policy.IsError(c.status) || passes(f.refusal)
 }
 
 // hitless is the Cache-Status of an answer that neither cache nor origin gave.
@@ -138,11 +88,10 @@ type fetching struct {
 	validated bool     // the origin confirmed the stored response
 	standIn   bool     // the origin failed and a stale copy may be used
 	aborted   bool     // the origin's answer broke off
+	refused   bool     // by what its body holds
 	stored    *storage.Entry
-	plain     []byte // its body, decoded
-	whole     bool   // the client gets nothing before the response is stored
-	kept      bool   // it was tried to store it
-	refusal   string // why it was not
+	plain     []byte   // its body, decoded
+	filling   *fillState // nil: it is the visitor's own request
 }
 
 // upstream returns the request for the origin: the visitor's own where nothing
@@ -212,7 +161,7 @@ func decide(f *fetching, c *capture) {
 	}
 	f.admission = admit(f, c.status, c.header, nowMS())
 	length := contentLength(c.header)
-	if f.admission.Store && length <= f.v.rule.MaxBody && (length >= 0 || f.whole || !bodyAllowed(c.status)) {
+	if f.admission.Store && length <= f.v.rule.MaxBody && (length >= 0 || !bodyAllowed(c.status)) {
 		c.mode = keeping
 		if length > 0 {
 			c.body = make([]byte, 0, length)
@@ -254,9 +203,9 @@ func decideToPass(f *fetching, c *capture, length int64) {
 		c.mode = teeing
 	}
 	if c.mode == passing && !policy.IsError(c.status) {
-		unshared(h, v)
+		unshared(h, v, reasonOf(f))
 	}
-	if c.rw != nil && !f.whole {
+	if c.rw != nil {
 		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
 			markAll(h, v) // before the visitor goes where it leads
 		}
@@ -299,14 +248,17 @@ func admit(f *fetching, status int, header http.Header, received int64) policy.A
 	if v.head.Epoch == 0 && v.reason != "" { // nothing can be stored: the rest is not worth the time
 		return policy.Admission{Reason: v.reason}
 	}
-	a := policy.Admit(policy.Request{
-		Method:        v.r.Method,
-		Authorization: len(v.r.Header["Authorization"]) > 0,
-		Session:       (v.session || v.visitor) && !agrees(v, header),
-		NoStore:       v.cc.NoStore,
-		Requested:     f.requested,
-		Received:      received,
-	}, status, header, v.rule.Terms)
+	r := policy.Request{Method: http.MethodGet, Requested: f.requested, Received: received}
+	if f.filling == nil {
+		r.Method = v.r.Method
+		r.Authorization = len(v.r.Header["Authorization"]) > 0
+		r.Session = v.session
+		r.NoStore = v.cc.NoStore
+	}
+	a := policy.Admit(r, status, header, v.rule.Terms)
+	if f.filling != nil {
+		a.Vary = notOurs(a.Vary, v.rule)
+	}
 	if a.Store {
 		a.Reason = condition(f, header)
 		a.Store = a.Reason == ""
@@ -324,7 +276,7 @@ func condition(f *fetching, header http.Header) string {
 	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
 		return policy.ReasonRequire
 	}
-	if (len(header["X-Odoo-Cache-Context"]) > 0 || v.context != "") && !v.rule.Terms.AnySession && !agrees(v, header) {
+	if !v.rule.Terms.AnySession && !inContext(v, header) {
 		return policy.ReasonContext
 	}
 	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {

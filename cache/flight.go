@@ -14,10 +14,19 @@ type flight struct {
 	key     string
 	waiters []*waiter
 	landed  bool
+	landing
 
+	cancel func() // ends the request; nil if it ends with its visitor
+	orphan bool   // the visitor that it began for has gone
+}
+
+// landing is how a flight ends.
+type landing struct {
 	entry   *storage.Entry // what was stored, nil if nothing was
+	given   *storage.Entry // what was not stored, and is for all who wait
 	refused bool           // the answer is not one for everybody
 	errored bool           // the origin answered with an error, or broke off
+	reason  string         // why nothing was stored
 }
 
 // waiter is a request that waits for a flight.
@@ -68,20 +77,22 @@ func (sh *Shared) end(f *flight) {
 	sh.mu.Lock()
 	sh.refreshing--
 	sh.mu.Unlock()
-	land(sh, f, nil, false, false) // unless it has landed
+	land(sh, f, landing{}) // unless it has landed
 }
 
 // land ends a flight and wakes all who wait. The first to tell how it ended counts.
-func land(sh *Shared, f *flight, e *storage.Entry, refused, errored bool) {
+func land(sh *Shared, f *flight, l landing) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if f.landed {
 		return
 	}
 	f.landed = true
-	f.entry = e
-	f.refused = refused
-	f.errored = errored
+	f.landing = l
+	if f.orphan {
+		f.orphan = false
+		sh.orphans--
+	}
 	if sh.flights[f.key] == f {
 		delete(sh.flights, f.key)
 	}
@@ -129,6 +140,33 @@ func (sh *Shared) abandon(f *flight) bool {
 	return true
 }
 
+// orphaned is called when the visitor that a flight began for has gone, or one who waited
+// for it. The flight goes on, since its answer is for everybody; but where most others do
+// so, and nobody waits for this one, it is ended.
+func (sh *Shared) orphaned(f *flight, most int) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if f.landed || f.cancel == nil {
+		return
+	}
+	if !f.orphan {
+		f.orphan = true
+		sh.orphans++
+	}
+	if sh.orphans <= most {
+		return
+	}
+	for i := 0; i < len(f.waiters); i++ {
+		if !f.waiters[i].awake {
+			return
+		}
+	}
+	if sh.flights[f.key] == f { // nobody gets in line any more
+		delete(sh.flights, f.key)
+	}
+	f.cancel()
+}
+
 // rouse wakes a waiter, once.
 func (sh *Shared) rouse(w *waiter) {
 	if !w.awake {
@@ -145,14 +183,19 @@ func (sh *Shared) wake(w *waiter) {
 }
 
 // wait returns when the flight has landed, after the time given, or when the
-// client is gone. It reports whether the flight has landed.
-func (sh *Shared) wait(ctx context.Context, w *waiter, most time.Duration) bool {
+// client is gone. It reports whether the flight has landed. abandoned is how many may go
+// on without their visitor.
+func (sh *Shared) wait(ctx context.Context, w *waiter, most time.Duration, abandoned int) bool {
 	timer := time.AfterFunc(most, func() { sh.wake(w) })
 	defer func() { timer.Stop() }()
 	stop := context.AfterFunc(ctx, func() { sh.wake(w) })
 	defer func() { stop() }()
 	<-w.ch
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return w.flight.landed
+	landed, orphan := w.flight.landed, w.flight.orphan
+	sh.mu.Unlock()
+	if !landed && orphan {
+		sh.orphaned(w.flight, abandoned)
+	}
+	return landed
 }

@@ -22,7 +22,7 @@ func TestARefreshThatAskedNobodyIsNoError(t *testing.T) {
 	require.Nil(t, leads)
 	require.NotNil(t, w)
 	sh.end(f)
-	assert.True(t, sh.wait(context.Background(), w, time.Minute))
+	assert.True(t, sh.wait(context.Background(), w, time.Minute, 1))
 	assert.False(t, f.errored)
 	assert.Empty(t, sh.flights)
 	assert.Zero(t, sh.waiting)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -36,13 +37,17 @@ type Handler struct {
 	hits     []string  // the same, by the seconds that are left
 	ages     []string  // Age by seconds
 
-	addressed []string // header fields of responses that are meant for the cache
+	addressed []string        // header fields of responses that are meant for the cache
+	telling   []string        // fields of requests that decide on what the table answers with
+	counting  map[string]bool // folded names of fields that count, see clean
 }
 
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
+	h.telling = append(append([]string{}, telling...), s.Fill.Headers...)
+	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.away = h.view.OpenUntil()
 	h.table = shared.tier.Hot()
@@ -92,15 +97,20 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 		h.serveControl(rw, r)
 		return
 	}
+	over := clean(h, r)
 	announce(h, r)
 	if h.s.Debug {
 		defer func() { h.trace(rw, r) }() // a deferred method call of ours may be dropped by the interpreter
 	}
-	if r.Header["Upgrade"] != nil && h.upgrade(rw, r) {
+	if r.Header["Upgrade"] != nil && h.upgrade(rw, r, over) {
 		return
 	}
-	at := address(r)
-	if id := known(h.identities, at); id != nil && id.rule.Bypass && bypass(h, rw, r, id) {
+	if over {
+		passBlindly(h, rw, &visit{r: r}, policy.ReasonRequestLimit)
+		return
+	}
+	at := address(h, r)
+	if id := known(h.identities, at); id != nil && id.rule.Bypass && !id.odd && bypass(h, rw, r, id) {
 		return
 	}
 	serveVisit(h, rw, &visit{r: r, at: at, now: nowMS(), late: late})
@@ -112,13 +122,16 @@ func announce(h *Handler, r *http.Request) {
 	if h.s.EdgeHeader != "" {
 		r.Header[h.s.EdgeHeader] = h.s.Edge
 	}
+	if r.Header[fill.ContextHeader] != nil && h.s.EdgeHeader != "" {
+		delete(r.Header, fill.ContextHeader)
+	}
 }
 
 // serveVisit is serve for what the storage may have to be asked for.
 func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 	examine(h, v)
 	if v.failed {
-		passBlindly(h, rw, v)
+		passBlindly(h, rw, v, policy.ReasonInternal)
 		return
 	}
 	if v.bypass != "" {
@@ -148,12 +161,16 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 }
 
 // upgrade hands a request for another protocol on, through Traefik's own writer.
-func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request) bool {
+func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bool {
 	reason := transparent(r)
 	if reason == "" {
 		return false
 	}
-	h.markTransparent(r)
+	if over {
+		h.markBlindly(&visit{r: r})
+	} else {
+		h.markTransparent(r)
+	}
 	rw.Header().Add("Cache-Status", forwarded(h, "bypass", 0, reason))
 	count(h, reason)
 	h.next.ServeHTTP(rw, r)

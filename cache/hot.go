@@ -52,13 +52,14 @@ type hotPage struct {
 	decoded  bool              // it has to be decoded each time
 	ask      *storage.Exchange // if remote: by which it is asked for; nil: QuickRemote does it
 
-	varies   bool // by cookies or language: this only says so, there is one for each combination
+	varies   bool // by cookies, language or header: this only says so, there is one for each combination
+	asks     bool // it is another one for those who agree to optional cookies
 	personal bool // it varies by the session, or the context
 }
 
 // awkward are the fields of requests that take thought. An If-None-Match does not.
 var awkward = []string{
-	"Range", "Upgrade", "Authorization", "If-Match", "If-Unmodified-Since", "X-Openerp-Session-Id", "X-Odoo-Database",
+	"Range", "Upgrade", "Authorization", "If-Match", "If-Unmodified-Since", "X-Openerp-Session-Id",
 }
 
 // telling are the fields of requests that decide on the answer of the table, beside
@@ -88,11 +89,14 @@ func hotKey(h *Handler, r *http.Request) string {
 			return ""
 		}
 	}
+	if in["X-Odoo-Database"] != nil && !hasName(h.telling, "X-Odoo-Database") {
+		return ""
+	}
 	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil || r.URL.Opaque != "" || withoutScheme(r) {
 		return ""
 	}
 	kept := http.Header{}
-	for _, name := range telling {
+	for _, name := range h.telling {
 		if lines := in[name]; lines != nil {
 			kept[name] = lines
 		}
@@ -132,7 +136,7 @@ func hot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *hot
 // the cache, or have fields that are not usual.
 func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string) int {
 	if _, found := h.bypassed.Load(key); found {
-		return hotBypass(h, rw, r)
+		return hotBypass(h, rw, r) // its key holds no other fields than those of keepBypass
 	}
 	return unusual(h, rw, r)
 }
@@ -149,6 +153,9 @@ func unusual(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 		return lessHot(h, rw, r, key, p)
 	}
 	if _, found = h.bypassed.Load(key); found {
+		if clean(h, r) {
+			return hotNo
+		}
 		return hotBypass(h, rw, r)
 	}
 	if h.away.Load() != 0 {
@@ -160,7 +167,7 @@ func unusual(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 // hotBypass hands a request on of which it is known that the cache has no part in those of
 // its key.
 func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request) int {
-	if r.Header["Cookie"] != nil {
+	if r.Header["Cookie"] != nil || len(r.Header) > h.s.Limits.RequestFields {
 		return hotNo
 	}
 	announce(h, r)
@@ -260,13 +267,13 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 
 // write answers with a page, at ns after storage.Started.
 func write(rw http.ResponseWriter, p *hotPage, body []byte, now int64) {
-	fill(rw.Header(), p, now)
+	setFields(rw.Header(), p, now)
 	rw.WriteHeader(http.StatusOK)
 	_, _ = rw.Write(body) //nolint:gosec // what the origin has sent
 }
 
-// fill sets the fields of a page, at ns after storage.Started.
-func fill(out http.Header, p *hotPage, now int64) {
+// setFields sets the fields of a page, at ns after storage.Started.
+func setFields(out http.Header, p *hotPage, now int64) {
 	atomic.AddInt64(p.counted, 1)
 	atomic.AddInt64(p.served, 1)
 	for i, name := range p.names {
@@ -401,7 +408,7 @@ func hotSpecial(h *Handler, rw http.ResponseWriter, r *http.Request, p *hotPage,
 		}
 	}
 	if len(conditions) > 0 {
-		fill(out, p, now)
+		setFields(out, p, now)
 		notModified(rw, out)
 		return hotYes
 	}
@@ -448,6 +455,7 @@ func clustered(h *Handler, p *hotPage, who *sender, t time.Time) (stored []byte,
 type sender struct {
 	session string // its hash; empty: there is none
 	told    bool   // the addon has said that pages are rendered for nobody in particular
+	agrees  bool   // to optional cookies
 	rest    string // the field without the session
 	score   string // by which the session was last known to be a default one; empty: it was not asked for
 }
@@ -481,6 +489,14 @@ func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string
 		}
 		p, _ = x.(*hotPage)
 	}
+	if p.asks && who.agrees {
+		x, known := h.table.Load(consenting + key)
+		if !known {
+			return nil, nil, "", hotNo
+		}
+		key = consenting + key
+		p, _ = x.(*hotPage)
+	}
 	if who.session == "" || who.told || p.rule.Terms.AnySession {
 		return p, nil, key, hotYes
 	}
@@ -497,9 +513,15 @@ func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string
 	return p, nil, key, hotYes
 }
 
+// consenting begins the keys of pages for those who agree to optional cookies.
+const consenting = "c:"
+
 // senderOf returns what is known of who sends a Cookie field, nil if that takes more
 // thought. What was found out is remembered.
 func senderOf(h *Handler, r *http.Request, field string) *sender {
+	if len(field) > h.s.Limits.RequestBytes {
+		return nil
+	}
 	m := h.identities
 	m.mu.Lock()
 	who, known := m.senders[field]
@@ -526,9 +548,9 @@ func remember(m *identities, field string, who *sender) {
 }
 
 func (h *Handler) readSender(r *http.Request, field string) *sender {
-	who := &sender{rest: field}
+	who := &sender{rest: field, agrees: consents(r.Header["Cookie"])}
 	if strings.Contains(field, h.s.ContextCookie) {
-		if value, sure := rule.CookieValue(h.s.ContextCookie, r); !sure || value != defaultContext {
+		if rule.OnlyValue(h.s.ContextCookie, r) != defaultContext {
 			return nil
 		}
 		who.told = true
@@ -548,7 +570,7 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 // variedKey is the key of a page that varies by cookies or language for a request. A
 // request of which it is not known what it gets has one that is in no table.
 func variedKey(h *Handler, r *http.Request, ru *rule.Rule, key string, who *sender) string {
-	fields := varyFields(ru.Name, r, who.rest)
+	fields := varyFields(ru, r, who.rest)
 	m := h.identities
 	m.mu.Lock()
 	values, known := m.values[fields]
@@ -585,7 +607,7 @@ func makeReady(h *Handler, v *visit) {
 		return
 	}
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
-		len(id.rule.Headers) > 0 || (v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
+		(v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
 		return
 	}
 	key := ""
@@ -629,7 +651,7 @@ func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 
 // heat puts a page into the table for requests like this one.
 func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) {
-	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule, remote: r.Remote()}
+	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule, remote: r.Remote(), asks: !v.consent && hasName(r.Entry.Tags, consentTag)}
 	if plain {
 		p.form = r.Plain
 	}
@@ -657,7 +679,7 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 			who = senderOf(h, v.r, cookie[0])
 		}
 		values := strings.Join(v.values, "\n")
-		if who == nil || len(v.r.Header["Cookie"]) > 1 || !setValues(h.identities, varyFields(v.rule.Name, v.r, who.rest), values) {
+		if who == nil || len(v.r.Header["Cookie"]) > 1 || !setValues(h.identities, varyFields(v.rule, v.r, who.rest), values) {
 			return
 		}
 		keepHot(h, key, &hotPage{
@@ -665,6 +687,9 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
 		})
 		key = keyWith(values, key)
+	}
+	if v.consent {
+		key = consenting + key
 	}
 	timed(h, p, time.Now())
 	keepHot(h, key, p)

@@ -186,7 +186,7 @@ func TestTimesOfTheShortWay(t *testing.T) {
 					continue
 				}
 				out := http.Header{}
-				fill(out, p, since(now))
+				setFields(out, p, since(now))
 				require.Equal(t, []string{fmt.Sprint(age(e, now) / 1000)}, out["Age"], "born %d, lifetime %d, made ready %d, now %d", born, ttl, made, now)
 				require.Equal(t, []string{hitStatus(h, e, now, "")}, out["Cache-Status"], "born %d, lifetime %d, made ready %d, now %d", born, ttl, made, now)
 			}

@@ -16,20 +16,23 @@ import (
 type identity struct {
 	rule    *rule.Rule
 	target  keys.Target
-	forward string // the query for the origin
+	path    string      // as Odoo routes it
+	odd     bool        // servers may read the path in another way
+	passed  http.Header // fields that middlewares in front have set for Odoo, nil: none
+	forward string      // the query for the origin
 	key     string
 	tooMany bool // parameters
 
 	campaign bool // it may set cookies
-
-	refusedUntil int64 // Unix ms: what was rendered for everybody was not stored
 
 	found int32 // atomic: 1 if it has been found stored
 
 	varied int32         // atomic: 1 if there is a list
 	list   *storage.List // of its variants, as last seen
 
-	varies bool // by cookies or language: there are several pages
+	varies bool // by cookies, language or header: there are several pages
+
+	asks int32 // atomic: 1 if its page differs for those who agree to optional cookies
 
 	byHeader bool // another header could have another rule
 }
@@ -42,7 +45,8 @@ type identities struct {
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
-	alone     map[string]int64   // by key: Unix ms until which requests do not wait for each other
+	alone     map[string]refusal // by key
+	streaks   map[string]*streak // by rule
 	values    map[string]string  // what rules vary by, of requests with the same fields
 	senders   map[string]*sender // by Cookie field
 }
@@ -51,7 +55,7 @@ type identities struct {
 const maxAddress = 2048
 
 func newIdentities(most int) *identities {
-	return &identities{max: most, byAddress: map[string]*identity{}, values: map[string]string{}, senders: map[string]*sender{}}
+	return &identities{max: most, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}}
 }
 
 // known returns the identity of an address, nil if it is not known.
@@ -80,22 +84,30 @@ func putIdentity(m *identities, address string, id *identity) *identity {
 	return id
 }
 
-// refusalTime is how long, in ms, visitors with a default session are sent on with
-// it after a response without it was not stored: each such try costs a render.
+// refusal is what is remembered of an answer that was not for others.
+type refusal struct {
+	until  int64 // Unix ms: requests for the page do not wait for each other, and ask for themselves
+	reason string
+}
+
+// refusalTime is how long, in ms, an answer that was not for others keeps requests
+// for its page from waiting for each other, or from being asked as nobody: each such try
+// costs a render.
 const refusalTime = 60 * 1000
 
-// stores reports whether it is worth while to ask the origin for everybody.
-func stores(m *identities, id *identity, now int64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return now >= id.refusedUntil
+// streak is what is remembered of a rule whose pages are refused one after the other for
+// the same reason, such as a cookie that is on all of them.
+type streak struct {
+	reason string
+	length int
+	asked  int // how often it has been looked at since it is long
 }
 
-func noteRefused(m *identities, id *identity, now int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	id.refusedUntil = now + refusalTime
-}
+// From longStreak refusals on, one request in probes of a rule is asked as nobody.
+const (
+	longStreak = 8
+	probes     = 8
+)
 
 // listOf returns the list of variants that a visit's page had, nil if none is known.
 func listOf(m *identities, v *visit) *storage.List {
@@ -115,23 +127,49 @@ func setList(m *identities, v *visit, l *storage.List) {
 	}
 }
 
-// shares reports whether it is worth while to wait for the origin's answer to
-// another request.
-func shares(m *identities, v *visit) bool {
+// refusedFor returns why it is not worth while to wait for the origin's answer to
+// another request, or to ask as nobody, "" if it is.
+func refusedFor(m *identities, v *visit) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return v.now >= v.id.refusedUntil && v.now >= m.alone[v.primary]
+	if r, known := m.alone[v.primary]; known && v.now < r.until {
+		return r.reason
+	}
+	if s := m.streaks[v.rule.Name]; s != nil && s.length >= longStreak {
+		if s.asked++; s.asked%probes != 0 {
+			return s.reason
+		}
+	}
+	return ""
 }
 
 // sole notes that the origin's answer to one was not for others.
-func sole(m *identities, v *visit) {
+func sole(m *identities, v *visit, reason string) {
 	until := nowMS() + refusalTime
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.alone == nil || len(m.alone) >= m.max {
-		m.alone = map[string]int64{}
+		m.alone = map[string]refusal{}
 	}
-	m.alone[v.primary] = until
+	m.alone[v.primary] = refusal{until: until, reason: reason}
+	if !v.rule.Nobody {
+		return
+	}
+	s := m.streaks[v.rule.Name]
+	if s == nil || s.reason != reason {
+		s = &streak{reason: reason}
+		m.streaks[v.rule.Name] = s
+	}
+	s.length++
+}
+
+// shared notes that a page of a rule was stored.
+func shared(m *identities, v *visit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.streaks[v.rule.Name] != nil {
+		delete(m.streaks, v.rule.Name)
+	}
 }
 
 // setValues remembers what a request with these fields varies by. It reports false if
@@ -149,21 +187,50 @@ func setValues(m *identities, fields, values string) bool {
 	return true
 }
 
-// varyFields are all that rule.Dimensions looks at, where no headers are named, and
-// the session is not among the cookies that are. cookies are those but the session.
-func varyFields(rule string, r *http.Request, cookies string) string {
+// varyFields are all that rule.Dimensions looks at, where the session is not among the
+// cookies that are named. cookies are those but the session.
+func varyFields(ru *rule.Rule, r *http.Request, cookies string) string {
 	h := r.Header
+	name := ru.Name
+	for i := 0; i < len(ru.Headers); i++ {
+		name += "\n" + keys.FieldValue(ru.Headers[i], h)
+	}
 	language, agent := h["Accept-Language"], h["User-Agent"]
 	if len(language) == 1 && len(agent) == 1 {
-		return rule + "\n" + cookies + "\n" + language[0] + "\n" + agent[0]
+		return name + "\n" + cookies + "\n" + language[0] + "\n" + agent[0]
 	}
-	return rule + "\n" + cookies + "\n" + strings.Join(language, ",") + "\n" + strings.Join(agent, ",")
+	return name + "\n" + cookies + "\n" + strings.Join(language, ",") + "\n" + strings.Join(agent, ",")
 }
 
 // address is what of a request its identity depends on, beside the header fields
 // that rules look at. The path comes last: it is the only part in which a line break can
 // be.
-func address(r *http.Request) string {
+func address(h *Handler, r *http.Request) string {
+	if passed := passedFields(h, r); passed != nil {
+		fields := &strings.Builder{}
+		_ = passed.WriteSubset(fields, nil)
+		return fields.String() + addressOf(r) // a method has no colon
+	}
+	return addressOf(r)
+}
+
+// passedFields returns the fields of a request that middlewares in front have set for Odoo,
+// nil if there are none.
+func passedFields(h *Handler, r *http.Request) http.Header {
+	var passed http.Header
+	for _, name := range h.s.Fill.Headers {
+		if lines := r.Header[name]; lines != nil {
+			if passed == nil {
+				passed = http.Header{}
+			}
+			passed[name] = lines
+		}
+	}
+	return passed
+}
+
+// addressOf is address but for what middlewares in front have set.
+func addressOf(r *http.Request) string {
 	proto := r.Header["X-Forwarded-Proto"]
 	host := r.Header["X-Forwarded-Host"]
 	u := r.URL
@@ -199,20 +266,31 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 }
 
 // firstRule finds the rule that takes a request, and whether its header decides on that.
-func firstRule(h *Handler, r *http.Request, target *keys.Target) (first *rule.Rule, byHeader bool) {
-	return rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), r)
+func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (first *rule.Rule, byHeader bool) {
+	return rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), path, r)
 }
 
 // identifyNew is identify for an address that is not known. It is apart since most are,
 // and an interpreter pays for all of a function that it calls.
 func identifyNew(h *Handler, r *http.Request, at string) *identity {
-	id := &identity{target: keys.TargetOf(r)}
-	id.rule, id.byHeader = firstRule(h, r, &id.target)
+	id := &identity{target: keys.TargetOf(r), passed: passedFields(h, r)}
+	sure := true
+	id.path, sure = keys.RoutedPath(r.URL)
+	id.odd = !sure
+	id.rule, id.byHeader = firstRule(h, r, &id.target, id.path)
+	if id.rule.Nobody {
+		id.target.Path = keys.EscapePath(id.path)
+	}
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
-	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil
+	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil || len(id.rule.Headers) > 0
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
-	if strings.HasPrefix(r.URL.Path, "/") { // else another target has the same address
+	if id.passed != nil {
+		fields := &strings.Builder{}
+		_ = id.passed.WriteSubset(fields, nil)
+		id.key = keys.Extend(id.key, []string{"f " + fields.String()})
+	}
+	if id.path != "" && id.path[0] == '/' { // else another target has the same address
 		return putIdentity(h.identities, at, id)
 	}
 	return id

@@ -5,11 +5,9 @@ import (
 	"math"
 	"math/rand"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -18,20 +16,13 @@ import (
 // one at a time for each key, and not more at once than limits.refreshes. The
 // visitor's request is over before it is done, so it has a context of its own.
 func (h *Handler) refresh(v *visit) {
-	if v.r.Method != http.MethodGet {
-		return
-	}
 	f := h.shared.begin(v.entry.Key, h.s.Limits.Refreshes)
 	if f == nil {
 		return
 	}
-	// Of the visitor's context only what the proxy asks for to report an answer
-	// that breaks off: Traefik's access log keeps a map in it, which is not for
-	// two requests at a time.
-	base := context.WithValue(context.Background(), http.ServerContextKey, v.r.Context().Value(http.ServerContextKey))
-	ctx, cancel := context.WithTimeout(base, time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ownContext(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
 	b := *v
-	b.r = anonymous(v.r.Clone(ctx), v.rule)
+	b.r = asNobody(ctx, h, v)
 	b.state, b.fwd = policy.Expired, "stale"
 	b.now = nowMS()
 	b.cc = policy.Directives{}
@@ -128,6 +119,12 @@ func earlyWindow(h *Handler, e *storage.Entry) int64 {
 
 // refetch is fetch without a client.
 func (h *Handler) refetch(v *visit) {
+	if v.rule.Nobody {
+		fillPage(h, nil, v, nil)
+		count(h, "refresh")
+		return
+	}
+	v.sent = v.r.Header
 	f := &fetching{h: h, v: v, requested: nowMS()}
 	c := &capture{header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { decide(f, c) }
@@ -143,33 +140,8 @@ func (h *Handler) refetch(v *visit) {
 // stored response is not to be used any more: another one has taken its place,
 // and that may not be stored. An error leaves the stale copy its grace.
 func (f *fetching) withdrawn(c *capture) bool {
-	return !f.aborted && !f.standIn && !f.validated && !f.admission.Store &&
-		f.v.head.Epoch != 0 && c.status >= 200 && c.status < 500
-}
-
-// anonymous takes everything out of a request that speaks of one visitor. What
-// the rule varies by stays: it is what the entry is for. r is a copy.
-func anonymous(r *http.Request, ru *rule.Rule) *http.Request {
-	r.RemoteAddr = "127.0.0.1:0" // the proxy adds it to X-Forwarded-For
-	cookies := r.Cookies()
-	for name := range r.Header {
-		if hasName(ru.Headers, strings.ToLower(name)) {
-			continue
-		}
-		switch name {
-		case "Authorization", "Cookie", "Cache-Control", "Pragma", "Referer", "Forwarded", "X-Forwarded-For", "X-Real-Ip":
-			delete(r.Header, name)
-		}
-		if strings.HasPrefix(name, "If-") || name == "Range" {
-			delete(r.Header, name)
-		}
-	}
-	for i := 0; i < len(cookies); i++ {
-		if hasName(ru.Cookies, cookies[i].Name) || (ru.Language != nil && cookies[i].Name == rule.LanguageCookie) {
-			r.AddCookie(cookies[i])
-		}
-	}
-	return r
+	return !f.aborted && !c.broken && !f.standIn && !f.validated && (!f.admission.Store || f.refused) &&
+		f.v.head.Epoch != 0 && c.status >= 200 && c.status < 500 && !passingStatus(c.status)
 }
 
 func hasName(list []string, name string) bool {

@@ -61,10 +61,7 @@ func recipe(h *Handler, v *visit) func() {
 	if h.s.Rewarm == 0 {
 		return nil
 	}
-	ctx := context.WithValue(context.Background(), http.ServerContextKey, v.r.Context().Value(http.ServerContextKey))
-	r := anonymous(v.r.Clone(ctx), v.rule)
-	r.Method = http.MethodGet
-	r.Body = http.NoBody
+	r := asNobody(ownContext(v.r.Context()), h, v)
 	sh, serial := h.shared, h.serial
 	return func() { sh.askOf(serial, r) }
 }

@@ -2,10 +2,12 @@ package cache
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
@@ -25,8 +27,8 @@ import (
 // 86 characters later (odoo/http.py).
 var sessionID = regexp.MustCompile(`^[A-Za-z0-9_-]{32,128}$`)
 
-// contextValue is the shape of the addon's contexts.
-var contextValue = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
+// contextValue is the shape of the addon's contexts, which it has signed.
+var contextValue = regexp.MustCompile(`^[A-Za-z0-9._-]{16,512}$`)
 
 // The contexts that have a word of their own.
 const (
@@ -42,35 +44,41 @@ func readCookies(h *Handler, v *visit) {
 			v.sid = keys.SessionID(value)
 		}
 	}
+	if !v.rule.Nobody {
+		return
+	}
+	v.agrees = consents(v.r.Header["Cookie"])
 	if h.s.ContextCookie == "" || !rule.HasCookie(h.s.ContextCookie, v.r) {
 		return
 	}
-	value, sure := rule.CookieValue(h.s.ContextCookie, v.r)
-	switch {
-	case !sure || value == privateContext:
-		v.context = privateContext
+	switch value := rule.OnlyValue(h.s.ContextCookie, v.r); {
 	case value == defaultContext || contextValue.MatchString(value):
 		v.context = value
+	default:
+		v.context = privateContext
 	}
 }
 
-// agrees reports whether a response was rendered for the context that the
-// request has. The application has looked at the session to say so.
-func agrees(v *visit, header http.Header) bool {
-	lines := header["X-Odoo-Cache-Context"]
-	if len(lines) != 1 {
-		return false
-	}
+// inContext reports whether a response was rendered for the context that its key has.
+// Without the addon there is one alone, and nobody says so.
+func inContext(v *visit, header http.Header) bool {
 	context := v.context
 	if context == "" {
 		context = defaultContext
 	}
-	return lines[0] == context
+	lines := header[fill.ContextHeader]
+	if len(lines) == 0 {
+		return context == defaultContext
+	}
+	return len(lines) == 1 && lines[0] == context
 }
 
 // changesSession reports whether a request may change what later pages of its
 // session show.
 func changesSession(v *visit) bool {
+	if v.id != nil && v.id.odd {
+		return true // it may lead anywhere
+	}
 	if v.rule.KeepsSession {
 		return false
 	}
@@ -98,8 +106,9 @@ func markAll(h *Handler, v *visit) {
 	if h.s.Session == "" {
 		return
 	}
+	most := h.s.Limits.RequestBytes
 	var list []string
-	field := strings.Join(v.r.Header["Cookie"], ";")
+	field := around(strings.Join(v.r.Header["Cookie"], ";"), h.s.Session, most)
 	if strings.Contains(field, h.s.Session) || strings.Contains(field, "\\") {
 		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(field, -1))
 		if strings.Contains(field, "\\") {
@@ -109,10 +118,14 @@ func markAll(h *Handler, v *visit) {
 	for _, value := range v.r.Header["X-Openerp-Session-Id"] {
 		list = append(list, keys.SessionID(value))
 	}
-	if strings.Contains(v.r.URL.RawQuery, "session_id") {
-		for _, value := range v.r.URL.Query()["session_id"] {
-			list = append(list, keys.SessionID(value))
+	query := v.r.URL.RawQuery
+	if strings.Contains(query, "%") {
+		if plain, err := url.QueryUnescape(query); err == nil {
+			query = plain
 		}
+	}
+	if strings.Contains(query, sessionParam) {
+		list = addSessions(list, paramPattern.FindAllStringSubmatch(around(query, sessionParam, most), -1))
 	}
 	if len(list) > maxSessions { // nobody has so many: none of them reaches the origin
 		v.r = v.r.Clone(v.r.Context())
@@ -126,6 +139,39 @@ func markAll(h *Handler, v *visit) {
 		h.shared.tier.Special(h.view, list)
 	}
 }
+
+// sessionParam is the parameter by which older versions of Odoo know a session.
+const sessionParam = "session_id"
+
+var paramPattern = regexp.MustCompile(sessionParam + `=([^&;]{1,128})`)
+
+// around returns a text, or if it is longer than most bytes, what of it stands around the
+// places where a word is, as many as one request can mean sessions.
+func around(text, word string, most int) string {
+	if len(text) <= most || word == "" {
+		return text
+	}
+	parts := ""
+	for i := 0; i <= maxSessions; i++ {
+		at := strings.Index(text, word)
+		if at < 0 {
+			break
+		}
+		from, to := at-1, at+len(word)+sessionRoom
+		if from < 0 {
+			from = 0
+		}
+		if to > len(text) {
+			to = len(text)
+		}
+		parts += text[from:to] + ";"
+		text = text[at+len(word):]
+	}
+	return parts
+}
+
+// sessionRoom is the longest that a session's value is written in, in bytes.
+const sessionRoom = 600
 
 // maxSessions bounds the sessions that one request can mean.
 const maxSessions = 8
@@ -221,43 +267,6 @@ func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string
 	if sessionID.MatchString(id) {
 		h.shared.tier.Bear(h.view, keys.SessionID(id))
 	}
-}
-
-// visitorCookie names a visitor beside the session in Odoo 14 and 15
-// (addons/website/models/website_visitor.py, _get_visitor_from_request): what
-// they registered for or marked, pages of events show.
-const visitorCookie = "visitor_uuid"
-
-// namesVisitor reports whether a request may have that cookie.
-func namesVisitor(h *Handler, r *http.Request) bool {
-	if h.s.Session == "" {
-		return false
-	}
-	for _, line := range r.Header["Cookie"] {
-		if strings.Contains(line, visitorCookie) {
-			return true
-		}
-	}
-	return false
-}
-
-// withoutSession returns a request as a visitor without a session would send it.
-// What a visitor has done to a session cannot show in an answer to it.
-func (h *Handler) withoutSession(r *http.Request) *http.Request {
-	out := r.Clone(r.Context())
-	var rest []string
-	for _, line := range r.Header["Cookie"] {
-		for _, pair := range strings.Split(line, ";") {
-			if name, _, _ := strings.Cut(pair, "="); !strings.Contains(name, h.s.Session) && !strings.Contains(pair, visitorCookie) {
-				rest = append(rest, strings.TrimSpace(pair))
-			}
-		}
-	}
-	delete(out.Header, "Cookie")
-	if len(rest) > 0 {
-		out.Header["Cookie"] = []string{strings.Join(rest, "; ")}
-	}
-	return out
 }
 
 // setValue returns the value that a Set-Cookie line sets.

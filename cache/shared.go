@@ -28,13 +28,15 @@ type Shared struct {
 	landings atomic.Int64 // flights that have landed
 
 	mu         sync.Mutex
-	flights    map[string]*flight // by full key
-	landed     map[string]int64   // by key: which landing that was
-	forgot     int64              // landings up to this one are not known any more
-	refreshing int                // flights in the background
-	waiting    int                // requests
-	warming    map[string]int     // by tenant
-	serial     int64              // of the latest handler
+	flights    map[string]*flight  // by full key
+	landed     map[string]int64    // by key: which landing that was
+	forgot     int64               // landings up to this one are not known any more
+	refreshing int                 // flights in the background
+	orphans    int                 // flights whose visitor has gone
+	countries  map[string]*country // by tenant
+	waiting    int                 // requests
+	warming    map[string]int      // by tenant
+	serial     int64               // of the latest handler
 	askers     map[int64]func(*http.Request)
 	counters   map[string]int64 // by tenant and word
 	lastLog    time.Time
@@ -105,8 +107,8 @@ func expire(fingerprint string, r *registered, idles int) {
 func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
 		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
-		askers: map[int64]func(*http.Request){},
-		token:  strconv.FormatUint(rand.Uint64(), 36),
+		askers: map[int64]func(*http.Request){}, countries: map[string]*country{},
+		token: strconv.FormatUint(rand.Uint64(), 36),
 	}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,

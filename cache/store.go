@@ -32,7 +32,7 @@ func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
 	count(h, "stale-if-error")
 	if v.flight != nil {
-		land(h.shared, v.flight, nil, false, true)
+		land(h.shared, v.flight, landing{errored: true})
 	}
 	if rw == nil {
 		return
@@ -59,13 +59,16 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 	status := forwarded(h, "stale", c.status, f.admission.Reason)
 	e.Header = storedHeader(f, merged)
 	own := c.header["Set-Cookie"]
-	if f.admission.Store {
+	switch {
+	case f.filling != nil:
+		own = nil
+	case f.admission.Store:
 		own = without(f, own)
-	} else if rw != nil {
+	case rw != nil:
 		bear(h, v, c.status, c.header)
 	}
 	if !f.admission.Store {
-		unshared(h, v)
+		unshared(h, v, f.admission.Reason)
 	}
 	if kept := old.Header["Set-Cookie"]; len(e.Header["Set-Cookie"]) == 0 && len(kept) > 0 {
 		e.Header["Set-Cookie"] = kept
@@ -80,11 +83,11 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 		if len(f.tags) == 0 || !carriesTags(c.header) {
 			f.tags = old.Tags
 		}
-		e.Tags = f.tags
+		e.Tags = withOwnTags(f.tags, old.Tags)
 		if reason := keepEntry(h, v, &e, f.admission.Vary); reason != "" {
 			status = forwarded(h, "stale", c.status, reason)
 			if !passes(reason) {
-				unshared(h, v)
+				unshared(h, v, reason)
 			}
 		} else {
 			status = storedStatus(h, "stale", c.status, e.Life, "")
@@ -120,6 +123,16 @@ func withCookies(header http.Header, own []string) http.Header {
 	copyHeader(out, header)
 	out["Set-Cookie"] = lines
 	return out
+}
+
+// withOwnTags returns tags with those of the tags before that say what a page depends on.
+func withOwnTags(tags, before []string) []string {
+	for _, own := range []string{consentTag, countryTag} {
+		if hasName(before, own) && !hasName(tags, own) {
+			tags = append(tags[:len(tags):len(tags)], own)
+		}
+	}
+	return tags
 }
 
 func carriesTags(header http.Header) bool {
@@ -189,16 +202,14 @@ func deliverUnstored(f *fetching, rw http.ResponseWriter, c *capture, status, re
 	sendBody(rw, v.r, c.status, header, c.body, f.requested)
 }
 
-// keepFetched stores a whole response, once, and returns why it did not.
+// keepFetched stores a whole response, and returns why it did not.
 func keepFetched(f *fetching, c *capture) string {
-	if !f.kept {
-		f.kept = true
-		f.refusal = storeFetched(f, c, c.status, storedHeader(f, c.header))
-		if f.refusal != "" && !passes(f.refusal) {
-			unshared(f.h, f.v)
-		}
+	reason := storeFetched(f, c, c.status, storedHeader(f, c.header))
+	if reason != "" && !passes(reason) {
+		f.refused = true
+		unshared(f.h, f.v, reason)
 	}
-	return f.refusal
+	return reason
 }
 
 // passes reports whether what kept a response from being stored may be over with
@@ -243,7 +254,13 @@ func keepLanguage(f *fetching, header http.Header) {
 	if !hasName(f.v.rule.Terms.KeepCookies, rule.LanguageCookie) || setsCookie(header, rule.LanguageCookie) {
 		return
 	}
-	value, sure := rule.CookieValue(rule.LanguageCookie, f.v.r)
+	sure := true
+	value := ""
+	if f.filling != nil {
+		value = rule.PickedLanguage(f.v.rule, f.v.values)
+	} else {
+		value, sure = rule.CookieValue(rule.LanguageCookie, f.v.r)
+	}
 	if sure && languageCode.MatchString(value) {
 		addCookies(header, []string{rule.LanguageCookie + "=" + value + "; Max-Age=31536000; Path=/"})
 	}
@@ -252,7 +269,7 @@ func keepLanguage(f *fetching, header http.Header) {
 // storeFetched keeps a captured response. It returns a reason if it did not.
 func storeFetched(f *fetching, c *capture, status int, header http.Header) string {
 	h, v := f.h, f.v
-	if f.aborted {
+	if f.aborted || c.broken {
 		return policy.ReasonPanic
 	}
 	if c.over {
@@ -264,19 +281,26 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 	if len(c.Header()["Trailer"]) > 0 {
 		return policy.ReasonTrailer
 	}
-	body, reason := publicBody(h, v.rule, header, c.body)
+	if f.filling != nil && !plainly(f, c, header) {
+		return policy.ReasonCoding
+	}
+	if contentLength(c.header) < 0 && !endedWell(f, header.Get("Content-Type"), c.body) {
+		return policy.ReasonTruncated
+	}
+	body, tags, reason := publicBody(f, c, header)
 	if reason != "" {
 		return reason
 	}
 	e := &storage.Entry{
 		Tenant: h.s.Tenant, Key: v.primary,
-		Host: keys.FoldHost(purgeHost(v.target)), Path: v.r.URL.Path,
+		Host: keys.FoldHost(purgeHost(v.target)), Path: v.id.path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
 		Status: status, Render: f.rendered, Header: header, Body: exact(body),
 	}
 	f.plain = e.Body
 	finishEntry(h, e)
 	f.stored = e
+	e.Tags = append(e.Tags[:len(e.Tags):len(e.Tags)], tags...)
 	return keepEntry(h, v, e, f.admission.Vary)
 }
 
@@ -320,7 +344,7 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 			h.shared.tier.RemoveIDs(h.view, v.list.Variants)
 		}
 	}
-	e.Key = keys.Variant(v.primary, names, v.r.Header)
+	e.Key = keys.Variant(v.primary, names, v.sent)
 	variants, dropped := pushVariant(before, keys.ID(e.Key), h.s.Limits.Variants)
 	if reason := h.shared.tier.Store(h.view, e); reason != "" {
 		return reason
@@ -336,6 +360,7 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 		return policy.ReasonVariantFailed
 	}
 	h.shared.tier.RemoveIDs(h.view, dropped)
+	v.list = list
 	return ""
 }
 
@@ -385,7 +410,7 @@ func tagReason(err error) string {
 // hashTags returns everything by which a page can be purged: the tenant, its
 // addresses, the application's tags and the rule's.
 func hashTags(v *visit, tags []string) []string {
-	hashed := keys.URLTags(purgeHost(v.target), v.r.URL.Path, v.target.Query)
+	hashed := keys.URLTags(purgeHost(v.target), v.id.path, v.target.Query)
 	hashed = append(hashed, tenantTag)
 	for i := 0; i < len(v.rule.Tags); i++ {
 		hashed = append(hashed, keys.HashTag("t", v.rule.Tags[i]))

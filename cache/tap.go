@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,8 @@ type tap struct {
 	flush   bool
 
 	cacheable bool // by its rule
+
+	country *country // to be told if the body shows one, nil: nothing is
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -46,6 +49,10 @@ func (t *tap) WriteHeader(status int) {
 func (t *tap) Write(p []byte) (int, error) {
 	if !t.decided {
 		(*tap).WriteHeader(t, http.StatusOK)
+	}
+	if t.country != nil && bytes.Contains(p, countrySign) {
+		learnCountries(t.h, t.country)
+		t.country = nil
 	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {

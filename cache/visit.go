@@ -21,15 +21,18 @@ type visit struct {
 	forward string // the query for the origin
 	cookie  bool   // it carries a session cookie
 	session bool   // of a session that may be special
-	visitor bool   // the origin is asked with a cookie that names the visitor
 	sid     string // hash of the session, empty if there is none or it cannot be told
 	context string // what the addon's cookie says that pages are rendered for
+	agrees  bool   // to optional cookies
+	consent bool   // the key says so
+	own     string // why the visitor has to ask for themselves: nobody's answer was not for others
 	cc      policy.Directives
 
 	bypass string // why the cache has no part in this request
 	fwd    string // Cache-Status fwd= (RFC 9211 §2.2)
 
 	values  []string       // of what the rule varies by
+	sent    http.Header    // of the request that the origin got
 	primary string         // full primary key
 	list    *storage.Entry // variant list of the resource
 	entry   *storage.Entry // what is stored for the request
@@ -70,7 +73,7 @@ func examine(h *Handler, v *visit) {
 func identifyVisit(h *Handler, v *visit) {
 	r := v.r
 	if v.at == "" {
-		v.at = address(r)
+		v.at = address(h, r)
 	}
 	id := identify(h, r, v.at)
 	v.id = id
@@ -81,16 +84,23 @@ func identifyVisit(h *Handler, v *visit) {
 	if r.Header["Cookie"] != nil {
 		readCookies(h, v)
 	}
-	if v.bypass = refused(v); v.bypass != "" {
+	if v.bypass = refused(h, v); v.bypass != "" {
 		return
 	}
 	v.primary = id.key
-	if id.varies || len(id.rule.Headers) > 0 {
-		v.values = v.rule.Dimensions(r)
+	if id.varies {
+		sure := true
+		if v.values, sure = v.rule.Dimensions(r); !sure && !v.rule.Nobody {
+			v.bypass = policy.ReasonCookie // the origin would see it
+			return
+		}
 		v.primary = keys.Extend(id.key, v.values)
 	}
 	if v.context != "" && !v.rule.Terms.AnySession {
 		forContext(v)
+	}
+	if v.agrees && atomic.LoadInt32(&id.asks) != 0 {
+		askConsenting(v)
 	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
 		v.bypass = policy.ReasonKeyLimit
@@ -102,7 +112,7 @@ func identifyVisit(h *Handler, v *visit) {
 }
 
 // refused returns why the cache has no part in a request, whatever is stored.
-func refused(v *visit) string {
+func refused(h *Handler, v *visit) string {
 	r := v.r
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -112,9 +122,9 @@ func refused(v *visit) string {
 		return policy.ReasonRule
 	case acceptsEvents(r):
 		return policy.ReasonEventStream
-	case r.Header["X-Openerp-Session-Id"] != nil || r.Header["X-Odoo-Database"] != nil:
+	case r.Header["X-Openerp-Session-Id"] != nil || r.Header["X-Odoo-Database"] != nil && !hasName(h.s.Fill.Headers, "X-Odoo-Database"):
 		return policy.ReasonSessionHeader
-	case v.target.Path == "" || v.target.Path[0] != '/':
+	case v.id.odd || v.target.Path == "" || v.target.Path[0] != '/':
 		return policy.ReasonTarget
 	case r.ContentLength != 0:
 		return policy.ReasonBody
@@ -123,6 +133,27 @@ func refused(v *visit) string {
 	}
 	return ""
 }
+
+// askConsenting adds to a visit's key that the visitor has agreed to optional cookies.
+func askConsenting(v *visit) {
+	v.consent = true
+	v.primary = keys.Extend(v.primary, []string{"consent"})
+}
+
+// forConsent reports whether a response of everybody is for this visitor, too. Where it is
+// one that differs for those who agree to optional cookies, and the visitor does, their key
+// is another one from now on.
+func forConsent(h *Handler, v *visit, e *storage.Entry) bool {
+	if !v.agrees || v.consent || !hasName(e.Tags, consentTag) {
+		return true
+	}
+	atomic.StoreInt32(&v.id.asks, 1)
+	askConsenting(v)
+	return false
+}
+
+// consentTag is borne by what differs for visitors who agree to optional cookies.
+var consentTag = keys.HashTag("c", "consent")
 
 // forContext adds to a visit's key what the addon says that pages are rendered for.
 func forContext(v *visit) {
@@ -153,6 +184,10 @@ func lookup(h *Handler, v *visit) {
 		}
 	}
 	find(h, v)
+	if v.agrees && v.entry != nil && !forConsent(h, v, v.entry) {
+		v.entry, v.list, v.soft = nil, nil, false
+		find(h, v)
+	}
 	e := v.entry
 	if e == nil {
 		return
@@ -167,10 +202,11 @@ func lookup(h *Handler, v *visit) {
 		v.entry = nil
 		return
 	}
-	if v.state == policy.Stale && v.context != "" && v.context != defaultContext {
-		v.state = policy.Expired // a refresh without the visitor's session would be of another context
+	located := v.rule.Country != "" && hasName(e.Tags, countryTag) // a refresh has no visitor's address
+	if v.state == policy.Stale && located {
+		v.state = policy.Expired
 	}
-	if v.state == policy.Fresh && h.s.EarlyRefresh && (v.context == "" || v.context == defaultContext) {
+	if v.state == policy.Fresh && h.s.EarlyRefresh && !located {
 		v.early = early(e, v.now)
 	}
 	if v.state == policy.Expired {
@@ -183,7 +219,7 @@ func lookup(h *Handler, v *visit) {
 
 // withheld returns why a stored response is not for this visitor.
 func withheld(v *visit, e *storage.Entry) string {
-	if v.session && v.context == "" && !e.Life.Public && !v.rule.Terms.AnySession {
+	if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {
 		return policy.ReasonSession
 	}
 	if len(v.r.Header["Authorization"]) > 0 && !e.Life.Shared {
@@ -195,7 +231,7 @@ func withheld(v *visit, e *storage.Entry) string {
 // find looks the entry up, by way of the variant list if there is one.
 func find(h *Handler, v *visit) {
 	var f *storage.Found
-	one := v.sid != "" && v.context == "" && !v.rule.Terms.AnySession
+	one := v.sid != "" && v.context == "" && !v.rule.Terms.AnySession && v.rule.Nobody
 	if atomic.LoadInt32(&v.id.varied) != 0 {
 		f = findVaried(h, v, one)
 	}
@@ -232,6 +268,11 @@ func find(h *Handler, v *visit) {
 	}
 }
 
+// variantKey is the key of the variant of a visit's page that its request selects.
+func variantKey(v *visit) string {
+	return keys.Variant(v.primary, v.list.Vary, v.r.Header)
+}
+
 // findVaried asks for the variant that the list as it was last would give. one says
 // whether the visitor's session has to be asked for.
 func findVaried(h *Handler, v *visit, one bool) *storage.Found {
@@ -255,7 +296,7 @@ func findVaried(h *Handler, v *visit, one bool) *storage.Found {
 // which costs another exchange where it is there.
 func mayLock(h *Handler, v *visit) bool {
 	return !v.looked && h.shared.redis != nil && !v.id.byHeader && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
-		mayShare(h, v) && shares(h.identities, v)
+		mayShare(h, v) && refusedFor(h.identities, v) == ""
 }
 
 // lookupOrLock looks a page up, and claims the lock for it if it is not there.

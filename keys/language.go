@@ -32,33 +32,47 @@ func NewLanguages(codes []string) Languages {
 	return l
 }
 
-// Pick returns one of the codes, or "" where nothing asks for one of them.
-// Where the choice is Odoo's own (en_AU in a shop with en_US and en_GB), or
-// versions of it read a malformed header differently, Pick returns what was
-// asked for after a ~, which keeps such visitors apart from all others.
-func (l Languages) Pick(cookie, accept string) string {
+// Pick returns what the key holds of a visitor's language: one of the codes, or "" where
+// nothing asks for one of them. Where the choice is Odoo's own (en_AU in a shop with en_US
+// and en_GB) it returns a ~ and the language: Odoo goes by that alone. It is not sure of an
+// Accept-Language that servers read differently, and takes it for none.
+func (l Languages) Pick(cookie, accept string) (code string, sure bool) {
 	if l.unknown {
 		return asked(cookie, accept)
 	}
 	if cookie != "" {
 		if l.exact[cookie] {
-			return cookie
+			return cookie, true
 		}
 		language, _, _ := strings.Cut(cookie, "_")
-		if code := l.nearest(language, cookie); code != "" {
-			return code
+		if code = l.nearest(language); code != "" {
+			return code, true
 		}
 	}
-	code, sure := wanted(accept)
-	if !sure {
-		return "~" + code
-	}
+	code, sure = wanted(accept)
 	if l.exact[code] {
-		return code
+		return code, sure
 	}
 	language, _, _ := strings.Cut(code, "_")
-	return l.nearest(language, code)
+	return l.nearest(language), sure
 }
+
+// Asking returns how a request asks for what Pick has returned: by the language cookie, none
+// if it is empty, and by Accept-Language.
+func Asking(picked string) (cookie, accept string) {
+	if picked == "" {
+		return "", nobodysTag
+	}
+	if picked[0] == '~' {
+		return picked[1:] + "_ZZ", nobodysTag
+	}
+	plain, _, _ := strings.Cut(picked, "@")
+	return picked, strings.ReplaceAll(plain, "_", "-")
+}
+
+// nobodysTag is a language that no shop has (ISO 639-2 keeps it for local use): without
+// Accept-Language, Odoo would take English to be asked for.
+const nobodysTag = "qaa-ZZ"
 
 // fallback is the language of those who ask for none (odoo/http.py, DEFAULT_LANG),
 // whatever the website's own is.
@@ -73,7 +87,7 @@ func wanted(accept string) (code string, sure bool) {
 	}
 	tag, sure := best(accept)
 	if !sure {
-		return accept, false
+		return fallback, false
 	}
 	language, rest, _ := strings.Cut(tag, "-")
 	if rest == "" {
@@ -83,31 +97,35 @@ func wanted(accept string) (code string, sure bool) {
 		return language, true
 	}
 	if !territory.MatchString(rest) {
-		return tag, false
+		return fallback, false
 	}
 	return language + "_" + strings.ToUpper(rest), true
 }
 
 // asked returns what a visitor asks for: by the cookie, which Odoo has set to a
-// language of the website, else by Accept-Language.
-func asked(cookie, accept string) string {
-	if cookie != "" {
-		return cookie
+// language of the website, else by Accept-Language. What has not the shape of a code
+// counts for nothing.
+func asked(cookie, accept string) (code string, sure bool) {
+	if codeShape.MatchString(cookie) {
+		return cookie, true
 	}
-	code, sure := wanted(accept)
-	if !sure {
-		return "~" + code
+	code, sure = wanted(accept)
+	if !codeShape.MatchString(code) {
+		return fallback, sure
 	}
-	return code
+	return code, sure
 }
 
-// nearest returns the code that begins with language, if there is just one.
-func (l Languages) nearest(language, asked string) string {
+// codeShape is the shape of the codes in res.lang: fr, fr_FR, es_419, sr@latin.
+var codeShape = regexp.MustCompile(`^[a-z]{2,3}(_[A-Z]{2}|_[0-9]{3})?(@[a-z]{1,10})?$`)
+
+// nearest returns the code that begins with language; of several, which one is Odoo's choice.
+func (l Languages) nearest(language string) string {
 	found := ""
 	for i := 0; i < len(l.codes); i++ {
 		if strings.HasPrefix(l.codes[i], language) {
 			if found != "" {
-				return "~" + asked
+				return "~" + language
 			}
 			found = l.codes[i]
 		}

@@ -17,6 +17,7 @@ func TestLanguagesPick(t *testing.T) {
 		cookie string
 		accept string
 		want   string
+		unsure bool
 	}{
 		{name: "nothing asked for is English", codes: shop, want: "en_US"},
 		{name: "nothing asked for, and no English", codes: []string{"fr_FR", "de_DE"}},
@@ -30,7 +31,7 @@ func TestLanguagesPick(t *testing.T) {
 		{name: "cookie of another language alone", codes: shop, cookie: "it_IT", want: "en_US"},
 		{name: "cookie in another case", codes: shop, cookie: "FR_FR", accept: "de", want: "de_DE"},
 		{name: "cookie as a tag is the nearest", codes: shop, cookie: "fr-fr", accept: "de", want: "de_DE"},
-		{name: "cookie that two come near to", codes: []string{"en_US", "en_GB"}, cookie: "en_AU", want: "~en_AU"},
+		{name: "cookie that two come near to", codes: []string{"en_US", "en_GB"}, cookie: "en_AU", want: "~en"},
 		{name: "cookie with a modifier", codes: []string{"sr_RS", "sr@latin"}, cookie: "sr@latin", want: "sr@latin"},
 
 		{name: "language", codes: shop, accept: "fr", want: "fr_FR"},
@@ -50,26 +51,31 @@ func TestLanguagesPick(t *testing.T) {
 		{name: "without a territory that Odoo knows", codes: []string{"en_US", "zh_CN"}, accept: "zh", want: "en_US"},
 		{name: "the same with one", codes: []string{"en_US", "zh_CN"}, accept: "zh-CN", want: "zh_CN"},
 		{name: "Norwegian is Bokmål", codes: []string{"en_US", "nb_NO"}, accept: "no", want: "nb_NO"},
-		{name: "underscores are no tag", codes: shop, accept: "fr_FR", want: "~fr_FR"},
+		{name: "underscores are no tag", codes: shop, accept: "fr_FR", want: "en_US", unsure: true},
 
-		{name: "two that would do", codes: []string{"en_US", "en_GB"}, accept: "en-AU", want: "~en_AU"},
+		{name: "two that would do", codes: []string{"en_US", "en_GB"}, accept: "en-AU", want: "~en"},
 		{name: "two that would do, one meant", codes: []string{"en_US", "en_GB"}, accept: "en-GB", want: "en_GB"},
 		{name: "two that would do, no territory", codes: []string{"pt_BR", "pt_PT"}, accept: "pt", want: "~pt"},
 		{name: "a language whose name begins another", codes: []string{"fil_PH", "fi_FI"}, accept: "fi", want: "~fi"},
-		{name: "a script", codes: []string{"en_US", "zh_TW"}, accept: "zh-Hant-TW", want: "~zh-hant-tw"},
-		{name: "no territory that Odoo reads", codes: shop, accept: "fr-BEL", want: "~fr-bel"},
-		{name: "an odd tag of another language", codes: shop, accept: "it-Latn-IT", want: "~it-latn-it"},
+		{name: "a script", codes: []string{"en_US", "zh_TW"}, accept: "zh-Hant-TW", want: "en_US", unsure: true},
+		{name: "no territory that Odoo reads", codes: shop, accept: "fr-BEL", want: "en_US", unsure: true},
+		{name: "an odd tag of another language", codes: shop, accept: "it-Latn-IT", want: "en_US", unsure: true},
 
-		{name: "weight 0", codes: shop, accept: "fr;q=0", want: "~fr;q=0"},
-		{name: "no weight at all", codes: shop, accept: "en;q=0.5,fr;q=x", want: "~en;q=0.5,fr;q=x"},
-		{name: "weight above 1", codes: shop, accept: "en;q=0.5,fr;q=5", want: "~en;q=0.5,fr;q=5"},
-		{name: "weight that is not a number", codes: shop, accept: "en;q=0.5,fr;q=NaN", want: "~en;q=0.5,fr;q=NaN"},
-		{name: "another parameter", codes: shop, accept: "fr;level=1", want: "~fr;level=1"},
-		{name: "empty member", codes: shop, accept: ",fr", want: "~,fr"},
+		{name: "weight 0", codes: shop, accept: "fr;q=0", want: "en_US", unsure: true},
+		{name: "no weight at all", codes: shop, accept: "en;q=0.5,fr;q=x", want: "en_US", unsure: true},
+		{name: "weight above 1", codes: shop, accept: "en;q=0.5,fr;q=5", want: "en_US", unsure: true},
+		{name: "weight that is not a number", codes: shop, accept: "en;q=0.5,fr;q=NaN", want: "en_US", unsure: true},
+		{name: "another parameter", codes: shop, accept: "fr;level=1", want: "en_US", unsure: true},
+		{name: "empty member", codes: shop, accept: ",fr", want: "en_US", unsure: true},
 		{name: "malformed after the best", codes: shop, accept: "fr,;;", want: "fr_FR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			assert.Equal(t, c.want, keys.NewLanguages(c.codes).Pick(c.cookie, c.accept))
+			got, sure := keys.NewLanguages(c.codes).Pick(c.cookie, c.accept)
+			assert.Equal(t, c.want, got)
+			assert.Equal(t, !c.unsure, sure)
+			again, sure := keys.NewLanguages(c.codes).Pick(keys.Asking(got))
+			assert.Equal(t, got, again, "asked for by what the key holds")
+			assert.True(t, sure)
 		})
 	}
 }
@@ -81,16 +87,26 @@ func FuzzLanguages(f *testing.F) {
 	f.Add("aaa AAA", "", "")
 	f.Fuzz(func(t *testing.T, list, cookie, accept string) {
 		codes := strings.Fields(list)
-		picked := keys.NewLanguages(codes).Pick(cookie, accept)
+		l := keys.NewLanguages(codes)
+		picked, _ := l.Pick(cookie, accept)
 		if picked != "" && picked[0] != '~' {
 			assert.Contains(t, codes, picked)
 		}
+		again, sure := l.Pick(keys.Asking(picked))
+		assert.Equal(t, picked, again, "asked for by what the key holds")
+		assert.True(t, sure)
 		for _, code := range codes {
-			assert.Equal(t, code, keys.NewLanguages(codes).Pick(code, accept), "an exact cookie always counts")
+			exact, _ := l.Pick(code, accept)
+			assert.Equal(t, code, exact, "an exact cookie always counts")
 		}
 		if cookie == "" && accept == "" {
-			assert.Equal(t, keys.NewLanguages(codes).Pick("en_US", ""), picked)
+			english, _ := l.Pick("en_US", "")
+			assert.Equal(t, english, picked)
 		}
+		unknown := keys.UnknownLanguages()
+		picked, _ = unknown.Pick(cookie, accept)
+		again, _ = unknown.Pick(keys.Asking(picked))
+		assert.Equal(t, picked, again)
 	})
 }
 
@@ -107,10 +123,13 @@ func TestUnknownLanguages(t *testing.T) {
 		{"", "de;q=0.4,FR;q=0.5", "fr"},
 		{"", "zh", "en_US"},
 		{"", "*", "en_US"},
-		{"", "fr;q=, de", "~fr;q=, de"},
-		{"", "?", "~?"},
-		{"", "zh-Hant-TW", "~zh-hant-tw"},
+		{"", "fr;q=, de", "en_US"},
+		{"", "?", "en_US"},
+		{"", "abcdefg", "en_US"},
+		{"a b", "fr", "fr"},
+		{"", "zh-Hant-TW", "en_US"},
 	} {
-		assert.Equal(t, c.want, l.Pick(c.cookie, c.accept), "%q %q", c.cookie, c.accept)
+		got, _ := l.Pick(c.cookie, c.accept)
+		assert.Equal(t, c.want, got, "%q %q", c.cookie, c.accept)
 	}
 }

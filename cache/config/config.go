@@ -29,6 +29,8 @@ type Config struct {
 	Admin             Admin    `json:"admin,omitempty"`
 	Session           Session  `json:"session,omitempty"`
 	CSRF              CSRF     `json:"csrf,omitempty"`
+	Fill              Fill     `json:"fill,omitempty"`
+	Country           Country  `json:"country,omitempty"`
 	Headers           Headers  `json:"headers,omitempty"`
 	Limits            Limits   `json:"limits,omitempty"`
 
@@ -47,6 +49,7 @@ type Rule struct {
 	Override          []string          `json:"override,omitempty"`
 	RequestDirectives string            `json:"requestDirectives,omitempty"`
 	Session           string            `json:"session,omitempty"`
+	Fill              string            `json:"fill,omitempty"`
 	Vary              Vary              `json:"vary,omitempty"`
 	Query             Query             `json:"query,omitempty"`
 	Cookies           Cookies           `json:"cookies,omitempty"`
@@ -203,6 +206,24 @@ type CSRF struct {
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
+// Fill says what requests are like that ask for what is stored.
+type Fill struct {
+	Address   string   `json:"address,omitempty"`
+	Headers   []string `json:"headers,omitempty"`
+	Cookies   []string `json:"cookies,omitempty"`
+	Abandoned string   `json:"abandoned,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Country says what pages depend on the visitor's country.
+type Country struct {
+	Header string `json:"header,omitempty"`
+	GeoIP  string `json:"geoip,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
 // Headers are the names of the headers by which the origin and the cache talk.
 type Headers struct {
 	Cache string `json:"cache,omitempty"`
@@ -230,6 +251,9 @@ type Limits struct {
 	Waiters      string `json:"waiters,omitempty"`
 	Addresses    string `json:"addresses,omitempty"`
 
+	RequestBytes  string `json:"requestBytes,omitempty"`
+	RequestFields string `json:"requestFields,omitempty"`
+
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
@@ -254,12 +278,15 @@ func Default() *Config {
 		Admin:   Admin{Path: "/.odoocache"},
 		Session: Session{Cookie: "session_id", ContextCookie: "odoocache_context", TTL: "168h", Max: "100000"},
 		CSRF:    CSRF{Mode: "complete", Path: "/web/login", FormBytes: "64KiB"},
+		Fill:    Fill{Address: "192.0.2.1", Headers: []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, Abandoned: "16"},
+		Country: Country{GeoIP: "auto"},
 		Headers: Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge", Edge: "X-Odoo-Cache-Edge"},
 		Limits: Limits{
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
 			PurgeItems: "1000", PurgeBody: "256KiB", Refreshes: "16", FetchTimeout: "2m",
 			CoalesceWait: "15s", Waiters: "10000", Addresses: "4096",
+			RequestBytes: "16KiB", RequestFields: "128",
 		},
 	}
 }

@@ -434,6 +434,57 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `limits.addresses: "0"; expected a number from 1 to 1000000`},
 		},
 		{
+			"limits.requestBytes", func(c *config.Config, v string) { c.Limits.RequestBytes = v }, []string{"1KiB", "1MiB"},
+			map[string]string{"1000": `limits.requestBytes: "1000"; expected a size such as 4MiB, from 1KiB to 1MiB`},
+		},
+		{
+			"limits.requestFields", func(c *config.Config, v string) { c.Limits.RequestFields = v }, []string{"16", "10000"},
+			map[string]string{"15": `limits.requestFields: "15"; expected a number from 16 to 10000`},
+		},
+		{
+			"fill.address", func(c *config.Config, v string) { c.Fill.Address = v }, []string{"192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1"},
+			map[string]string{
+				"":            `fill.address: ""; expected an IP address such as 192.0.2.1`,
+				"192.0.2.1:0": `fill.address: "192.0.2.1:0"; expected an IP address such as 192.0.2.1`,
+				"odoo":        `fill.address: "odoo"; expected an IP address such as 192.0.2.1`,
+				"fe80::1%e":   `fill.address: "fe80::1%e"; expected an IP address such as 192.0.2.1`,
+			},
+		},
+		{
+			"fill.headers", func(c *config.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter"},
+			map[string]string{
+				"":                `fill.headers[0]: is empty; expected a value, or no list at all`,
+				"X:":              `fill.headers[0]: "X:"; expected the name of a header`,
+				"cookie":          `fill.headers[0]: "cookie" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"X-Forwarded-For": `fill.headers[0]: "X-Forwarded-For" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+			},
+		},
+		{
+			"fill.cookies", func(c *config.Config, v string) { c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*"},
+			map[string]string{
+				"":           `fill.cookies[0]: is empty; expected a value, or no list at all`,
+				"*":          `fill.cookies[0]: "*"; expected the name of a cookie, which may end in *`,
+				"a b":        `fill.cookies[0]: "a b"; expected the name of a cookie, which may end in *`,
+				"session_id": `fill.cookies[0]: "session_id" is Odoo's own; expected one of a balancer or firewall`,
+				"sess*":      `fill.cookies[0]: "sess*" is Odoo's own; expected one of a balancer or firewall`,
+			},
+		},
+		{
+			"fill.abandoned", func(c *config.Config, v string) { c.Fill.Abandoned = v }, []string{"0", "10000"},
+			map[string]string{"-1": `fill.abandoned: "-1"; expected a number from 0 to 10000`},
+		},
+		{
+			"country.header", func(c *config.Config, v string) { c.Country.Header = v }, []string{"", "CF-IPCountry"},
+			map[string]string{
+				"X:":              `country.header: "X:"; expected the name of a header`,
+				"Accept-Language": `country.header: "Accept-Language" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
+			},
+		},
+		{
+			"country.geoip", func(c *config.Config, v string) { c.Country.GeoIP = v }, []string{"auto", "true", "false"},
+			map[string]string{"yes": `country.geoip: "yes"; expected one of auto, true, false`},
+		},
+		{
 			"compression", func(c *config.Config, v string) { c.Compression = v }, []string{"0", "9"},
 			map[string]string{"10": `compression: "10"; expected a number from 0 to 9`},
 		},
@@ -566,6 +617,10 @@ func TestRuleOptions(t *testing.T) {
 		{
 			"session", func(r *config.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore", "keep", "mark"},
 			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore, keep, mark`},
+		},
+		{
+			"fill", func(r *config.Rule, v string) { r.Fill = v }, []string{"", "nobody", "visitor"},
+			map[string]string{"session": `rules[1].fill: "session"; expected one of nobody, visitor`},
 		},
 		{
 			"status", func(r *config.Rule, v string) { r.Status = []string{"200", v} }, []string{"404", " 301 "},
@@ -907,7 +962,8 @@ func TestWeaklyDecodedValues(t *testing.T) {
 	assert.Equal(t, []string{"a", "b"}, s.Rules[1].Tags)
 	assert.Equal(t, []string{"x-a", "x-b"}, s.Rules[1].Headers)
 	assert.Equal(t, []string{"c", "d"}, s.Rules[1].Cookies)
-	assert.Equal(t, "fr_FR", s.Rules[1].Language.Pick("fr_FR", ""))
+	code, _ := s.Rules[1].Language.Pick("fr_FR", "")
+	assert.Equal(t, "fr_FR", code)
 }
 
 func TestRedisAddress(t *testing.T) {

@@ -43,8 +43,9 @@ const (
 )
 
 // odooRules are the rules of preset odoo. languages are the codes of all
-// languages of all websites, empty if they are not known.
-func odooRules(languages []string) []Rule {
+// languages of all websites, empty if they are not known. country is the request field that
+// names the visitor's country, empty if there is none.
+func odooRules(languages []string, country string) []Rule {
 	rules := []Rule{
 		{
 			// See SessionParams. It stands first because Odoo reads debug,
@@ -87,7 +88,7 @@ func odooRules(languages []string) []Rule {
 		},
 	)
 	rules = append(rules, pageRules(languages)...)
-	return append(rules,
+	rules = append(rules,
 		Rule{
 			// What is left of modules that are named above: forms, votes, quizzes,
 			// tickets, registrations, and whatever a later version adds.
@@ -106,6 +107,14 @@ func odooRules(languages []string) []Rule {
 		// /customers, /groups, /pages, /model/….
 		page("odoo-pages", "", pageTTL, languages),
 	)
+	if country != "" {
+		for i := 0; i < len(rules); i++ {
+			if len(rules[i].Cookies.Keep) > 0 { // a page
+				rules[i].Vary.Headers = []string{country}
+			}
+		}
+	}
+	return rules
 }
 
 // fileRules take what is no page. They vary by no language: Odoo answers these

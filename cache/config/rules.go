@@ -26,15 +26,21 @@ func canonical(name string) string {
 type defaults struct {
 	directives bool
 	maxBody    int64
-	preset     bool   // the rule is not the operator's own
-	fits       int64  // largest body that can be read back from Redis
-	session    string // name of the session cookie
+	preset     bool           // the rule is not the operator's own
+	fits       int64          // largest body that can be read back from Redis
+	session    string         // name of the session cookie
+	country    string         // lower case: request field with the visitor's country
+	nobody     bool           // rules that say nothing are filled as nobody
+	dropped    *regexp.Regexp // cookies of the infrastructure
 	terms      policy.Terms
 }
 
 func (p *problems) defaults(c *Config, s *Settings) defaults {
 	return defaults{
 		session:    s.Session,
+		country:    s.Country.Header,
+		nobody:     c.Preset != "",
+		dropped:    p.infrastructure(c.Fill),
 		fits:       largestBody(s),
 		directives: p.oneOf("requestDirectives", c.RequestDirectives, "honor", "ignore") == "honor",
 		maxBody:    p.size("limits.maxBody", c.Limits.MaxBody, 0, 1<<30),
@@ -79,7 +85,7 @@ func (p *problems) rules(c *Config, s *Settings) {
 	switch c.Preset {
 	case "":
 	case "odoo":
-		all = append(all, odooRules(languages)...)
+		all = append(all, odooRules(languages, c.Country.Header)...)
 	default:
 		p.add("preset", "%q; expected odoo, or nothing", c.Preset)
 	}
@@ -111,6 +117,14 @@ func (p *problems) rules(c *Config, s *Settings) {
 		Name: defaultName, Terms: d.terms, MaxBody: d.maxBody, ClientDirectives: d.directives,
 		Keep: keys.NewNames(nil), Ignore: keys.NewNames(nil),
 	}
+	asNobody(s.Default, d, d.nobody)
+}
+
+// asNobody says of a rule how what is stored is asked for.
+func asNobody(r *rule.Rule, d defaults, nobody bool) {
+	if r.Nobody = nobody; nobody {
+		r.Terms.DropPattern = d.dropped
+	}
 }
 
 func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
@@ -138,7 +152,13 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		r.KeepsSession = word == "keep" || word == "ignore"
 		r.MarksSession = word == "mark"
 	}
+	nobody := d.nobody
+	if c.Fill != "" {
+		nobody = p.oneOf(path+"fill", c.Fill, "nobody", "visitor") == "nobody"
+	}
+	asNobody(r, d, nobody)
 	p.vary(path+"vary.", c.Vary, r)
+	r.Country = countryOf(r.Headers, d.country)
 	if c.MaxBody != "" {
 		r.MaxBody = p.size(path+"maxBody", c.MaxBody, 0, 1<<30)
 	}
@@ -255,6 +275,17 @@ func (p *problems) vary(path string, c Vary, r *rule.Rule) {
 		l := keys.NewLanguages(languages)
 		r.Language = &l
 	}
+}
+
+// countryOf returns the one of a rule's fields that names the visitor's country, empty if
+// there is none.
+func countryOf(headers []string, named string) string {
+	for i := 0; i < len(headers); i++ {
+		if headers[i] == named || strings.Contains(headers[i], "country") {
+			return headers[i]
+		}
+	}
+	return ""
 }
 
 // anyLanguage stands for languages that are not known.

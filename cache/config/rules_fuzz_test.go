@@ -39,8 +39,20 @@ func FuzzRules(f *testing.F) {
 			return
 		}
 		r := &http.Request{Method: http.MethodGet, URL: u, Host: "a.example", Header: http.Header{"Cookie": {cookie}, "Accept-Language": {accept}, "X-A": {"b"}}}
-		got, _ := rule.First(s.Rules, s.Default, r.Method, r.Host, r)
+		got, _ := rule.First(s.Rules, s.Default, r.Method, r.Host, r.URL.Path, r)
 		require.NotNil(t, got)
-		require.Equal(t, got.Dimensions(r), got.Dimensions(r), "the same for the same request")
+		parts, _ := got.Dimensions(r)
+		again := &http.Request{Method: http.MethodGet, URL: u, Host: "a.example"}
+		var robot bool
+		var cookies []string
+		if again.Header, cookies, robot = rule.Asking(got, parts); len(cookies) > 0 {
+			again.Header["Cookie"] = []string{strings.Join(cookies, "; ")}
+		}
+		if robot {
+			again.Header["User-Agent"] = []string{"bot"}
+		}
+		same, sure := got.Dimensions(again)
+		require.Equal(t, parts, same, "a request that is built from the key has the same key")
+		require.True(t, sure)
 	})
 }

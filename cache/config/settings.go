@@ -39,9 +39,25 @@ type Settings struct {
 	Campaigns      bool // set the cookies of campaign parameters that are left out
 	AdminPath      string
 	Debug          bool
+	Fill           FillSettings
+	Country        CountrySettings
 	Purge          PurgeSettings
 	Limits         LimitSettings
 	Storage        StorageSettings
+}
+
+// FillSettings say what requests are like that ask for what is stored.
+type FillSettings struct {
+	Address   string   // host:port that the origin takes for the client's
+	Headers   []string // canonical names of fields that middlewares in front set for the origin
+	Abandoned int      // most that go on without the visitor they began for
+}
+
+// CountrySettings say what pages depend on the visitor's country.
+type CountrySettings struct {
+	Header string // lower case: request field with the country, empty: none
+	Known  bool   // GeoIP is not to be found out
+	GeoIP  bool   // Odoo has a database of countries, if that is known
 }
 
 // CSRFSettings say what becomes of pages with CSRF tokens, and of their forms.
@@ -73,6 +89,9 @@ type LimitSettings struct {
 	CoalesceWait int64 // ms; 0: requests do not wait for each other
 	Waiters      int
 	Addresses    int
+
+	RequestBytes  int // of a target, a field
+	RequestFields int // fields, lines of one, cookies
 }
 
 // StorageSettings say what the entries are kept in. Middlewares with equal
@@ -142,6 +161,8 @@ func Build(c *Config) (*Settings, error) {
 		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
+	s.Fill = p.fill(c.Fill)
+	s.Country = p.country(c.Country)
 	s.Purge = p.purge(c.Purge)
 	s.Edge = []string{edgeToken(s.Purge.Secret)}
 	s.Limits = p.limits(c)
@@ -245,6 +266,9 @@ func (p *problems) limits(c *Config) LimitSettings {
 		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
 		Waiters:      p.number("limits.waiters", l.Waiters, 1, 1000000),
 		Addresses:    p.number("limits.addresses", l.Addresses, 1, 1000000),
+
+		RequestBytes:  int(p.size("limits.requestBytes", l.RequestBytes, 1<<10, 1<<20)),
+		RequestFields: p.number("limits.requestFields", l.RequestFields, 16, 10000),
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 )
 
@@ -28,8 +29,9 @@ type Terms struct {
 	AnySession   bool  // the response does not depend on the session
 	DropCookies  []string
 	KeepCookies  []string
-	Override     Directives // NoStore, NoCache, Private: directives of the origin to ignore
-	VaryNames    int        // most field names in Vary
+	DropPattern  *regexp.Regexp // names of further cookies to drop, nil: none
+	Override     Directives     // NoStore, NoCache, Private: directives of the origin to ignore
+	VaryNames    int            // most field names in Vary
 }
 
 // Admission is the answer to "may I store this?".
@@ -129,7 +131,7 @@ func refusal(r Request, status int, h http.Header, t Terms, app App, d Directive
 		return ReasonAuthorization
 	case r.Session && !d.Public && !t.AnySession:
 		return ReasonSession
-	case cookieLeft(h["Set-Cookie"], t) || len(h["Set-Cookie2"]) > 0:
+	case CookieLeft(h["Set-Cookie"], t) || len(h["Set-Cookie2"]) > 0:
 		return ReasonSetCookie
 	case len(h["X-Accel-Redirect"]) > 0 || len(h["X-Sendfile"]) > 0:
 		return ReasonSendfile
@@ -156,13 +158,13 @@ func shared(d Directives) bool {
 	return d.Public || d.MustRevalidate || d.SharedMaxAge != Unset
 }
 
-// cookieLeft reports whether a response sets a cookie that the terms neither
+// CookieLeft reports whether a response sets a cookie that the terms neither
 // drop nor keep. RFC 9111 §7.3 leaves cookies to the cache; replaying one to
 // another visitor hands over a session.
-func cookieLeft(lines []string, t Terms) bool {
+func CookieLeft(lines []string, t Terms) bool {
 	for i := 0; i < len(lines); i++ {
 		name := CookieName(lines[i])
-		if !contains(t.DropCookies, name) && !contains(t.KeepCookies, name) {
+		if !contains(t.DropCookies, name) && !contains(t.KeepCookies, name) && (t.DropPattern == nil || !t.DropPattern.MatchString(name)) {
 			return true
 		}
 	}

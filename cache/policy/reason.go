@@ -11,7 +11,9 @@ const (
 	ReasonRule            = "rule"             // a rule with bypass matched
 	ReasonAuthorization   = "authorization"    // RFC 9111 §3.5
 	ReasonSessionHeader   = "session-header"   // X-Openerp-Session-Id, X-Odoo-Database: they choose what Odoo answers from
-	ReasonTarget          = "target"           // the target of the request is no path
+	ReasonTarget          = "target"           // the target of the request is no path, or one that servers read differently
+	ReasonRequestLimit    = "request-limit"    // a target, field or number of fields over limits.requestBytes or limits.requestFields
+	ReasonCookie          = "cookie"           // a cookie that the rule varies by, and servers read differently
 	ReasonSession         = "session"          // a session cookie, and the response is not for everybody
 	ReasonRequestNoStore  = "request-no-store" // RFC 9111 §5.2.1.5
 	ReasonRequestNoCache  = "request-no-cache" // RFC 9111 §5.2.1.4
@@ -57,6 +59,9 @@ const (
 	ReasonCountry       = "country"        // Odoo rendered it for the visitor's country, which is not in the key
 	ReasonPurged        = "purged"         // a purge passed while it was rendered
 	ReasonPanic         = "origin-aborted" // the origin's answer broke off
+	ReasonTimeout       = "origin-timeout" // the origin took longer than limits.fetchTimeout
+	ReasonRedirect      = "redirect"       // it leads elsewhere than to the page, its language or its module
+	ReasonElsewhere     = "not-shared"     // another process has just had an answer that is not for others
 	ReasonVariantFailed = "variant-failed" // the variant list could not be written
 
 	// The storage.

@@ -28,6 +28,9 @@ type Rule struct {
 	Cookies  []string
 	Language *keys.Languages // nil: not part of the key
 
+	Nobody  bool   // what is stored is asked for by requests that are built from the key alone
+	Country string // of Headers: the one that names the visitor's country, empty: none
+
 	KeepsSession bool // requests of this rule leave a default session one
 	MarksSession bool // a request of this rule that reaches the origin makes its session special
 
@@ -58,9 +61,8 @@ type Field struct {
 }
 
 // First returns the first rule that takes a request, seen as one with the
-// given method, or last. byHeader reports whether that depends on the request's header.
-func First(rules []*Rule, last *Rule, method, host string, r *http.Request) (first *Rule, byHeader bool) {
-	path := r.URL.Path
+// given method and path (see keys.RoutedPath), or last. byHeader reports whether that depends on the request's header.
+func First(rules []*Rule, last *Rule, method, host, path string, r *http.Request) (first *Rule, byHeader bool) {
 	for i := 0; i < len(rules); i++ {
 		m := &rules[i].Match
 		if !takes(m, method, host, path, r) {
@@ -209,130 +211,4 @@ func hasField(f Field, h http.Header) bool {
 		return found
 	}
 	return f.Pattern.MatchString(strings.Join(lines, ", "))
-}
-
-// Dimensions returns what the rule varies by, as parts of the primary key.
-func (r *Rule) Dimensions(req *http.Request) []string {
-	if len(r.Headers) == 0 && len(r.Cookies) == 0 && r.Language == nil {
-		return nil
-	}
-	parts := make([]string, 0, len(r.Headers)+len(r.Cookies)+1)
-	for i := 0; i < len(r.Headers); i++ {
-		parts = append(parts, "h "+r.Headers[i]+keys.FieldValue(r.Headers[i], req.Header))
-	}
-	for i := 0; i < len(r.Cookies); i++ {
-		value, _ := cookie(r.Cookies[i], req)
-		parts = append(parts, "c "+r.Cookies[i]+value)
-	}
-	if r.Language != nil {
-		parts = append(parts, "l "+language(r.Language, req))
-	}
-	return parts
-}
-
-// LanguageCookie is the cookie in which Odoo keeps a visitor's language
-// (addons/http_routing/models/ir_http.py).
-const LanguageCookie = "frontend_lang"
-
-// language returns the language that Odoo gives an unprefixed URL. It sends
-// nobody but bots to a page that is not in the visitor's language.
-func language(l *keys.Languages, req *http.Request) string {
-	value, sure := cookie(LanguageCookie, req)
-	if !sure {
-		return value
-	}
-	picked := l.Pick(value[1:], strings.Join(req.Header["Accept-Language"], ","))
-	if picked != "" && bots.MatchString(req.UserAgent()) {
-		return picked + " bot"
-	}
-	return picked
-}
-
-// bots are the user agents that Odoo does not redirect by language, in any of
-// its versions (addons/http_routing/models/ir_http.py, is_a_bot).
-var bots = regexp.MustCompile(`(?i)bot|crawl|slurp|spider|curl|wget|facebookexternalhit|whatsapp|trendsmapresolver|pinterest|instagram|google-pagerenderer|preview`)
-
-// cookie returns the value of a cookie, after a =, or - where there is none.
-// Servers disagree on a name that is given twice, and on quotes, backslashes
-// and odd bytes (RFC 6265 §5.2 against §4.1.1). So a request with one of these is
-// identified by its whole Cookie field, after a ?, and not sure.
-func cookie(name string, req *http.Request) (value string, sure bool) {
-	lines := req.Header["Cookie"]
-	n := occurrences(name, lines)
-	if n == 0 {
-		return "-", true
-	}
-	c, err := req.Cookie(name)
-	field := strings.Join(lines, "; ")
-	if n > 1 || err != nil || (strings.Contains(field, "=\"") &&
-		(strings.Contains(field, name+"=\"") || strings.Contains(plainQuotes.ReplaceAllString(field, ""), "=\""))) {
-		return "?" + field, false
-	}
-	return "=" + c.Value, true
-}
-
-// CookieValue returns the value of a cookie, "" if there is none. It is not sure
-// where servers may disagree on what the request says.
-func CookieValue(name string, req *http.Request) (value string, sure bool) {
-	value, sure = cookie(name, req)
-	if !sure {
-		return "", false
-	}
-	return value[1:], true
-}
-
-// plainQuotes are quoted values that all servers read alike, as Odoo sets them for
-// campaigns: with white space or octal escapes in them.
-var plainQuotes = regexp.MustCompile(`="(?:[^";\\]|\\[0-3][0-7]{2})*" *(?:;|$)`)
-
-// OnlyValue returns the value of a cookie whose name is nowhere else in the request,
-// "" if there is none or it is quoted. A server that finds quotes around it sees
-// no such cookie at all.
-func OnlyValue(name string, req *http.Request) string {
-	lines := req.Header["Cookie"]
-	if occurrences(name, lines) != 1 {
-		return ""
-	}
-	for _, pair := range strings.Split(strings.Join(lines, ";"), ";") {
-		key, value, _ := strings.Cut(pair, "=")
-		if strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
-
-// HasCookie reports whether a request may carry a cookie. It goes by the name
-// alone: a value that net/http refuses can be one that Odoo reads.
-func HasCookie(name string, req *http.Request) bool {
-	return occurrences(name, req.Header["Cookie"]) > 0
-}
-
-// occurrences counts how often a name stands in Cookie fields, not as a part of
-// another name. One inside a value counts, too: what follows a byte that only
-// some servers take for white space is a name to them.
-func occurrences(name string, lines []string) int {
-	if name == "" {
-		return 0
-	}
-	n := 0
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		for from := 0; from <= len(line); {
-			at := strings.Index(line[from:], name)
-			if at < 0 {
-				break
-			}
-			at += from
-			from = at + len(name)
-			if (at == 0 || !inName(line[at-1])) && (from == len(line) || !inName(line[from])) {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-func inName(c byte) bool {
-	return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
 }

@@ -108,7 +108,7 @@ func TestFirst(t *testing.T) {
 			if c.want {
 				want = one
 			}
-			got, byHeader := rule.First([]*rule.Rule{one}, last, c.method, c.host, c.r)
+			got, byHeader := rule.First([]*rule.Rule{one}, last, c.method, c.host, c.r.URL.Path, c.r)
 			assert.Same(t, want, got)
 			if len(c.match.Headers) == 0 {
 				assert.False(t, byHeader)
@@ -124,10 +124,10 @@ func TestFirstMatchWins(t *testing.T) {
 	last := &rule.Rule{Name: "last"}
 	rules := []*rule.Rule{cart, shop, again}
 	for path, want := range map[string]*rule.Rule{"/shop/cart": cart, "/shop/1": shop, "/": last} {
-		got, _ := rule.First(rules, last, http.MethodGet, "", request(path))
+		got, _ := rule.First(rules, last, http.MethodGet, "", path, request(path))
 		assert.Same(t, want, got, path)
 	}
-	got, _ := rule.First(nil, last, http.MethodGet, "", request("/"))
+	got, _ := rule.First(nil, last, http.MethodGet, "", "/", request("/"))
 	assert.Same(t, last, got)
 }
 
@@ -157,41 +157,62 @@ func TestAllAndAny(t *testing.T) {
 func TestDimensions(t *testing.T) {
 	french := keys.NewLanguages([]string{"en_US", "fr_FR"})
 	for _, c := range []struct {
-		name string
-		rule rule.Rule
-		r    *http.Request
-		want []string
+		name   string
+		rule   rule.Rule
+		r      *http.Request
+		want   []string
+		unsure bool
 	}{
-		{"none", rule.Rule{}, request("/", "X-A: 1", "Cookie: a=1"), nil},
-		{"header", rule.Rule{Headers: []string{"x-a"}}, request("/", "X-A: 1 , 2"), []string{"h x-a=1,2"}},
-		{"header absent", rule.Rule{Headers: []string{"x-a"}}, request("/"), []string{"h x-a-"}},
-		{"header empty", rule.Rule{Headers: []string{"x-a"}}, request("/", "X-A:"), []string{"h x-a="}},
-		{"cookie", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=2; a=1"), []string{"c a=1"}},
-		{"cookie absent", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: aa=1; b-a=2"), []string{"c a-"}},
-		{"cookie empty", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a="), []string{"c a="}},
-		{"cookie in another line", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=2", "Cookie: a=1"), []string{"c a=1"}},
-		{"cookie twice", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=1; a=2"), []string{"c a?a=1; a=2"}},
-		{"cookie twice in two lines", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=1", "Cookie: a=2"), []string{"c a?a=1; a=2"}},
-		{"cookie with a quoted value", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: a="1"`), []string{`c a?a="1"`}},
-		{"cookie that may be inside a quoted one", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: b="x; a=1; c="`), []string{`c a?b="x; a=1; c="`}},
-		{"cookie that net/http refuses", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: a=\061`), []string{`c a?a=\061`}},
-		{"cookie after odd white space", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=1;\xa0a=2"), []string{"c a?b=1;\xa0a=2"}},
-		{"JSON in another cookie", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: website_cookies_bar={"required":true}; a=1`), []string{"c a=1"}},
-		{"language by header", rule.Rule{Language: &french}, request("/", "Accept-Language: fr-BE"), []string{"l fr_FR"}},
-		{"language by header in two lines", rule.Rule{Language: &french}, request("/", "Accept-Language: fr;q=0.5", "Accept-Language: en"), []string{"l en_US"}},
-		{"language by cookie", rule.Rule{Language: &french}, request("/", "Accept-Language: en", "Cookie: frontend_lang=fr_FR"), []string{"l fr_FR"}},
-		{"language by none", rule.Rule{Language: &french}, request("/"), []string{"l en_US"}},
-		{"language by two cookies", rule.Rule{Language: &french}, request("/", "Cookie: frontend_lang=fr_FR; frontend_lang=en_US"), []string{"l ?frontend_lang=fr_FR; frontend_lang=en_US"}},
-		{"language of a bot", rule.Rule{Language: &french}, request("/", "Accept-Language: fr", "User-Agent: Googlebot/2.1"), []string{"l fr_FR bot"}},
-		{"a bot that asks for none", rule.Rule{Language: &french}, request("/", "User-Agent: Googlebot/2.1"), []string{"l en_US bot"}},
+		{"none", rule.Rule{}, request("/", "X-A: 1", "Cookie: a=1"), nil, false},
+		{"header", rule.Rule{Headers: []string{"x-a"}}, request("/", "X-A: 1 , 2"), []string{"h x-a=1,2"}, false},
+		{"header absent", rule.Rule{Headers: []string{"x-a"}}, request("/"), []string{"h x-a-"}, false},
+		{"header empty", rule.Rule{Headers: []string{"x-a"}}, request("/", "X-A:"), []string{"h x-a="}, false},
+		{"cookie", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=2; a=1"), []string{"c a=1"}, false},
+		{"cookie absent", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: aa=1; b-a=2"), []string{"c a-"}, false},
+		{"cookie empty", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a="), []string{"c a="}, false},
+		{"cookie in another line", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=2", "Cookie: a=1"), []string{"c a=1"}, false},
+		{"cookie twice", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=1; a=2"), []string{"c a-"}, true},
+		{"cookie twice in two lines", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=1", "Cookie: a=2"), []string{"c a-"}, true},
+		{"cookie with a quoted value", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: a="1"`), []string{"c a-"}, true},
+		{"cookie that may be inside a quoted one", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: b="x; a=1; c="`), []string{"c a=1"}, true},
+		{"cookie that net/http refuses", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: a=\061`), []string{"c a-"}, true},
+		{"cookie after odd white space", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: b=1;\xa0a=2"), []string{"c a-"}, true},
+		{"a quote in another cookie", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: prefs="{\"b\":1}"; a=1`), []string{"c a=1"}, true},
+		{"cookie that is long", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a="+strings.Repeat("x", 65)), []string{"c a-"}, true},
+		{"cookie with odd bytes", rule.Rule{Cookies: []string{"a"}}, request("/", "Cookie: a=x|y"), []string{"c a-"}, true},
+		{"a language and a quote in another cookie", rule.Rule{Language: &french}, request("/", `Cookie: prefs="{\"a\":1}"; frontend_lang=fr_FR`), []string{"l fr_FR"}, true},
+		{"a language that is malformed", rule.Rule{Language: &french}, request("/", "Accept-Language: fr;q=x"), []string{"l en_US"}, true},
+		{"JSON in another cookie", rule.Rule{Cookies: []string{"a"}}, request("/", `Cookie: website_cookies_bar={"required":true}; a=1`), []string{"c a=1"}, false},
+		{"language by header", rule.Rule{Language: &french}, request("/", "Accept-Language: fr-BE"), []string{"l fr_FR"}, false},
+		{"language by header in two lines", rule.Rule{Language: &french}, request("/", "Accept-Language: fr;q=0.5", "Accept-Language: en"), []string{"l en_US"}, false},
+		{"language by cookie", rule.Rule{Language: &french}, request("/", "Accept-Language: en", "Cookie: frontend_lang=fr_FR"), []string{"l fr_FR"}, false},
+		{"language by none", rule.Rule{Language: &french}, request("/"), []string{"l en_US"}, false},
+		{"language by two cookies", rule.Rule{Language: &french}, request("/", "Cookie: frontend_lang=fr_FR; frontend_lang=en_US"), []string{"l en_US"}, true},
+		{"language of a bot", rule.Rule{Language: &french}, request("/", "Accept-Language: fr", "User-Agent: Googlebot/2.1"), []string{"l fr_FR bot"}, false},
+		{"a bot that asks for none", rule.Rule{Language: &french}, request("/", "User-Agent: Googlebot/2.1"), []string{"l en_US bot"}, false},
 		{
 			"all, in the order of the rule", rule.Rule{Headers: []string{"x-b", "x-a"}, Cookies: []string{"b", "a"}, Language: &french},
 			request("/", "X-A: 1", "X-B: 2", "Cookie: a=3; b=4", "Accept-Language: fr"),
-			[]string{"h x-b=2", "h x-a=1", "c b=4", "c a=3", "l fr_FR"},
+			[]string{"h x-b=2", "h x-a=1", "c b=4", "c a=3", "l fr_FR"}, false,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			assert.Equal(t, c.want, c.rule.Dimensions(c.r))
+			got, sure := c.rule.Dimensions(c.r)
+			assert.Equal(t, c.want, got)
+			assert.Equal(t, !c.unsure, sure)
+			// A request that is built from the parts has them, and no more.
+			header, cookies, robot := rule.Asking(&c.rule, got)
+			again := request("/")
+			again.Header = header
+			if len(cookies) > 0 {
+				header["Cookie"] = []string{strings.Join(cookies, "; ")}
+			}
+			if robot {
+				header["User-Agent"] = []string{"bot"}
+			}
+			same, sure := c.rule.Dimensions(again)
+			assert.Equal(t, got, same)
+			assert.True(t, sure)
 		})
 	}
 }
@@ -199,8 +220,8 @@ func TestDimensions(t *testing.T) {
 // A cookie's value is never taken for a header's, however it is chosen.
 func TestDimensionsAreLabelled(t *testing.T) {
 	r := &rule.Rule{Headers: []string{"a"}, Cookies: []string{"a"}}
-	byHeader := r.Dimensions(request("/", "A: 1"))
-	byCookie := r.Dimensions(request("/", "Cookie: a=1"))
+	byHeader, _ := r.Dimensions(request("/", "A: 1"))
+	byCookie, _ := r.Dimensions(request("/", "Cookie: a=1"))
 	assert.NotEqual(t, byHeader, byCookie)
 	for _, h := range byHeader {
 		for _, c := range byCookie {
@@ -208,7 +229,7 @@ func TestDimensionsAreLabelled(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"", "-", "?", "=", "h a=1", "c a=1", "?a=1; a=2", `"`, "1, 2"} {
-		got := r.Dimensions(request("/", "A: "+value, "Cookie: a="+value))
+		got, _ := r.Dimensions(request("/", "A: "+value, "Cookie: a="+value))
 		assert.Equal(t, "h a="+strings.ReplaceAll(value, ", ", ","), got[0])
 		assert.Equal(t, "c a", got[1][:3], "a cookie's part begins as no header's does")
 	}

@@ -1,0 +1,189 @@
+package rule
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/odoocache/odoocache/keys"
+)
+
+// Dimensions returns what the rule varies by, as parts of the primary key, each in one
+// form for all requests that mean the same. It is not sure where servers may disagree on
+// what the request says: then the key takes it for absent.
+func (r *Rule) Dimensions(req *http.Request) (parts []string, sure bool) {
+	sure = true
+	if len(r.Headers) == 0 && len(r.Cookies) == 0 && r.Language == nil {
+		return nil, sure
+	}
+	parts = make([]string, 0, len(r.Headers)+len(r.Cookies)+1)
+	for i := 0; i < len(r.Headers); i++ {
+		parts = append(parts, "h "+r.Headers[i]+keys.FieldValue(r.Headers[i], req.Header))
+	}
+	for i := 0; i < len(r.Cookies); i++ {
+		value, plain := cookie(r.Cookies[i], req)
+		sure = sure && plain
+		parts = append(parts, "c "+r.Cookies[i]+value)
+	}
+	if r.Language != nil {
+		picked, plain := language(r.Language, req)
+		sure = sure && plain
+		parts = append(parts, "l "+picked)
+	}
+	return parts, sure
+}
+
+// Asking returns the fields, the cookies and the kind of client by which a request has
+// the given parts of a key as its Dimensions.
+func Asking(r *Rule, parts []string) (header http.Header, cookies []string, robot bool) {
+	header = http.Header{}
+	at := 0
+	for i := 0; i < len(r.Headers) && at < len(parts); i++ {
+		if value := strings.TrimPrefix(parts[at], "h "+r.Headers[i]); strings.HasPrefix(value, "=") {
+			header[http.CanonicalHeaderKey(r.Headers[i])] = []string{value[1:]}
+		}
+		at++
+	}
+	for i := 0; i < len(r.Cookies) && at < len(parts); i++ {
+		if value := strings.TrimPrefix(parts[at], "c "+r.Cookies[i]); strings.HasPrefix(value, "=") {
+			cookies = append(cookies, r.Cookies[i]+value)
+		}
+		at++
+	}
+	if r.Language == nil || at >= len(parts) {
+		return header, cookies, false
+	}
+	picked := strings.TrimPrefix(parts[at], "l ")
+	robot = strings.HasSuffix(picked, robotMark)
+	value, accept := keys.Asking(strings.TrimSuffix(picked, robotMark))
+	header["Accept-Language"] = []string{accept}
+	if value != "" {
+		cookies = append(cookies, LanguageCookie+"="+value)
+	}
+	return header, cookies, robot
+}
+
+// PickedLanguage returns the language among the parts of a key of the rule, "" if it is
+// none that the language cookie could have.
+func PickedLanguage(r *Rule, parts []string) string {
+	if r.Language == nil || len(parts) == 0 {
+		return ""
+	}
+	picked := strings.TrimSuffix(strings.TrimPrefix(parts[len(parts)-1], "l "), robotMark)
+	if strings.HasPrefix(picked, "~") {
+		return ""
+	}
+	return picked
+}
+
+// LanguageCookie is the cookie in which Odoo keeps a visitor's language
+// (addons/http_routing/models/ir_http.py).
+const LanguageCookie = "frontend_lang"
+
+// robotMark follows the language of a robot.
+const robotMark = " bot"
+
+// language returns the language that Odoo gives an unprefixed URL. It sends
+// nobody but robots to a page that is not in the visitor's language.
+func language(l *keys.Languages, req *http.Request) (picked string, sure bool) {
+	value, plain := cookie(LanguageCookie, req)
+	picked, sure = l.Pick(value[1:], strings.Join(req.Header["Accept-Language"], ","))
+	if picked != "" && Robots.MatchString(req.UserAgent()) {
+		picked += robotMark
+	}
+	return picked, sure && plain
+}
+
+// Robots are the user agents that Odoo does not redirect by language, in any of
+// its versions (addons/http_routing/models/ir_http.py, is_a_bot).
+var Robots = regexp.MustCompile(`(?i)bot|crawl|slurp|spider|curl|wget|facebookexternalhit|whatsapp|trendsmapresolver|pinterest|instagram|google-pagerenderer|preview`)
+
+// cookie returns the value of a cookie, after a =, or - where there is none, or none
+// that counts: its name has to be there once, and its value has to be plain. Servers
+// disagree on all else (RFC 6265 §5.2 against §4.1.1). It is not sure where one may see
+// another value, which a quote in another cookie is enough for.
+func cookie(name string, req *http.Request) (value string, sure bool) {
+	lines := req.Header["Cookie"]
+	switch occurrences(name, lines) {
+	case 0:
+		return "-", true
+	case 1:
+	default:
+		return "-", false
+	}
+	field := strings.Join(lines, "; ")
+	for _, pair := range strings.Split(field, ";") {
+		if key, given, is := strings.Cut(pair, "="); is && strings.TrimSpace(key) == name {
+			if given = strings.TrimSpace(given); plainValue.MatchString(given) {
+				return "=" + given, !strings.Contains(plainQuotes.ReplaceAllString(field, ""), "=\"")
+			}
+		}
+	}
+	return "-", false
+}
+
+// plainValue is the value of a cookie that counts.
+var plainValue = regexp.MustCompile(`^[A-Za-z0-9._@/+:%-]{0,64}$`)
+
+// CookieValue returns the value of a cookie, "" if there is none that counts. It is not
+// sure where servers may disagree on what the request says.
+func CookieValue(name string, req *http.Request) (value string, sure bool) {
+	value, sure = cookie(name, req)
+	return value[1:], sure
+}
+
+// plainQuotes are quoted values that all servers read alike, as Odoo sets them for
+// campaigns: with white space or octal escapes in them.
+var plainQuotes = regexp.MustCompile(`="(?:[^";\\]|\\[0-3][0-7]{2})*" *(?:;|$)`)
+
+// OnlyValue returns the value of a cookie whose name is nowhere else in the request,
+// "" if there is none or it is quoted. A server that finds quotes around it sees
+// no such cookie at all.
+func OnlyValue(name string, req *http.Request) string {
+	lines := req.Header["Cookie"]
+	if occurrences(name, lines) != 1 {
+		return ""
+	}
+	for _, pair := range strings.Split(strings.Join(lines, ";"), ";") {
+		key, value, _ := strings.Cut(pair, "=")
+		if strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// HasCookie reports whether a request may carry a cookie. It goes by the name
+// alone: a value that net/http refuses can be one that Odoo reads.
+func HasCookie(name string, req *http.Request) bool {
+	return occurrences(name, req.Header["Cookie"]) > 0
+}
+
+// occurrences counts how often a name stands in Cookie fields, not as a part of
+// another name. One inside a value counts, too: what follows a byte that only
+// some servers take for white space is a name to them.
+func occurrences(name string, lines []string) int {
+	if name == "" {
+		return 0
+	}
+	n := 0
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		for from := 0; from <= len(line); {
+			at := strings.Index(line[from:], name)
+			if at < 0 {
+				break
+			}
+			at += from
+			from = at + len(name)
+			if (at == 0 || !inName(line[at-1])) && (from == len(line) || !inName(line[from])) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func inName(c byte) bool {
+	return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
+}
