@@ -37,11 +37,13 @@ func NewLanguages(codes []string) Languages {
 // versions of it read a malformed header differently, Pick returns what was
 // asked for after a ~, which keeps such visitors apart from all others.
 func (l Languages) Pick(cookie, accept string) string {
-	if l.unknown {
-		return asked(cookie, accept)
-	}
+	return Pick(&l, cookie, accept)
+}
+
+// Pick is the same for an interpreter, to which a call of a method is dear.
+func Pick(l *Languages, cookie, accept string) string {
 	if cookie != "" {
-		if l.exact[cookie] {
+		if l.unknown || l.exact[cookie] { // Odoo has set it to a language of the website
 			return cookie
 		}
 		language, _, _ := strings.Cut(cookie, "_")
@@ -49,11 +51,14 @@ func (l Languages) Pick(cookie, accept string) string {
 			return code
 		}
 	}
-	code, sure := wanted(accept)
-	if !sure {
-		return "~" + code
+	code := fallback
+	if accept != "" {
+		sure := false
+		if code, sure = wanted(accept); !sure {
+			return "~" + code
+		}
 	}
-	if l.exact[code] {
+	if l.unknown || l.exact[code] {
 		return code
 	}
 	language, _, _ := strings.Cut(code, "_")
@@ -68,9 +73,6 @@ const fallback = "en_US"
 // fr-BE, and fr of fr, to which Odoo adds a territory. It is not sure of what
 // versions read differently.
 func wanted(accept string) (code string, sure bool) {
-	if accept == "" {
-		return fallback, true
-	}
 	tag, sure := best(accept)
 	if !sure {
 		return accept, false
@@ -86,19 +88,6 @@ func wanted(accept string) (code string, sure bool) {
 		return tag, false
 	}
 	return language + "_" + strings.ToUpper(rest), true
-}
-
-// asked returns what a visitor asks for: by the cookie, which Odoo has set to a
-// language of the website, else by Accept-Language.
-func asked(cookie, accept string) string {
-	if cookie != "" {
-		return cookie
-	}
-	code, sure := wanted(accept)
-	if !sure {
-		return "~" + code
-	}
-	return code
 }
 
 // nearest returns the code that begins with language, if there is just one.

@@ -41,7 +41,8 @@ func ruleNamed(t *testing.T, s *config.Settings, name string) *rule.Rule {
 
 // taken returns the rule that takes a request.
 func taken(s *config.Settings, method, target string) *rule.Rule {
-	first, _ := rule.First(s.Rules, s.Default, method, "shop.example", httptest.NewRequest(method, target, nil))
+	r := httptest.NewRequest(method, target, nil)
+	first, _ := rule.First(s.Plan, s.Default, method, "shop.example", r.URL.Path, r)
 	return first
 }
 

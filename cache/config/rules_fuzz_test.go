@@ -39,7 +39,7 @@ func FuzzRules(f *testing.F) {
 			return
 		}
 		r := &http.Request{Method: http.MethodGet, URL: u, Host: "a.example", Header: http.Header{"Cookie": {cookie}, "Accept-Language": {accept}, "X-A": {"b"}}}
-		got, _ := rule.First(s.Rules, s.Default, r.Method, r.Host, r)
+		got, _ := rule.First(s.Plan, s.Default, r.Method, r.Host, r.URL.Path, r)
 		require.NotNil(t, got)
 		require.Equal(t, got.Dimensions(r), got.Dimensions(r), "the same for the same request")
 	})
