@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -59,6 +61,14 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 	h.shared.tier.Bear(h.view, visitor)
 	scenes[name] = &scene{h: h, r: r, at: key, v: v, client: redis.New(*s.Storage.Redis), entry: stored}
 	return nil
+}
+
+// RuleName returns the name of the rule that takes a request.
+func RuleName(name, method, path, query string) string {
+	h := scenes[name].h
+	r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}}
+	found, _ := rule.First(h.s.Plan, h.s.Default, method, "shop.example", path, r)
+	return found.Name
 }
 
 // visitor is a session that has begun.
@@ -108,6 +118,28 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 			}
 		}
 		h.identities.byAddress = known
+	case "rule": // of an address that no rule before the last takes
+		m := *r.URL
+		m.Path, m.RawQuery = "/product", "n=0-17-1234567890"
+		last := &http.Request{Method: r.Method, URL: &m, Host: r.Host, Header: r.Header}
+		for i := 0; i < n; i++ {
+			if found, _ := firstRule(h, last, &v.id.target); found != nil {
+				done++
+			}
+		}
+	case "dimensions":
+		for i := 0; i < n; i++ {
+			if len(v.rule.Dimensions(r)) > 0 {
+				done++
+			}
+		}
+	case "dimensions of nobody":
+		m := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{}}
+		for i := 0; i < n; i++ {
+			if len(v.rule.Dimensions(m)) > 0 {
+				done++
+			}
+		}
 	case "key":
 		for i := 0; i < n; i++ {
 			if keys.Extend(keys.Primary(h.s.Tenant, v.rule.Name, v.id.target, nil), v.values) == v.primary {
