@@ -42,6 +42,11 @@ var steps = []step{
 	{"memory", "hot key", 46, 129},
 	{"memory", "identify", 110, 200},
 	{"memory", "identify, new address", 340, 600},
+	{"odoo", "identify, new address", 300, 710},
+	{"memory", "rule", 40, 140},
+	{"odoo", "rule", 140, 246},
+	{"odoo", "dimensions", 135, 283},
+	{"odoo", "dimensions of nobody", 41, 138},
 	{"memory", "key", 100, 170},
 	{"odoo", "variant", 70, 145},
 	{"memory", "table", 8, 20},
@@ -61,6 +66,7 @@ var steps = []step{
 	{"redis", "hit", 480, 930},
 	{"memory", "bypass", 250, 394},
 	{"memory", "miss", 5200, 8500},
+	{"odoo", "miss", 5200, 9400},
 	{"redis", "miss", 5200, 8200},
 	{"memory", "hit, the long way", 2600, 3400},
 	{"odoo", "hit, the long way", 3100, 3790},
@@ -101,6 +107,7 @@ var stepInterpreter struct {
 	once                sync.Once
 	err                 error
 	create, set, runner reflect.Value
+	ruleName            reflect.Value
 }
 
 // loadSteps adds testdata/steps to the package cache and has it interpreted.
@@ -120,7 +127,7 @@ func loadSteps() error {
 		if _, s.err = i.Eval(`import "github.com/odoocache/odoocache/cache"`); s.err != nil {
 			return
 		}
-		for name, to := range map[string]*reflect.Value{"odoocache.CreateConfig": &s.create, "cache.SetScene": &s.set, "cache.RunStep": &s.runner} {
+		for name, to := range map[string]*reflect.Value{"odoocache.CreateConfig": &s.create, "cache.SetScene": &s.set, "cache.RunStep": &s.runner, "cache.RuleName": &s.ruleName} {
 			if *to, s.err = i.Eval(name); s.err != nil {
 				return
 			}

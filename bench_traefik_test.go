@@ -121,7 +121,7 @@ func startBenchSite(t *testing.T) *benchSite {
 	hosts := map[string]options{
 		"memory.example": with("memory", large, nil), "redis.example": with("redis", "0", nil),
 		"bypass.example": with("bypass", large, options{"rules": []options{{"bypass": "true"}}}),
-		"slow.example":   with("slow", large, nil),
+		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, options{"preset": "odoo"}),
 	}
 	entries := map[string]options{}
 	for _, n := range entryCounts {
@@ -403,6 +403,12 @@ local threads = 0
 function setup(thread) thread:set("id", threads); threads = threads + 1 end
 function request() n = n + 1; return wrk.format(nil, "/product?n=" .. id .. "-" .. n .. "-%d") end`
 
+// The misses that are compared: the preset's rules are to cost nothing.
+const (
+	benchMiss       = "miss, origin of 20 ms"
+	benchPresetMiss = "miss, preset odoo, origin of 20 ms"
+)
+
 func (s *benchSite) cases() []benchCase {
 	const bare, trivial, gz = "Traefik alone, 49 kB", "Traefik alone, trivial", "Accept-Encoding: gzip"
 	hit := func(name, base, host, path string, lines ...string) benchCase {
@@ -456,10 +462,11 @@ func (s *benchSite) cases() []benchCase {
 		passed("bypass, trivial", trivial, "bypass.example", "/trivial", "fwd=bypass"),
 		looked,
 		passed(slow, slow, "slowbare.example", "", ""),
-		passed("miss, origin of 20 ms", slow, "slow.example", "", "fwd=uri-miss; stored"),
+		passed(benchMiss, slow, "slow.example", "", "fwd=uri-miss; stored"),
+		passed(benchPresetMiss, slow, "slowodoo.example", "", "fwd=uri-miss; stored"),
 		asking(least("a plugin that only stores it, origin of 20 ms", ""), slow, "slowleast.example"),
 	}
-	for i := len(list) - 3; i < len(list); i++ {
+	for i := len(list) - 4; i < len(list); i++ {
 		host := strings.TrimPrefix(list[i].lines[0], "Host: ")
 		list[i].lua = counting
 		list[i].like = func(n int) []string { return []string{fmt.Sprintf("/product?sample=%d", n), host} }

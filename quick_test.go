@@ -419,7 +419,10 @@ func TestRedisGoesWhileOthersWait(t *testing.T) {
 		server := startServer(t)
 		const waiting = 5
 		g := &gated{begun: make(chan string, 100), open: make(chan bool)}
-		s := newSite(t, load, options{"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "limits": options{"coalesceWait": "1m"}}, g.serve)
+		s := newSite(t, load, options{
+			"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "limits": options{"coalesceWait": "1m"},
+			"rules": []options{{"match": options{"pathPrefixes": []string{"/"}}, "fill": "nobody"}},
+		}, g.serve)
 		s.get("/begin")
 		mine := "Cookie: session_id=" + sid(1)
 		got := make(chan reply, 1+waiting)

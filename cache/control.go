@@ -343,6 +343,6 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 // cacheableRule is the rule of a GET to the same address.
 func (h *Handler) cacheableRule(v *visit) *rule.Rule {
 	path, _ := keys.RoutedPath(v.r.URL)
-	ru, _ := rule.First(h.s.Rules, h.s.Default, http.MethodGet, keys.FoldHost(purgeHost(v.target)), path, v.r)
+	ru, _ := rule.First(h.s.Plan, h.s.Default, http.MethodGet, keys.FoldHost(purgeHost(v.target)), path, v.r)
 	return ru
 }

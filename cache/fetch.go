@@ -90,7 +90,7 @@ type fetching struct {
 	aborted   bool     // the origin's answer broke off
 	refused   bool     // by what its body holds
 	stored    *storage.Entry
-	plain     []byte   // its body, decoded
+	plain     []byte     // its body, decoded
 	filling   *fillState // nil: it is the visitor's own request
 }
 

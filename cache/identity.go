@@ -267,7 +267,7 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 
 // firstRule finds the rule that takes a request, and whether its header decides on that.
 func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (first *rule.Rule, byHeader bool) {
-	return rule.First(h.s.Rules, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), path, r)
+	return rule.First(h.s.Plan, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), path, r)
 }
 
 // identifyNew is identify for an address that is not known. It is apart since most are,

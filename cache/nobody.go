@@ -375,7 +375,9 @@ func deliverFilled(f *fetching, rw http.ResponseWriter) bool {
 	}
 	e := f.stored
 	if !forConsent(h, v, e) || e.Key != flightKey(v) {
-		v.entry, v.list, v.state = nil, listIn(v, e), 0
+		v.entry = nil
+		v.list = listIn(v, e)
+		v.state = 0
 		return false
 	}
 	sendFilled(h, rw, v, e, f.plain, storedStatus(h, v.fwd, 0, e.Life, v.reason))

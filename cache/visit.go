@@ -185,7 +185,9 @@ func lookup(h *Handler, v *visit) {
 	}
 	find(h, v)
 	if v.agrees && v.entry != nil && !forConsent(h, v, v.entry) {
-		v.entry, v.list, v.soft = nil, nil, false
+		v.entry = nil
+		v.list = nil
+		v.soft = false
 		find(h, v)
 	}
 	e := v.entry

@@ -37,6 +37,11 @@ func NewLanguages(codes []string) Languages {
 // and en_GB) it returns a ~ and the language: Odoo goes by that alone. It is not sure of an
 // Accept-Language that servers read differently, and takes it for none.
 func (l Languages) Pick(cookie, accept string) (code string, sure bool) {
+	return Pick(&l, cookie, accept)
+}
+
+// Pick is the method of that name, for an interpreter, to which a call of a method is dear.
+func Pick(l *Languages, cookie, accept string) (code string, sure bool) {
 	if l.unknown {
 		return asked(cookie, accept)
 	}

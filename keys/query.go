@@ -2,44 +2,79 @@ package keys
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
-// Names is a set of names, some of which may end in * for any continuation.
+// Names is a set of names. A * that begins or ends one stands for anything.
 type Names struct {
-	exact    map[string]bool
-	prefixes []string
+	exact map[string]bool
+	like  *regexp.Regexp // matches the others; nil: there are none
+	list  []string
+	fold  bool
 }
 
 // NewNames builds a set.
 func NewNames(list []string) Names {
-	n := Names{exact: map[string]bool{}}
+	n := Names{exact: map[string]bool{}, list: list}
+	var like []string
 	for i := 0; i < len(list); i++ {
-		if strings.HasSuffix(list[i], "*") {
-			n.prefixes = append(n.prefixes, strings.TrimSuffix(list[i], "*"))
+		if strings.HasPrefix(list[i], "*") || strings.HasSuffix(list[i], "*") {
+			like = append(like, list[i])
 		} else {
 			n.exact[list[i]] = true
 		}
 	}
+	if len(like) > 0 {
+		n.like = regexp.MustCompile(`^(?:` + expression(like, `(?s:.*)`) + `)$`)
+	}
 	return n
+}
+
+// NewFoldedNames builds a set in which the case of letters does not count.
+func NewFoldedNames(list []string) Names {
+	n := Names{exact: map[string]bool{}, list: list, fold: true}
+	if len(list) > 0 {
+		n.like = regexp.MustCompile(`^(?i:` + expression(list, `(?s:.*)`) + `)$`)
+	}
+	return n
+}
+
+// expression makes a regular expression of names, in which star stands for a * that
+// begins or ends one. It compiles, whatever the names.
+func expression(list []string, star string) string {
+	parts := make([]string, 0, len(list))
+	for i := 0; i < len(list); i++ {
+		name, before, after := list[i], "", ""
+		if strings.HasSuffix(name, "*") {
+			name, after = name[:len(name)-1], star
+		}
+		if strings.HasPrefix(name, "*") {
+			name, before = name[1:], star
+		}
+		parts = append(parts, before+regexp.QuoteMeta(strings.ToValidUTF8(name, "\uFFFD"))+after)
+	}
+	return strings.Join(parts, "|")
+}
+
+// InQuery returns a regular expression that matches every raw query without escapes (no
+// % and no +) that has a parameter of the set. It may match others.
+func InQuery(n Names) string {
+	flags := ""
+	if n.fold {
+		flags = "i"
+	}
+	return `(?:^|&)(?` + flags + `:` + expression(n.list, `[^&=]*`) + `)(?:[&=]|$)`
 }
 
 // Empty reports whether the set has no members.
 func (n Names) Empty() bool {
-	return len(n.exact) == 0 && len(n.prefixes) == 0
+	return len(n.list) == 0
 }
 
 // Has reports whether name is in the set.
 func (n Names) Has(name string) bool {
-	if n.exact[name] {
-		return true
-	}
-	for i := 0; i < len(n.prefixes); i++ {
-		if strings.HasPrefix(name, n.prefixes[i]) {
-			return true
-		}
-	}
-	return false
+	return n.exact[name] || n.like != nil && n.like.MatchString(name)
 }
 
 // EmptyQuery is the normal form of a query that is present but empty. No other
@@ -69,12 +104,13 @@ func Query(raw string, forced bool, keep, ignore Names, most int) (normal, forwa
 	pairs := strings.Split(raw, "&")
 	kept := make([]string, 0, len(pairs))
 	names := make([]string, 0, len(pairs))
+	only := !keep.Empty()
 	for i := 0; i < len(pairs); i++ {
 		if pairs[i] == "" {
 			continue
 		}
 		name := ParamName(pairs[i])
-		if ignore.Has(name) || (!keep.Empty() && !keep.Has(name)) {
+		if ignore.exact[name] || ignore.like != nil && ignore.like.MatchString(name) || only && !keep.Has(name) {
 			continue
 		}
 		kept = append(kept, pairs[i])
@@ -84,6 +120,9 @@ func Query(raw string, forced bool, keep, ignore Names, most int) (normal, forwa
 		return "", "", false
 	}
 	forward = strings.Join(kept, "&")
+	if len(kept) == 1 {
+		return forward, forward, false
+	}
 	sortPairs(names, kept)
 	return strings.Join(kept, "&"), forward, false
 }
@@ -91,21 +130,24 @@ func Query(raw string, forced bool, keep, ignore Names, most int) (normal, forwa
 // ParamName returns the decoded name of a name=value pair of a query.
 func ParamName(pair string) string {
 	name, _, _ := strings.Cut(pair, "=")
+	if !strings.ContainsAny(name, "%+") {
+		return name
+	}
 	return unescape(name)
 }
 
 // ParamValue returns the decoded value of a name=value pair of a query.
 func ParamValue(pair string) string {
 	_, value, _ := strings.Cut(pair, "=")
+	if !strings.ContainsAny(value, "%+") {
+		return value
+	}
 	return unescape(value)
 }
 
 // unescape decodes as Odoo does (werkzeug, url_unquote_plus): an escape that is
 // none stays as it is, and the others count.
 func unescape(s string) string {
-	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
-		return s
-	}
 	if decoded, err := url.QueryUnescape(s); err == nil {
 		return decoded
 	}

@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"math/rand"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -118,6 +119,45 @@ func TestNames(t *testing.T) {
 	}
 	assert.False(t, keys.NewNames([]string{"*"}).Empty())
 	assert.True(t, keys.NewNames([]string{"*"}).Has(""))
+}
+
+// TestNamesLike: a * that begins or ends a name stands for anything, elsewhere for itself.
+func TestNamesLike(t *testing.T) {
+	for _, c := range []struct{ list, has, hasNot string }{
+		{"utm_*", "utm_ utm_x utm_*", "utm xutm_ UTM_x"},
+		{"*_name", "_name x_name a_b_name *_name", "name x_names X_NAME"},
+		{"*a*", "a ba ab bab", "b A"},
+		{"a*b", "a*b", "ab axb"},
+		{"**", "* x* *x", ""},
+		{"a.b* *+c", "a.b a.bc +c x+c", "axb c"},
+		{"a b_* *_c", "a b_ b_x x_c b_c", "b c ab"},
+		{"\xff*", "\xff \xffa", "a"},
+	} {
+		n := keys.NewNames(strings.Fields(c.list))
+		inQuery := regexp.MustCompile(keys.InQuery(n))
+		for _, name := range strings.Fields(c.has) {
+			assert.True(t, n.Has(name), "%q has %q", c.list, name)
+			for _, raw := range []string{name, name + "=1", "x=1&" + name, "x&" + name + "=&y"} {
+				assert.True(t, inQuery.MatchString(raw), "%q in %q", c.list, raw)
+			}
+		}
+		for _, name := range strings.Fields(c.hasNot) {
+			assert.False(t, n.Has(name), "%q has %q", c.list, name)
+			assert.False(t, inQuery.MatchString("q=1&"+name+"=2"), "%q in %q", c.list, name)
+		}
+	}
+	assert.True(t, keys.NewNames([]string{"a*"}).Has("a\nb\xff"))
+}
+
+func TestFoldedNames(t *testing.T) {
+	n := keys.NewFoldedNames([]string{"email", "X_*", "*_name"})
+	inQuery := regexp.MustCompile(keys.InQuery(n))
+	for name, want := range map[string]bool{"email": true, "EMail": true, "x_a": true, "X_A": true, "My_NAME": true, "emails": false, "x": false, "names": false, "": false} {
+		assert.Equal(t, want, n.Has(name), name)
+		assert.Equal(t, want, inQuery.MatchString("a=email&"+name+"=x_a"), name)
+	}
+	assert.False(t, keys.NewFoldedNames(nil).Has(""))
+	assert.True(t, keys.NewFoldedNames(nil).Empty())
 }
 
 func FuzzQuery(f *testing.F) {

@@ -71,6 +71,7 @@ type Match struct {
 	Headers      map[string]string `json:"headers,omitempty"`
 	Query        map[string]string `json:"query,omitempty"`
 	AnyQuery     map[string]string `json:"anyQuery,omitempty"`
+	AnyQueryFold string            `json:"anyQueryFold,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }

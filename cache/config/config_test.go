@@ -680,6 +680,10 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
 		},
 		{
+			"match.anyQueryFold", func(r *config.Rule, v string) { r.Match.AnyQueryFold = v }, []string{"", "true", "0"},
+			map[string]string{"yes": `rules[1].match.anyQueryFold: "yes"` + badBool},
+		},
+		{
 			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]string{"*": v} }, []string{"", "*", "^1$"},
 			map[string]string{"(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},

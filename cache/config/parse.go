@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // problems collects mistakes, each with the path of its option.
 type problems struct {
 	list []string
+	sets map[string]keys.Names // of parameters of the preset's rules
 }
 
 func (p *problems) add(path, format string, args ...interface{}) {

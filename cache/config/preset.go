@@ -82,7 +82,7 @@ func odooRules(languages []string, country string) []Rule {
 			// See personalValues. Parameters that are left out anyway do not count:
 			// click ids look like tokens.
 			Name:   "odoo-personal-params",
-			Match:  Match{Methods: []string{"GET"}, AnyQuery: personalParams()},
+			Match:  Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryFold: "true"},
 			Query:  Query{Ignore: Noise()},
 			Bypass: "true",
 		},
@@ -125,38 +125,35 @@ func fileRules() []Rule {
 	return []Rule{
 		{
 			// Compiled bundles whose address has a hash of their content:
-			// /web/assets/1/8b9a1f2/web.assets_frontend.min.css, until Odoo 16
-			// /web/assets/123-8b9a1f2/… (web/controllers/binary.py,
-			// content_assets). Odoo sets a session cookie on them all the same.
-			// A hash that is not the current one is answered by 303, which is
+			// /web/assets/1/8b9a1f2/web.assets_frontend.min.css (web/controllers/
+			// binary.py, content_assets). Odoo sets a session cookie on them all the
+			// same. A hash that is not the current one is answered by 303, which is
 			// not stored; "any" and "debug" stand for no content in particular, but
-			// are called immutable like the others: they are not taken here.
+			// are called immutable like the others: they are not taken here. Nor is
+			// what Odoo 15 and 16 may take for the number of an attachment.
 			Name:         "odoo-assets",
-			Match:        Match{PathRegexp: `^/web/assets/(?:[0-9]+/|[0-9]+-)?[0-9a-f]{6,}/`, Methods: get},
+			Match:        Match{PathRegexp: `^/web/assets/(?:[0-9]+/[0-9a-f]{6,}|[0-9a-f]*[a-f][0-9a-f]*)/[^/]+$`, Methods: get},
 			Session:      "ignore",
 			StaleIfError: staleIfError,
 			Status:       []string{"200"},
 			Cookies:      cookies,
 			MaxBody:      "16MiB",
 		},
-		{
-			// The same in Odoo 14: /web/content/638-1bfd234/1/web.assets_frontend.css
-			// (base/models/assetsbundle.py, get_asset_url). The route gives any
-			// attachment by its number, whatever name is asked for, to whom may
-			// see it; so only visitors without rights of their own are answered
-			// from the cache, and fill it.
-			Name:  "odoo-bundles",
-			Match: Match{PathRegexp: `^/web/content/[0-9]+-[0-9a-f]{6,}/(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: get},
-			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
-			Status:  []string{"200"},
-			Cookies: cookies,
-			MaxBody: "16MiB",
-		},
+		// The same in Odoo 15 and 16: /web/assets/123-8b9a1f2/1/web.assets_common.min.js,
+		// and in Odoo 14: /web/content/638-1bfd234/1/web.assets_frontend.css
+		// (base/models/assetsbundle.py, get_asset_url). These routes give any
+		// attachment by its number, whatever hash and name are asked for, to whom
+		// may see it; so only visitors without rights of their own are answered from
+		// the cache, and fill it. Digits alone are a number there, and a hash from
+		// Odoo 17 on.
+		bundles("odoo-assets-by-id", `^/web/assets/(?:[0-9]+-[0-9a-f]{6,}|[0-9]{6,})/`, cookies),
+		bundles("odoo-bundles", `^/web/content/[0-9]+-[0-9a-f]{6,}/`, cookies),
 		{
 			// Files of modules: /web/static, /website/static (odoo/http.py,
-			// Application.get_static_file). Odoo gives them a week.
+			// Application.get_static_file). Odoo gives them a week, whatever the query.
 			Name:         "odoo-static",
 			Match:        Match{PathRegexp: `^/[a-z0-9_]+/static/`, Methods: get},
+			Query:        Query{Ignore: everything},
 			Session:      "ignore",
 			StaleIfError: staleIfError,
 			Status:       []string{"200"},
@@ -185,12 +182,14 @@ func fileRules() []Rule {
 		},
 		{
 			// Attachments, which the editor puts into pages:
-			// /web/image/123-8b9a1f2/name.webp. Odoo says of each if it is
-			// public (odoo/http.py, Stream.get_response), and of those
-			// that have a hash that they are immutable; but whether they are
-			// public can change.
+			// /web/image/123-8b9a1f2/name.webp, /web/image/website.s_banner. Since the
+			// middle of 2024 Odoo 17 and later say of each if it is public (odoo/http.py,
+			// Stream.get_response), and of those that have a hash that they are
+			// immutable; but whether they are public can change. Before, Odoo 16 calls
+			// all with a hash public. Images of records are not taken here: those of
+			// models that are not in pictured go past the cache.
 			Name:  "odoo-attachments",
-			Match: Match{PathRegexp: `^/(?:web/image|website/image|unsplash)/`, Methods: get},
+			Match: Match{PathRegexp: `^/(?:(?:web|website)/image/(?:[0-9]+(?:-[^/]*)?|[A-Za-z0-9_]+\.[A-Za-z0-9_.-]+)(?:(?:/[0-9]+x[0-9]+)?(?:/[^/]+)?|/[a-z][a-z0-9_]*/[0-9]+x[0-9]+)$|unsplash/)`, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Query:   Query{Ignore: Noise()},
@@ -220,13 +219,15 @@ func fileRules() []Rule {
 			// For crawlers (website/controllers/main.py, robots,
 			// sitemap_xml_index: Odoo itself keeps the sitemap for 12 hours). Parts
 			// of a large sitemap are attachments with these names. Scheme and host
-			// are in them, and in the key.
+			// are in them, and in the key; the query is not. One of 50,000 addresses
+			// has some megabytes.
 			Name:  "odoo-crawlers",
 			Match: Match{PathRegexp: `^/(?:robots\.txt|sitemap[0-9A-Za-z-]*\.xml)$`, Methods: get},
 			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Query:   Query{Ignore: Noise()},
+			Query:   Query{Ignore: everything},
 			Cookies: cookies,
+			MaxBody: "16MiB",
 		},
 		{
 			// The redirect to the website's icon (website/controllers/main.py,
@@ -235,7 +236,7 @@ func fileRules() []Rule {
 			Match: Match{PathRegexp: `^/favicon\.ico$`, Methods: get},
 			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200", "301"},
-			Query:   Query{Ignore: Noise()},
+			Query:   Query{Ignore: everything},
 			Cookies: cookies,
 		},
 		{
@@ -246,9 +247,24 @@ func fileRules() []Rule {
 			Match: Match{PathRegexp: `^/(?:web|event|website)/manifest\.webmanifest$`, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Query:   Query{Ignore: Noise()},
+			Query:   Query{Ignore: everything},
 			Cookies: cookies,
 		},
+	}
+}
+
+// everything is for routes that read no parameter: one entry serves whatever query.
+var everything = []string{"*"}
+
+// bundles makes a rule for bundles that Odoo finds by their number as attachments.
+func bundles(name, path string, cookies Cookies) Rule {
+	return Rule{
+		Name:  name,
+		Match: Match{PathRegexp: path + `(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: []string{"GET"}},
+		TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+		Status:  []string{"200"},
+		Cookies: cookies,
+		MaxBody: "16MiB",
 	}
 }
 

@@ -32,7 +32,7 @@ func SessionParams() []string {
 		"invite_partner_id", "invite_hash", // website_slides/controllers/main.py, slide_channel_invite
 		"pid",                    // portal/utils.py: who comments, with token or hash
 		"fw", "force_website_id", // Odoo until 14: the website that the session is forced to
-		"db", "session_id", // odoo/http.py: another database; Odoo until 15: another session
+		"db", "session_id", // odoo/http.py: another database; until early Odoo 17: another session
 		"enable_editor", "edit_translations", "editable", "translatable", "enable_seo", "website_preview", // html_editor/models/ir_http.py; website
 		"preview", "preview_*", "mobile_preview", "theme_preview",
 		"coupon", "promo", "code", // what custom modules take discounts from
@@ -41,20 +41,22 @@ func SessionParams() []string {
 }
 
 // filterParams are the filters of a product list, which stay in the session
-// (website_sale/controllers/main.py, shop: attribute_values; older versions:
-// attribute_value, attrib).
+// (website_sale/controllers/main.py, shop, in Odoo 19). attribute_value and attrib,
+// as they are called until Odoo 18, do not.
 func filterParams() []string {
-	return []string{"attribute_values", "attribute_value", "attrib"}
+	return []string{"attribute_values"}
 }
 
 // personalNames are names of form fields. Pages with a form write the parameter
 // of that name into it (website/controllers/main.py and the templates'
 // data-values: /contactus?email=…), so links in mails carry personal data, which
-// is not to be kept.
+// is not to be kept. They are found in any case, and by kinds, since custom forms have
+// fields of their own: x_* and x_studio_* are made in the editor.
 var personalNames = []string{
-	"name", "first_name", "firstname", "last_name", "lastname", "fullname", "full_name", "contact_name", "partner_name", "company", "company_name",
+	"name", "firstname", "lastname", "fullname", "company",
 	"email", "email_*", "e-mail", "mail", "phone", "phone_*", "mobile", "tel", "telephone", "street", "street2", "zip", "city", "address", "vat", "birthdate", "birthday",
-	"subject", "description", "message", "body", "question", "comment", "login", "user", "username", "user_id", "partner_id", "contact_id", "customer_id", "x_studio_*",
+	"subject", "description", "message", "body", "question", "comment", "login", "user", "username", "user_id", "partner_id", "contact_id", "customer_id",
+	"x_*", "*_name", "*_phone", "*_email",
 }
 
 // personalParams takes queries that hold personal data: by name, or any value

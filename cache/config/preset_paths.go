@@ -71,7 +71,7 @@ func SpecialPaths() []string {
 		// Forms, server actions, the forced website, links to editors
 		// (website/controllers/main.py, form.py; website_mass_mailing;
 		// website_mail; website_form of Odoo 14).
-		`website/(?:form|action|force|iframefallback|add|configurator|pages?|seo_[a-z]+|track_[a-z_]+|theme_[a-z_]+|publish|toggle_[a-z_]+|save_[a-z_]+|update_[a-z_]+|version|reset_[a-z]+|get_[a-z_]+|snippet)`,
+		`website/(?:form|action|calendar|force|iframefallback|add|configurator|pages?|seo_[a-z]+|track_[a-z_]+|theme_[a-z_]+|publish|toggle_[a-z_]+|save_[a-z_]+|update_[a-z_]+|version|reset_[a-z]+|get_[a-z_]+|snippet)`,
 		`website_form`, `website_mass_mailing`, `website_mail`, `website_links`, `web_editor/(?:attachment|assets|modify_[a-z]+|save_[a-z]+|get_[a-z_]+|video_url|checklist|stars)`, `html_editor/(?:attachment|modify_[a-z]+|save_[a-z]+|get_[a-z_]+|video_url|link_[a-z_]+|field|media_[a-z_]+|generate_text)`,
 		// What is done within events, courses, jobs and the forum (website_event:
 		// registration; website_event_booth; website_event_track:
@@ -94,9 +94,10 @@ func SpecialPaths() []string {
 // one: they are part of any visit.
 func HarmlessGets() []string {
 	return []string{
-		// web/controllers/binary.py: content has rights of its own, and no route
-		// of these writes to the session. The last is Odoo 14's.
-		`/web/(?:content|image|assets|filestore|binary/company_logo|partner_image)(?:/|$)`, `/website/image$`,
+		// web/controllers/binary.py, website/controllers/main.py: content has rights
+		// of its own, and no route of these writes to the session. partner_image is
+		// Odoo 14's.
+		`/web/(?:content|image|assets|filestore|binary/company_logo|partner_image)(?:/|$)`, `/website/image(?:/|$)`,
 		`/logo(?:\.png)?$`,
 		// web/controllers/webclient.py, webmanifest.py, home.py: what scripts
 		// load. Without lang and hash, texts depend on the language cookie.

@@ -17,6 +17,7 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/keys"
 )
 
 var update = flag.Bool("update", false, "write preset.txt below testdata anew")
@@ -41,7 +42,8 @@ func ruleNamed(t *testing.T, s *config.Settings, name string) *rule.Rule {
 
 // taken returns the rule that takes a request.
 func taken(s *config.Settings, method, target string) *rule.Rule {
-	first, _ := rule.First(s.Rules, s.Default, method, "shop.example", httptest.NewRequest(method, target, nil).URL.Path, httptest.NewRequest(method, target, nil))
+	r := httptest.NewRequest(method, target, nil)
+	first, _ := rule.First(s.Plan, s.Default, method, "shop.example", r.URL.Path, r)
 	return first
 }
 
@@ -89,7 +91,7 @@ var converter = regexp.MustCompile(`<(?:([a-z]+)(?:\(.*?\))?:)?([a-z_]+)>`)
 // rule must not depend on how a token looks.
 func example(routeRule string) string {
 	words := map[string]string{
-		"unique": "8b9a1f2", "lang": "fr", "filename": "file.bin", "model": "product.template", "id": "7", "field": "image_512", "partner_id": "partner-7",
+		"unique": "8b9a1f2", "lang": "fr", "filename": "file.bin", "model": "product.template", "id": "7", "field": "image_512", "partner_id": "partner-7", "xmlid": "website.s_banner",
 	}
 	return converter.ReplaceAllStringFunc(routeRule, func(part string) string {
 		m := converter.FindStringSubmatch(part)
@@ -204,8 +206,8 @@ func TestPreset(t *testing.T) {
 	s := preset(t)
 	for _, c := range []struct{ rule, targets string }{
 		{"odoo-home", "/ /fr /fr/ /fr_BE /es_419 /sr@latin /en-gb"},
-		{"odoo-shop", "/shop /fr/shop /shop/ /shop/page/2 /shop/category/desks-1 /shop/category/desks-1/page/3 /shop?search=lamp /shop?order=name+asc&min_price=5 /shop?tags=sale-3 /en-gb/shop"},
-		{"odoo-shop-filter", "/shop?attribute_values=1-2 /fr/shop?attribute_value=1-2&page=2 /shop/category/desks-1?attrib=1-2 /shop?%61ttrib=1-2"},
+		{"odoo-shop", "/shop /fr/shop /shop/ /shop/page/2 /shop/category/desks-1 /shop/category/desks-1/page/3 /shop?search=lamp /shop?order=name+asc&min_price=5 /shop?tags=sale-3 /en-gb/shop /fr/shop?attribute_value=1-2&page=2 /shop/category/desks-1?attrib=1-2"},
+		{"odoo-shop-filter", "/shop?attribute_values=1-2 /fr/shop?page=2&attribute_values=1-2 /shop/category/desks-1?attribute_values=1-2 /shop?%61ttribute_values=1-2"},
 		{"odoo-product", "/shop/desk-9 /shop/9 /fr/shop/desks-1/desk-9 /shop/product/desk-9 /shop/desk-9?attribute_values=1 /shop/desk-9?utm_email=a@b.c"},
 		{"odoo-search", "/website/search?search=a /website/search/products/page/2"},
 		{"odoo-blog", "/blog /blog/page/2 /blog/astronomy-2 /blog/astronomy-2/beyond-the-eye-7 /blog/tag/stars-1 /blog/astronomy-2/tag/stars-1,sky-2/page/2 /blog/astronomy-2/feed /blog/astronomy-2/post/eye-7"},
@@ -216,12 +218,14 @@ func TestPreset(t *testing.T) {
 		{"odoo-courses", "/slides /slides/all /slides/all/tag/a-1 /slides/page/2"},
 		{"odoo-jobs", "/jobs /jobs/page/2 /jobs/developer-3 /jobs/detail/developer-3 /jobs/country/fr-1/department/rd-2"},
 		{"odoo-pages", "/contactus /about-us /fr/a-propos /my-landing /partners /partners/acme-7 /customers /customers/country/fr-75 /groups /groups/news-1 /website/info /privacy /terms /mystery /shopping /sale /quote /web.html /certified-9001 /a/b/c"},
-		{"odoo-pages", "/contactus?page=2 /about-us?foo=bar /about-us?x= /about-us?gclid=Cj0KCQiAabcdefghijklmnopqrstuv12345678"},
-		{"odoo-assets", "/web/assets/1/8b9a1f2/web.assets_frontend.min.css /web/assets/8b9a1f2/web.assets_web.min.js /web/assets/123-8b9a1f2/web.assets_common.min.js /web/assets/123-8b9a1f2/1/web.assets_common.js"},
+		{"odoo-pages", "/contactus?page=2 /about-us?foo=bar /about-us?names=1 /about-us?emails=1 /about-us?ax_b=1 /about-us?utm_name=x /about-us?Debug=1 /about-us?x= /about-us?gclid=Cj0KCQiAabcdefghijklmnopqrstuv12345678"},
+		{"odoo-assets", "/web/assets/1/8b9a1f2/web.assets_frontend.min.css /web/assets/8b9a1f2/web.assets_web.min.js /web/assets/1/1234567/web.assets_web.min.js /web/assets/123456a/web.assets_web.min.js"},
+		// Odoo 15 and 16 take a number for that of any attachment, whatever else is in the address.
+		{"odoo-assets-by-id", "/web/assets/123-8b9a1f2/web.assets_common.min.js /web/assets/123-8b9a1f2/1/web.assets_common.js /web/assets/123-8b9a1f2/1/rtl/web.assets_common.css /web/assets/1234567/web.assets_web.min.js"},
 		{"odoo-bundles", "/web/content/638-1bfd234/1/web.assets_frontend.css /web/content/641-913ec03/web.assets_common_lazy.js /web/content/641-913ec03/1/rtl/web.assets_common.css /web/content/7-913ec03/web_editor.assets_wysiwyg.js"},
 		{"odoo-static", "/web/static/img/a.png /website_sale/static/src/a.js?v=2"},
 		{"odoo-images", "/web/image/product.template/9/image_512 /web/image/product.product/9/image_1024/Desk?unique=8b9a1f2 /website/image/product.template/9/image_512 /web/image/website/1/logo/Shop /web/image/blog.post/3/image /web/image/event.sponsor/3/image_128/100x100"},
-		{"odoo-attachments", "/web/image/123-8b9a1f2/a.webp /web/image/website.s_banner /web/image/123 /unsplash/AbC123/a.jpg /web/image/res.partner/7/avatar_128 /web/image/discuss.channel/7/avatar_128"},
+		{"odoo-attachments", "/web/image/123-8b9a1f2/a.webp /web/image/website.s_banner /web/image/123 /web/image/website.s_banner/a.jpg /web/image/123/100x100/a.jpg /web/image/website.s_banner/100x100/a.jpg /website/image/website.s_banner/image_512/100x100 /unsplash/AbC123/a.jpg"},
 		{"odoo-translations", "/website/translations?hash=a&lang=fr_FR /web/webclient/translations?lang=fr_FR&hash=a /fr/website/translations?hash=a&lang=fr_FR"},
 		{"odoo-translations-hashed", "/website/translations/8b9a1f2?lang=fr_FR"},
 		{"odoo-crawlers", "/robots.txt /sitemap.xml /sitemap-1-8b9a1f2-2.xml"},
@@ -230,6 +234,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-shapes", "/html_editor/shape/html_builder/Wavy/01.svg?c1=%23112233 /web_editor/image_shape/website.x/web_editor/a.svg /fr/html_editor/shape/a/b.svg"},
 
 		{"odoo-harmless", "/web/content/7-8b9a1f2/a.js /web/content/7/web.assets_frontend.js /web/content/7-8b9a1f2/web.assets.js/a.pdf /web/content/a-8b9a1f2/web.assets_frontend.js"},
+		{"odoo-harmless", "/web/assets/123-8b9a1f2/a.pdf /web/assets/1234567/invoice /web/assets/7/invoice /web/assets/7/8b9a1f2/a/b /web/assets/7-abcdef/x /web/image/res.partner/7/avatar_128 /web/image/res.partner/7-8b9a1f2/avatar_128/a.png /web/image/discuss.channel/7/avatar_128 /website/image/res.users/7/image_512 /website/image/res.users/7/image_512/100x100"},
 		{"odoo-harmless", "/websocket /website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image /web/partner_image/7"},
 		{"odoo-harmless", "/website/lang/fr /website/lang/en?r=/shop /r/abc /r/abc/m/7 /logo.png /report/barcode/QR/x /web/webclient/translations/8b9a1f2 /shop/desk-9/document/3 /event/fair-3/ics /event/fair-3/register /fr/event/fair-3/register"},
 
@@ -245,7 +250,7 @@ func TestPreset(t *testing.T) {
 
 		{"odoo-session-params", "/?debug=1 /shop?debug /shop/desk-9?pricelist=3 /?affiliate_id=3 /members?visibility_password=x /?access_token=x /a?token=x /?auth_login=bob /a?editable=1 /a?enable_editor=1 /?db=x /?session_id=x /?fw=2 /?pid=7&hash=x"},
 		{"odoo-session-params", "/web/image/7?access_token=x /web/content/7?access_token=x /web/static/a.js?debug=1 /web/login?debug=1 /shop?%64ebug=1 /shop?a=1&&de%62ug=assets /?preview_mode=1 /x?oauth_code=1"},
-		{"odoo-personal-params", "/contactus?name=Bob /contactus?email=x /contactus?e%6dail=x /about-us?who=bob@example.com /about-us?who=bob%40example.com /a?utm_source=x&email_from=b /a?k=3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a?k=AbCdEfGhIjKlMnOpQrStUv /shop?x_studio_a=1 /shop?phone=1"},
+		{"odoo-personal-params", "/contactus?name=Bob /contactus?email=x /contactus?e%6dail=x /about-us?who=bob@example.com /about-us?who=bob%40example.com /a?utm_source=x&email_from=b /a?k=3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a?k=AbCdEfGhIjKlMnOpQrStUv /shop?x_studio_a=1 /shop?phone=1 /contactus?partner_phone=1 /contactus?x_birth=1 /contactus?Email=x /contactus?E%4dAIL=x /contactus?Partner_Name=x /contactus?work_email=x"},
 
 		{"odoo-tokens", "/ticket/3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a/b/da39a3ee5e6b4b0d3255bfef95601890afd80709 /a/aZ09-_x /a/9cdfb439c7876e70 /x/Xy12AbQ9 /optout/bob@example.com /fr/newsletter/confirm /a/unsubscribe /quotation/7/accept /orders/7 /fr/rma/ticket/7"},
 	} {
@@ -292,7 +297,7 @@ func TestPresetPosts(t *testing.T) {
 // TestPresetOfAll: what holds for all rules that cache.
 func TestPresetOfAll(t *testing.T) {
 	s := preset(t)
-	files := " odoo-assets odoo-bundles odoo-static odoo-images odoo-attachments odoo-translations odoo-translations-hashed odoo-crawlers odoo-favicon odoo-manifest "
+	files := " odoo-assets odoo-assets-by-id odoo-bundles odoo-static odoo-images odoo-attachments odoo-translations odoo-translations-hashed odoo-crawlers odoo-favicon odoo-manifest "
 	for _, r := range s.Rules {
 		if r.Bypass {
 			assert.NotEqual(t, int64(0), r.Terms.TTL, r.Name)
@@ -376,4 +381,36 @@ func TestPresetLanguages(t *testing.T) {
 func parts(r *rule.Rule, req *http.Request) []string {
 	list, _ := r.Dimensions(req)
 	return list
+}
+
+// TestPresetFilesIgnoreTheirQuery: what reads no parameter has one entry however
+// many queries are invented.
+func TestPresetFilesIgnoreTheirQuery(t *testing.T) {
+	s := preset(t)
+	for _, target := range []string{"/web/static/a.js?v=1", "/web/static/a.js?x=1&y=2", "/robots.txt?x=1", "/sitemap.xml?x", "/favicon.ico?x=1", "/web/manifest.webmanifest?x=1"} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		took := taken(s, http.MethodGet, target)
+		require.False(t, took.Bypass, target)
+		normal, forward, more := keys.Query(r.URL.RawQuery, false, took.Keep, took.Ignore, 64)
+		assert.Equal(t, []string{"", ""}, []string{normal, forward}, target)
+		assert.False(t, more)
+	}
+}
+
+// TestPresetKeepsLargeSitemaps: one with 50,000 addresses has some megabytes.
+func TestPresetKeepsLargeSitemaps(t *testing.T) {
+	assert.Equal(t, int64(16<<20), taken(preset(t), http.MethodGet, "/sitemap.xml").MaxBody)
+}
+
+// TestPresetIgnoresSessionsOnlyOfRoutesWithoutRights: Odoo's routes behind these rules
+// cannot give what depends on who asks.
+func TestPresetIgnoresSessionsOnlyOfRoutesWithoutRights(t *testing.T) {
+	for _, r := range preset(t).Rules {
+		if r.Terms.AnySession {
+			assert.Contains(t, []string{"odoo-assets", "odoo-static"}, r.Name)
+		}
+	}
+	for _, path := range []string{"/web/assets/7/x", "/web/assets/1234567/x", "/web/assets/7-abcdef/x", "/web/assets/7-abcdef/a.b.js", "/web/assets/7-abcdef/1/a.b.js", "/web/assets/7/abcdef/", "/web/content/7-abcdef/a.b.js", "/web/image/7-abcdef/x"} {
+		assert.False(t, taken(preset(t), http.MethodGet, path).Terms.AnySession, "%s: any attachment, in Odoo 14 to 16", path)
+	}
 }

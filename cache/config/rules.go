@@ -136,8 +136,8 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		Bypass:           p.boolean(path+"bypass", c.Bypass, false),
 		Terms:            p.terms(path, c, d),
 		MaxBody:          d.maxBody,
-		Keep:             keys.NewNames(p.names(path+"query.keep", c.Query.Keep)),
-		Ignore:           keys.NewNames(p.names(path+"query.ignore", c.Query.Ignore)),
+		Keep:             p.params(path+"query.keep", c.Query.Keep, d.preset),
+		Ignore:           p.params(path+"query.ignore", c.Query.Ignore, d.preset),
 		Tags:             p.names(path+"tags", c.Tags),
 		Require:          p.fields(path+"require.", c.Require, true),
 		Refuse:           p.fields(path+"refuse.", c.Refuse, true),
@@ -174,6 +174,21 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 	return r
 }
 
+// params reads a list of parameters. Rules of a preset share theirs, which are long: each
+// is read once.
+func (p *problems) params(path string, list []string, preset bool) keys.Names {
+	if !preset {
+		return keys.NewNames(p.names(path, list))
+	}
+	text := strings.Join(list, "\n")
+	n, found := p.sets[text]
+	if !found {
+		n = keys.NewNames(p.names(path, list))
+		p.sets[text] = n
+	}
+	return n
+}
+
 func (p *problems) match(path string, c Match) rule.Match {
 	p.unknown(path, c.Unknown)
 	m := rule.Match{
@@ -183,7 +198,7 @@ func (p *problems) match(path string, c Match) rule.Match {
 		Query:    p.fields(path+"query.", c.Query, false),
 	}
 	m.Any = len(c.AnyQuery) > 0
-	m.AnyName, m.AnyValue = p.anyQuery(path+"anyQuery.", c.AnyQuery)
+	m.AnyName, m.AnyValue = p.anyQuery(path+"anyQuery.", c.AnyQuery, p.boolean(path+"anyQueryFold", c.AnyQueryFold, false))
 	for i := 0; i < len(m.Hosts); i++ {
 		if strings.ContainsAny(strings.TrimPrefix(m.Hosts[i], "*."), "*/, ") {
 			p.add(at(path+"hosts", i), "%q; expected a host such as shop.example or *.example", c.Hosts[i])
@@ -217,18 +232,25 @@ func (p *problems) match(path string, c Match) rule.Match {
 	return m
 }
 
-// anyQuery reads a map of names of parameters, which may end in *, and patterns.
-func (p *problems) anyQuery(path string, m map[string]string) (names keys.Names, values []rule.Field) {
+// anyQuery reads a map of names of parameters, which may begin or end in *, and patterns.
+func (p *problems) anyQuery(path string, m map[string]string, fold bool) (set keys.Names, params []rule.Param) {
 	var list []string
 	fields := p.fields(path, m, false)
 	for i := 0; i < len(fields); i++ {
 		if fields[i].Pattern == nil {
 			list = append(list, fields[i].Name)
 		} else {
-			values = append(values, fields[i])
+			params = append(params, rule.Param{Names: paramNames([]string{fields[i].Name}, fold), Pattern: fields[i].Pattern})
 		}
 	}
-	return keys.NewNames(list), values
+	return paramNames(list, fold), params
+}
+
+func paramNames(list []string, fold bool) keys.Names {
+	if fold {
+		return keys.NewFoldedNames(list)
+	}
+	return keys.NewNames(list)
 }
 
 // fields reads a map of names and patterns; an empty pattern or * matches any value.

@@ -39,7 +39,7 @@ func FuzzRules(f *testing.F) {
 			return
 		}
 		r := &http.Request{Method: http.MethodGet, URL: u, Host: "a.example", Header: http.Header{"Cookie": {cookie}, "Accept-Language": {accept}, "X-A": {"b"}}}
-		got, _ := rule.First(s.Rules, s.Default, r.Method, r.Host, r.URL.Path, r)
+		got, _ := rule.First(s.Plan, s.Default, r.Method, r.Host, r.URL.Path, r)
 		require.NotNil(t, got)
 		parts, _ := got.Dimensions(r)
 		again := &http.Request{Method: http.MethodGet, URL: u, Host: "a.example"}

@@ -24,6 +24,7 @@ type Settings struct {
 	Name           string
 	Tenant         string
 	Rules          []*rule.Rule
+	Plan           *rule.Plan // of the rules
 	Default        *rule.Rule // for requests that no rule takes: RFC 9111 alone
 	CacheHeader    string     // canonical
 	PurgeHeader    string
@@ -121,7 +122,7 @@ var (
 // Build checks the options and returns them parsed, or one error that names
 // every mistake.
 func Build(c *Config) (*Settings, error) {
-	p := &problems{}
+	p := &problems{sets: map[string]keys.Names{}}
 	p.unknown("", c.Unknown)
 	s := &Settings{
 		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
@@ -171,6 +172,7 @@ func Build(c *Config) (*Settings, error) {
 	if len(p.list) > 0 {
 		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
 	}
+	s.Plan = rule.NewPlan(s.Rules)
 	return s, nil
 }
 

@@ -12,10 +12,19 @@ import (
 // form for all requests that mean the same. It is not sure where servers may disagree on
 // what the request says: then the key takes it for absent.
 func (r *Rule) Dimensions(req *http.Request) (parts []string, sure bool) {
-	sure = true
-	if len(r.Headers) == 0 && len(r.Cookies) == 0 && r.Language == nil {
-		return nil, sure
+	if len(r.Headers) > 0 || len(r.Cookies) > 0 {
+		return dimensions(r, req)
 	}
+	if r.Language == nil {
+		return nil, true
+	}
+	picked, sure := language(r.Language, req)
+	return []string{"l " + picked}, sure
+}
+
+// dimensions is Dimensions of a rule that varies by more than the language.
+func dimensions(r *Rule, req *http.Request) (parts []string, sure bool) {
+	sure = true
 	parts = make([]string, 0, len(r.Headers)+len(r.Cookies)+1)
 	for i := 0; i < len(r.Headers); i++ {
 		parts = append(parts, "h "+r.Headers[i]+keys.FieldValue(r.Headers[i], req.Header))
@@ -86,9 +95,14 @@ const robotMark = " bot"
 // language returns the language that Odoo gives an unprefixed URL. It sends
 // nobody but robots to a page that is not in the visitor's language.
 func language(l *keys.Languages, req *http.Request) (picked string, sure bool) {
-	value, plain := cookie(LanguageCookie, req)
-	picked, sure = l.Pick(value[1:], strings.Join(req.Header["Accept-Language"], ","))
-	if picked != "" && Robots.MatchString(req.UserAgent()) {
+	h := req.Header
+	kept := ""
+	plain := true
+	if lines := h["Cookie"]; lines != nil && strings.Contains(strings.Join(lines, ";"), LanguageCookie) {
+		kept, plain = CookieValue(LanguageCookie, req)
+	}
+	picked, sure = keys.Pick(l, kept, strings.Join(h["Accept-Language"], ","))
+	if lines := h["User-Agent"]; picked != "" && len(lines) > 0 && Robots.MatchString(lines[0]) {
 		picked += robotMark
 	}
 	return picked, sure && plain

@@ -50,51 +50,20 @@ type Match struct {
 
 	Any      bool       // there is
 	AnyName  keys.Names // one of these parameters,
-	AnyValue []Field    // or one that matches a field, whose name may end in *,
-	NoName   keys.Names // and that is not one of these
+	AnyValue []Param    // or one of those with such a value,
+	NoName   keys.Names // that is not one of these
+}
+
+// Param is a set of parameters and the pattern that the value of one has to match.
+type Param struct {
+	Names   keys.Names
+	Pattern *regexp.Regexp
 }
 
 // Field is a named value and the pattern it has to match; nil matches any value.
 type Field struct {
 	Name    string
 	Pattern *regexp.Regexp
-}
-
-// First returns the first rule that takes a request, seen as one with the
-// given method and path (see keys.RoutedPath), or last. byHeader reports whether that depends on the request's header.
-func First(rules []*Rule, last *Rule, method, host, path string, r *http.Request) (first *Rule, byHeader bool) {
-	for i := 0; i < len(rules); i++ {
-		m := &rules[i].Match
-		if !takes(m, method, host, path, r) {
-			continue
-		}
-		if len(m.Headers) > 0 {
-			byHeader = true
-			if !All(m.Headers, r.Header) {
-				continue
-			}
-		}
-		return rules[i], byHeader
-	}
-	return last, byHeader
-}
-
-// takes reports whether a rule takes a request of an address, whatever its header.
-func takes(m *Match, method, host, path string, r *http.Request) bool {
-	if len(m.Prefixes) > 0 && !hasPrefix(m.Prefixes, path) {
-		return false
-	}
-	if len(m.Hosts) > 0 && !hasHost(m.Hosts, host) {
-		return false
-	}
-	if m.Path != nil && !m.Path.MatchString(path) {
-		return false
-	}
-	if len(m.Methods) > 0 && !hasMethod(m.Methods, method) {
-		return false
-	}
-	return (len(m.Query) == 0 || hasParams(m.Query, r.URL.RawQuery)) &&
-		(!m.Any || hasAnyParam(m, r.URL.RawQuery))
 }
 
 // hasPrefix matches /shop with /shop and /shop/1, not with /shopping.
@@ -112,19 +81,6 @@ func hasPrefix(prefixes []string, path string) bool {
 func hasHost(hosts []string, host string) bool {
 	for i := 0; i < len(hosts); i++ {
 		if hosts[i] == host || (strings.HasPrefix(hosts[i], "*.") && strings.HasSuffix(host, hosts[i][1:])) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasMethod takes HEAD where GET is asked for: they are one resource.
-func hasMethod(methods []string, method string) bool {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	for i := 0; i < len(methods); i++ {
-		if methods[i] == method {
 			return true
 		}
 	}
@@ -172,17 +128,12 @@ func hasAnyParam(m *Match, raw string) bool {
 			return true
 		}
 		for j := 0; j < len(m.AnyValue); j++ {
-			if named(m.AnyValue[j].Name, name) && m.AnyValue[j].Pattern.MatchString(keys.ParamValue(pairs[i])) {
+			if m.AnyValue[j].Names.Has(name) && m.AnyValue[j].Pattern.MatchString(keys.ParamValue(pairs[i])) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// named reports whether a name is the wanted one, which may end in *.
-func named(want, name string) bool {
-	return want == name || (strings.HasSuffix(want, "*") && strings.HasPrefix(name, want[:len(want)-1]))
 }
 
 // All reports whether a header has every field. Names are canonical.

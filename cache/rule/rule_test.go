@@ -86,10 +86,10 @@ func TestFirst(t *testing.T) {
 		{name: "any parameter, encoded", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"debug"})}, r: request("/?x&&de%62ug=1"), want: true},
 		{name: "any parameter, none of them", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"a", "b_*"})}, r: request("/?x=a&b=2")},
 		{name: "any parameter, no query", match: rule.Match{Any: true, AnyName: keys.NewNames([]string{"*"})}, r: request("/")},
-		{name: "any value", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "*", Pattern: pattern(`@`)}}}, r: request("/?x=1&who=a%40b"), want: true},
-		{name: "any value of a name", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "w*", Pattern: pattern(`@`)}}}, r: request("/?x=@&who=a")},
-		{name: "any value of this name", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "x", Pattern: pattern(`@`)}}}, r: request("/?who=a&x=@"), want: true},
-		{name: "any value but of some", match: rule.Match{Any: true, AnyValue: []rule.Field{{Name: "*", Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_source=a@b&x=1")},
+		{name: "any value", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?x=1&who=a%40b"), want: true},
+		{name: "any value of a name", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"w*"}), Pattern: pattern(`@`)}}}, r: request("/?x=@&who=a")},
+		{name: "any value of this name", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"x"}), Pattern: pattern(`@`)}}}, r: request("/?who=a&x=@"), want: true},
+		{name: "any value but of some", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_source=a@b&x=1")},
 		{name: "all parameters", match: rule.Match{Query: []rule.Field{{Name: "a"}, {Name: "b"}}}, r: request("/?a=1")},
 
 		{
@@ -108,7 +108,7 @@ func TestFirst(t *testing.T) {
 			if c.want {
 				want = one
 			}
-			got, byHeader := rule.First([]*rule.Rule{one}, last, c.method, c.host, c.r.URL.Path, c.r)
+			got, byHeader := rule.First(rule.NewPlan([]*rule.Rule{one}), last, c.method, c.host, c.r.URL.Path, c.r)
 			assert.Same(t, want, got)
 			if len(c.match.Headers) == 0 {
 				assert.False(t, byHeader)
@@ -122,12 +122,12 @@ func TestFirstMatchWins(t *testing.T) {
 	shop := &rule.Rule{Name: "shop", Match: rule.Match{Prefixes: []string{"/shop"}}}
 	again := &rule.Rule{Name: "again", Match: rule.Match{Prefixes: []string{"/shop"}}}
 	last := &rule.Rule{Name: "last"}
-	rules := []*rule.Rule{cart, shop, again}
+	rules := rule.NewPlan([]*rule.Rule{cart, shop, again})
 	for path, want := range map[string]*rule.Rule{"/shop/cart": cart, "/shop/1": shop, "/": last} {
 		got, _ := rule.First(rules, last, http.MethodGet, "", path, request(path))
 		assert.Same(t, want, got, path)
 	}
-	got, _ := rule.First(nil, last, http.MethodGet, "", "/", request("/"))
+	got, _ := rule.First(rule.NewPlan(nil), last, http.MethodGet, "", "/", request("/"))
 	assert.Same(t, last, got)
 }
 

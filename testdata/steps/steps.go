@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -61,6 +63,14 @@ func SetScene(name string, c *config.Config, next http.Handler, rw http.Response
 	return nil
 }
 
+// RuleName returns the name of the rule that takes a request.
+func RuleName(name, method, path, query string) string {
+	h := scenes[name].h
+	r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}}
+	found, _ := rule.First(h.s.Plan, h.s.Default, method, "shop.example", path, r)
+	return found.Name
+}
+
 // visitor is a session that has begun.
 const visitor = "visitor"
 
@@ -95,7 +105,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "identify":
 		for i := 0; i < n; i++ {
-			if identify(h, r, address(r)) == v.id {
+			if identify(h, r, address(h, r)) == v.id {
 				done++
 			}
 		}
@@ -103,11 +113,33 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		known := h.identities.byAddress
 		for i := 0; i < n; i++ {
 			h.identities.byAddress = map[string]*identity{}
-			if identify(h, r, address(r)).key == v.id.key {
+			if identify(h, r, address(h, r)).key == v.id.key {
 				done++
 			}
 		}
 		h.identities.byAddress = known
+	case "rule": // of an address that no rule before the last takes
+		m := *r.URL
+		m.Path, m.RawQuery = "/product", "n=0-17-1234567890"
+		last := &http.Request{Method: r.Method, URL: &m, Host: r.Host, Header: r.Header}
+		for i := 0; i < n; i++ {
+			if found, _ := firstRule(h, last, &v.id.target, last.URL.Path); found != nil {
+				done++
+			}
+		}
+	case "dimensions":
+		for i := 0; i < n; i++ {
+			if parts, _ := v.rule.Dimensions(r); len(parts) > 0 {
+				done++
+			}
+		}
+	case "dimensions of nobody":
+		m := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{}}
+		for i := 0; i < n; i++ {
+			if parts, _ := v.rule.Dimensions(m); len(parts) > 0 {
+				done++
+			}
+		}
 	case "key":
 		for i := 0; i < n; i++ {
 			if keys.Extend(keys.Primary(h.s.Tenant, v.rule.Name, v.id.target, nil), v.values) == v.primary {

@@ -1,0 +1,105 @@
+package odoocache_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/rule"
+)
+
+// TestPlanInterpreted: the interpreter finds the same rules of the preset as the
+// compiled package, for each example of testdata/odoo/preset.txt.
+func TestPlanInterpreted(t *testing.T) {
+	newStepRunner(t)
+	find := stepInterpreter.ruleName.Interface().(func(scene, method, path, query string) string)
+	c := config.Default()
+	c.Preset = "odoo"
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	text, err := os.ReadFile("testdata/odoo/preset.txt")
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, path := range strings.Split(string(text), "\n") {
+		path = strings.TrimPrefix(path, "\t")
+		if !strings.HasPrefix(path, "/") {
+			continue
+		}
+		for _, query := range []string{"", "page=2", "debug=1", "de%62ug", "attribute_values=1", "Email=x", "my_name=x", "utm_name=x"} {
+			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+				if method != http.MethodGet && query != "" {
+					continue
+				}
+				r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}}
+				want, _ := rule.First(s.Plan, s.Default, method, "shop.example", path, r)
+				require.Equal(t, want.Name, find("odoo", method, path, query), "%s %s?%s", method, path, query)
+				seen[want.Name] = true
+			}
+		}
+	}
+	require.Greater(t, len(seen), 20)
+}
+
+// TestPresetOneEntryOfStaticFiles: whatever queries are invented for a file that no
+// parameter changes.
+func TestPresetOneEntryOfStaticFiles(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"preset": "odoo"}, page("file", "Cache-Control: public, max-age=604800", "Content-Type: text/css"))
+		for i, target := range []string{"/web/static/a.css?v=1", "/web/static/a.css?v=2", "/web/static/a.css", "/web/static/a.css?x=1&y=AbCdEfGhIjKlMnOpQrSt"} {
+			got, err := send(http.MethodGet, s.url+target, "", nil)
+			require.NoError(t, err)
+			assert.Equal(t, "file", got.body)
+			assert.Equal(t, i > 0, strings.Contains(got.cacheStatus(), "; hit"), "%s: %s", target, got.cacheStatus())
+		}
+		assert.Equal(t, int64(1), s.count.Load())
+		assert.Empty(t, s.last.URL.RawQuery)
+	})
+}
+
+// TestPresetPersonalParameters: names of form fields are personal in any case and by kind.
+func TestPresetPersonalParameters(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"preset": "odoo"}, page("page", "Content-Type: text/html"))
+		for query, stored := range map[string]bool{
+			"partner_phone=1": false, "x_born=1": false, "Email=x": false, "E%4dail=x": false, "Partner_Name=x": false, "work_email=x": false,
+			"names=1": true, "phones=1": true, "utm_name=x": true, "q=1": true,
+		} {
+			got, err := send(http.MethodGet, s.url+"/contactus?"+query, "", nil)
+			require.NoError(t, err)
+			assert.Equal(t, stored, strings.Contains(got.cacheStatus(), "stored"), "%s: %s", query, got.cacheStatus())
+			assert.Equal(t, !stored, strings.Contains(got.cacheStatus(), "fwd=bypass"), "%s: %s", query, got.cacheStatus())
+		}
+	})
+}
+
+// TestPresetAttachmentsAsAssets: Odoo 15 and 16 give any attachment under /web/assets to
+// whom may see it; what a visitor with a session of their own got is not for others.
+func TestPresetAttachmentsAsAssets(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"preset": "odoo"}, func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", "text/css")
+			rw.Header().Set("Cache-Control", "max-age=31536000")
+			body := "none"
+			if strings.Contains(r.Header.Get("Cookie"), "session_id") {
+				body = "secret"
+			}
+			_, _ = rw.Write([]byte(body))
+		})
+		for _, path := range []string{"/web/assets/7-abcdef/invoice", "/web/assets/7-abcdef/web.invoice.css", "/web/assets/1234567/web.invoice.css", "/web/assets/1234567/invoice", "/web/assets/7-abcdef/1/web.invoice.css"} {
+			mine, err := send(http.MethodGet, s.url+path, "", fields("Cookie: session_id="+strings.Repeat("a", 40)))
+			require.NoError(t, err)
+			require.Equal(t, "secret", mine.body)
+			for i := 0; i < 2; i++ {
+				got, err := send(http.MethodGet, s.url+path, "", nil)
+				require.NoError(t, err)
+				assert.Equal(t, "none", got.body, path)
+			}
+		}
+	})
+}
