@@ -7,6 +7,11 @@
 // is expected, together with all the others. Options that nobody knows are
 // collected by Traefik's decoder in Unknown, and reported like mistakes: a
 // misspelt bypass must not go unnoticed.
+//
+// Two kinds of options are no plain strings, since what a weak decoder makes of
+// them hides a mistake: secrets are pointers, so that one that is given but empty
+// is told from one that is not given, and patterns are values of any kind, so that
+// true is told from "1".
 package config
 
 // Config are the plugin's options.
@@ -37,37 +42,38 @@ type Config struct {
 
 // Rule is a route rule. The first that matches a request counts.
 type Rule struct {
-	Name              string            `json:"name,omitempty"`
-	Match             Match             `json:"match,omitempty"`
-	Bypass            string            `json:"bypass,omitempty"`
-	TTL               string            `json:"ttl,omitempty"`
-	Grace             string            `json:"grace,omitempty"`
-	StaleIfError      string            `json:"staleIfError,omitempty"`
-	Heuristic         string            `json:"heuristic,omitempty"`
-	Override          []string          `json:"override,omitempty"`
-	RequestDirectives string            `json:"requestDirectives,omitempty"`
-	Session           string            `json:"session,omitempty"`
-	Vary              Vary              `json:"vary,omitempty"`
-	Query             Query             `json:"query,omitempty"`
-	Cookies           Cookies           `json:"cookies,omitempty"`
-	Status            []string          `json:"status,omitempty"`
-	MaxBody           string            `json:"maxBody,omitempty"`
-	Require           map[string]string `json:"require,omitempty"`
-	Refuse            map[string]string `json:"refuse,omitempty"`
-	Tags              []string          `json:"tags,omitempty"`
+	Name              string                 `json:"name,omitempty"`
+	Order             string                 `json:"order,omitempty"`
+	Match             Match                  `json:"match,omitempty"`
+	Bypass            string                 `json:"bypass,omitempty"`
+	TTL               string                 `json:"ttl,omitempty"`
+	Grace             string                 `json:"grace,omitempty"`
+	StaleIfError      string                 `json:"staleIfError,omitempty"`
+	Heuristic         string                 `json:"heuristic,omitempty"`
+	Override          []string               `json:"override,omitempty"`
+	RequestDirectives string                 `json:"requestDirectives,omitempty"`
+	Session           string                 `json:"session,omitempty"`
+	Vary              Vary                   `json:"vary,omitempty"`
+	Query             Query                  `json:"query,omitempty"`
+	Cookies           Cookies                `json:"cookies,omitempty"`
+	Status            []string               `json:"status,omitempty"`
+	MaxBody           string                 `json:"maxBody,omitempty"`
+	Require           map[string]interface{} `json:"require,omitempty"`
+	Refuse            map[string]interface{} `json:"refuse,omitempty"`
+	Tags              []string               `json:"tags,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
 // Match says which requests a rule takes. All that is given must match.
 type Match struct {
-	Hosts        []string          `json:"hosts,omitempty"`
-	PathPrefixes []string          `json:"pathPrefixes,omitempty"`
-	PathRegexp   string            `json:"pathRegexp,omitempty"`
-	Methods      []string          `json:"methods,omitempty"`
-	Headers      map[string]string `json:"headers,omitempty"`
-	Query        map[string]string `json:"query,omitempty"`
-	AnyQuery     map[string]string `json:"anyQuery,omitempty"`
+	Hosts        []string               `json:"hosts,omitempty"`
+	PathPrefixes []string               `json:"pathPrefixes,omitempty"`
+	PathRegexp   string                 `json:"pathRegexp,omitempty"`
+	Methods      []string               `json:"methods,omitempty"`
+	Headers      map[string]interface{} `json:"headers,omitempty"`
+	Query        map[string]interface{} `json:"query,omitempty"`
+	AnyQuery     map[string]interface{} `json:"anyQuery,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -102,19 +108,19 @@ type Cookies struct {
 // Redis is the shared storage. Without an address the storage is this
 // process's memory.
 type Redis struct {
-	Address       string `json:"address,omitempty"`
-	Username      string `json:"username,omitempty"`
-	Password      string `json:"password,omitempty"`
-	PasswordFile  string `json:"passwordFile,omitempty"`
-	PasswordEnv   string `json:"passwordEnv,omitempty"`
-	Database      string `json:"database,omitempty"`
-	Timeout       string `json:"timeout,omitempty"`
-	DialTimeout   string `json:"dialTimeout,omitempty"`
-	PoolSize      string `json:"poolSize,omitempty"`
-	IdleTimeout   string `json:"idleTimeout,omitempty"`
-	MaxReplyBytes string `json:"maxReplyBytes,omitempty"`
-	PreparedBytes string `json:"preparedBytes,omitempty"`
-	TLS           TLS    `json:"tls,omitempty"`
+	Address       string  `json:"address,omitempty"`
+	Username      string  `json:"username,omitempty"`
+	Password      *string `json:"password,omitempty"`
+	PasswordFile  *string `json:"passwordFile,omitempty"`
+	PasswordEnv   *string `json:"passwordEnv,omitempty"`
+	Database      string  `json:"database,omitempty"`
+	Timeout       string  `json:"timeout,omitempty"`
+	DialTimeout   string  `json:"dialTimeout,omitempty"`
+	PoolSize      string  `json:"poolSize,omitempty"`
+	IdleTimeout   string  `json:"idleTimeout,omitempty"`
+	MaxReplyBytes string  `json:"maxReplyBytes,omitempty"`
+	PreparedBytes string  `json:"preparedBytes,omitempty"`
+	TLS           TLS     `json:"tls,omitempty"`
 
 	Sentinel Sentinel `json:"sentinel,omitempty"`
 	Cluster  Cluster  `json:"cluster,omitempty"`
@@ -127,9 +133,9 @@ type Sentinel struct {
 	Master       string   `json:"master,omitempty"`
 	Addresses    []string `json:"addresses,omitempty"`
 	Username     string   `json:"username,omitempty"`
-	Password     string   `json:"password,omitempty"`
-	PasswordFile string   `json:"passwordFile,omitempty"`
-	PasswordEnv  string   `json:"passwordEnv,omitempty"`
+	Password     *string  `json:"password,omitempty"`
+	PasswordFile *string  `json:"passwordFile,omitempty"`
+	PasswordEnv  *string  `json:"passwordEnv,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -165,9 +171,9 @@ type Memory struct {
 // request; purge headers in the origin's responses always count unless
 // fromResponses is false.
 type Purge struct {
-	Secret        string   `json:"secret,omitempty"`
-	SecretFile    string   `json:"secretFile,omitempty"`
-	SecretEnv     string   `json:"secretEnv,omitempty"`
+	Secret        *string  `json:"secret,omitempty"`
+	SecretFile    *string  `json:"secretFile,omitempty"`
+	SecretEnv     *string  `json:"secretEnv,omitempty"`
 	Networks      []string `json:"networks,omitempty"`
 	FromResponses string   `json:"fromResponses,omitempty"`
 	MaxMarks      string   `json:"maxMarks,omitempty"`

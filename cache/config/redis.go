@@ -20,10 +20,11 @@ func (p *problems) redis(c Redis) *redis.Options {
 	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
 	p.unknown("redis.cluster.", c.Cluster.Unknown)
 	address := strings.TrimSpace(c.Address)
+	password, _ := p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
 	o := &redis.Options{
 		Network: "tcp", Address: address,
 		Username:    c.Username,
-		Password:    p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv),
+		Password:    password,
 		DB:          p.number("redis.database", c.Database, 0, 1<<20),
 		Timeout:     ms(p.between("redis.timeout", c.Timeout, 60*policy.Second)),
 		DialTimeout: ms(p.between("redis.dialTimeout", c.DialTimeout, 60*policy.Second)),
@@ -64,7 +65,7 @@ func (p *problems) redis(c Redis) *redis.Options {
 
 // sentinels reads who tells the master's address, nil if nobody has to.
 func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
-	password := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.addresses("redis.sentinel.addresses", c.Addresses)
 	if c.Master == "" && len(c.Addresses) == 0 {
 		if c.Username != "" || password != "" {
