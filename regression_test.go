@@ -140,7 +140,7 @@ func TestVaryOfAMiddlewareInFront(t *testing.T) {
 // response keeps the one that is everybody's.
 func TestCookiesOnA304(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"cookies": options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
+		rules := options{"rules": []options{{"match": everything, "cookies": options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
 		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-cache")
@@ -207,7 +207,7 @@ func TestRefreshOfAResponseOfUnknownLength(t *testing.T) {
 // out as personal.
 func TestRefreshKeepsWhatTheRuleVariesBy(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "50ms", "grace": "3600", "vary": options{"headers": []string{"Referer"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "50ms", "grace": "3600", "vary": options{"headers": []string{"Referer"}}}}}
 		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { page("for "+r.Header.Get("Referer"))(rw, r) })
 		s.get("/f", "Referer: a")
 		time.Sleep(60 * time.Millisecond)

@@ -723,7 +723,7 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{
 				"":   `rules[1].match: is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all`,
 				".*": `rules[1].match.pathRegexp: ".*"` + everyPath, "^/a|": `rules[1].match.pathRegexp: "^/a|"` + everyPath, "(/a)?": `rules[1].match.pathRegexp: "(/a)?"` + everyPath, "*": "rules[1].match.pathRegexp: error parsing regexp: missing argument to repetition operator: `*`; expected a regular expression (RE2)",
-				"1":             `rules[1].match.pathRegexp: is 1, which true becomes on its way; expected a regular expression of a path`,
+				"1":             `rules[1].match.pathRegexp: "1" is what becomes of a boolean; expected a regular expression of a path`,
 				"^shop/":        `rules[1].match.pathRegexp: "^shop/" would match nothing, since paths begin with /; expected ^/`,
 				`^/shop\?page=`: `rules[1].match.pathRegexp: "^/shop\\?page=" would match nothing, since a path has no query; expected match.query`,
 				"a(?!b)":        "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},

@@ -307,8 +307,8 @@ func (p *problems) pathPattern(path, s string) *regexp.Regexp {
 	case re == nil:
 	case re.MatchString("") && re.MatchString(nobodysPath):
 		p.add(path, "%q matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all", s)
-	case s == "1":
-		p.add(path, "is 1, which true becomes on its way; expected a regular expression of a path")
+	case s == "1" || s == "0" || s == "true" || s == "false":
+		p.add(path, "%q is what becomes of a boolean; expected a regular expression of a path", s)
 	case relative.MatchString(s):
 		p.add(path, "%q would match nothing, since paths begin with /; expected ^/", s)
 	case strings.Contains(s, `\?`):
