@@ -520,7 +520,7 @@ func aclCommands(text string) []string {
 // and calls of scripts. AUTH needs no permission.
 func redisCommands(t *testing.T) []string {
 	t.Helper()
-	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/redis/conn.go")
+	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/storage/once.go", "cache/redis/conn.go")
 	require.Greater(t, len(commands), 8)
 	return commands
 }

@@ -2,9 +2,7 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,11 +158,11 @@ func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// trace writes what became of a request to standard output, which Traefik logs
-// at its debug level. The query is left out: it may be personal.
+// trace writes what became of a request to Traefik's log. The query is left out: it may
+// be personal.
 func (h *Handler) trace(rw http.ResponseWriter, r *http.Request) {
 	status := strings.Join(rw.Header()["Cache-Status"], ", ")
-	fmt.Fprintln(os.Stdout, "odoocache: tenant "+h.s.Tenant+": "+r.Method+" "+r.Host+r.URL.EscapedPath()+": "+status)
+	writeDebug("odoocache: tenant " + h.s.Tenant + ": " + r.Method + " " + r.Host + r.URL.EscapedPath() + ": " + status)
 }
 
 // transparent names requests whose answer must reach the client through

@@ -502,6 +502,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"65MiB": `limits.purgeBody: "65MiB"; expected a size such as 4MiB, from 256 to 64MiB`},
 		},
 		{
+			"limits.signatures", func(c *config.Config, v string) { c.Limits.Signatures = v }, []string{"100", "20000"},
+			map[string]string{"": `limits.signatures: ""; expected a number from 100 to 10000000`, "99": `limits.signatures: "99"; expected a number from 100 to 10000000`},
+		},
+		{
 			"limits.refreshes", func(c *config.Config, v string) { c.Limits.Refreshes = v }, []string{"1", "10000"},
 			map[string]string{"0": `limits.refreshes: "0"; expected a number from 1 to 10000`},
 		},
@@ -914,7 +918,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
 		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "rewarm", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
-		"limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
+		"limits.signatures", "limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",
 		"rules[2].session", "rules[2].status[0]", "rules[2].status[1]", "rules[2].maxBody", "rules[2].tags[1]", "rules[2].requestDirectives",
 		"rules[2].require.b ad", "rules[2].require.X-A", "rules[2].refuse.", "rules[2].rule1",

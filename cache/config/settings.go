@@ -67,6 +67,7 @@ type LimitSettings struct {
 	Tags         keys.Limits
 	Purge        keys.Limits
 	PurgeBody    int64
+	Signatures   int // that are remembered
 	Refreshes    int
 	FetchTimeout int64 // ms
 	CoalesceWait int64 // ms; 0: requests do not wait for each other
@@ -248,6 +249,7 @@ func (p *problems) limits(c *Config) LimitSettings {
 		Tags:         keys.Limits{Tags: p.number("limits.tags", l.Tags, 1, 100000), Bytes: tagBytes},
 		Purge:        keys.Limits{Tags: p.number("limits.purgeItems", l.PurgeItems, 1, 100000), Bytes: tagBytes},
 		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256, 1<<26),
+		Signatures:   p.number("limits.signatures", l.Signatures, 100, 10000000),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
 		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
