@@ -145,16 +145,26 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 	}
 }
 
-// upgrade hands a request for another protocol on, through Traefik's own writer.
+// upgrade hands a request for another protocol on, so that its answer can take the
+// connection over. The origin is not told of the cache: in the answer that does so a purge
+// would not be seen in time, so it has to be sent as a request.
 func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request) bool {
 	reason := transparent(r)
 	if reason == "" {
 		return false
 	}
 	h.markTransparent(r)
+	if h.s.EdgeHeader != "" {
+		delete(r.Header, h.s.EdgeHeader)
+	}
 	rw.Header().Add("Cache-Status", forwarded(h, "bypass", 0, reason))
 	count(h, reason)
-	h.next.ServeHTTP(rw, r)
+	t := &hijackable{h: h, ResponseWriter: rw}
+	h.next.ServeHTTP(t, r)
+	if !t.decided { // a response without a body
+		(*hijackable).WriteHeader(t, http.StatusOK)
+	}
+	applyPurgeHeaders(h, rw.Header()) // of an answer that took the connection over
 	return true
 }
 
