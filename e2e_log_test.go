@@ -66,7 +66,7 @@ func TestTraefikLog(t *testing.T) {
 		}
 	}
 	check("debug", "odoocache: tenant shop: GET shop.example/li%0AFAKE: odoocache; fwd=")
-	check("error", "odoocache: lookup: ")
+	check("error", "odoocache: settle: ")
 	check("error", "its pages are in two places: middleware ")
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
