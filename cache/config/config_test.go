@@ -373,8 +373,8 @@ func TestOptions(t *testing.T) {
 			map[string]string{
 				"1234567":    `purge.secret: has 7 characters; expected at least 8`,
 				"12345678 ":  `purge.secret: begins or ends with white space; expected what a header can carry`,
-				"1234\n5678": `purge.secret: has a line break or another control character; expected a secret in one line`,
-				"12345678\n": `purge.secret: ends in a line break; expected the secret alone (echo -n, printf)`,
+				"1234\n5678": `purge.secret: has a line break or another control character; expected one line`,
+				"12345678\n": `purge.secret: ends in a line break; expected one line without its end (echo -n, printf)`,
 				"":           `purge.secret: is given, but empty; expected a secret, or no such option`,
 			},
 		},
@@ -956,9 +956,9 @@ func TestSecrets(t *testing.T) {
 		return &name
 	}
 	const (
-		unresolved = "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected the secret itself"
-		lineEnd    = "ends in a line break; expected the secret alone (echo -n, printf)"
-		control    = "has a line break or another control character; expected a secret in one line"
+		unresolved = "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
+		lineEnd    = "ends in a line break; expected one line without its end (echo -n, printf)"
+		control    = "has a line break or another control character; expected one line"
 	)
 	for _, c := range []struct {
 		name             string
@@ -977,7 +977,7 @@ func TestSecrets(t *testing.T) {
 		{name: "file with two line ends", file: holding("from the file\n\n"), problem: "%[1]s%[2]sFile: " + lineEnd},
 		{name: "file with half a line end", file: holding("from the file\r"), problem: "%[1]s%[2]sFile: " + lineEnd},
 		{name: "file of two lines", file: holding("from the\nfile\n"), problem: "%[1]s%[2]sFile: " + control},
-		{name: "file with a byte order mark", file: holding("\ufefffrom the file\n"), problem: "%[1]s%[2]sFile: begins with a byte order mark; expected the secret alone"},
+		{name: "file with a byte order mark", file: holding("\ufefffrom the file\n"), problem: "%[1]s%[2]sFile: begins with a byte order mark; expected what comes after it"},
 		{name: "file with a reference", file: holding("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]sFile: " + unresolved},
 		{name: "value with a line end", value: given("a secret value\n"), problem: "%[1]s%[2]s: " + lineEnd},
 		{name: "value with a carriage return", value: given("a secret value\r\n"), problem: "%[1]s%[2]s: " + lineEnd},
@@ -1003,6 +1003,9 @@ func TestSecrets(t *testing.T) {
 				o.Redis.Sentinel = config.Sentinel{Master: "m", Addresses: []string{"a:1"}, Password: c.value, PasswordFile: c.file, PasswordEnv: c.env}
 			}
 			if c.problem != "" {
+				if name := c.value; name != nil && *name != "" && c.file == nil { // what goes with a secret comes from where it does
+					assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "username"), problem(t, func(o *config.Config) { o.Redis.Address, o.Redis.Username = "redis:6379", *name }))
+				}
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "secret"), problem(t, purge))
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "password"), problem(t, redis))
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.sentinel.", "password"), problem(t, sentinel))

@@ -205,13 +205,13 @@ var expectedOf = []string{"a secret", "the path of a file", "the name of an envi
 func badSecret(s string) string {
 	switch {
 	case len(s) >= 4 && strings.EqualFold(s[:4], "urn:"):
-		return "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected the secret itself"
+		return "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
 	case strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\r"):
-		return "ends in a line break; expected the secret alone (echo -n, printf)"
+		return "ends in a line break; expected one line without its end (echo -n, printf)"
 	case strings.IndexFunc(s, unicode.IsControl) >= 0:
-		return "has a line break or another control character; expected a secret in one line"
+		return "has a line break or another control character; expected one line"
 	case strings.HasPrefix(s, "\ufeff"):
-		return "begins with a byte order mark; expected the secret alone"
+		return "begins with a byte order mark; expected what comes after it"
 	}
 	return ""
 }

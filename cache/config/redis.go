@@ -21,6 +21,7 @@ func (p *problems) redis(c Redis) *redis.Options {
 	p.unknown("redis.cluster.", c.Cluster.Unknown)
 	address := strings.TrimSpace(c.Address)
 	password, _ := p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	p.username("redis.username", c.Username)
 	o := &redis.Options{
 		Network: "tcp", Address: address,
 		Username:    c.Username,
@@ -66,6 +67,7 @@ func (p *problems) redis(c Redis) *redis.Options {
 // sentinels reads who tells the master's address, nil if nobody has to.
 func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
 	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	p.username("redis.sentinel.username", c.Username)
 	p.addresses("redis.sentinel.addresses", c.Addresses)
 	if c.Master == "" && len(c.Addresses) == 0 {
 		if c.Username != "" || password != "" {
@@ -80,6 +82,13 @@ func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
 		p.add("redis.sentinel.addresses", "is empty; expected host:port of each sentinel")
 	}
 	return &redis.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password}
+}
+
+// username checks a name that may have been taken from where a secret is.
+func (p *problems) username(path, name string) {
+	if problem := badSecret(name); problem != "" {
+		p.add(path, "%s", problem)
+	}
 }
 
 func (p *problems) addresses(path string, list []string) {
