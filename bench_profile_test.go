@@ -180,7 +180,7 @@ func TestProfile(t *testing.T) {
 		{"hit from Redis", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}}), nil},
 		{"hit from Redis, gzip", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}}), []string{"Accept-Encoding: gzip"}},
 		{"Traefik alone, trivial", "bare.example", "/trivial", nil, nil},
-		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", options{"rules": []options{{"bypass": "true"}}}), nil},
+		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", options{"rules": []options{{"match": everything, "bypass": "true"}}}), nil},
 		{"miss", "miss.example", "/product", with("miss", nil), nil},
 	}
 	var names []string

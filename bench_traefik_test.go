@@ -120,7 +120,7 @@ func startBenchSite(t *testing.T) *benchSite {
 	const large = "1GiB"
 	hosts := map[string]options{
 		"memory.example": with("memory", large, nil), "redis.example": with("redis", "0", nil),
-		"bypass.example": with("bypass", large, options{"rules": []options{{"bypass": "true"}}}),
+		"bypass.example": with("bypass", large, options{"rules": []options{{"match": everything, "bypass": "true"}}}),
 		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, options{"preset": "odoo"}),
 	}
 	entries := map[string]options{}

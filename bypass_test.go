@@ -15,7 +15,7 @@ import (
 func TestBypassAgain(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		s := newSite(t, load, options{"purge": options{"secret": secret}, "rules": []options{
-			{"match": options{"pathPrefixes": []string{"/passed"}}, "bypass": "true"}, {"ttl": "60"},
+			{"match": options{"pathPrefixes": []string{"/passed"}}, "bypass": "true"}, {"match": everything, "ttl": "60"},
 		}}, page("x", "Surrogate-Key: a", "X-Odoo-Cache: public, ttl=60", "Cache-Status: nearer; hit"))
 		purged := func(path string) bool {
 			got := s.get(path)
@@ -69,7 +69,7 @@ func TestBypassAgain(t *testing.T) {
 func TestBypassAgainStreams(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		next := make(chan bool)
-		s := newSite(t, load, options{"rules": []options{{"bypass": "true"}}}, func(rw http.ResponseWriter, _ *http.Request) {
+		s := newSite(t, load, options{"rules": []options{{"match": everything, "bypass": "true"}}}, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.WriteHeader(http.StatusOK)
 			for range next {
 				if _, err := io.WriteString(rw, "x"); err != nil {

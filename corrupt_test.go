@@ -19,7 +19,7 @@ func TestForeignBytesInRedis(t *testing.T) {
 		t.Cleanup(func() { _ = client.Close() })
 		s := newSite(t, load, options{
 			"redis":  options{"address": "unix://" + socket, "timeout": "5s", "dialTimeout": "5s"},
-			"memory": options{"bytes": "0"}, "rules": []options{{"ttl": "60"}},
+			"memory": options{"bytes": "0"}, "rules": []options{{"match": everything, "ttl": "60"}},
 		}, page("from the origin"))
 		ctx := context.Background()
 		for _, line := range []string{"A: b", "Cookie: session_id=" + sid(1)} {

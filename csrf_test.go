@@ -4,13 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -247,43 +245,4 @@ func edgeToken(secret string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("odoocache edge"))
 	return hex.EncodeToString(mac.Sum(nil))[:32]
-}
-
-// TestSignedPurges: a signature stands for the secret.
-func TestSignedPurges(t *testing.T) {
-	const secret = "change-me-please"
-	sign := func(secret string, at int64, text string) string {
-		mac := hmac.New(sha256.New, []byte(secret))
-		fmt.Fprintf(mac, "%d\n%s", at, text)
-		return fmt.Sprintf("X-Odoocache-Signature: t=%d,v1=%x", at, mac.Sum(nil))
-	}
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"purge": options{"secret": secret}}, page("x"))
-		now := time.Now().Unix()
-		body := `{"tags":["a"]}`
-		text := "POST\n/.odoocache/purge\n\n" + body
-		for _, c := range []struct {
-			name string
-			line string
-			body string
-			want int
-		}{
-			{"good", sign(secret, now, text), body, 200},
-			{"a little old", sign(secret, now-200, text), body, 200},
-			{"too old", sign(secret, now-400, text), body, 403},
-			{"of the future", sign(secret, now+400, text), body, 403},
-			{"another secret", sign("another-secret", now, text), body, 403},
-			{"another body", sign(secret, now, text), `{"tags":["b"]}`, 403},
-			{"another path", sign(secret, now, "POST\n/.odoocache/status\n\n"+body), body, 403},
-			{"another method", sign(secret, now, "PURGE\n/.odoocache/purge\n\n"+body), body, 403},
-			{"unreadable", "X-Odoocache-Signature: v1=zz", body, 403},
-			{"without a time", strings.Replace(sign(secret, now, text), "t=", "u=", 1), body, 403},
-			{"empty", "X-Odoocache-Signature: x", body, 403},
-		} {
-			assert.Equal(t, c.want, s.do(http.MethodPost, "/.odoocache/purge", c.body, c.line).status, c.name)
-		}
-		line := sign(secret, now, "POST\n/.odoocache/purge\na,b\n")
-		assert.Equal(t, 200, s.do(http.MethodPost, "/.odoocache/purge", "", line, "X-Odoo-Purge: a,b").status)
-		assert.Equal(t, 403, s.do(http.MethodPost, "/.odoocache/purge", "", line, "X-Odoo-Purge: *").status)
-	})
 }

@@ -140,21 +140,7 @@ func TestTraefikConfigurationFromFiles(t *testing.T) {
 func TestTraefikConfigurationFromLabels(t *testing.T) {
 	needTraefik(t)
 	origin := everyKindOrigin(t)
-	u, err := url.Parse(origin.URL)
-	require.NoError(t, err)
-	labels := map[string]string{
-		"traefik.enable":                                     "true",
-		"traefik.http.routers.r.rule":                        "PathPrefix(`/`)",
-		"traefik.http.routers.r.entrypoints":                 "web",
-		"traefik.http.routers.r.middlewares":                 "c",
-		"traefik.http.services.s.loadbalancer.server.port":   u.Port(),
-		"traefik.http.services.s.loadbalancer.server.scheme": "http",
-	}
-	for name, value := range everyKindLabels {
-		labels["traefik.http.middlewares.c.plugin.odoocache."+name] = value
-	}
-	docker := fakeDocker(t, labels, u.Hostname())
-	checkEveryKind(t, start(t, "{}", "--providers.docker.endpoint=tcp://"+docker, "--providers.docker.watch=false"))
+	checkEveryKind(t, labelled(t, origin, everyKindLabels))
 }
 
 // fakeDocker answers what Traefik asks of a Docker engine that runs one
@@ -204,7 +190,10 @@ func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
 	bad := options{
 		"preset": "magento", "tennant": "x", "redis": options{"address": "localhost", "passwordFile": "/nonexistent", "timeout": "soon"},
 		"memory": options{"bytes": "lots"}, "purge": options{"networks": []string{"10.0.0.0/99"}, "secret": "short"},
-		"rules": []options{{"match": options{"pathRegexp": "("}, "ttl": "-5s", "bypas": "true", "status": []string{"2xx"}}},
+		"rules": []options{
+			{"match": options{"pathRegexp": "("}, "ttl": "-5s", "bypas": "true", "status": []string{"2xx"}},
+			{"bypass": true},
+		},
 	}
 	p := start(t, routed(origin.URL, map[string]options{"bad.example": bad, "good.example": {"tenant": "good"}}))
 	var line string
@@ -219,6 +208,7 @@ func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"preset:", "tennant: unknown option", "redis.address:", "redis.passwordFile:", "redis.timeout:", "memory.bytes:",
 		"purge.networks[0]:", "purge.secret", "rules[0].match.pathRegexp:", "rules[0].ttl:", "rules[0].bypas: unknown option", "rules[0].status[0]:",
+		"rules[1].match: is empty",
 	} {
 		assert.Contains(t, line, want)
 	}
@@ -228,4 +218,110 @@ func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
 	got, err = send(http.MethodGet, p.url+"/", "", fields("Host: bad.example"))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusNotFound, got.status)
+}
+
+// TestTraefikTellsWhatIsGiven: Traefik's decoder tells an option that is given but empty
+// from one that is not given, and an order that labels cannot break holds.
+func TestTraefikTellsWhatIsGiven(t *testing.T) {
+	needTraefik(t)
+	origin := newBackend(t, page("from the origin"))
+	p := start(t, routed(origin.URL, map[string]options{
+		"purge.example":   {"purge": options{"secret": ""}},
+		"redis.example":   {"redis": options{"address": "127.0.0.1:1", "password": "", "sentinel": options{"passwordFile": ""}}},
+		"urn.example":     {"purge": options{"secret": "urn:k8s:secret:odoocache:purge"}},
+		"line.example":    {"redis": options{"address": "127.0.0.1:1", "password": "hunter2\n"}},
+		"nothing.example": {"purge": options{"fromResponses": true}},
+		"null.example":    {"purge": options{"secretFile": nil}}, // as of a template
+	}))
+	for router, want := range map[string]string{
+		"purge": "purge.secret: is given, but empty", "redis": "redis.password: is given, but empty",
+		"urn": "purge.secret: begins with urn:", "line": "redis.password: ends in a line break",
+	} {
+		p.until(router+" is refused", func() bool { return strings.Contains(p.log(), want) })
+		got, err := send(http.MethodGet, p.url+"/", "", fields("Host: "+router+".example"))
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusNotFound, got.status, router)
+	}
+	assert.Contains(t, p.log(), "redis.sentinel.passwordFile: is given, but empty")
+	got, err := send(http.MethodGet, p.url+"/", "", fields("Host: nothing.example"))
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, got.status)
+	got, err = send(http.MethodGet, p.url+"/", "", fields("Host: null.example"))
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusNotFound, got.status)
+}
+
+// TestTraefikPatterns: of true in place of a pattern, files make the text, and a provider
+// that hands JSON on, such as those of Kubernetes, a boolean, which is refused by name.
+func TestTraefikPatterns(t *testing.T) {
+	needTraefik(t)
+	origin := newBackend(t, page("x"))
+	o := options{"rules": []options{{
+		"match": options{"headers": options{"X-Y": true}}, "require": options{"X-V": 7}, "refuse": options{"X-Z": false}, "bypass": true,
+	}}}
+	p := start(t, routed(origin.URL, map[string]options{"shop.example": o}), "--providers.rest.insecure=true")
+	p.until("the plugin answers", func() bool { return p.get("/").cacheStatus() != "" })
+	assert.Contains(t, p.get("/", "X-Y: true").cacheStatus(), "detail=rule")
+	assert.NotContains(t, p.get("/", "X-Y: 1").cacheStatus(), "detail=rule")
+
+	got, err := send(http.MethodPut, p.api+"/api/providers/rest", routed(origin.URL, map[string]options{"rest.example": o}), fields())
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, got.status, got.body)
+	p.until("it is refused", func() bool { return strings.Contains(p.log(), "rules[0].match.headers.X-Y: true is a boolean") })
+	assert.Contains(t, p.log(), "rules[0].refuse.X-Z: false is a boolean")
+	assert.NotContains(t, p.log(), "rules[0].require.X-V:")
+}
+
+// labelled starts a Traefik that has its configuration from labels of a container.
+func labelled(t *testing.T, origin *backend, more map[string]string) *traefik {
+	t.Helper()
+	u, err := url.Parse(origin.URL)
+	require.NoError(t, err)
+	labels := map[string]string{
+		"traefik.enable":                                     "true",
+		"traefik.http.routers.r.rule":                        "PathPrefix(`/`)",
+		"traefik.http.routers.r.entrypoints":                 "web",
+		"traefik.http.routers.r.middlewares":                 "c",
+		"traefik.http.services.s.loadbalancer.server.port":   u.Port(),
+		"traefik.http.services.s.loadbalancer.server.scheme": "http",
+	}
+	for name, value := range more {
+		labels["traefik.http.middlewares.c.plugin.odoocache."+name] = value
+	}
+	docker := fakeDocker(t, labels, u.Hostname())
+	return start(t, "{}", "--providers.docker.endpoint=tcp://"+docker, "--providers.docker.watch=false")
+}
+
+// TestTraefikRulesFromLabels: Traefik sorts labels as text, so that rules[10] comes before
+// rules[9]; the option order puts them right.
+func TestTraefikRulesFromLabels(t *testing.T) {
+	needTraefik(t)
+	origin := newBackend(t, page("x"))
+	labels := map[string]string{"tenant": "shop"}
+	for i := 0; i < 12; i++ {
+		labels[fmt.Sprintf("rules[%d].match.pathPrefixes", i)] = fmt.Sprintf("/%d", i)
+		labels[fmt.Sprintf("rules[%d].bypass", i)] = "true"
+	}
+	for _, i := range []int{9, 10} {
+		labels[fmt.Sprintf("rules[%d].match.pathPrefixes", i)] = "/both"
+	}
+	delete(labels, "rules[10].bypass")
+	labels["rules[10].ttl"] = "1m"
+	t.Run("as text", func(t *testing.T) {
+		p := labelled(t, origin, labels)
+		p.until("the plugin answers", func() bool { return p.get("/both").cacheStatus() != "" })
+		assert.NotContains(t, p.get("/both").cacheStatus(), "detail=rule", "if this fails, Traefik sorts labels by number, and README.md can say so")
+	})
+	t.Run("in order", func(t *testing.T) {
+		for i := 0; i < 12; i++ {
+			labels[fmt.Sprintf("rules[%d].order", i)] = fmt.Sprint(i)
+		}
+		p := labelled(t, origin, labels)
+		p.until("the plugin answers", func() bool { return p.get("/both").cacheStatus() != "" })
+		assert.Contains(t, p.get("/both").cacheStatus(), "detail=rule")
+	})
+	t.Run("an empty secret", func(t *testing.T) {
+		p := labelled(t, origin, map[string]string{"purge.secret": ""})
+		p.until("it is refused", func() bool { return strings.Contains(p.log(), "purge.secret: is given, but empty") })
+	})
 }

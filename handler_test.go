@@ -92,11 +92,11 @@ func TestReasons(t *testing.T) {
 		{name: "event stream", request: []string{"Accept: text/event-stream"}, answer: page("x", fresh), want: "fwd=bypass; detail=event-stream"},
 		{name: "country", answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), want: "fwd=uri-miss; detail=country"},
 		{name: "no country", answer: page(`{"geoip_country_code": null}`, fresh, "Content-Type: text/html"), want: "fwd=uri-miss; stored; ttl=60"},
-		{name: "country in the key", answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), options: options{"rules": []options{{"vary": options{"headers": []string{"X-Country"}}}}}, want: "fwd=uri-miss; stored; ttl=60"},
-		{name: "bypass", answer: page("x", fresh), options: options{"rules": []options{{"bypass": "true"}}}, want: "fwd=bypass; detail=rule"},
-		{name: "required header missing", answer: page("x", fresh), options: options{"rules": []options{{"require": options{"X-Shop": "^yes$"}}}}, want: "fwd=uri-miss; detail=require"},
-		{name: "refused header", answer: page("x", fresh, "X-Draft: 1"), options: options{"rules": []options{{"refuse": options{"X-Draft": ""}}}}, want: "fwd=uri-miss; detail=refuse"},
-		{name: "status not in rule", answer: page("x", fresh), options: options{"rules": []options{{"status": []string{"404"}}}}, want: "fwd=uri-miss; detail=status"},
+		{name: "country in the key", answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), options: options{"rules": []options{{"match": everything, "vary": options{"headers": []string{"X-Country"}}}}}, want: "fwd=uri-miss; stored; ttl=60"},
+		{name: "bypass", answer: page("x", fresh), options: options{"rules": []options{{"match": everything, "bypass": "true"}}}, want: "fwd=bypass; detail=rule"},
+		{name: "required header missing", answer: page("x", fresh), options: options{"rules": []options{{"match": everything, "require": options{"X-Shop": "^yes$"}}}}, want: "fwd=uri-miss; detail=require"},
+		{name: "refused header", answer: page("x", fresh, "X-Draft: 1"), options: options{"rules": []options{{"match": everything, "refuse": options{"X-Draft": ""}}}}, want: "fwd=uri-miss; detail=refuse"},
+		{name: "status not in rule", answer: page("x", fresh), options: options{"rules": []options{{"match": everything, "status": []string{"404"}}}}, want: "fwd=uri-miss; detail=status"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			both(t, func(t *testing.T, load loader) {
@@ -149,7 +149,7 @@ func TestPrecedenceOfLifetimes(t *testing.T) {
 
 func TestQueryInKeyAndUpstream(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "60", "query": options{"ignore": []string{"utm_*", "gclid"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "60", "query": options{"ignore": []string{"utm_*", "gclid"}}}}}
 		s := newSite(t, load, rules, page("x"))
 		s.get("/shop?b=2&utm_source=news&a=1&gclid=x")
 		assert.Equal(t, "b=2&a=1", s.request().URL.RawQuery)
@@ -193,7 +193,7 @@ func TestVary(t *testing.T) {
 
 func TestRuleVary(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "60", "vary": options{
+		rules := options{"rules": []options{{"match": everything, "ttl": "60", "vary": options{
 			"cookies": []string{"pricelist"}, "headers": []string{"X-Country"}, "languages": []string{"en_US", "fr_FR"}}}}}
 		s := newSite(t, load, rules, page("x"))
 		assert.Contains(t, s.get("/").cacheStatus(), "miss")
@@ -385,7 +385,7 @@ func TestUnsafeMethodsInvalidate(t *testing.T) {
 
 func TestTheSessionOfTheFirstVisitorIsNotForOthers(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "60", "cookies": options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "60", "cookies": options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}}}
 		s := newSite(t, load, rules, page("x", "Set-Cookie: session_id=s3cret; Path=/", "Set-Cookie: frontend_lang=fr_FR; Path=/"))
 		first := s.get("/")
 		assert.Equal(t, []string{"frontend_lang=fr_FR; Path=/"}, first.header["Set-Cookie"], "a session that is not needed yet")

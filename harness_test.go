@@ -27,6 +27,9 @@ import (
 // options are the plugin's options as a file provider has them.
 type options map[string]interface{}
 
+// everything is the match of a rule for all requests.
+var everything = options{"pathPrefixes": []string{"/"}}
+
 // loader makes a middleware: the compiled package, or the one that Yaegi
 // interprets, as Traefik does it.
 type loader func(ctx context.Context, next http.Handler, o options) (http.Handler, error)

@@ -12,7 +12,7 @@ import (
 func TestOddlyWrittenSessionIsASession(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		for _, cookie := range []string{`session_id="\141bc"`, "session_id=a\\b", "x=1; session_id =abc"} {
-			s := newSite(t, load, options{"rules": []options{{"ttl": "60"}}}, page("mine"))
+			s := newSite(t, load, options{"rules": []options{{"match": everything, "ttl": "60"}}}, page("mine"))
 			s.get("/", "Cookie: "+cookie)
 			s.answers(page("anybody's"))
 			assert.Equal(t, "anybody's", s.get("/").body, cookie)
@@ -24,7 +24,7 @@ func TestOddlyWrittenSessionIsASession(t *testing.T) {
 // without the parameters that do not count; so does a POST to it (RFC 9111 §4.4).
 func TestPurgeWithIgnoredParameters(t *testing.T) {
 	o := options{
-		"rules": []options{{"ttl": "60", "query": options{"ignore": []string{"utm_*"}}}},
+		"rules": []options{{"match": everything, "ttl": "60", "query": options{"ignore": []string{"utm_*"}}}},
 		"purge": options{"secret": "correct horse"},
 	}
 	both(t, func(t *testing.T, load loader) {
@@ -50,7 +50,7 @@ func TestPurgeWithIgnoredParameters(t *testing.T) {
 // /shop? and /shop?? are two addresses with two entries.
 func TestEmptyQueryHasItsOwnEntry(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"rules": []options{{"ttl": "60"}}}, func(rw http.ResponseWriter, r *http.Request) {
+		s := newSite(t, load, options{"rules": []options{{"match": everything, "ttl": "60"}}}, func(rw http.ResponseWriter, r *http.Request) {
 			page(r.RequestURI)(rw, r)
 		})
 		for _, address := range []string{"/shop", "/shop?", "/shop??"} {

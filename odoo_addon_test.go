@@ -24,10 +24,12 @@ func withAddon(t *testing.T) (*odooSite, *edge, *visitor) {
 		admin.call("ir.config_parameter", "set_param", []interface{}{key, value}, nil)
 	}
 	set("odoocache.secret", e2eSecret) // first: with the address, what waits is sent
+	set("odoocache.tenant", odooTenant)
 	set("odoocache.edge_url", e.url)
 	t.Cleanup(func() {
 		set("odoocache.edge_url", false)
 		set("odoocache.secret", false)
+		set("odoocache.tenant", false)
 	})
 	settled(t, admin)
 	return odoo, e, admin

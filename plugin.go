@@ -23,10 +23,11 @@ func CreateConfig() *Config {
 // mistake in the options. It opens no connection. When ctx ends, which Traefik
 // sees to when it replaces the configuration, the middleware gives back what it
 // shares with others.
-func New(ctx context.Context, next http.Handler, c *Config, _ string) (http.Handler, error) {
+func New(ctx context.Context, next http.Handler, c *Config, name string) (http.Handler, error) {
 	settings, err := config.Build(c)
 	if err != nil {
 		return nil, err
 	}
+	cache.Declare(ctx, settings, name)
 	return cache.New(ctx, settings, next, cache.Acquire(ctx, settings.Storage)), nil
 }

@@ -281,7 +281,7 @@ func knownOptions() map[string]option {
 	known := map[string]option{}
 	walkOptions("", reflect.ValueOf(*config.Default()), known)
 	for name, o := range known {
-		if o.Type == "string" {
+		if o.Type == "string" && o.Default != "not set" {
 			o.Type = kindOf(name)
 			known[name] = o
 		}
@@ -306,6 +306,8 @@ func walkOptions(path string, v reflect.Value, known map[string]option) {
 			if e := f.Type().Elem(); e.Kind() == reflect.Struct {
 				walkOptions(path+name+"[].", reflect.Zero(e), known)
 			}
+		case reflect.Ptr: // tells if it is given
+			known[path+name] = option{Type: "string", Default: "not set"}
 		default:
 			o := option{Type: f.Kind().String(), Default: f.String()}
 			if o.Default == "" {
@@ -320,7 +322,7 @@ func walkOptions(path string, v reflect.Value, known map[string]option) {
 // no option but a free string takes.
 func kindOf(name string) string {
 	c := config.Default()
-	c.Rules = []config.Rule{{}}
+	c.Rules = []config.Rule{{Match: config.Match{Methods: []string{"GET"}}}}
 	v := reflect.ValueOf(c).Elem()
 	for _, part := range strings.Split(name, ".") {
 		v = fieldByTag(v, strings.TrimSuffix(part, "[]"))
@@ -425,7 +427,8 @@ func stringly(node interface{}) interface{} {
 		}
 		return out
 	}
-	return fmt.Sprint(node)
+	// Traefik resolves a reference before the plugin sees it.
+	return strings.Replace(fmt.Sprint(node), "urn:k8s:secret:", "resolved-", 1)
 }
 
 var (
@@ -517,7 +520,7 @@ func aclCommands(text string) []string {
 // and calls of scripts. AUTH needs no permission.
 func redisCommands(t *testing.T) []string {
 	t.Helper()
-	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/redis/conn.go")
+	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/storage/once.go", "cache/redis/conn.go")
 	require.Greater(t, len(commands), 8)
 	return commands
 }

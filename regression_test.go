@@ -5,9 +5,12 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +55,7 @@ func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
 			{http.MethodPost, "Accept: application/json, text/event-stream"},
 			{http.MethodPost, "Upgrade: h2c"},
 			{http.MethodGet, "Accept: text/event-stream"},
+			{http.MethodGet, "Upgrade: websocket"},
 		} {
 			s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/change" {
@@ -69,6 +73,41 @@ func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
 			assert.Empty(t, change.header["X-Odoo-Purge"], c)
 			assert.NotContains(t, s.get("/p").cacheStatus(), "; hit", c)
 		}
+	})
+}
+
+// TestPurgesInAnswersThatTakeTheConnectionOver: the origin is not told of a cache that would
+// see them too late; if it says so all the same, they are not lost.
+func TestPurgesInAnswersThatTakeTheConnectionOver(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		var edge atomic.Value
+		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/websocket" {
+				page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
+				return
+			}
+			edge.Store(r.Header["X-Odoo-Cache-Edge"] != nil)
+			conn, buffered, err := http.NewResponseController(rw).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			rw.Header().Set("X-Odoo-Purge", "product-1") // as httputil.ReverseProxy does
+			_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			_ = buffered.Flush()
+			_ = conn.Close()
+		})
+		s.get("/p")
+		require.Contains(t, s.get("/p").cacheStatus(), "; hit")
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = io.WriteString(c, "GET /websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Odoo-Cache-Edge: forged\r\n\r\n")
+		require.NoError(t, err)
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		assert.Contains(t, string(got), "101 Switching Protocols")
+		assert.Equal(t, false, edge.Load())
+		assert.Eventually(t, func() bool { return !strings.Contains(s.get("/p").cacheStatus(), "; hit") }, waitFor, tick)
 	})
 }
 
@@ -140,7 +179,7 @@ func TestVaryOfAMiddlewareInFront(t *testing.T) {
 // response keeps the one that is everybody's.
 func TestCookiesOnA304(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"cookies": options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
+		rules := options{"rules": []options{{"match": everything, "cookies": options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
 		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-cache")
@@ -207,7 +246,7 @@ func TestRefreshOfAResponseOfUnknownLength(t *testing.T) {
 // out as personal.
 func TestRefreshKeepsWhatTheRuleVariesBy(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "50ms", "grace": "3600", "vary": options{"headers": []string{"Referer"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "50ms", "grace": "3600", "vary": options{"headers": []string{"Referer"}}}}}
 		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { page("for "+r.Header.Get("Referer"))(rw, r) })
 		s.get("/f", "Referer: a")
 		time.Sleep(60 * time.Millisecond)

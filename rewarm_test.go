@@ -17,12 +17,18 @@ import (
 // TestRewarm: after a purge the popular pages are in the cache before their next
 // visitor comes.
 func TestRewarm(t *testing.T) {
+	for _, level := range []string{"error", "debug"} {
+		t.Run(level, func(t *testing.T) { testRewarm(t, level) })
+	}
+}
+
+func testRewarm(t *testing.T, level string) {
 	both(t, func(t *testing.T, load loader) {
 		version := "old"
 		answer := func(rw http.ResponseWriter, r *http.Request) {
 			page(version+" "+r.URL.Path+" "+r.Header.Get("Accept-Language")+r.Header.Get("Cookie"), "Cache-Control: max-age=600", "Surrogate-Key: all")(rw, r)
 		}
-		s := newCrowdedSite(t, load, options{"rewarm": "2"}, answer)
+		s := newCrowdedSite(t, load, options{"rewarm": "2", "logLevel": level}, answer)
 		for n := 1; n <= 4; n++ { // /4 has the most hits
 			for i := 0; i < 3+n; i++ {
 				s.get(fmt.Sprintf("/%d", n), "Accept-Language: fr", "Cookie: mine=1")

@@ -297,7 +297,7 @@ func TestTheEdgeAnnouncesItself(t *testing.T) {
 func TestCampaignCookies(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		bar := ""
-		o := options{"rules": []options{{"ttl": "60", "query": options{"ignore": []string{"utm_*", "gclid"}}}}}
+		o := options{"rules": []options{{"match": everything, "ttl": "60", "query": options{"ignore": []string{"utm_*", "gclid"}}}}}
 		s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			assert.Empty(t, r.URL.RawQuery)
 			page("<html>"+bar)(rw, r)
@@ -339,7 +339,7 @@ func TestCampaignCookies(t *testing.T) {
 // had it already, so that Odoo did not set it.
 func TestTheLanguageCookieIsSetAgain(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		o := options{"rules": []options{{"ttl": "60", "fill": "nobody", "cookies": options{"keep": []string{"frontend_lang"}}}}}
+		o := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"keep": []string{"frontend_lang"}}}}}
 		s := newSite(t, load, o, page("x"))
 		s.get("/fr/a", "Cookie: frontend_lang=fr_FR")
 		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.get("/fr/a").header["Set-Cookie"])

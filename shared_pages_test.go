@@ -18,7 +18,7 @@ import (
 // in no hit after it.
 func TestCookiesOfA304AreNotStored(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"cookies": options{"drop": []string{"session_id"}}, "session": "ignore"}}}
+		rules := options{"rules": []options{{"match": everything, "cookies": options{"drop": []string{"session_id"}}, "session": "ignore"}}}
 		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			if r.Header.Get("If-None-Match") == `"a"` {
@@ -142,7 +142,7 @@ func TestA304ThatIsForOneAlone(t *testing.T) {
 // that to a session is not stored, either.
 func TestARefusalDoesNotLetSessionsIn(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
 		refuses := true
 		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			who := "nobody"
@@ -167,7 +167,7 @@ func TestARefusalDoesNotLetSessionsIn(t *testing.T) {
 // TestAFailureIsNoRefusal: an error of the origin says nothing of the page.
 func TestAFailureIsNoRefusal(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
 		s := newCrowdedSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			page("a page", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+sid(1)+"; Path=/")(rw, r)
 		})
@@ -219,7 +219,7 @@ func TestRewarmNamesNobody(t *testing.T) {
 // page. The next visitor with a session fills the cache.
 func TestAPurgeIsNoRefusal(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
+		rules := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
 		s := newCrowdedSite(t, load, rules, page("begun", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+sid(1)+"; Path=/"))
 		s.get("/begin")
 		const mine = "Cookie: session_id="

@@ -29,7 +29,7 @@ func visitorLike(given *int) http.HandlerFunc {
 	}
 }
 
-var visitorRules = options{"rules": []options{{"ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id", "visitor_uuid"}}}}}
+var visitorRules = options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id", "visitor_uuid"}}}}}
 
 // TestNobodyGetsAnothersVisitor: what a visitor's cookie makes of a page is not
 // stored, nor is the cookie that a new visitor gets.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"unicode"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -21,6 +22,10 @@ import (
 // SecretHeader carries the purge secret where Authorization is in use for
 // something else.
 const SecretHeader = "X-Odoocache-Secret"
+
+// ModeHeader says how a purge request is to be carried out: soft (or stale), or hard,
+// which is what none says.
+const ModeHeader = "X-Odoocache-Purge-Mode"
 
 // purgeRequest is the JSON body of a purge request.
 type purgeRequest struct {
@@ -60,9 +65,12 @@ func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	header.Add("Cache-Status", h.s.Name+"; detail=control")
-	if problem := h.unauthorised(r); problem != "" {
+	if no := h.unauthorised(r); no != nil {
 		count(h, "purge-denied")
-		answer(rw, http.StatusForbidden, errorAnswer{Error: problem})
+		if no.status == http.StatusServiceUnavailable {
+			header.Set("Retry-After", "60")
+		}
+		answer(rw, no.status, errorAnswer{Error: no.problem, Field: no.field})
 		return
 	}
 	switch {
@@ -87,29 +95,28 @@ func answer(rw http.ResponseWriter, status int, body interface{}) {
 	_, _ = rw.Write(append(b, '\n'))
 }
 
-// unauthorised returns why a control request is refused. All that is
+// unauthorised returns why a control request is refused, nil if it is not. All that is
 // configured must hold; where nothing is, nobody may.
-func (h *Handler) unauthorised(r *http.Request) string {
+func (h *Handler) unauthorised(r *http.Request) *refusal {
 	s := h.s.Purge
-	if s.Secret == "" && len(s.Networks) == 0 {
-		return "purging by request is not enabled; set purge.secret or purge.networks"
+	problem := ""
+	switch {
+	case s.Secret == "" && len(s.Networks) == 0:
+		problem = "purging by request is not enabled; set purge.secret or purge.networks"
+	case s.Secret == "" && len(r.Header["Origin"]) > 0:
+		problem = "a page in a browser asks, and purge.networks alone does not tell whose; set purge.secret"
+	case len(s.Networks) > 0 && !inNetworks(s.Networks, r.RemoteAddr):
+		problem = "the address of the client is not in purge.networks"
+	case s.Secret == "":
+	case len(r.Header[SignatureHeader]) > 0:
+		return h.refuseSignature(r.Header[SignatureHeader], r)
+	case !sameSecret(s.Secret, givenSecret(r)):
+		problem = "the secret is missing or wrong; send Authorization: Bearer, " + SecretHeader + " or " + SignatureHeader
 	}
-	if s.Secret == "" && len(r.Header["Origin"]) > 0 {
-		return "a page in a browser asks, and purge.networks alone does not tell whose; set purge.secret"
+	if problem == "" {
+		return nil
 	}
-	if len(s.Networks) > 0 && !inNetworks(s.Networks, r.RemoteAddr) {
-		return "the address of the client is not in purge.networks"
-	}
-	if s.Secret == "" {
-		return ""
-	}
-	if lines := r.Header[SignatureHeader]; len(lines) > 0 {
-		return h.badSignature(lines[0], r)
-	}
-	if !sameSecret(s.Secret, givenSecret(r)) {
-		return "the secret is missing or wrong; send Authorization: Bearer, " + SecretHeader + " or " + SignatureHeader
-	}
-	return ""
+	return &refusal{status: http.StatusForbidden, problem: problem}
 }
 
 func inNetworks(networks []netip.Prefix, remote string) bool {
@@ -150,14 +157,27 @@ func sameSecret(want, given string) bool {
 // purgeAddress handles PURGE /path: this address on this host, with all its
 // variants, and with every query if it has none.
 func (h *Handler) purgeAddress(rw http.ResponseWriter, r *http.Request) {
+	soft, ok := mode(rw, r)
+	if !ok {
+		return
+	}
 	target := keys.TargetOf(r)
-	o := purgeOrder{soft: wantsSoft(r), paths: []string{h.address(&visit{r: r, target: &target})}}
-	h.execute(rw, o)
+	h.execute(rw, purgeOrder{soft: soft, paths: []string{h.address(&visit{r: r, target: &target})}})
 }
 
-func wantsSoft(r *http.Request) bool {
-	words := strings.Fields(strings.ReplaceAll(r.Header.Get("X-Odoocache-Purge-Mode"), ",", " "))
-	return len(words) > 0 && (words[0] == "soft" || words[0] == "stale")
+// mode reads ModeHeader. It answers a request that says anything but one mode, and then
+// reports false: a purge is not carried out by half.
+func mode(rw http.ResponseWriter, r *http.Request) (soft, ok bool) {
+	words := strings.Fields(strings.ReplaceAll(strings.Join(r.Header[ModeHeader], ","), ",", " "))
+	soft = len(words) > 0 && words[0] != "hard"
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		if (word != "soft" && word != "stale" && word != "hard") || (word != "hard") != soft {
+			answer(rw, http.StatusBadRequest, errorAnswer{Error: "expected soft or hard", Field: ModeHeader})
+			return false, false
+		}
+	}
+	return soft, true
 }
 
 // purgeByRequest handles the purge endpoint: items in the purge header, in a
@@ -168,7 +188,12 @@ func (h *Handler) purgeByRequest(rw http.ResponseWriter, r *http.Request) {
 		answer(rw, http.StatusMethodNotAllowed, errorAnswer{Error: "expected POST or PURGE"})
 		return
 	}
+	soft, ok := mode(rw, r)
+	if !ok {
+		return
+	}
 	o := parsePurgeHeader(r.Header[h.s.PurgeHeader])
+	o.soft = o.soft || soft
 	body, err := io.ReadAll(io.LimitReader(r.Body, h.s.Limits.PurgeBody+1))
 	if err != nil {
 		answer(rw, http.StatusBadRequest, errorAnswer{Error: "the body could not be read", Field: "body"})
@@ -185,6 +210,11 @@ func (h *Handler) purgeByRequest(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.execute(rw, o)
+}
+
+// unprintable is what no tag and no address can have: it cannot be sent in a header.
+func unprintable(c rune) bool {
+	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029'
 }
 
 // addJSON adds what a JSON body asks for.
@@ -212,6 +242,15 @@ func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
 		}
 		if err != nil {
 			return &errorAnswer{Error: err.Error(), Field: name}
+		}
+	}
+	parts := []string{"tags", "paths", "prefixes"}
+	lists := [][]string{p.Tags, p.Paths, p.Prefixes}
+	for i := 0; i < len(parts); i++ {
+		for j := 0; j < len(lists[i]); j++ {
+			if strings.IndexFunc(lists[i][j], unprintable) >= 0 {
+				return &errorAnswer{Error: "an item has a line break or another control character", Field: parts[i]}
+			}
 		}
 	}
 	for i := 0; i < len(p.Tags); i++ {

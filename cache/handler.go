@@ -2,9 +2,7 @@ package cache
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,7 +158,9 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 	}
 }
 
-// upgrade hands a request for another protocol on, through Traefik's own writer.
+// upgrade hands a request for another protocol on, so that its answer can take the
+// connection over. The origin is not told of the cache: in the answer that does so a purge
+// would not be seen in time, so it has to be sent as a request.
 func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bool {
 	reason := transparent(r)
 	if reason == "" {
@@ -171,17 +171,25 @@ func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bo
 	} else {
 		h.markTransparent(r)
 	}
+	if h.s.EdgeHeader != "" {
+		delete(r.Header, h.s.EdgeHeader)
+	}
 	rw.Header().Add("Cache-Status", forwarded(h, "bypass", 0, reason))
 	count(h, reason)
-	h.next.ServeHTTP(rw, r)
+	t := &hijackable{h: h, ResponseWriter: rw}
+	h.next.ServeHTTP(t, r)
+	if !t.decided { // a response without a body
+		(*hijackable).WriteHeader(t, http.StatusOK)
+	}
+	applyPurgeHeaders(h, rw.Header()) // of an answer that took the connection over
 	return true
 }
 
-// trace writes what became of a request to standard output, which Traefik logs
-// at its debug level. The query is left out: it may be personal.
+// trace writes what became of a request to Traefik's log. The query is left out: it may
+// be personal.
 func (h *Handler) trace(rw http.ResponseWriter, r *http.Request) {
 	status := strings.Join(rw.Header()["Cache-Status"], ", ")
-	fmt.Fprintln(os.Stdout, "odoocache: tenant "+h.s.Tenant+": "+r.Method+" "+r.Host+r.URL.EscapedPath()+": "+status)
+	writeDebug("odoocache: tenant " + h.s.Tenant + ": " + r.Method + " " + r.Host + r.URL.EscapedPath() + ": " + status)
 }
 
 // transparent names requests whose answer must reach the client through

@@ -607,7 +607,7 @@ func makeReady(h *Handler, v *visit) {
 		return
 	}
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
-		(v.context != "" && v.context != defaultContext) || id.campaign || h.s.Debug || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
+		(v.context != "" && v.context != defaultContext) || id.campaign || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
 		return
 	}
 	key := ""
@@ -626,7 +626,9 @@ func makeReady(h *Handler, v *visit) {
 		}
 	}
 	atomic.AddInt64(r.Hits, 1)
-	heat(h, v, near, key, r, plain)
+	if !h.s.Debug { // else each hit goes the long way, which writes its line
+		heat(h, v, near, key, r, plain)
+	}
 }
 
 // prepare makes a visit's entry ready. It returns nil if it cannot be kept so.

@@ -45,7 +45,7 @@ type identities struct {
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
-	alone     map[string]refusal // by key
+	alone     map[string]lone    // by key
 	streaks   map[string]*streak // by rule
 	values    map[string]string  // what rules vary by, of requests with the same fields
 	senders   map[string]*sender // by Cookie field
@@ -84,8 +84,8 @@ func putIdentity(m *identities, address string, id *identity) *identity {
 	return id
 }
 
-// refusal is what is remembered of an answer that was not for others.
-type refusal struct {
+// lone is what is remembered of an answer that was not for others.
+type lone struct {
 	until  int64 // Unix ms: requests for the page do not wait for each other, and ask for themselves
 	reason string
 }
@@ -149,9 +149,9 @@ func sole(m *identities, v *visit, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.alone == nil || len(m.alone) >= m.max {
-		m.alone = map[string]refusal{}
+		m.alone = map[string]lone{}
 	}
-	m.alone[v.primary] = refusal{until: until, reason: reason}
+	m.alone[v.primary] = lone{until: until, reason: reason}
 	if !v.rule.Nobody {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -119,7 +118,7 @@ func newShared(s config.StorageSettings) *Shared {
 		m := storage.NewMemory(s.MemoryBytes, s.MaxMarks)
 		sh.sieve = m.Entries()
 		sh.tier = storage.NewLocalTier(m, o)
-		fmt.Fprintln(os.Stdout, "odoocache: no redis.address: responses are kept in this process's memory alone")
+		writeDebug("odoocache: no redis.address: responses are kept in this process's memory alone")
 		return sh
 	}
 	o.MemoryBytes, o.PreparedBytes = s.MemoryBytes, s.PreparedBytes
@@ -133,8 +132,6 @@ func newShared(s config.StorageSettings) *Shared {
 	return sh
 }
 
-// log writes to standard error, which Traefik logs as errors: one message a
-// second at most, with the number of those that were left out.
 // number returns one that it has not returned before.
 func (sh *Shared) number() int64 {
 	sh.mu.Lock()
@@ -143,6 +140,8 @@ func (sh *Shared) number() int64 {
 	return sh.serial
 }
 
+// log writes an error to Traefik's log: one message a second at most, with the number of
+// those that were left out.
 func (sh *Shared) log(message string) {
 	quiet, speak := sh.mayLog(time.Now())
 	if !speak {
@@ -151,7 +150,7 @@ func (sh *Shared) log(message string) {
 	if quiet > 0 {
 		message += fmt.Sprintf(" (and %d more messages)", quiet)
 	}
-	fmt.Fprintln(os.Stderr, message)
+	writeError(message)
 }
 
 func (sh *Shared) mayLog(now time.Time) (quiet int64, speak bool) {

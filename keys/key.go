@@ -113,6 +113,11 @@ func Lock(tenant, id string) string {
 	return Prefix + "{" + tenant + "}:l:" + id
 }
 
+// Nonce returns the Redis key of what a signature was used with.
+func Nonce(tenant, id string) string {
+	return Prefix + "{" + tenant + "}:n:" + id
+}
+
 // Marks returns the Redis key of a tenant's purge marks.
 func Marks(tenant string) string {
 	return Prefix + "{" + tenant + "}:marks"

@@ -7,6 +7,11 @@
 // is expected, together with all the others. Options that nobody knows are
 // collected by Traefik's decoder in Unknown, and reported like mistakes: a
 // misspelt bypass must not go unnoticed.
+//
+// Two kinds of options are no plain strings, since what a weak decoder makes of
+// them hides a mistake: secrets are pointers, so that one that is given but empty
+// is told from one that is not given, and patterns are values of any kind, so that
+// true is told from "1".
 package config
 
 // Config are the plugin's options.
@@ -39,39 +44,40 @@ type Config struct {
 
 // Rule is a route rule. The first that matches a request counts.
 type Rule struct {
-	Name              string            `json:"name,omitempty"`
-	Match             Match             `json:"match,omitempty"`
-	Bypass            string            `json:"bypass,omitempty"`
-	TTL               string            `json:"ttl,omitempty"`
-	Grace             string            `json:"grace,omitempty"`
-	StaleIfError      string            `json:"staleIfError,omitempty"`
-	Heuristic         string            `json:"heuristic,omitempty"`
-	Override          []string          `json:"override,omitempty"`
-	RequestDirectives string            `json:"requestDirectives,omitempty"`
-	Session           string            `json:"session,omitempty"`
-	Fill              string            `json:"fill,omitempty"`
-	Vary              Vary              `json:"vary,omitempty"`
-	Query             Query             `json:"query,omitempty"`
-	Cookies           Cookies           `json:"cookies,omitempty"`
-	Status            []string          `json:"status,omitempty"`
-	MaxBody           string            `json:"maxBody,omitempty"`
-	Require           map[string]string `json:"require,omitempty"`
-	Refuse            map[string]string `json:"refuse,omitempty"`
-	Tags              []string          `json:"tags,omitempty"`
+	Name              string                 `json:"name,omitempty"`
+	Order             string                 `json:"order,omitempty"`
+	Match             Match                  `json:"match,omitempty"`
+	Bypass            string                 `json:"bypass,omitempty"`
+	TTL               string                 `json:"ttl,omitempty"`
+	Grace             string                 `json:"grace,omitempty"`
+	StaleIfError      string                 `json:"staleIfError,omitempty"`
+	Heuristic         string                 `json:"heuristic,omitempty"`
+	Override          []string               `json:"override,omitempty"`
+	RequestDirectives string                 `json:"requestDirectives,omitempty"`
+	Session           string                 `json:"session,omitempty"`
+	Fill              string                 `json:"fill,omitempty"`
+	Vary              Vary                   `json:"vary,omitempty"`
+	Query             Query                  `json:"query,omitempty"`
+	Cookies           Cookies                `json:"cookies,omitempty"`
+	Status            []string               `json:"status,omitempty"`
+	MaxBody           string                 `json:"maxBody,omitempty"`
+	Require           map[string]interface{} `json:"require,omitempty"`
+	Refuse            map[string]interface{} `json:"refuse,omitempty"`
+	Tags              []string               `json:"tags,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
 // Match says which requests a rule takes. All that is given must match.
 type Match struct {
-	Hosts        []string          `json:"hosts,omitempty"`
-	PathPrefixes []string          `json:"pathPrefixes,omitempty"`
-	PathRegexp   string            `json:"pathRegexp,omitempty"`
-	Methods      []string          `json:"methods,omitempty"`
-	Headers      map[string]string `json:"headers,omitempty"`
-	Query        map[string]string `json:"query,omitempty"`
-	AnyQuery     map[string]string `json:"anyQuery,omitempty"`
-	AnyQueryFold string            `json:"anyQueryFold,omitempty"`
+	Hosts        []string               `json:"hosts,omitempty"`
+	PathPrefixes []string               `json:"pathPrefixes,omitempty"`
+	PathRegexp   string                 `json:"pathRegexp,omitempty"`
+	Methods      []string               `json:"methods,omitempty"`
+	Headers      map[string]interface{} `json:"headers,omitempty"`
+	Query        map[string]interface{} `json:"query,omitempty"`
+	AnyQuery     map[string]interface{} `json:"anyQuery,omitempty"`
+	AnyQueryFold string                 `json:"anyQueryFold,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -106,19 +112,19 @@ type Cookies struct {
 // Redis is the shared storage. Without an address the storage is this
 // process's memory.
 type Redis struct {
-	Address       string `json:"address,omitempty"`
-	Username      string `json:"username,omitempty"`
-	Password      string `json:"password,omitempty"`
-	PasswordFile  string `json:"passwordFile,omitempty"`
-	PasswordEnv   string `json:"passwordEnv,omitempty"`
-	Database      string `json:"database,omitempty"`
-	Timeout       string `json:"timeout,omitempty"`
-	DialTimeout   string `json:"dialTimeout,omitempty"`
-	PoolSize      string `json:"poolSize,omitempty"`
-	IdleTimeout   string `json:"idleTimeout,omitempty"`
-	MaxReplyBytes string `json:"maxReplyBytes,omitempty"`
-	PreparedBytes string `json:"preparedBytes,omitempty"`
-	TLS           TLS    `json:"tls,omitempty"`
+	Address       string  `json:"address,omitempty"`
+	Username      string  `json:"username,omitempty"`
+	Password      *string `json:"password,omitempty"`
+	PasswordFile  *string `json:"passwordFile,omitempty"`
+	PasswordEnv   *string `json:"passwordEnv,omitempty"`
+	Database      string  `json:"database,omitempty"`
+	Timeout       string  `json:"timeout,omitempty"`
+	DialTimeout   string  `json:"dialTimeout,omitempty"`
+	PoolSize      string  `json:"poolSize,omitempty"`
+	IdleTimeout   string  `json:"idleTimeout,omitempty"`
+	MaxReplyBytes string  `json:"maxReplyBytes,omitempty"`
+	PreparedBytes string  `json:"preparedBytes,omitempty"`
+	TLS           TLS     `json:"tls,omitempty"`
 
 	Sentinel Sentinel `json:"sentinel,omitempty"`
 	Cluster  Cluster  `json:"cluster,omitempty"`
@@ -131,9 +137,9 @@ type Sentinel struct {
 	Master       string   `json:"master,omitempty"`
 	Addresses    []string `json:"addresses,omitempty"`
 	Username     string   `json:"username,omitempty"`
-	Password     string   `json:"password,omitempty"`
-	PasswordFile string   `json:"passwordFile,omitempty"`
-	PasswordEnv  string   `json:"passwordEnv,omitempty"`
+	Password     *string  `json:"password,omitempty"`
+	PasswordFile *string  `json:"passwordFile,omitempty"`
+	PasswordEnv  *string  `json:"passwordEnv,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -169,9 +175,9 @@ type Memory struct {
 // request; purge headers in the origin's responses always count unless
 // fromResponses is false.
 type Purge struct {
-	Secret        string   `json:"secret,omitempty"`
-	SecretFile    string   `json:"secretFile,omitempty"`
-	SecretEnv     string   `json:"secretEnv,omitempty"`
+	Secret        *string  `json:"secret,omitempty"`
+	SecretFile    *string  `json:"secretFile,omitempty"`
+	SecretEnv     *string  `json:"secretEnv,omitempty"`
 	Networks      []string `json:"networks,omitempty"`
 	FromResponses string   `json:"fromResponses,omitempty"`
 	MaxMarks      string   `json:"maxMarks,omitempty"`
@@ -246,6 +252,7 @@ type Limits struct {
 	TagBytes     string `json:"tagBytes,omitempty"`
 	PurgeItems   string `json:"purgeItems,omitempty"`
 	PurgeBody    string `json:"purgeBody,omitempty"`
+	Signatures   string `json:"signatures,omitempty"`
 	Refreshes    string `json:"refreshes,omitempty"`
 	FetchTimeout string `json:"fetchTimeout,omitempty"`
 	CoalesceWait string `json:"coalesceWait,omitempty"`
@@ -285,7 +292,7 @@ func Default() *Config {
 		Limits: Limits{
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
-			PurgeItems: "1000", PurgeBody: "256KiB", Refreshes: "16", FetchTimeout: "2m",
+			PurgeItems: "1000", PurgeBody: "256KiB", Signatures: "20000", Refreshes: "16", FetchTimeout: "2m",
 			CoalesceWait: "15s", Waiters: "10000", Addresses: "4096",
 			RequestBytes: "16KiB", RequestFields: "128",
 		},

@@ -96,7 +96,7 @@ func TestPresetIsValid(t *testing.T) {
 func TestOrderOfRules(t *testing.T) {
 	s := build(t, func(c *config.Config) {
 		c.Preset = "odoo"
-		c.Rules = []config.Rule{{Name: "mine"}, {}}
+		c.Rules = []config.Rule{{Name: "mine", Match: all}, {Match: all}}
 	})
 	assert.Equal(t, "mine", s.Rules[0].Name)
 	assert.Equal(t, "rule1", s.Rules[1].Name)
@@ -104,19 +104,103 @@ func TestOrderOfRules(t *testing.T) {
 	assert.Equal(t, one+`rules[0].name: "odoo-pages" is the name of another rule; expected one of its own`,
 		problem(t, func(c *config.Config) {
 			c.Preset = "odoo"
-			c.Rules = []config.Rule{{Name: "odoo-pages"}}
+			c.Rules = []config.Rule{{Name: "odoo-pages", Match: all}}
 		}))
+}
+
+// all is a match of every request.
+var all = config.Match{PathPrefixes: []string{"/"}}
+
+// given is an option that tells if it is given.
+func given(s string) *string { return &s }
+
+// TestRulesInOrder: labels are sorted as text, so the place in the list can be another
+// one than the operator wrote.
+func TestRulesInOrder(t *testing.T) {
+	named := func(pairs ...string) (names []string) {
+		s := build(t, func(c *config.Config) {
+			c.Preset = "odoo"
+			for i := 0; i < len(pairs); i += 2 {
+				c.Rules = append(c.Rules, config.Rule{Name: pairs[i], Order: pairs[i+1], Match: all})
+			}
+		})
+		for _, r := range s.Rules[:len(pairs)/2] {
+			names = append(names, r.Name)
+		}
+		assert.Equal(t, "odoo-session-params", s.Rules[len(pairs)/2].Name, "the preset's come after them")
+		return names
+	}
+	assert.Equal(t, []string{"a", "b", "c"}, named("a", "", "b", "", "c", ""))
+	assert.Equal(t, []string{"r1", "r9", "r10"}, named("r1", "1", "r10", "10", "r9", "9"))
+	assert.Equal(t, []string{"a", "b", "c", "d"}, named("c", "7", "a", "5", "d", "7", "b", "5"), "equal ones keep their places")
+	assert.Equal(t, []string{"first", "a", "b"}, named("a", "", "b", "", "first", "-1"))
+}
+
+// TestPatternsAreText: what a decoder would make of true is not what was meant.
+func TestPatternsAreText(t *testing.T) {
+	maps := map[string]func(r *config.Rule, m map[string]interface{}){
+		"match.headers":  func(r *config.Rule, m map[string]interface{}) { r.Match.Headers = m },
+		"match.query":    func(r *config.Rule, m map[string]interface{}) { r.Match.Query = m },
+		"match.anyQuery": func(r *config.Rule, m map[string]interface{}) { r.Match.AnyQuery = m },
+		"require":        func(r *config.Rule, m map[string]interface{}) { r.Require = m },
+		"refuse":         func(r *config.Rule, m map[string]interface{}) { r.Refuse = m },
+	}
+	for path, set := range maps {
+		for value, want := range map[interface{}]string{
+			true: `true is a boolean; expected a regular expression: write "true", in quotes`, false: `false is a boolean; expected a regular expression: write "false", in quotes`,
+			time.Time{}: `0001-01-01 00:00:00 +0000 UTC is no text; expected a regular expression, in quotes`,
+			"true":      "", "": "", nil: "", 1: "", int64(7): "", uint64(7): "", 1.5: "",
+		} {
+			if want != "" {
+				want = one + "rules[1]." + path + ".X-Y: " + want
+			}
+			assert.Equal(t, want, problem(t, ofRule(func(r *config.Rule) { set(r, map[string]interface{}{"X-Y": value}) })), "%s %v", path, value)
+		}
+		got := problem(t, ofRule(func(r *config.Rule) { set(r, map[string]interface{}{"X-Y": []interface{}{"a"}}) }))
+		assert.Equal(t, one+"rules[1]."+path+".X-Y: [a] is no text; expected a regular expression, in quotes", got)
+	}
+	s := build(t, ofRule(func(r *config.Rule) { r.Require = map[string]interface{}{"X-N": 134217728.0, "X-F": 1.5, "X-I": 7} }))
+	assert.Equal(t, []string{"1.5", "7", "134217728"}, []string{s.Rules[1].Require[0].Pattern.String(), s.Rules[1].Require[1].Pattern.String(), s.Rules[1].Require[2].Pattern.String()})
+}
+
+// TestOneMistakeOfThePreset: rules that nobody wrote have no mistakes of their own.
+func TestOneMistakeOfThePreset(t *testing.T) {
+	assert.Equal(t, one+`languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, problem(t, func(c *config.Config) {
+		c.Preset, c.Languages = "odoo", []string{"en_US", "fr-FR"}
+	}))
+	got := problem(t, func(c *config.Config) { c.Preset, c.Session.Cookie = "odoo", "frontend_lang" })
+	assert.Contains(t, got, one+`preset: does not go with the other options: cookies.keep[0]: "frontend_lang" would hand`)
+}
+
+// TestRuleForAll: a rule is for every request only if it says so.
+func TestRuleForAll(t *testing.T) {
+	for _, m := range []config.Match{{}, {Headers: map[string]interface{}{}, Methods: []string{}}} {
+		assert.Equal(t, one+`rules[1].match: is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all`,
+			problem(t, ofRule(func(r *config.Rule) { r.Match, r.Bypass = m, "true" })))
+	}
+	assert.Equal(t, one+`rules[1].match.path: unknown option`, problem(t, ofRule(func(r *config.Rule) { r.Match = config.Match{Unknown: map[string]interface{}{"path": "/x"}} })))
+	assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { r.Match = config.Match{Methods: []string{"GET"}} })))
 }
 
 // ofRule changes the second of three rules.
 func ofRule(change func(r *config.Rule)) func(c *config.Config) {
 	return func(c *config.Config) {
-		c.Rules = []config.Rule{{Name: "a"}, {Name: "b"}, {Name: "c"}}
+		c.Rules = []config.Rule{{Name: "a", Match: all}, {Name: "b", Match: all}, {Name: "c", Match: all}}
 		change(&c.Rules[1])
 	}
 }
 
+func badHost(host string) string {
+	return fmt.Sprintf("rules[1].match.hosts[1]: %q; expected a host such as shop.example or *.example, without scheme, port or path", host)
+}
+
+func badPrefix(prefix string) string {
+	return fmt.Sprintf("rules[1].match.pathPrefixes[1]: %q would match nothing; expected a decoded path such as /shop, which takes all below it, or match.pathRegexp", prefix)
+}
+
 const (
+	everyPath = " matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
+
 	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
 	badBool     = "; expected true or false"
 )
@@ -193,11 +277,11 @@ func TestOptions(t *testing.T) {
 			map[string]string{"odoo": `redis.address: is empty, but a username, password or tls is set; expected host:port`},
 		},
 		{
-			"redis.passwordFile", func(c *config.Config, v string) { c.Redis.PasswordFile = v }, []string{""},
+			"redis.passwordFile", func(c *config.Config, v string) { c.Redis.PasswordFile = given(v) }, nil,
 			map[string]string{missing: `redis.passwordFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `redis.passwordFile: "` + empty + `" is empty; expected a secret`},
 		},
 		{
-			"redis.passwordEnv", func(c *config.Config, v string) { c.Redis.PasswordEnv = v }, []string{""},
+			"redis.passwordEnv", func(c *config.Config, v string) { c.Redis.PasswordEnv = given(v) }, nil,
 			map[string]string{"ODOOCACHE_UNSET": `redis.passwordEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
@@ -285,26 +369,30 @@ func TestOptions(t *testing.T) {
 			map[string]string{"x": `memory.maxStaleness: "x"` + badDuration},
 		},
 		{
-			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = v }, []string{"", "12345678", "with a space"},
+			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space"},
 			map[string]string{
 				"1234567":    `purge.secret: has 7 characters; expected at least 8`,
-				"12345678 ":  `purge.secret: begins or ends with white space, or has a control character; expected what a header can carry`,
-				"1234\n5678": `purge.secret: begins or ends with white space, or has a control character; expected what a header can carry`,
+				"12345678 ":  `purge.secret: begins or ends with white space; expected what a header can carry`,
+				"1234\n5678": `purge.secret: has a line break or another control character; expected one line`,
+				"12345678\n": `purge.secret: ends in a line break; expected one line without its end (echo -n, printf)`,
+				"":           `purge.secret: is given, but empty; expected a secret, or no such option`,
 			},
 		},
 		{
-			"purge.secretFile", func(c *config.Config, v string) { c.Purge.SecretFile = v }, []string{""},
+			"purge.secretFile", func(c *config.Config, v string) { c.Purge.SecretFile = given(v) }, nil,
 			map[string]string{missing: `purge.secretFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `purge.secretFile: "` + empty + `" is empty; expected a secret`},
 		},
 		{
-			"purge.secretEnv", func(c *config.Config, v string) { c.Purge.SecretEnv = v }, []string{""},
+			"purge.secretEnv", func(c *config.Config, v string) { c.Purge.SecretEnv = given(v) }, nil,
 			map[string]string{"ODOOCACHE_UNSET": `purge.secretEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
-			"purge.networks", func(c *config.Config, v string) { c.Purge.Networks = []string{"10.0.0.0/8", v} }, []string{"10.1.2.3", " ::1 ", "fd00::/8", "0.0.0.0/0", "10.1.2.3/8", "::ffff:10.0.0.1"},
+			"purge.networks", func(c *config.Config, v string) { c.Purge.Networks = []string{"10.0.0.0/8", v} }, []string{"10.1.2.3", " ::1 ", "fd00::/8", "0.0.0.0/1", "10.1.2.3/8", "::ffff:10.0.0.1"},
 			map[string]string{
 				"":                    `purge.networks[1]: ""; expected an address or a network such as 10.0.0.0/8`,
 				"10.0.0.0/33":         `purge.networks[1]: "10.0.0.0/33"; expected an address or a network such as 10.0.0.0/8`,
+				"0.0.0.0/0":           `purge.networks[1]: "0.0.0.0/0" takes every address; expected no networks, and purge.secret`,
+				"::/0":                `purge.networks[1]: "::/0" takes every address; expected no networks, and purge.secret`,
 				"localhost":           `purge.networks[1]: "localhost"; expected an address or a network such as 10.0.0.0/8`,
 				"::ffff:10.0.0.0/104": `purge.networks[1]: "::ffff:10.0.0.0/104"; expected an address or a network such as 10.0.0.0/8`,
 			},
@@ -414,6 +502,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"65MiB": `limits.purgeBody: "65MiB"; expected a size such as 4MiB, from 256 to 64MiB`},
 		},
 		{
+			"limits.signatures", func(c *config.Config, v string) { c.Limits.Signatures = v }, []string{"100", "20000"},
+			map[string]string{"": `limits.signatures: ""; expected a number from 100 to 10000000`, "99": `limits.signatures: "99"; expected a number from 100 to 10000000`},
+		},
+		{
 			"limits.refreshes", func(c *config.Config, v string) { c.Limits.Refreshes = v }, []string{"1", "10000"},
 			map[string]string{"0": `limits.refreshes: "0"; expected a number from 1 to 10000`},
 		},
@@ -514,15 +606,15 @@ func TestOptions(t *testing.T) {
 			map[string]string{"u": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
 		},
 		{
-			"redis.sentinel.password", func(c *config.Config, v string) { c.Redis.Sentinel.Password = v }, []string{""},
+			"redis.sentinel.password", func(c *config.Config, v string) { c.Redis.Sentinel.Password = given(v) }, nil,
 			map[string]string{"p": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
 		},
 		{
-			"redis.sentinel.passwordFile", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordFile = v }, []string{""},
+			"redis.sentinel.passwordFile", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordFile = given(v) }, nil,
 			map[string]string{"/nowhere/p": `redis.sentinel.passwordFile: open /nowhere/p: no such file or directory; expected a readable file`},
 		},
 		{
-			"redis.sentinel.passwordEnv", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordEnv = v }, []string{""},
+			"redis.sentinel.passwordEnv", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordEnv = given(v) }, nil,
 			map[string]string{"NOT_SET": `redis.sentinel.passwordEnv: the environment variable "NOT_SET" is empty or not set`},
 		},
 		{
@@ -611,6 +703,10 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"": `rules[1].override[1]: ""; expected no-store, no-cache or private`, "must-revalidate": `rules[1].override[1]: "must-revalidate"; expected no-store, no-cache or private`},
 		},
 		{
+			"order", func(r *config.Rule, v string) { r.Order = v }, []string{"", "0", "10", "-5", " 7 "},
+			map[string]string{"first": `rules[1].order: "first"; expected a number from -1000000 to 1000000`, "1.5": `rules[1].order: "1.5"; expected a number from -1000000 to 1000000`},
+		},
+		{
 			"requestDirectives", func(r *config.Rule, v string) { r.RequestDirectives = v }, []string{"", "honor", "ignore"},
 			map[string]string{"no": `rules[1].requestDirectives: "no"; expected one of honor, ignore`},
 		},
@@ -635,56 +731,88 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"": `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
 		},
 		{
-			"require", func(r *config.Rule, v string) { r.Require = map[string]string{v: "*"} }, []string{"x-a"},
+			"require", func(r *config.Rule, v string) { r.Require = map[string]interface{}{v: "*"} }, []string{"x-a"},
 			map[string]string{"x a": `rules[1].require.x a: "x a"; expected the name of a header`},
 		},
 		{
-			"refuse", func(r *config.Rule, v string) { r.Refuse = map[string]string{"X-A": v} }, []string{"", "*", "^a$"},
+			"refuse", func(r *config.Rule, v string) { r.Refuse = map[string]interface{}{"X-A": v} }, []string{"", "*", "^a$"},
 			map[string]string{"(": "rules[1].refuse.X-A: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},
 		{
-			"match.hosts", func(r *config.Rule, v string) { r.Match.Hosts = []string{"a.example", v} }, []string{"*.example", "Shop.example:8443", "[::1]"},
+			"match.hosts", func(r *config.Rule, v string) { r.Match.Hosts = []string{"a.example", v} }, []string{"*.example", "Shop.example", "shop.example.", "[::1]", "127.0.0.1", "xn--shp-vna.example", "a_b"},
 			map[string]string{
-				"":            `rules[1].match.hosts[1]: is empty; expected a value, or no list at all`,
-				"https://x/":  `rules[1].match.hosts[1]: "https://x/"; expected a host such as shop.example or *.example`,
-				"shop.*":      `rules[1].match.hosts[1]: "shop.*"; expected a host such as shop.example or *.example`,
-				"x.org,y.org": `rules[1].match.hosts[1]: "x.org,y.org"; expected a host such as shop.example or *.example`,
+				"":                    `rules[1].match.hosts[1]: is empty; expected a value, or no list at all`,
+				"https://x/":          `rules[1].match.hosts[1]: "https://x/"; expected a host such as shop.example or *.example, without scheme, port or path`,
+				"shop.*":              `rules[1].match.hosts[1]: "shop.*"; expected a host such as shop.example or *.example, without scheme, port or path`,
+				"a.example:8443":      badHost("a.example:8443"),
+				"Host(`x`)":           badHost("Host(`x`)"),
+				"`a.example`":         badHost("`a.example`"),
+				"a.example b.example": badHost("a.example b.example"),
+				"a.example/shop":      badHost("a.example/shop"),
+				"^a.example$":         badHost("^a.example$"),
+				"*":                   badHost("*"),
+				"*example":            badHost("*example"),
+				"a..example":          badHost("a..example"),
+				"1":                   badHost("1"),
+				"sh\u00f6p.example":   badHost("sh\u00f6p.example"),
+				"::1":                 badHost("::1"),
+				"x.org,y.org":         `rules[1].match.hosts[1]: "x.org,y.org"; expected a host such as shop.example or *.example, without scheme, port or path`,
 			},
 		},
 		{
-			"match.pathPrefixes", func(r *config.Rule, v string) { r.Match.PathPrefixes = []string{"/a", v} }, []string{"/", " /shop "},
-			map[string]string{"": `rules[1].match.pathPrefixes[1]: is empty; expected a value, or no list at all`, "shop": `rules[1].match.pathPrefixes[1]: "shop"; expected a path that begins with /`},
+			"match.pathPrefixes", func(r *config.Rule, v string) { r.Match.PathPrefixes = []string{"/a", v} }, []string{" /shop ", "/b/", "/sh\u00f6p & co", "/c++", "/.well-known", "/a.b"},
+			map[string]string{
+				"": `rules[1].match.pathPrefixes[1]: is empty; expected a value, or no list at all`, "shop": `rules[1].match.pathPrefixes[1]: "shop"; expected a path that begins with /`,
+				"1":            `rules[1].match.pathPrefixes[1]: "1"; expected a path that begins with /`,
+				"/":            `rules[1].match.pathPrefixes[1]: "/" takes every path, so the others say nothing; expected it alone, or not at all`,
+				"/dealers/*":   badPrefix("/dealers/*"),
+				"/shop?page=2": badPrefix("/shop?page=2"),
+				"/a%20b":       badPrefix("/a%20b"),
+				"/(fr|de)/my":  badPrefix("/(fr|de)/my"),
+				"/my$":         badPrefix("/my$"),
+				"/{lang}/my":   badPrefix("/{lang}/my"),
+				"/my`":         badPrefix("/my`"),
+				"/m\ny":        badPrefix("/m\ny"),
+				"//my":         `rules[1].match.pathPrefixes[1]: "//my" would match nothing; expected a path without empty and dot segments`,
+				"/a/../my":     `rules[1].match.pathPrefixes[1]: "/a/../my" would match nothing; expected a path without empty and dot segments`,
+			},
 		},
 		{
-			"match.pathRegexp", func(r *config.Rule, v string) { r.Match.PathRegexp = v }, []string{"", "^/a"},
-			map[string]string{"a(?!b)": "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
+			"match.pathRegexp", func(r *config.Rule, v string) { r.Match = config.Match{PathRegexp: v} }, []string{"^/a", "/a", "^(/[^/]+)?/set_region(/|$)", "^(?:/fr)?/a", "^/.*", "\\.xml$"},
+			map[string]string{
+				"":   `rules[1].match: is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all`,
+				".*": `rules[1].match.pathRegexp: ".*"` + everyPath, "^/a|": `rules[1].match.pathRegexp: "^/a|"` + everyPath, "(/a)?": `rules[1].match.pathRegexp: "(/a)?"` + everyPath, "*": "rules[1].match.pathRegexp: error parsing regexp: missing argument to repetition operator: `*`; expected a regular expression (RE2)",
+				"1":             `rules[1].match.pathRegexp: "1" is what becomes of a boolean; expected a regular expression of a path`,
+				"^shop/":        `rules[1].match.pathRegexp: "^shop/" would match nothing, since paths begin with /; expected ^/`,
+				`^/shop\?page=`: `rules[1].match.pathRegexp: "^/shop\\?page=" would match nothing, since a path has no query; expected match.query`,
+				"a(?!b)":        "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
 		},
 		{
-			"match.methods", func(r *config.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE"},
-			map[string]string{"G T": `rules[1].match.methods[1]: "G T"; expected a method such as GET`, "HEAD": `rules[1].match.methods[1]: "HEAD" goes with GET, which takes it; expected GET`},
+			"match.methods", func(r *config.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE", "VERSION-CONTROL"},
+			map[string]string{"1": `rules[1].match.methods[1]: "1"; expected a method such as GET`, "*": `rules[1].match.methods[1]: "*"; expected a method such as GET`, "G T": `rules[1].match.methods[1]: "G T"; expected a method such as GET`, "HEAD": `rules[1].match.methods[1]: "HEAD" goes with GET, which takes it; expected GET`},
 		},
 		{
 			"match.methods with GET", func(r *config.Rule, v string) { r.Match.Methods = []string{"GET", v} }, []string{"HEAD"},
 			map[string]string{"": `rules[1].match.methods[1]: is empty; expected a value, or no list at all`},
 		},
 		{
-			"match.headers", func(r *config.Rule, v string) { r.Match.Headers = map[string]string{v: ""} }, []string{"x-a"},
-			map[string]string{"": `rules[1].match.headers.: ""; expected the name of a header`, "Host": `rules[1].match.headers.Host: is no header field here; expected match.hosts`},
+			"match.headers", func(r *config.Rule, v string) { r.Match.Headers = map[string]interface{}{v: ""} }, []string{"x-a"},
+			map[string]string{"X-*": `rules[1].match.headers.X-*: "X-*"; expected the name of a header`, "": `rules[1].match.headers.: ""; expected the name of a header`, "Host": `rules[1].match.headers.Host: is no header field here; expected match.hosts`},
 		},
 		{
-			"match.query", func(r *config.Rule, v string) { r.Match.Query = map[string]string{v: ""} }, []string{"debug", "a b"},
-			map[string]string{"": `rules[1].match.query: has an empty name; expected that of a parameter`},
+			"match.query", func(r *config.Rule, v string) { r.Match.Query = map[string]interface{}{v: ""} }, []string{"debug", "a b"},
+			map[string]string{"utm_*": `rules[1].match.query.utm_*: is no name of a parameter; expected one in full, or match.anyQuery`, "": `rules[1].match.query: has an empty name; expected that of a parameter`},
 		},
 		{
-			"match.anyQuery", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]string{v: ""} }, []string{"debug", "a b", "utm_*", "*"},
-			map[string]string{"": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
+			"match.anyQuery", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{v: ""} }, []string{"debug", "a b", "utm_*", "*"},
+			map[string]string{"a*b": `rules[1].match.anyQuery.a*b: has a * in its midst; expected a name, which may begin or end in *`, "": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
 		},
 		{
 			"match.anyQueryFold", func(r *config.Rule, v string) { r.Match.AnyQueryFold = v }, []string{"", "true", "0"},
 			map[string]string{"yes": `rules[1].match.anyQueryFold: "yes"` + badBool},
 		},
 		{
-			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]string{"*": v} }, []string{"", "*", "^1$"},
+			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$"},
 			map[string]string{"(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},
 		{
@@ -698,7 +826,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"vary.cookies", func(r *config.Rule, v string) { r.Vary.Cookies = []string{"a", v} }, []string{"pricelist"},
-			map[string]string{"b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
+			map[string]string{"session_*": `rules[1].vary.cookies[1]: "session_*"; expected the name of a cookie`, "b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
 		},
 		{
 			"vary.languages", func(r *config.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},
@@ -706,7 +834,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"query.keep", func(r *config.Rule, v string) { r.Query.Keep = []string{"a", v} }, []string{"b*"},
-			map[string]string{"a": `rules[1].query.keep[1]: "a" is listed twice`},
+			map[string]string{"a*b": `rules[1].query.keep[1]: "a*b" has a * in its midst; expected a name, which may begin or end in *`, "a": `rules[1].query.keep[1]: "a" is listed twice`},
 		},
 		{
 			"query.ignore", func(r *config.Rule, v string) { r.Query.Ignore = []string{"a", v} }, []string{"utm_*"},
@@ -761,7 +889,15 @@ func TestEveryOptionIsTested(t *testing.T) {
 
 func TestTooManyRules(t *testing.T) {
 	assert.Equal(t, one+`rules: 1001 rules; expected at most 1000`, problem(t, func(c *config.Config) { c.Rules = make([]config.Rule, 1001) }))
-	assert.Empty(t, problem(t, func(c *config.Config) { c.Rules = make([]config.Rule, 1000) }))
+	assert.Empty(t, problem(t, func(c *config.Config) { c.Rules = repeated(config.Rule{Match: all}, 1000) }))
+}
+
+func repeated(r config.Rule, n int) []config.Rule {
+	list := make([]config.Rule, n)
+	for i := range list {
+		list[i] = r
+	}
+	return list
 }
 
 // A body that Redis would take but never give back is a mistake.
@@ -769,7 +905,7 @@ func TestMaxBodyFitsReply(t *testing.T) {
 	assert.Equal(t, one+`rules[0].maxBody: "40MiB"; expected at most 33383168 bytes, which redis.maxReplyBytes leaves for a body`,
 		problem(t, func(c *config.Config) {
 			c.Redis.Address = "redis:6379"
-			c.Rules = []config.Rule{{MaxBody: "40MiB"}}
+			c.Rules = []config.Rule{{MaxBody: "40MiB", Match: all}}
 		}))
 	s := build(t, func(c *config.Config) {
 		c.Redis.Address = "redis:6379"
@@ -790,7 +926,7 @@ func wrong() *config.Config {
 	c.RequestDirectives, c.LogLevel = "sometimes", "loud"
 	c.Redis = config.Redis{
 		Database: "first", Timeout: "soon", DialTimeout: "0", PoolSize: "many", IdleTimeout: "", MaxReplyBytes: "lots", PreparedBytes: "1MiB",
-		PasswordFile: "/nowhere/secret", TLS: config.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
+		PasswordFile: given("/nowhere/secret"), TLS: config.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
 		Unknown: unknown("redis"), Address: "redis",
 	}
 	c.CampaignCookies = "perhaps"
@@ -799,7 +935,7 @@ func wrong() *config.Config {
 	c.Compression = "brotli"
 	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
 	c.Purge = config.Purge{
-		Secret: "correct horse", SecretEnv: "X", Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
+		Secret: given("correct horse"), SecretEnv: given("X"), Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
 		MaxMarks: "1", Journal: "0", Unknown: unknown("purge"),
 	}
 	c.Admin = config.Admin{Path: "admin", Unknown: unknown("admin")}
@@ -813,10 +949,10 @@ func wrong() *config.Config {
 		{
 			TTL: "-10m", Grace: "x", StaleIfError: "1 day", Heuristic: "perhaps", Override: []string{"no-transform"},
 			Session: "share", Status: []string{"OK", "99"}, MaxBody: "-1", Tags: []string{"a", "a"}, RequestDirectives: "x",
-			Require: map[string]string{"b ad": "", "X-A": "["}, Refuse: map[string]string{"": "*"},
+			Require: map[string]interface{}{"b ad": "", "X-A": "["}, Refuse: map[string]interface{}{"": "*"},
 			Match: config.Match{
 				Hosts: []string{"http://x"}, PathPrefixes: []string{"x"}, PathRegexp: "(", Methods: []string{"G:T"},
-				Headers: map[string]string{"a b": ""}, Query: map[string]string{"q": "*+"}, Unknown: unknown("match"),
+				Headers: map[string]interface{}{"a b": ""}, Query: map[string]interface{}{"q": "*+"}, Unknown: unknown("match"),
 			},
 			Vary:    config.Vary{Headers: []string{"Cookie"}, Cookies: []string{"="}, Languages: []string{"?"}, Unknown: unknown("vary")},
 			Query:   config.Query{Keep: []string{""}, Unknown: unknown("query")},
@@ -841,7 +977,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
 		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "rewarm", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
-		"limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
+		"limits.signatures", "limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",
 		"rules[2].session", "rules[2].status[0]", "rules[2].status[1]", "rules[2].maxBody", "rules[2].tags[1]", "rules[2].requestDirectives",
 		"rules[2].require.b ad", "rules[2].require.X-A", "rules[2].refuse.", "rules[2].rule1",
@@ -870,19 +1006,51 @@ func TestSecrets(t *testing.T) {
 	file := filepath.Join(dir, "secret")
 	require.NoError(t, os.WriteFile(file, []byte("from the file\r\n"), 0o600))
 	t.Setenv("ODOOCACHE_TEST_SECRET", "from the environment")
+	t.Setenv("ODOOCACHE_TEST_LINE", "from the environment\n")
+	t.Setenv("ODOOCACHE_TEST_URN", "urn:k8s:secret:odoocache:purge")
+	t.Setenv("ODOOCACHE_TEST_EMPTY", "")
+	holding := func(text string) *string {
+		name := filepath.Join(t.TempDir(), "secret")
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		return &name
+	}
+	const (
+		unresolved = "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
+		lineEnd    = "ends in a line break; expected one line without its end (echo -n, printf)"
+		control    = "has a line break or another control character; expected one line"
+	)
 	for _, c := range []struct {
 		name             string
-		value, file, env string
+		value, file, env *string
 		want             string
 		problem          string // with %s for the option's path
 	}{
 		{name: "none"},
-		{name: "value", value: "a secret value", want: "a secret value"},
-		{name: "file, without its line end", file: file, want: "from the file"},
-		{name: "environment", env: "ODOOCACHE_TEST_SECRET", want: "from the environment"},
-		{name: "value and file", value: "a secret value", file: file, problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
-		{name: "file and environment", file: file, env: "X", problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
-		{name: "a directory", file: dir, problem: "%[1]s%[2]sFile: read " + dir + ": is a directory; expected a readable file"},
+		{name: "value", value: given("a secret value"), want: "a secret value"},
+		{name: "file, without its line end", file: given(file), want: "from the file"},
+		{name: "environment", env: given("ODOOCACHE_TEST_SECRET"), want: "from the environment"},
+		{name: "value and file", value: given("a secret value"), file: given(file), problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
+		{name: "file and environment", file: given(file), env: given("X"), problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
+		{name: "value, and an empty file", value: given("a secret value"), file: given(""), problem: "%[1]s%[2]sFile: is given, but empty; expected the path of a file, or no such option"},
+		{name: "file with one line end", file: holding("from the file\n"), want: "from the file"},
+		{name: "file with two line ends", file: holding("from the file\n\n"), problem: "%[1]s%[2]sFile: " + lineEnd},
+		{name: "file with half a line end", file: holding("from the file\r"), problem: "%[1]s%[2]sFile: " + lineEnd},
+		{name: "file of two lines", file: holding("from the\nfile\n"), problem: "%[1]s%[2]sFile: " + control},
+		{name: "file with a byte order mark", file: holding("\ufefffrom the file\n"), problem: "%[1]s%[2]sFile: begins with a byte order mark; expected what comes after it"},
+		{name: "file with a reference", file: holding("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]sFile: " + unresolved},
+		{name: "value with a line end", value: given("a secret value\n"), problem: "%[1]s%[2]s: " + lineEnd},
+		{name: "value with a carriage return", value: given("a secret value\r\n"), problem: "%[1]s%[2]s: " + lineEnd},
+		{name: "value with a line break", value: given("a secret\nvalue"), problem: "%[1]s%[2]s: " + control},
+		{name: "value with NUL", value: given("a secret\x00value"), problem: "%[1]s%[2]s: " + control},
+		{name: "a reference", value: given("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
+		{name: "a reference in capitals", value: given("URN:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
+		{name: "an empty value", value: given(""), problem: "%[1]s%[2]s: is given, but empty; expected a secret, or no such option"},
+		{name: "an empty file name", file: given(""), problem: "%[1]s%[2]sFile: is given, but empty; expected the path of a file, or no such option"},
+		{name: "an empty variable name", env: given(""), problem: "%[1]s%[2]sEnv: is given, but empty; expected the name of an environment variable, or no such option"},
+		{name: "environment with a line end", env: given("ODOOCACHE_TEST_LINE"), problem: "%[1]s%[2]sEnv: " + lineEnd},
+		{name: "environment with a reference", env: given("ODOOCACHE_TEST_URN"), problem: "%[1]s%[2]sEnv: " + unresolved},
+		{name: "environment that is empty", env: given("ODOOCACHE_TEST_EMPTY"), problem: `%[1]s%[2]sEnv: the environment variable "ODOOCACHE_TEST_EMPTY" is empty or not set`},
+		{name: "a directory", file: given(dir), problem: "%[1]s%[2]sFile: read " + dir + ": is a directory; expected a readable file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			purge := func(o *config.Config) { o.Purge.Secret, o.Purge.SecretFile, o.Purge.SecretEnv = c.value, c.file, c.env }
@@ -890,11 +1058,19 @@ func TestSecrets(t *testing.T) {
 				o.Redis.Address = "redis:6379"
 				o.Redis.Password, o.Redis.PasswordFile, o.Redis.PasswordEnv = c.value, c.file, c.env
 			}
+			sentinel := func(o *config.Config) {
+				o.Redis.Sentinel = config.Sentinel{Master: "m", Addresses: []string{"a:1"}, Password: c.value, PasswordFile: c.file, PasswordEnv: c.env}
+			}
 			if c.problem != "" {
+				if name := c.value; name != nil && *name != "" && c.file == nil { // what goes with a secret comes from where it does
+					assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "username"), problem(t, func(o *config.Config) { o.Redis.Address, o.Redis.Username = "redis:6379", *name }))
+				}
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "secret"), problem(t, purge))
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "password"), problem(t, redis))
+				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.sentinel.", "password"), problem(t, sentinel))
 				return
 			}
+			assert.Equal(t, c.want, build(t, sentinel).Storage.Redis.Sentinels.Password)
 			assert.Equal(t, c.want, build(t, purge).Purge.Secret)
 			s := build(t, redis)
 			assert.Equal(t, c.want, s.Storage.Redis.Password)
@@ -908,15 +1084,15 @@ func TestSecrets(t *testing.T) {
 // Whatever else is wrong, a secret does not get into a log.
 func TestSecretsAreNotInErrors(t *testing.T) {
 	c := wrong()
-	c.Purge = config.Purge{Secret: "s3cret\n"}
-	c.Redis.Password, c.Redis.PasswordFile = "hunter2hunter2", ""
+	c.Purge = config.Purge{Secret: given("s3cret\n")}
+	c.Redis.Password, c.Redis.PasswordFile = given("hunter2hunter2"), nil
 	c.Redis.Address = "redis://:pa55word@redis:6379"
 	_, err := config.Build(c)
 	require.Error(t, err)
 	for _, secret := range []string{"s3cret", "hunter2", "pa55word"} {
 		assert.NotContains(t, err.Error(), secret)
 	}
-	assert.Contains(t, err.Error(), "purge.secret: has 7 characters")
+	assert.Contains(t, err.Error(), "purge.secret: ends in a line break")
 }
 
 // Traefik's decoder is weak: YAML's true becomes "1", numbers become strings,
@@ -932,9 +1108,9 @@ func TestWeaklyDecodedValues(t *testing.T) {
 		c.Keep = "3600"
 		c.Limits.MaxBody = "1048576"
 		c.Rules = []config.Rule{
-			{Bypass: "1", Match: config.Match{Hosts: []string{"a.example", " B.example:80"}, Methods: []string{"get", " post"}}},
+			{Bypass: "1", Match: config.Match{Hosts: []string{"a.example", " B.example"}, Methods: []string{"get", " post"}}},
 			{
-				TTL: "600", Grace: "3600", StaleIfError: "86400", Heuristic: "1", Bypass: "0", Status: []string{"200", " 404"},
+				Match: all, TTL: "600", Grace: "3600", StaleIfError: "86400", Heuristic: "1", Bypass: "0", Status: []string{"200", " 404"},
 				Override: []string{"private", " no-store"}, Tags: []string{"a", " b"},
 				Vary: config.Vary{Headers: []string{"X-A", " X-B"}, Cookies: []string{"c", " d"}, Languages: []string{"en_US", " fr_FR"}},
 			},
@@ -987,7 +1163,7 @@ func TestFingerprint(t *testing.T) {
 	base := func() *config.Config {
 		c := config.Default()
 		c.Redis.Address = "redis:6379"
-		c.Redis.Password = "hunter2hunter2"
+		c.Redis.Password = given("hunter2hunter2")
 		c.Redis.TLS = config.TLS{Enabled: "true", CAFile: cert, CertFile: cert, KeyFile: key, ServerName: "a", InsecureSkipVerify: "false"}
 		return c
 	}
@@ -1029,12 +1205,16 @@ func TestFingerprint(t *testing.T) {
 			require.True(t, found, "%s has no other value in this test", name)
 			c := base()
 			if strings.HasPrefix(name, "Redis.Password") {
-				c.Redis.Password = ""
+				c.Redis.Password = nil
 			}
 			if name == "Redis.TLS.Enabled" {
 				c.Redis.TLS = config.TLS{}
 			}
-			field(c).SetString(value)
+			if f := field(c); f.Kind() == reflect.Ptr {
+				f.Set(reflect.ValueOf(given(value)))
+			} else {
+				f.SetString(value)
+			}
 			print := fingerprint(t, c)
 			assert.Empty(t, seen[print], "%s", name)
 			seen[print] = name
@@ -1052,7 +1232,7 @@ func TestFingerprint(t *testing.T) {
 			"master":    func(c *config.Config) { c.Redis.Sentinel.Master = "other" },
 			"addresses": func(c *config.Config) { c.Redis.Sentinel.Addresses = []string{"other:1"} },
 			"username":  func(c *config.Config) { c.Redis.Sentinel.Username = "other" },
-			"password":  func(c *config.Config) { c.Redis.Sentinel.Password = "other" },
+			"password":  func(c *config.Config) { c.Redis.Sentinel.Password = given("other") },
 			"nothing":   func(c *config.Config) {},
 			"cluster": func(c *config.Config) {
 				c.Redis.Sentinel = config.Sentinel{}
@@ -1075,8 +1255,8 @@ func TestFingerprint(t *testing.T) {
 
 	t.Run("equal for equal settings", func(t *testing.T) {
 		c := base()
-		c.Rules = []config.Rule{{TTL: "1m"}}
-		c.Tenant, c.Name, c.Purge.Secret = "other", "other", "long enough"
+		c.Rules = []config.Rule{{TTL: "1m", Match: all}}
+		c.Tenant, c.Name, c.Purge.Secret = "other", "other", given("long enough")
 		assert.Equal(t, fingerprint(t, base()), fingerprint(t, c))
 	})
 	t.Run("a renewed certificate is another storage", func(t *testing.T) {
@@ -1157,7 +1337,7 @@ func FuzzDuration(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c := config.Default()
-		c.Rules = []config.Rule{{TTL: text}}
+		c.Rules = []config.Rule{{TTL: text, Match: all}}
 		s, err := config.Build(c)
 		if err != nil {
 			assert.Contains(t, err.Error(), "rules[0].ttl: ")

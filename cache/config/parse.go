@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/keys"
@@ -139,36 +140,82 @@ func (p *problems) pattern(path, s string) *regexp.Regexp {
 	return re
 }
 
-// secret reads a secret from a value, a file or an environment variable.
-func (p *problems) secret(path, name, value, file, env string) string {
-	given := 0
-	for _, s := range []string{value, file, env} {
-		if s != "" {
-			given++
+// secret reads a secret from a value, a file or an environment variable. given is
+// the path of the option that it came from. No error has anything of it.
+func (p *problems) secret(path, name string, value, file, env *string) (secret, given string) {
+	options := []string{path + name, path + name + "File", path + name + "Env"}
+	values := []*string{value, file, env}
+	n, which := 0, 0
+	for i := 0; i < len(values); i++ {
+		if values[i] == nil {
+			continue
 		}
+		if *values[i] == "" {
+			p.add(options[i], "is given, but empty; expected %s, or no such option", expectedOf[i])
+			continue
+		}
+		n, which = n+1, i
 	}
-	if given > 1 {
+	if n > 1 {
 		p.add(path+name, "more than one of %s, %sFile and %sEnv is set; expected one", name, name, name)
-		return ""
+		return "", path + name
 	}
-	switch {
-	case file != "":
-		b, err := os.ReadFile(file)
+	given = options[which]
+	if n == 0 {
+		return "", given
+	}
+	switch which {
+	case 0:
+		secret = *value
+	case 1:
+		b, err := os.ReadFile(*file)
 		if err != nil {
-			p.add(path+name+"File", "%v; expected a readable file", err)
-			return ""
+			p.add(given, "%v; expected a readable file", err)
+			return "", given
 		}
-		value = strings.TrimRight(string(b), "\r\n")
-		if value == "" {
-			p.add(path+name+"File", "%q is empty; expected a secret", file)
+		secret = withoutLineEnd(string(b))
+		if secret == "" {
+			p.add(given, "%q is empty; expected a secret", *file)
 		}
-	case env != "":
-		value = os.Getenv(env)
-		if value == "" {
-			p.add(path+name+"Env", "the environment variable %q is empty or not set", env)
+	default:
+		secret = os.Getenv(*env)
+		if secret == "" {
+			p.add(given, "the environment variable %q is empty or not set", *env)
 		}
 	}
-	return value
+	if problem := badSecret(secret); problem != "" {
+		p.add(given, "%s", problem)
+		return "", given
+	}
+	return secret, given
+}
+
+// withoutLineEnd drops one line break, with which editors and echo end a file.
+func withoutLineEnd(s string) string {
+	line := strings.TrimSuffix(s, "\n")
+	if line == s {
+		return s
+	}
+	return strings.TrimSuffix(line, "\r")
+}
+
+// expectedOf says what the three options of a secret have to hold.
+var expectedOf = []string{"a secret", "the path of a file", "the name of an environment variable"}
+
+// badSecret returns what is wrong with a secret of any kind: what nobody can have
+// meant, since it was not resolved, or came with the line around it.
+func badSecret(s string) string {
+	switch {
+	case len(s) >= 4 && strings.EqualFold(s[:4], "urn:"):
+		return "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
+	case strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\r"):
+		return "ends in a line break; expected one line without its end (echo -n, printf)"
+	case strings.IndexFunc(s, unicode.IsControl) >= 0:
+		return "has a line break or another control character; expected one line"
+	case strings.HasPrefix(s, "\ufeff"):
+		return "begins with a byte order mark; expected what comes after it"
+	}
+	return ""
 }
 
 // names trims a list and refuses empty and duplicate members: a list that is

@@ -159,18 +159,23 @@ func TestPlanOfAnyRules(t *testing.T) {
 					r.Match.PathRegexp = pick([]string{"^/shop", "shop", "^/[a-z]+$", "(?i)^/SHOP", "^a|b", "^/(?:fr/)?shop(?:/|$)", "(?m)^$", "a-[0-9]", "^", `^/\pL+$`, "(?s)^/.$", "^(?:/x{900})?"})
 				}
 				if random.Intn(4) == 0 {
-					r.Match.Headers = map[string]string{"X-A": pick([]string{"", "^1$"})}
+					r.Match.Headers = map[string]interface{}{"X-A": pick([]string{"", "^1$"})}
 				}
 				if random.Intn(4) == 0 {
-					r.Match.Query = map[string]string{pick([]string{"a", "debug", "x"}): pick([]string{"", "1", "^$"})}
+					r.Match.Query = map[string]interface{}{pick([]string{"a", "debug", "x"}): pick([]string{"", "1", "^$"})}
 				}
 				if random.Intn(3) == 0 {
-					r.Match.AnyQuery = map[string]string{pick([]string{"debug", "x*", "*_name", "*a*", "a=b", "a&b", "*", "k", "email"}): "", pick([]string{"*", "who", "k*"}): pick([]string{"@", "^.$", `\d`, "x|", "[A-Z]{3}", "(?i)A"})}
+					r.Match.AnyQuery = map[string]interface{}{pick([]string{"debug", "x*", "*_name", "*a*", "a=b", "a&b", "*", "k", "email"}): "", pick([]string{"*", "who", "k*"}): pick([]string{"@", "^.$", `\d`, "x|", "[A-Z]{3}", "(?i)A"})}
 					r.Match.AnyQueryFold = pick([]string{"", "true"})
 					r.Query.Ignore = some([]string{"utm_*", "debug", "*_email"})
 				}
-				c.Rules = append(c.Rules, r)
+				alone := config.Default()
+				alone.Rules = []config.Rule{r}
+				if _, err := config.Build(alone); err == nil { // some match all, or none, by mistake
+					c.Rules = append(c.Rules, r)
+				}
 			}
+			require.NotEmpty(t, c.Rules)
 		})
 		for j := 0; j < 200; j++ {
 			path := ""

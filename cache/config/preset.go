@@ -202,7 +202,7 @@ func fileRules() []Rule {
 			// on the language cookie. What /website has Odoo redirects by language,
 			// but only to the same with a language before it.
 			Name:  "odoo-translations",
-			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]string{"lang": ".", "hash": "."}, Methods: get},
+			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]interface{}{"lang": ".", "hash": "."}, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Cookies: cookies,
@@ -210,7 +210,7 @@ func fileRules() []Rule {
 		{
 			// The same in older versions, with the hash in the path.
 			Name:  "odoo-translations-hashed",
-			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations/[^/]+$`, Query: map[string]string{"lang": "."}, Methods: get},
+			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations/[^/]+$`, Query: map[string]interface{}{"lang": "."}, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Cookies: cookies,

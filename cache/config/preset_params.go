@@ -63,15 +63,15 @@ var personalNames = []string{
 // that is a mail address or looks like a token. All other unknown parameters are
 // part of the key: they may change the page, and nobody gets it who does not ask
 // with the same.
-func personalParams() map[string]string {
+func personalParams() map[string]interface{} {
 	params := anyOf(personalNames)
 	params["*"] = `@|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-|[0-9A-Za-z]{20}`
 	return params
 }
 
 // anyOf makes a match of names.
-func anyOf(names []string) map[string]string {
-	m := map[string]string{}
+func anyOf(names []string) map[string]interface{} {
+	m := map[string]interface{}{}
 	for i := 0; i < len(names); i++ {
 		m[names[i]] = ""
 	}

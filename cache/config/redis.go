@@ -20,10 +20,12 @@ func (p *problems) redis(c Redis) *redis.Options {
 	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
 	p.unknown("redis.cluster.", c.Cluster.Unknown)
 	address := strings.TrimSpace(c.Address)
+	password, _ := p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	p.username("redis.username", c.Username)
 	o := &redis.Options{
 		Network: "tcp", Address: address,
 		Username:    c.Username,
-		Password:    p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv),
+		Password:    password,
 		DB:          p.number("redis.database", c.Database, 0, 1<<20),
 		Timeout:     ms(p.between("redis.timeout", c.Timeout, 60*policy.Second)),
 		DialTimeout: ms(p.between("redis.dialTimeout", c.DialTimeout, 60*policy.Second)),
@@ -64,7 +66,8 @@ func (p *problems) redis(c Redis) *redis.Options {
 
 // sentinels reads who tells the master's address, nil if nobody has to.
 func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
-	password := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	p.username("redis.sentinel.username", c.Username)
 	p.addresses("redis.sentinel.addresses", c.Addresses)
 	if c.Master == "" && len(c.Addresses) == 0 {
 		if c.Username != "" || password != "" {
@@ -79,6 +82,13 @@ func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
 		p.add("redis.sentinel.addresses", "is empty; expected host:port of each sentinel")
 	}
 	return &redis.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password}
+}
+
+// username checks a name that may have been taken from where a secret is.
+func (p *problems) username(path, name string) {
+	if problem := badSecret(name); problem != "" {
+		p.add(path, "%s", problem)
+	}
 }
 
 func (p *problems) addresses(path string, list []string) {

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -80,7 +83,11 @@ func hasString(list []string, s string) bool {
 // rules compiles the rules: the operator's own, then the preset's, then what
 // RFC 9111 says.
 func (p *problems) rules(c *Config, s *Settings) {
+	mistakes := len(p.list)
 	languages := p.languages("languages", c.Languages)
+	if len(p.list) > mistakes { // reported; the preset's rules need not repeat it
+		languages = nil
+	}
 	all := append([]Rule{}, c.Rules...)
 	switch c.Preset {
 	case "":
@@ -111,8 +118,18 @@ func (p *problems) rules(c *Config, s *Settings) {
 		}
 		names[all[i].Name] = true
 		d.preset = i >= len(c.Rules)
-		s.Rules = append(s.Rules, p.rule(path, all[i], d))
+		if !d.preset {
+			s.Rules = append(s.Rules, p.rule(path, all[i], d))
+			continue
+		}
+		own := &problems{sets: p.sets}
+		s.Rules = append(s.Rules, own.rule("", all[i], d))
+		if len(own.list) > 0 { // of an option that the rule was made with, or against
+			p.add("preset", "does not go with the other options: %s of its rule %s", own.list[0], all[i].Name)
+			break
+		}
 	}
+	p.inOrder(c.Rules, s.Rules)
 	s.Default = &rule.Rule{
 		Name: defaultName, Terms: d.terms, MaxBody: d.maxBody, ClientDirectives: d.directives,
 		Keep: keys.NewNames(nil), Ignore: keys.NewNames(nil),
@@ -124,6 +141,31 @@ func (p *problems) rules(c *Config, s *Settings) {
 func asNobody(r *rule.Rule, d defaults, nobody bool) {
 	if r.Nobody = nobody; nobody {
 		r.Terms.DropPattern = d.dropped
+	}
+}
+
+// maxOrder is the largest number that a rule can be put in order by.
+const maxOrder = 1000000
+
+// inOrder sorts the operator's rules by their option order, those that are equal by
+// their places. It is for providers that do not keep the order of a list: labels are
+// sorted as text, so that rules[10] comes before rules[9].
+func (p *problems) inOrder(own []Rule, rules []*rule.Rule) {
+	if len(rules) < len(own) {
+		return
+	}
+	orders := make([]int, len(own))
+	for i := 0; i < len(own); i++ {
+		orders[i] = i
+		if own[i].Order != "" {
+			orders[i] = p.number(at("rules", i)+".order", own[i].Order, -maxOrder, maxOrder)
+		}
+	}
+	for i := 1; i < len(own); i++ { // an insertion sort, which is stable
+		for j := i; j > 0 && orders[j] < orders[j-1]; j-- {
+			orders[j], orders[j-1] = orders[j-1], orders[j]
+			rules[j], rules[j-1] = rules[j-1], rules[j]
+		}
 	}
 }
 
@@ -178,7 +220,7 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 // is read once.
 func (p *problems) params(path string, list []string, preset bool) keys.Names {
 	if !preset {
-		return keys.NewNames(p.names(path, list))
+		return keys.NewNames(p.parameters(path, list))
 	}
 	text := strings.Join(list, "\n")
 	n, found := p.sets[text]
@@ -191,27 +233,32 @@ func (p *problems) params(path string, list []string, preset bool) keys.Names {
 
 func (p *problems) match(path string, c Match) rule.Match {
 	p.unknown(path, c.Unknown)
+	if len(c.Hosts)+len(c.PathPrefixes)+len(c.PathRegexp)+len(c.Methods)+len(c.Headers)+len(c.Query)+len(c.AnyQuery)+len(c.Unknown) == 0 {
+		p.add(strings.TrimSuffix(path, "."), "is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all")
+	}
 	m := rule.Match{
 		Hosts:    p.names(path+"hosts", c.Hosts),
 		Prefixes: p.names(path+"pathPrefixes", c.PathPrefixes),
 		Headers:  p.fields(path+"headers.", c.Headers, true),
 		Query:    p.fields(path+"query.", c.Query, false),
 	}
+	for i := 0; i < len(m.Query); i++ {
+		if strings.Contains(m.Query[i].Name, "*") {
+			p.add(path+"query."+m.Query[i].Name, "is no name of a parameter; expected one in full, or match.anyQuery")
+		}
+	}
 	m.Any = len(c.AnyQuery) > 0
 	m.AnyName, m.AnyValue = p.anyQuery(path+"anyQuery.", c.AnyQuery, p.boolean(path+"anyQueryFold", c.AnyQueryFold, false))
 	for i := 0; i < len(m.Hosts); i++ {
-		if strings.ContainsAny(strings.TrimPrefix(m.Hosts[i], "*."), "*/, ") {
-			p.add(at(path+"hosts", i), "%q; expected a host such as shop.example or *.example", c.Hosts[i])
+		host := keys.FoldHost(m.Hosts[i])
+		if m.Hosts[i] != "" && (!isHost(host) || strings.TrimSuffix(strings.ToLower(m.Hosts[i]), ".") != host) {
+			p.add(at(path+"hosts", i), "%q; expected a host such as shop.example or *.example, without scheme, port or path", c.Hosts[i])
 		}
-		m.Hosts[i] = keys.FoldHost(m.Hosts[i])
+		m.Hosts[i] = host
 	}
-	for i := 0; i < len(m.Prefixes); i++ {
-		if m.Prefixes[i] != "" && m.Prefixes[i][0] != '/' {
-			p.add(at(path+"pathPrefixes", i), "%q; expected a path that begins with /", m.Prefixes[i])
-		}
-	}
+	p.prefixes(path+"pathPrefixes", m.Prefixes)
 	if c.PathRegexp != "" {
-		m.Path = p.pattern(path+"pathRegexp", c.PathRegexp)
+		m.Path = p.pathPattern(path+"pathRegexp", c.PathRegexp)
 	}
 	head, get := -1, false
 	m.Methods = p.names(path+"methods", c.Methods)
@@ -222,7 +269,7 @@ func (p *problems) match(path string, c Match) rule.Match {
 			head = i
 		case m.Methods[i] == http.MethodGet:
 			get = true
-		case m.Methods[i] != "" && !tokenName.MatchString(m.Methods[i]):
+		case m.Methods[i] != "" && !methodName.MatchString(m.Methods[i]):
 			p.add(at(path+"methods", i), "%q; expected a method such as GET", c.Methods[i])
 		}
 	}
@@ -232,11 +279,88 @@ func (p *problems) match(path string, c Match) rule.Match {
 	return m
 }
 
-// anyQuery reads a map of names of parameters, which may begin or end in *, and patterns.
-func (p *problems) anyQuery(path string, m map[string]string, fold bool) (set keys.Names, params []rule.Param) {
+// methodName is what a method that rules can ask for looks like: 1 and * are tokens,
+// too (RFC 9110 §9.1), but nobody's method.
+var methodName = regexp.MustCompile(`^[A-Z][A-Z_-]*$`)
+
+// hostName is a folded name, perhaps with subdomains, as it stands in a Host field:
+// names in other scripts stand there in their ASCII form.
+var hostName = regexp.MustCompile(`^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
+
+// onlyDigits is the last part of no name (RFC 3696 §2).
+var onlyDigits = regexp.MustCompile(`(^|\.)[0-9]+$`)
+
+func isHost(host string) bool {
+	if ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")); err == nil {
+		return ip.Is4() == (host[0] != '[')
+	}
+	return hostName.MatchString(host) && !onlyDigits.MatchString(host)
+}
+
+// notInPrefix are characters that make something else of a path that is to be taken as
+// it stands: patterns of other tools, queries, escapes.
+const notInPrefix = "*?#%^$|(){}[]<>\\`\""
+
+// prefixes checks paths that begin what a rule takes: decoded ones, as they stand.
+func (p *problems) prefixes(path string, list []string) {
+	for i := 0; i < len(list); i++ {
+		prefix := list[i]
+		switch {
+		case prefix == "":
+		case prefix[0] != '/':
+			p.add(at(path, i), "%q; expected a path that begins with /", prefix)
+		case prefix == "/" && len(list) > 1:
+			p.add(at(path, i), "%q takes every path, so the others say nothing; expected it alone, or not at all", prefix)
+		case strings.ContainsAny(prefix, notInPrefix) || strings.IndexFunc(prefix, unicode.IsControl) >= 0:
+			p.add(at(path, i), "%q would match nothing; expected a decoded path such as /shop, which takes all below it, or match.pathRegexp", prefix)
+		case strings.Contains(prefix, "//") || dotSegment.MatchString(prefix):
+			p.add(at(path, i), "%q would match nothing; expected a path without empty and dot segments", prefix)
+		}
+	}
+}
+
+// isPlainPath reports whether a path is one that requests can have, as it stands.
+func isPlainPath(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.ContainsAny(path, notInPrefix+" ") && strings.IndexFunc(path, unicode.IsControl) < 0 &&
+		!strings.Contains(path, "//") && !dotSegment.MatchString(path)
+}
+
+var dotSegment = regexp.MustCompile(`/\.{1,2}(/|$)`)
+
+// relative is a regular expression of paths that do not begin with a slash: there are none.
+var relative = regexp.MustCompile(`^\^[A-Za-z0-9_-]`)
+
+// nobodysPath is a path that is named by no regular expression. What matches it, and
+// nothing at all, too, matches everything: ^/my|, (/my)?.
+const nobodysPath = "/\x01/\x01/\x01"
+
+// pathPattern compiles a regular expression of decoded paths, and refuses those that
+// match all or none by mistake.
+func (p *problems) pathPattern(path, s string) *regexp.Regexp {
+	re := p.pattern(path, s)
+	switch {
+	case re == nil:
+	case re.MatchString("") && re.MatchString(nobodysPath):
+		p.add(path, "%q matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all", s)
+	case s == "1" || s == "0" || s == "true" || s == "false":
+		p.add(path, "%q is what becomes of a boolean; expected a regular expression of a path", s)
+	case relative.MatchString(s):
+		p.add(path, "%q would match nothing, since paths begin with /; expected ^/", s)
+	case strings.Contains(s, `\?`):
+		p.add(path, "%q would match nothing, since a path has no query; expected match.query", s)
+	}
+	return re
+}
+
+// anyQuery reads a map of names of parameters, which may end in *, those of a preset begin
+// with it, too, and patterns.
+func (p *problems) anyQuery(path string, m map[string]interface{}, fold bool) (set keys.Names, params []rule.Param) {
 	var list []string
 	fields := p.fields(path, m, false)
 	for i := 0; i < len(fields); i++ {
+		if inMidst(fields[i].Name) {
+			p.add(path+fields[i].Name, "has a * in its midst; expected a name, which may begin or end in *")
+		}
 		if fields[i].Pattern == nil {
 			list = append(list, fields[i].Name)
 		} else {
@@ -253,8 +377,25 @@ func paramNames(list []string, fold bool) keys.Names {
 	return keys.NewNames(list)
 }
 
+// parameters is names for parameters, which may end in *.
+func (p *problems) parameters(path string, list []string) []string {
+	names := p.names(path, list)
+	for i := 0; i < len(names); i++ {
+		if inMidst(names[i]) {
+			p.add(at(path, i), "%q has a * in its midst; expected a name, which may begin or end in *", names[i])
+		}
+	}
+	return names
+}
+
+// inMidst reports whether a name has a * that stands for nothing: one may begin it, and
+// one end it.
+func inMidst(name string) bool {
+	return strings.Contains(strings.TrimPrefix(strings.TrimSuffix(name, "*"), "*"), "*")
+}
+
 // fields reads a map of names and patterns; an empty pattern or * matches any value.
-func (p *problems) fields(path string, m map[string]string, header bool) []rule.Field {
+func (p *problems) fields(path string, m map[string]interface{}, header bool) []rule.Field {
 	var fields []rule.Field
 	for _, name := range sortedKeys(m) {
 		f := rule.Field{Name: name}
@@ -267,12 +408,32 @@ func (p *problems) fields(path string, m map[string]string, header bool) []rule.
 		if !header && name == "" {
 			p.add(strings.TrimSuffix(path, "."), "has an empty name; expected that of a parameter")
 		}
-		if pattern := m[name]; pattern != "" && pattern != "*" {
+		if pattern := p.patternText(path+name, m[name]); pattern != "" && pattern != "*" {
 			f.Pattern = p.pattern(path+name, pattern)
 		}
 		fields = append(fields, f)
 	}
 	return fields
+}
+
+// patternText returns the text of a pattern. Only text is one: what true was meant to
+// match cannot be told. A number matches its digits.
+func (p *problems) patternText(path string, value interface{}) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		p.add(path, "%t is a boolean; expected a regular expression: write \"%t\", in quotes", v, v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case int, int64, uint64:
+		return fmt.Sprint(v)
+	default:
+		p.add(path, "%v is no text; expected a regular expression, in quotes", v)
+	}
+	return "*"
 }
 
 func (p *problems) vary(path string, c Vary, r *rule.Rule) {
@@ -329,7 +490,7 @@ var languageCode = regexp.MustCompile(`^[a-z]{2,3}(_[A-Z]{2}|_[0-9]{3})?(@[A-Za-
 func (p *problems) cookieNames(path string, list []string) []string {
 	names := p.names(path, list)
 	for i := 0; i < len(names); i++ {
-		if names[i] != "" && !tokenName.MatchString(names[i]) {
+		if names[i] != "" && !isName(names[i]) {
 			p.add(at(path, i), "%q; expected the name of a cookie", names[i])
 		}
 	}

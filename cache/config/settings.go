@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"sort"
 	"strings"
-	"unicode"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
@@ -85,6 +84,7 @@ type LimitSettings struct {
 	Tags         keys.Limits
 	Purge        keys.Limits
 	PurgeBody    int64
+	Signatures   int // that are remembered
 	Refreshes    int
 	FetchTimeout int64 // ms
 	CoalesceWait int64 // ms; 0: requests do not wait for each other
@@ -119,6 +119,12 @@ var (
 	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")            // RFC 9110 §5.6.2
 )
 
+// isName reports whether a header field or a cookie can have a name. A * would be a
+// part of it, which nobody means.
+func isName(s string) bool {
+	return tokenName.MatchString(s) && !strings.Contains(s, "*")
+}
+
 // Build checks the options and returns them parsed, or one error that names
 // every mistake.
 func Build(c *Config) (*Settings, error) {
@@ -140,12 +146,12 @@ func Build(c *Config) (*Settings, error) {
 		p.add("name", "%q; expected a token that begins with a letter, such as odoocache", c.Name)
 	}
 	p.unknown("session.", c.Session.Unknown)
-	if c.Session.Cookie != "" && !tokenName.MatchString(c.Session.Cookie) {
+	if c.Session.Cookie != "" && !isName(c.Session.Cookie) {
 		p.add("session.cookie", "%q; expected the name of a cookie", c.Session.Cookie)
 	}
 	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(c.Session.Cookie) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
 	s.ContextCookie = c.Session.ContextCookie
-	if s.ContextCookie != "" && (!tokenName.MatchString(s.ContextCookie) || s.ContextCookie == s.Session) {
+	if s.ContextCookie != "" && (!isName(s.ContextCookie) || s.ContextCookie == s.Session) {
 		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)
 	}
 	s.CSRF = p.csrf(c.CSRF)
@@ -158,7 +164,7 @@ func Build(c *Config) (*Settings, error) {
 	s.Campaigns = p.boolean("campaignCookies", c.CampaignCookies, true)
 	p.unknown("admin.", c.Admin.Unknown)
 	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
-	if len(s.AdminPath) < 2 || s.AdminPath[0] != '/' || strings.ContainsAny(s.AdminPath, "?#% ") {
+	if len(s.AdminPath) < 2 || !isPlainPath(s.AdminPath) {
 		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
@@ -183,7 +189,7 @@ func (p *problems) csrf(c CSRF) CSRFSettings {
 		Tokens: mode == "ignore", Complete: mode == "complete", Path: c.Path,
 		FormBytes: int(p.size("csrf.formBytes", c.FormBytes, 1<<10, 1<<22)),
 	}
-	if c.Path == "" || c.Path[0] != '/' || strings.ContainsAny(c.Path, "?#% ") {
+	if !isPlainPath(c.Path) {
 		p.add("csrf.path", "%q; expected a path such as /web/login", c.Path)
 	}
 	return s
@@ -201,7 +207,7 @@ func edgeToken(secret string) string {
 }
 
 func (p *problems) header(path, s string) string {
-	if !tokenName.MatchString(s) {
+	if !isName(s) {
 		p.add(path, "%q; expected the name of a header", s)
 	}
 	return canonical(s)
@@ -209,21 +215,24 @@ func (p *problems) header(path, s string) string {
 
 func (p *problems) purge(c Purge) PurgeSettings {
 	p.unknown("purge.", c.Unknown)
-	s := PurgeSettings{
-		Secret:        p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv),
-		FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true),
-	}
+	s := PurgeSettings{FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true)}
+	given := ""
+	s.Secret, given = p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv)
 	if s.Secret != "" && len(s.Secret) < 8 {
-		p.add("purge.secret", "has %d characters; expected at least 8", len(s.Secret))
+		p.add(given, "has %d characters; expected at least 8", len(s.Secret))
 	}
-	if s.Secret != strings.TrimSpace(s.Secret) || strings.IndexFunc(s.Secret, unicode.IsControl) >= 0 {
-		p.add("purge.secret", "begins or ends with white space, or has a control character; expected what a header can carry")
+	if s.Secret != strings.TrimSpace(s.Secret) {
+		p.add(given, "begins or ends with white space; expected what a header can carry")
 	}
 	for i := 0; i < len(c.Networks); i++ {
 		text := strings.TrimSpace(c.Networks[i])
 		network, err := parseNetwork(text)
 		if err != nil {
 			p.add(at("purge.networks", i), "%q; expected an address or a network such as 10.0.0.0/8", text)
+			continue
+		}
+		if network.Bits() == 0 {
+			p.add(at("purge.networks", i), "%q takes every address; expected no networks, and purge.secret", text)
 			continue
 		}
 		s.Networks = append(s.Networks, network)
@@ -263,6 +272,7 @@ func (p *problems) limits(c *Config) LimitSettings {
 		Tags:         keys.Limits{Tags: p.number("limits.tags", l.Tags, 1, 100000), Bytes: tagBytes},
 		Purge:        keys.Limits{Tags: p.number("limits.purgeItems", l.PurgeItems, 1, 100000), Bytes: tagBytes},
 		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256, 1<<26),
+		Signatures:   p.number("limits.signatures", l.Signatures, 100, 10000000),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
 		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
@@ -329,7 +339,7 @@ func fingerprint(c *Config, s StorageSettings) string {
 
 // sortedKeys returns the names of a map in order, so that errors and rules do
 // not depend on the order of a map.
-func sortedKeys(m map[string]string) []string {
+func sortedKeys(m map[string]interface{}) []string {
 	list := make([]string, 0, len(m))
 	for name := range m {
 		list = append(list, name)

@@ -16,6 +16,7 @@ import (
 //
 //	oc:{tenant}:e:<id>   an entry, as Encode writes it, with PX
 //	oc:{tenant}:l:<id>   a lock: who asks the origin for the entry
+//	oc:{tenant}:n:<hash> what a signature was used with, with PX
 //	oc:{tenant}:marks    a sorted set: the tenant's purge state
 //	oc:{tenant}:run      the run of the server that has written the two
 //	oc:{tenant}:sessions a sorted set: what is known of sessions, hashed

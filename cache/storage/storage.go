@@ -116,6 +116,8 @@ type Storage interface {
 	Unlock(tenant string, l *Lock, refused int64) error
 	// StoreAndUnlock is Store followed by Unlock.
 	StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) error
+	// Once reports whether it is the first to be asked for an id within ttl ms.
+	Once(tenant, id string, ttl int64) (bool, error)
 	// Close gives back what the storage holds.
 	Close()
 }

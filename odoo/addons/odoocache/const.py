@@ -21,6 +21,9 @@ CONTEXT_PRIVATE = 'private'
 # What an edge announces itself with when no secret is set.
 TOKEN_WITHOUT_SECRET = 'odoocache'
 
+# The edge's tenant where nothing else is said, as in the edge.
+DEFAULT_TENANT = 'default'
+
 PATH_PURGE = '/.odoocache/purge'
 PATH_STATUS = '/.odoocache/status'
 

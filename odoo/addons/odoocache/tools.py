@@ -21,18 +21,23 @@ def is_edge(header, secret):
     return hmac.compare_digest(header.encode(), edge_token(secret).encode())
 
 
-def signature(secret, timestamp, method, uri, purge_header, body):
-    """The value of the signature header of a request to the edge.
+def signature(secret, timestamp, nonce, tenant, host, method, uri, body, mode='', purge_header=''):
+    """The value of the signature header of a request to the edge, which takes
+    it once.
 
+    :param str nonce: 16 to 64 letters, digits, - or _, another for each request
+    :param str tenant: the edge's option of that name
+    :param str host: the Host header
     :param str uri: path and query as they stand in the request line
-    :param str purge_header: value of X-Odoo-Purge, empty if there is none
     :param bytes body: the body as it is sent
+    :param str mode: value of X-Odoocache-Purge-Mode, empty if there is none
+    :param str purge_header: value of X-Odoo-Purge, empty if there is none
     """
-    message = b'\n'.join([
-        str(timestamp).encode(), method.encode(), uri.encode(), purge_header.encode(), body,
-    ])
+    message = '\n'.join([
+        'odoocache-v2', str(timestamp), nonce, tenant, host.lower(), method, uri, mode, purge_header, '',
+    ]).encode() + body
     digest = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
-    return f't={timestamp},v1={digest}'
+    return f't={timestamp},n={nonce},v2={digest}'
 
 
 def context_value(secret, parts):
@@ -43,10 +48,11 @@ def context_value(secret, parts):
 
 
 def endpoint(url, path):
-    """The address of an endpoint of the edge and its request target."""
+    """The address of an endpoint of the edge, its request target, and the host
+    as it stands in the Host header."""
     parts = urlsplit(url if '://' in url else f'http://{url}')
     target = parts.path.rstrip('/') + path
-    return f'{parts.scheme}://{parts.netloc}{target}', target
+    return f'{parts.scheme}://{parts.netloc}{target}', target, parts.netloc
 
 
 def record_tag(model, record_id):

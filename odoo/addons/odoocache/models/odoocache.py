@@ -11,7 +11,7 @@ from .. import const, sender, state, tools
 
 _logger = logging.getLogger(__name__)
 
-Config = namedtuple('Config', 'urls secret timeout always_post')
+Config = namedtuple('Config', 'urls secret tenant timeout always_post')
 
 # Fields whose change no page shows.
 INVISIBLE_FIELDS = frozenset([
@@ -89,6 +89,9 @@ class Odoocache(models.AbstractModel):
         secret = os.environ.get('ODOOCACHE_SECRET')
         if secret is None:
             secret = get('odoocache.secret') or ''
+        tenant = os.environ.get('ODOOCACHE_TENANT')
+        if tenant is None:
+            tenant = get('odoocache.tenant') or ''
         try:
             timeout = float(get('odoocache.timeout') or 5)
         except ValueError:
@@ -96,6 +99,7 @@ class Odoocache(models.AbstractModel):
         return Config(
             urls=[u for u in urls.replace(',', ' ').split() if u],
             secret=secret.strip(),
+            tenant=tenant.strip() or const.DEFAULT_TENANT,
             timeout=timeout,
             always_post=(get('odoocache.always_post') or '').lower() in ('1', 'true'),
         )

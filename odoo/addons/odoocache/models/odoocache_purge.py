@@ -1,4 +1,5 @@
 import logging
+import secrets
 import time
 import urllib.error
 import urllib.request
@@ -124,11 +125,11 @@ class OdoocachePurge(models.Model):
 
     @api.model
     def _post(self, config, url, body):
-        address, target = tools.endpoint(url, const.PATH_PURGE)
+        address, target, host = tools.endpoint(url, const.PATH_PURGE)
         headers = {'Content-Type': 'application/json'}
         if config.secret:
             headers[const.HEADER_SIGNATURE] = tools.signature(
-                config.secret, int(time.time()), 'POST', target, '', body)
+                config.secret, int(time.time()), secrets.token_hex(16), config.tenant, host, 'POST', target, body)
         return _exchange(urllib.request.Request(address, data=body, headers=headers, method='POST'), config.timeout)
 
     @api.model
@@ -193,7 +194,7 @@ class OdoocachePurge(models.Model):
         sent = cr.fetchone()
         edges = []
         for url in config.urls:
-            address, _target = tools.endpoint(url, const.PATH_STATUS)
+            address, _target, _host = tools.endpoint(url, const.PATH_STATUS)
             headers = {'Authorization': f'Bearer {config.secret}'} if config.secret else {}
             try:
                 code, _headers, text = _exchange(urllib.request.Request(address, headers=headers), min(config.timeout, 3))

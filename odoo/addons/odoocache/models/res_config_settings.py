@@ -12,6 +12,10 @@ class ResConfigSettings(models.TransientModel):
     odoocache_secret = fields.Char(
         "Purge secret", config_parameter='odoocache.secret',
         help="The purge secret of the edge. The environment variable ODOOCACHE_SECRET goes before it.")
+    odoocache_tenant = fields.Char(
+        "Tenant", config_parameter='odoocache.tenant',
+        help="The edge's option tenant, which is part of what is signed. Empty: default. The environment "
+             "variable ODOOCACHE_TENANT goes before it.")
     odoocache_always_post = fields.Boolean(
         "Always send purges", config_parameter='odoocache.always_post',
         help="Send each purge to the addresses above, also when the change came through an edge. "

@@ -9,7 +9,7 @@ EDGE = {const.HEADER_EDGE: const.TOKEN_WITHOUT_SECRET}
 
 
 def configure(env, **values):
-    for name in ('edge_url', 'secret', 'always_post'):
+    for name in ('edge_url', 'secret', 'tenant', 'always_post'):
         env['ir.config_parameter'].sudo().set_param(f'odoocache.{name}', values.get(name, False))
 
 

@@ -60,8 +60,11 @@ class TestSend(TransactionCase):
         self.assertEqual(path, '/in/front/.odoocache/purge')
         self.assertEqual(json.loads(body), {'tags': ['a', 'b-1', 'c']})
         signature = headers[const.HEADER_SIGNATURE]
-        timestamp = int(signature.split(',')[0][2:])
-        self.assertEqual(signature, tools.signature(SECRET, timestamp, 'POST', path, '', body))
+        timestamp, nonce = (part[2:] for part in signature.split(',')[:2])
+        self.assertRegex(nonce, '^[0-9a-f]{32}$')
+        self.assertEqual(headers['Host'], f'127.0.0.1:{self.edge.server_port}')
+        self.assertEqual(signature, tools.signature(
+            SECRET, int(timestamp), nonce, 'default', headers['Host'], 'POST', path, body))
         self.assertFalse(pending(self.env))
 
     def test_everything(self):
@@ -76,6 +79,8 @@ class TestSend(TransactionCase):
         self.assertEqual(self.purges._send_pending(), 7)
         self.assertEqual(pending(self.env), [{'a'}])
         self.assertIsNone(self.purges._send_pending())
+        first, second = (headers[const.HEADER_SIGNATURE].split(',')[1] for _, headers, _ in self.edge.requests)
+        self.assertNotEqual(first, second, "a nonce is taken once")
         self.assertFalse(pending(self.env))
 
     @mute_logger('odoo.addons.odoocache.models.odoocache_purge')

@@ -19,14 +19,18 @@ class TestTools(TransactionCase):
         self.assertFalse(tools.is_edge('café', 'secret'))
 
     def test_signature(self):
-        message = b'7\nPOST\n/x/.odoocache/purge\n\n{"all": true}'
+        message = b'odoocache-v2\n7\nn\nshop\na.example:81\nPOST\n/x/.odoocache/purge\n\n\n{"all": true}'
         self.assertEqual(
-            tools.signature('key', 7, 'POST', '/x/.odoocache/purge', '', b'{"all": true}'),
-            't=7,v1=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
+            tools.signature('key', 7, 'n', 'shop', 'A.example:81', 'POST', '/x/.odoocache/purge', b'{"all": true}'),
+            't=7,n=n,v2=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
+        message = b'odoocache-v2\n7\nn\nshop\na\nPURGE\n/x\nsoft\na, b\n'
+        self.assertEqual(
+            tools.signature('key', 7, 'n', 'shop', 'a', 'PURGE', '/x', b'', mode='soft', purge_header='a, b'),
+            't=7,n=n,v2=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
 
     def test_endpoint(self):
-        self.assertEqual(tools.endpoint('https://a.example/x/', '/p'), ('https://a.example/x/p', '/x/p'))
-        self.assertEqual(tools.endpoint('a.example:81', '/p'), ('http://a.example:81/p', '/p'))
+        self.assertEqual(tools.endpoint('https://a.example/x/', '/p'), ('https://a.example/x/p', '/x/p', 'a.example'))
+        self.assertEqual(tools.endpoint('a.example:81', '/p'), ('http://a.example:81/p', '/p', 'a.example:81'))
 
     def test_page_tags(self):
         self.assertEqual(
