@@ -40,6 +40,8 @@ type step struct {
 var steps = []step{
 	{"memory", "table key", 22, 36},
 	{"memory", "hot key", 46, 129},
+	{"memory", "clean", 110, 200},
+	{"odoo", "filling request", 300, 700},
 	{"memory", "identify", 110, 200},
 	{"memory", "identify, new address", 340, 600},
 	{"odoo", "identify, new address", 300, 710},

@@ -68,7 +68,11 @@ func TestReasons(t *testing.T) {
 		{name: "tag limit", answer: page("x", fresh, "Surrogate-Key: a b c"), options: options{"limits": options{"tags": "2"}}, want: "fwd=uri-miss; detail=tag-limit"},
 		{name: "too large", answer: page(strings.Repeat("x", 100), fresh), options: options{"limits": options{"maxBody": "99"}}, want: "fwd=uri-miss; detail=too-large"},
 		{name: "header limit", answer: page("x", fresh, "X-Big: "+strings.Repeat("x", 2000)), options: options{"limits": options{"headerBytes": "1024"}}, want: "fwd=uri-miss; detail=header-limit"},
-		{name: "key limit", request: nil, answer: page("x", fresh), options: options{"limits": options{"queryParams": "1"}}, want: "fwd=bypass; detail=key-limit"},
+		{name: "key limit", answer: page("x", fresh), options: options{"limits": options{"keyBytes": "256"}, "rules": []options{{"match": everything, "vary": options{"headers": []string{"X-Long"}}}}}, request: []string{"X-Long: " + strings.Repeat("x", 300)}, want: "fwd=bypass; detail=key-limit"},
+		{name: "too many parameters", answer: page("x", fresh), options: options{"limits": options{"queryParams": "1"}}, want: "fwd=bypass; detail=request-limit"},
+		{name: "too many cookies", request: []string{"Cookie: " + strings.Repeat("a=1; ", 200)}, answer: page("x", fresh), want: "fwd=bypass; detail=request-limit"},
+		{name: "a field that is too long", request: []string{"X-A: " + strings.Repeat("x", 17<<10)}, answer: page("x", fresh), want: "fwd=bypass; detail=request-limit"},
+		{name: "a cookie that servers read differently", request: []string{"Cookie: tz=a; tz=b"}, answer: page("x", fresh), options: options{"rules": []options{{"match": everything, "vary": options{"cookies": []string{"tz"}}}}}, want: "fwd=bypass; detail=cookie"},
 		{name: "partial", request: []string{"Range: bytes=0-1"}, answer: func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Cache-Control", "max-age=60")
 			rw.Header().Set("Content-Range", "bytes 0-1/4")
@@ -77,7 +81,8 @@ func TestReasons(t *testing.T) {
 		}, want: "fwd=uri-miss; detail=partial"},
 		{name: "context", answer: page("x", fresh, "X-Odoo-Cache-Context: c1"), want: "fwd=uri-miss; detail=context"},
 		{name: "session in a header", request: []string{"X-Openerp-Session-Id: abc"}, answer: page("x", fresh), want: "fwd=bypass; detail=session-header"},
-		{name: "database in a header", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), want: "fwd=bypass; detail=session-header"},
+		{name: "database in a header", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), want: "fwd=uri-miss; stored; ttl=60"},
+		{name: "database in a header that is not named", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), options: options{"fill": options{"headers": []string{"X-Tenant"}}}, want: "fwd=bypass; detail=session-header"},
 		{name: "coded token", answer: page(zipped(`csrf_token: "`+token+`"`), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=csrf-token"},
 		{name: "coded page of somebody", answer: page(zipped(`{"is_public": false}`), fresh, "Content-Type: Text/HTML", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=personal"},
 		{name: "harmless coded page", answer: page(zipped("x"), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; stored; ttl=60"},
@@ -92,7 +97,8 @@ func TestReasons(t *testing.T) {
 		{name: "event stream", request: []string{"Accept: text/event-stream"}, answer: page("x", fresh), want: "fwd=bypass; detail=event-stream"},
 		{name: "country", answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), want: "fwd=uri-miss; detail=country"},
 		{name: "no country", answer: page(`{"geoip_country_code": null}`, fresh, "Content-Type: text/html"), want: "fwd=uri-miss; stored; ttl=60"},
-		{name: "country in the key", answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), options: options{"rules": []options{{"match": everything, "vary": options{"headers": []string{"X-Country"}}}}}, want: "fwd=uri-miss; stored; ttl=60"},
+		{name: "another country in the key", request: []string{"X-Country: FR"}, answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), options: options{"rules": []options{{"match": everything, "vary": options{"headers": []string{"X-Country"}}}}}, want: "fwd=uri-miss; detail=country"},
+		{name: "country in the key", request: []string{"X-Country: BE"}, answer: page(`{"geoip_country_code": "BE"}`, fresh, "Content-Type: text/html"), options: options{"rules": []options{{"match": everything, "vary": options{"headers": []string{"X-Country"}}}}}, want: "fwd=uri-miss; stored; ttl=60"},
 		{name: "bypass", answer: page("x", fresh), options: options{"rules": []options{{"match": everything, "bypass": "true"}}}, want: "fwd=bypass; detail=rule"},
 		{name: "required header missing", answer: page("x", fresh), options: options{"rules": []options{{"match": everything, "require": options{"X-Shop": "^yes$"}}}}, want: "fwd=uri-miss; detail=require"},
 		{name: "refused header", answer: page("x", fresh, "X-Draft: 1"), options: options{"rules": []options{{"match": everything, "refuse": options{"X-Draft": ""}}}}, want: "fwd=uri-miss; detail=refuse"},

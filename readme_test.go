@@ -303,6 +303,9 @@ func walkOptions(path string, v reflect.Value, known map[string]option) {
 			known[path+name] = option{Type: "map", Default: "{}"}
 		case reflect.Slice:
 			known[path+name] = option{Type: "list", Default: "[]"}
+			if list, is := f.Interface().([]string); is {
+				known[path+name] = option{Type: "list", Default: "[" + strings.Join(list, ", ") + "]"}
+			}
 			if e := f.Type().Elem(); e.Kind() == reflect.Struct {
 				walkOptions(path+name+"[].", reflect.Zero(e), known)
 			}

@@ -245,23 +245,24 @@ func TestContexts(t *testing.T) {
 		})
 		session := "; session_id=" + sid(5)
 		for _, step := range []struct{ path, cookie, said, want, body string }{
-			{"/a", "a=b" + session, "0", "fwd=uri-miss; stored", "for 0"}, // Odoo has looked at the session
+			{"/a", "a=b" + session, "0", "fwd=uri-miss; detail=session", "for 0"},
+			{"/a", "a=b" + session, "0", "fwd=uri-miss; stored", "for 0"}, // Odoo has said that the session is a default one
 			{"/a", "odoocache_context=0" + session, "x", "hit", "for 0"},
 			{"/a", "a=b", "x", "hit", "for 0"},
-			{"/a", "odoocache_context=" + context + session, "0", "fwd=uri-miss; detail=session", "for 0"},
+			{"/a", "odoocache_context=" + context + session, "0", "fwd=uri-miss; detail=context", "for 0"},
 			{"/a", "odoocache_context=" + context, "0", "fwd=uri-miss; detail=context", "for 0"},
-			{"/a", "odoocache_context=" + context + session, "", "fwd=uri-miss; detail=session", "for "},
-			{"/a", "odoocache_context=" + context, "", "fwd=uri-miss; detail=context", "for "},
-			{"/a", "odoocache_context=" + context + session, context, "fwd=uri-miss; stored", "for " + context},
-			{"/a", "odoocache_context=" + context + session, "x", "hit", "for " + context},
-			{"/a", "odoocache_context=" + context, "x", "hit", "for " + context},
+			{"/c", "odoocache_context=" + context + session, "", "fwd=uri-miss; detail=context", "for "},
+			{"/d", "odoocache_context=" + context, "", "fwd=uri-miss; detail=context", "for "},
+			{"/e", "odoocache_context=" + context + session, context, "fwd=uri-miss; stored", "for " + context},
+			{"/e", "odoocache_context=" + context + session, "x", "hit", "for " + context},
+			{"/e", "odoocache_context=" + context, "x", "hit", "for " + context},
 			{"/a", "a=b", "x", "hit", "for 0"},
 			{"/a", "odoocache_context=private" + session, "private", "fwd=bypass; detail=context", "for private"},
 			{"/a", "odoocache_context=0; odoocache_context=" + context, "private", "fwd=bypass; detail=context", "for private"},
+			{"/a", "odoocache_context=../../x", "0", "fwd=bypass; detail=context", "for 0"},
 			{"/b", "a=b", "private", "fwd=uri-miss; detail=context", "for private"},
-			{"/b", "a=b", context, "fwd=uri-miss; detail=context", "for " + context},
-			{"/b", "odoocache_context=0" + session, "", "fwd=uri-miss; detail=session", "for "},
-			{"/b", "odoocache_context=../../x", "0", "fwd=uri-miss; stored", "for 0"},
+			{"/f", "a=b", context, "fwd=uri-miss; detail=context", "for " + context},
+			{"/g", "odoocache_context=0" + session, "", "fwd=uri-miss; stored", "for "},
 		} {
 			said = step.said
 			got := s.get(step.path, "Cookie: "+step.cookie)
@@ -339,7 +340,7 @@ func TestCampaignCookies(t *testing.T) {
 // had it already, so that Odoo did not set it.
 func TestTheLanguageCookieIsSetAgain(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		o := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"keep": []string{"frontend_lang"}}}}}
+		o := options{"rules": []options{{"match": everything, "ttl": "60", "cookies": options{"keep": []string{"frontend_lang"}}}}}
 		s := newSite(t, load, o, page("x"))
 		s.get("/fr/a", "Cookie: frontend_lang=fr_FR")
 		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.get("/fr/a").header["Set-Cookie"])

@@ -99,9 +99,9 @@ func TestLongDownloads(t *testing.T) {
 func TestOnesOwnContextHoldsUpOnlyIts(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		answer := page("a page", "Cache-Control: max-age=60", "X-Odoo-Cache-Context: 0")
-		s := newCrowdedSite(t, load, nil, answer)
+		s := newCrowdedSite(t, load, options{"rules": []options{{"match": everything, "fill": "nobody"}}}, answer)
 		s.get("/", "Cookie: odoocache_context=0123456789abcdef")
-		require.Equal(t, 1, s.renders())
+		require.Equal(t, 2, s.renders(), "as nobody of this context, and as oneself")
 		g := newGate(t)
 		s.answers(g.behind(answer))
 		c := newCrowd(t, g)
@@ -109,7 +109,7 @@ func TestOnesOwnContextHoldsUpOnlyIts(t *testing.T) {
 		s.waiting(4)
 		g.open()
 		c.all()
-		assert.Equal(t, 2, s.renders())
+		assert.Equal(t, 3, s.renders())
 	})
 }
 

@@ -31,6 +31,9 @@ func campaignCookies(h *Handler, v *visit, e *storage.Entry) []string {
 	if !consents(v.r.Header["Cookie"]) && asksForConsent(e) {
 		return nil
 	}
+	if e != nil && !isPage(e.Header.Get("Content-Type")) {
+		return nil // Odoo sets them with pages alone
+	}
 	domain := purgeHost(v.target)
 	if u, err := url.Parse("//" + domain); err == nil {
 		domain = u.Hostname()

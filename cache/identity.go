@@ -278,7 +278,7 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id.path, sure = keys.RoutedPath(r.URL)
 	id.odd = !sure
 	id.rule, id.byHeader = firstRule(h, r, &id.target, id.path)
-	if id.rule.Nobody {
+	if id.rule.Nobody && (id.target.Path != id.path || r.URL.RawPath != "") {
 		id.target.Path = keys.EscapePath(id.path)
 	}
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)

@@ -330,6 +330,9 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	case g.refused != "":
 		count(h, g.refused)
 		return false
+	case g.visitor != nil && g.visitor.Err() != nil: // it was ended with its visitor
+		rw.WriteHeader(statusClientClosedRequest)
+		return true
 	case f.aborted || g.passing:
 		if v.own = f.admission.Reason; v.own == "" {
 			v.own = policy.ReasonPanic
@@ -356,7 +359,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 		return false // asked again with the visitor's address
 	case f.stored != nil && passes(reason): // it could not be written, or a purge has passed
 		return give(f, rw, f.stored, reason)
-	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated:
+	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated || reason == policy.ReasonCountry && g.located: // of this visitor's address
 		v.own = reason
 		return false
 	case reason == policy.ReasonPersonal:

@@ -172,7 +172,7 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 		c.header["Set-Cookie"] = without(f, c.header["Set-Cookie"])
 	}
 	if h.s.Campaigns {
-		addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: f.plain}))
+		addCookies(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: f.plain}))
 	}
 	label(h, c.header, status)
 	header := rw.Header()
@@ -185,7 +185,7 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 func deliverUnstored(f *fetching, rw http.ResponseWriter, c *capture, status, reason string) {
 	h, v := f.h, f.v
 	bear(h, v, c.status, c.header)
-	addCookies(c.header, campaignCookies(h, v, &storage.Entry{Body: c.body}))
+	addCookies(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: c.body}))
 	label(h, c.header, status)
 	header := rw.Header()
 	copyHeader(header, c.header)

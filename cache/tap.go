@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+
+	"github.com/odoocache/odoocache/cache/fill"
 )
 
 // tap is the ResponseWriter of a response that the cache only looks at: on its way to
@@ -85,10 +87,21 @@ func passed(t *tap, status int) {
 // passedFor does what depends on who has asked.
 func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	applyPurges(h, v, status, header)
+	if v.sid != "" && v.session && header[fill.ContextHeader] != nil {
+		hearOf(h, v, status, header)
+	}
 	if v.newSession != "" && !setsCookie(header, h.s.Session) {
 		addCookies(header, []string{v.newSession})
 	}
 	bear(h, v, status, header)
+}
+
+// hearOf notes what the addon says of a session of which nothing is known: it has looked.
+func hearOf(h *Handler, v *visit, status int, header http.Header) {
+	lines := header[fill.ContextHeader]
+	if len(lines) == 1 && lines[0] == defaultContext && !changesSession(v) && !turns(v.r, status, header) {
+		h.shared.tier.Bear(h.view, v.sid)
+	}
 }
 
 // through hands a request on with a tap.

@@ -12,6 +12,9 @@ import (
 // segment or a path parameter, and for a query with a semicolon.
 func RoutedPath(u *url.URL) (path string, sure bool) {
 	path = u.Path
+	if u.RawPath == "" && plainPath.MatchString(path) && strings.IndexByte(u.RawQuery, ';') < 0 {
+		return path, true
+	}
 	if strings.Contains(path, "//") {
 		path = slashes.ReplaceAllString(path, "/")
 	}
@@ -28,6 +31,7 @@ func RoutedPath(u *url.URL) (path string, sure bool) {
 const oddInPath = "\\;" + controls
 
 var (
+	plainPath    = regexp.MustCompile(`^(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+$`) // most are
 	slashes      = regexp.MustCompile(`/{2,}`)
 	dotSegment   = regexp.MustCompile(`/\.{1,2}(?:/|$)`)
 	encodedSlash = regexp.MustCompile(`(?i)%2f`)

@@ -103,6 +103,18 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 				done++
 			}
 		}
+	case "clean":
+		for i := 0; i < n; i++ {
+			if !clean(h, r) {
+				done++
+			}
+		}
+	case "filling request":
+		for i := 0; i < n; i++ {
+			if asNobody(r.Context(), h, v).Host == r.Host {
+				done++
+			}
+		}
 	case "identify":
 		for i := 0; i < n; i++ {
 			if identify(h, r, address(h, r)) == v.id {

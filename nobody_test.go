@@ -1,0 +1,615 @@
+package odoocache_test
+
+import (
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// asNobody are rules whose pages are filled by requests that are built from their key.
+func asNobody(more options) options {
+	r := options{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}
+	for name, value := range more {
+		r[name] = value
+	}
+	return options{"rules": []options{r}}
+}
+
+// html is a page as Odoo ends it.
+func htmlPage(body string) string { return "<html><body>" + body + "</body></html>" }
+
+// chunked answers without a length.
+func chunked(body string, lines ...string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) {
+		for name, values := range fields(lines...) {
+			rw.Header()[name] = values
+		}
+		rw.WriteHeader(200)
+		_, _ = io.WriteString(rw, body)
+	}
+}
+
+// TestNobodysAnswers: what becomes of each kind of answer to nobody, for the one who missed
+// the page and for the next.
+func TestNobodysAnswers(t *testing.T) {
+	const kind = "Content-Type: text/html"
+	status := func(code int, lines ...string) http.HandlerFunc {
+		return func(rw http.ResponseWriter, _ *http.Request) {
+			for name, values := range fields(lines...) {
+				rw.Header()[name] = values
+			}
+			rw.WriteHeader(code)
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		answer  http.HandlerFunc
+		path    string
+		renders int    // of the first request
+		detail  string // of the first
+		next    int    // renders of the next
+	}{
+		{"a page", page(htmlPage("x"), kind), "/a", 1, "stored", 0},
+		{"one that begins a session", page(htmlPage("x"), kind, "Set-Cookie: session_id=1"), "/a", 1, "stored", 0},
+		{"a balancer's cookie", page(htmlPage("x"), kind, "Set-Cookie: _1a2b3=http"), "/a", 1, "stored", 0},
+		{"another balancer's cookies", page(htmlPage("x"), kind, "Set-Cookie: AWSALB=x", "Set-Cookie: AWSALBCORS=x", "Set-Cookie: ARRAffinity=y"), "/a", 1, "stored", 0},
+		{"a cookie that is not known", page(htmlPage("x"), kind, "Set-Cookie: ab=1"), "/a", 2, "detail=set-cookie", 1},
+		{"private", page(htmlPage("x"), kind, "Cache-Control: private"), "/a", 2, "detail=private", 1},
+		{"somebody's", page(htmlPage(`"is_public": false`), kind), "/a", 2, "detail=personal", 1},
+		{"a chat of Odoo 18", page(htmlPage(`"force_thread": {"id": 7}`), kind), "/a", 2, "detail=personal", 1},
+		{"not found", status(404), "/a", 1, "detail=status", 1},
+		{"an error", status(503), "/a", 1, "detail=status", 1},
+		{"forbidden", status(403), "/a", 2, "detail=status", 1},
+		{"too many requests", status(429), "/a", 2, "detail=status", 2},
+		{"a time-out", status(408), "/a", 2, "detail=status", 2},
+		{"its client has gone", status(499), "/a", 2, "detail=status", 2},
+		{"to its language", status(303, "Location: /fr/a"), "/a", 1, "detail=status", 1},
+		{"to its address", status(301, "Location: /a/"), "/a", 1, "detail=status", 1},
+		{"to another page of its module", status(303, "Location: /blog/travel-1"), "/blog", 1, "detail=status", 1},
+		{"elsewhere", status(303, "Location: /b"), "/a", 2, "detail=redirect", 1},
+		{"to another host", status(303, "Location: http://other.example/a"), "/a", 2, "detail=redirect", 1},
+		{"to its language, with a cookie that is not known", status(303, "Location: /fr/a", "Set-Cookie: ab=1"), "/a", 2, "detail=redirect", 1},
+		{"chunked", chunked(htmlPage("x"), kind), "/a", 1, "stored", 0},
+		{"chunked, and broken off", chunked("<html><body>Bad Gateway", kind), "/a", 2, "detail=truncated", 2},
+		{"chunked JSON", chunked(`{"a": 1}`, "Content-Type: application/json"), "/a", 1, "stored", 0},
+		{"chunked JSON, broken off", chunked(`{"a": `, "Content-Type: application/json"), "/a", 2, "detail=truncated", 2},
+		{"chunked, of a type that does not tell its end", chunked("x", "Content-Type: text/css"), "/a", 2, "detail=truncated", 2},
+		{"coded", page(zipped(htmlPage("x")), kind, "Content-Encoding: gzip", "Vary: Accept-Encoding"), "/a", 1, "stored", 0},
+		{"coded somehow", page("x", kind, "Content-Encoding: br"), "/a", 2, "detail=content-coding", 1},
+		{"by what is the cache's own", page(htmlPage("x"), kind, "Vary: Accept-Encoding, User-Agent, Accept"), "/a", 1, "stored", 0},
+		{"by cookies", page(htmlPage("x"), kind, "Vary: Cookie"), "/a", 2, "detail=vary-cookie", 1},
+		{"of another context", page(htmlPage("x"), kind, "X-Odoo-Cache-Context: private"), "/a", 2, "detail=context", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				o := asNobody(options{"status": []string{"200"}})
+				s := newSite(t, load, o, c.answer)
+				first := s.get(c.path, "Accept-Encoding: gzip", "Cookie: mine=1")
+				assert.Equal(t, c.renders, s.renders(), first.cacheStatus())
+				assert.Contains(t, first.cacheStatus(), c.detail)
+				s.get(c.path, "Accept-Encoding: br", "User-Agent: other")
+				assert.Equal(t, c.next, s.renders()-c.renders)
+				if c.renders == 1 {
+					assert.Empty(t, s.request().Header["Cookie"])
+					assert.Empty(t, first.header["Set-Cookie"])
+				} else if c.next > 0 {
+					assert.Equal(t, "other", s.request().Header.Get("User-Agent"), "the visitor's own request")
+				}
+			})
+		})
+	}
+}
+
+// TestOfOneReason: where all pages of a rule are refused for one reason, such as a cookie of
+// a test by a module, nobody is not asked for each of them first.
+func TestOfOneReason(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(nil), page("x", "Set-Cookie: ab=1"))
+		for i := 0; i < 8; i++ {
+			s.get(fmt.Sprintf("/%d", i))
+		}
+		require.Equal(t, 16, s.renders())
+		for i := 0; i < 64; i++ {
+			got := s.get(fmt.Sprintf("/more/%d", i))
+			assert.Contains(t, got.cacheStatus(), "detail=set-cookie")
+		}
+		assert.Equal(t, 16+64+8, s.renders(), "one in eight is tried")
+		s.answers(page("x"))
+		for i := 0; i < 8; i++ {
+			s.get(fmt.Sprintf("/stored/%d", i))
+		}
+		before := s.renders()
+		assert.Contains(t, s.get("/last").cacheStatus(), "stored", "one was stored: all are tried again")
+		assert.Equal(t, 1, s.renders()-before)
+	})
+}
+
+// TestAFillOutlivesItsVisitor: a visitor who gives up leaves the page to others.
+func TestAFillOutlivesItsVisitor(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		g := newGate(t)
+		s := newCrowdedSite(t, load, asNobody(nil), g.behind(page("a page")))
+		ctx, leave := context.WithCancel(context.Background())
+		gone := make(chan error)
+		go func() {
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/", nil)
+			resp, err := plainClient.Do(r)
+			if err == nil {
+				resp.Body.Close()
+			}
+			gone <- err
+		}()
+		require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+		leave()
+		require.Error(t, <-gone)
+		c := newCrowd(t, g)
+		c.ask(20, s.url+"/")
+		s.waiting(20)
+		g.open()
+		for _, r := range c.all() {
+			assert.Equal(t, "a page", r.body)
+		}
+		assert.Equal(t, 1, s.renders())
+		assert.Contains(t, s.get("/").cacheStatus(), "; hit")
+	})
+}
+
+// TestAbandonedFillsAreBounded: who opens many pages and leaves does not have them all
+// rendered.
+func TestAbandonedFillsAreBounded(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		g := newGate(t)
+		var ended atomic.Int64
+		answer := g.behind(page("a page"))
+		o := asNobody(nil)
+		o["fill"] = options{"abandoned": "3"}
+		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+			defer func() {
+				if p := recover(); p != nil {
+					ended.Add(1)
+					panic(p)
+				}
+			}()
+			answer(rw, r)
+		})
+		ctx, leave := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		for i := 0; i < 10; i++ {
+			wg.Add(1)
+			go func(i int) {
+				defer wg.Done()
+				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/%d", s.url, i), nil)
+				if resp, err := plainClient.Do(r); err == nil {
+					resp.Body.Close()
+				}
+			}(i)
+		}
+		require.Eventually(t, func() bool { return s.renders() == 10 }, waitFor, tick)
+		leave()
+		wg.Wait()
+		require.Eventually(t, func() bool { return ended.Load() == 7 }, waitFor, tick)
+		time.Sleep(50 * time.Millisecond)
+		assert.Equal(t, int64(7), ended.Load())
+		g.open()
+	})
+}
+
+// TestASlowReaderHoldsUpNobody: a page is stored when the origin has sent it, however slowly
+// the one who asked first reads.
+func TestASlowReaderHoldsUpNobody(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		body := htmlPage(strings.Repeat("0123456789", 350000))
+		s := newSite(t, load, asNobody(nil), chunked(body, "Content-Type: text/html"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+		got := s.get("/slow", "Host: x")
+		assert.Equal(t, body, got.body)
+		assert.Equal(t, 1, s.renders())
+	})
+}
+
+// TestAFillThatOutgrowsItsBound goes to its visitor alone, with the session that its tokens
+// are of; those who wait are told at once.
+func TestAFillThatOutgrowsItsBound(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, announced := range []bool{true, false} {
+			first, rest := newGate(t), newGate(t)
+			var n atomic.Int64
+			s := newCrowdedSite(t, load, asNobody(options{"maxBody": "1000"}), func(rw http.ResponseWriter, r *http.Request) {
+				if n.Add(1) > 1 {
+					page("small")(rw, r)
+					return
+				}
+				<-first.ch
+				rw.Header().Set("Content-Type", "text/html")
+				rw.Header().Set("Set-Cookie", "session_id="+sid(1))
+				if announced {
+					rw.Header().Set("Content-Length", "4000")
+				}
+				_, _ = io.WriteString(rw, strings.Repeat("x", 2000))
+				<-rest.ch
+				_, _ = io.WriteString(rw, strings.Repeat("y", 2000))
+			})
+			leader := newCrowd(t, first, rest)
+			leader.ask(1, s.url+"/")
+			require.Eventually(t, func() bool { return n.Load() == 1 }, waitFor, tick)
+			c := newCrowd(t, first)
+			c.ask(5, s.url+"/")
+			s.waiting(5)
+			first.open()
+			for _, r := range c.all() {
+				assert.Equal(t, "small", r.body, "while the first still reads")
+				assert.Contains(t, r.cacheStatus(), "detail=too-large")
+			}
+			rest.open()
+			got := leader.all()[0]
+			assert.Equal(t, strings.Repeat("x", 2000)+strings.Repeat("y", 2000), got.body)
+			assert.Equal(t, sid(1), got.session())
+			assert.Contains(t, got.cacheStatus(), "detail=too-large")
+		}
+	})
+}
+
+// TestAFillThatTakesTooLong is a 504 to all who wait, and says nothing of the page.
+func TestAFillThatTakesTooLong(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		g := newGate(t)
+		o := asNobody(nil)
+		o["limits"] = options{"fetchTimeout": "200ms"}
+		s := newCrowdedSite(t, load, o, g.behind(page("a page")))
+		c := newCrowd(t, g)
+		c.ask(5, s.url+"/")
+		for _, r := range c.all() {
+			assert.Equal(t, 504, r.status)
+			assert.Contains(t, r.cacheStatus(), "detail=origin-timeout")
+		}
+		assert.Equal(t, 1, s.renders())
+		g.open()
+		assert.Contains(t, s.get("/").cacheStatus(), "stored")
+	})
+}
+
+// TestWaitersGetWhatIsNotStored: one render for all.
+func TestWaitersGetWhatIsNotStored(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, code := range []int{404, 503, 303} {
+			g := newGate(t)
+			s := newCrowdedSite(t, load, asNobody(options{"status": []string{"200"}}), g.behind(func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header().Set("Location", "/fr"+r.URL.Path)
+				rw.WriteHeader(code)
+				_, _ = io.WriteString(rw, "an answer")
+			}))
+			c := newCrowd(t, g)
+			c.ask(12, s.url+"/a")
+			s.waiting(11)
+			g.open()
+			for _, r := range c.all() {
+				assert.Equal(t, code, r.status)
+				assert.Equal(t, "an answer", r.body)
+			}
+			assert.Equal(t, 1, s.renders(), "%d", code)
+		}
+	})
+}
+
+// TestARefreshThatIsRefusedTakesThePageAway; one that was limited says nothing of it.
+func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, c := range []struct {
+			name   string
+			answer http.HandlerFunc
+			stays  bool
+		}{
+			{"personal", page(htmlPage(`"is_public": false`), "Content-Type: text/html"), false},
+			{"country", page(htmlPage(`"geoip_country_code": "FR"`), "Content-Type: text/html"), false},
+			{"no-store", page("x", "Cache-Control: no-store"), false},
+			{"too large", page(strings.Repeat("x", 5000)), false},
+			{"not found", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }, false},
+			{"unauthorised", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) }, false},
+			{"time-out", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(408) }, true},
+			{"limited", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(429) }, true},
+			{"client gone", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(499) }, true},
+			{"error", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) }, true},
+		} {
+			s := newSite(t, load, asNobody(options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), page("old"))
+			s.get("/")
+			time.Sleep(60 * time.Millisecond)
+			s.answers(c.answer)
+			require.Equal(t, "old", s.get("/").body, c.name)
+			require.Eventually(t, func() bool { return s.renders() >= 2 }, waitFor, tick, c.name)
+			if c.stays {
+				time.Sleep(50 * time.Millisecond)
+				assert.Equal(t, "old", s.get("/").body, c.name)
+			} else {
+				assert.Eventually(t, func() bool { return s.get("/").body != "old" }, waitFor, tick, c.name)
+			}
+		}
+	})
+}
+
+// TestConsent: pages that differ for visitors who agree to optional cookies are two; others
+// stay one.
+func TestConsent(t *testing.T) {
+	const agrees, declines = `Cookie: website_cookies_bar={"required": true, "optional": true}`, `Cookie: website_cookies_bar={"required": true, "optional": false}`
+	both(t, func(t *testing.T, load loader) {
+		for _, bar := range []bool{true, false} {
+			for _, order := range [][]string{{agrees, declines, "", agrees}, {"", agrees, declines, agrees}, {declines, "", agrees, ""}} {
+				s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+					text := "blocked"
+					if strings.Contains(r.Header.Get("Cookie"), `"optional": true`) {
+						text = "live"
+					}
+					if bar {
+						text += ` <div id="website_cookies_bar">`
+					}
+					page(htmlPage(text), "Content-Type: text/html")(rw, r)
+				})
+				for round := 0; round < 3; round++ { // the last from the table
+					for _, cookie := range order {
+						want := "blocked"
+						if bar && cookie == agrees {
+							want = "live"
+						}
+						lines := []string{}
+						if cookie != "" {
+							lines = append(lines, cookie)
+						}
+						got := s.get("/", lines...)
+						assert.Contains(t, got.body, want, "%v %q %s", bar, cookie, got.cacheStatus())
+						if round > 0 {
+							assert.Contains(t, got.cacheStatus(), "; hit")
+						}
+					}
+				}
+				want := 1
+				if bar {
+					want = 2
+				}
+				assert.Equal(t, want, s.renders(), "%v %v", bar, order)
+			}
+		}
+	})
+}
+
+// TestVaryIsLearned: by a field that the visitor has, they ask once more.
+func TestVaryIsLearned(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			page("for "+r.Header.Get("X-Shop")+r.Header.Get("X-Other"), "Vary: X-Shop, Accept-Encoding")(rw, r)
+		})
+		got := s.get("/", "X-Shop: a", "X-Other: mine")
+		assert.Equal(t, "for a", got.body)
+		assert.Equal(t, 2, s.renders())
+		assert.Equal(t, "for ", s.get("/").body)
+		assert.Equal(t, 2, s.renders())
+		assert.Equal(t, "for a", s.get("/", "X-Shop: a", "Accept-Encoding: br").body)
+		assert.Equal(t, "for b", s.get("/", "X-Shop: b").body)
+		assert.Equal(t, 3, s.renders())
+	})
+}
+
+// TestAProxyThatCodes: nginx with gzip, whether it says Vary or not.
+func TestAProxyThatCodes(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, vary := range []bool{true, false} {
+			s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+				if vary {
+					rw.Header().Set("Vary", "Accept-Encoding")
+				}
+				rw.Header().Set("Content-Type", "text/html")
+				rw.Header().Set("Etag", `"x"`)
+				rw.Header().Set("Content-Encoding", "gzip")
+				z := gzip.NewWriter(rw)
+				_, _ = io.WriteString(z, htmlPage(`csrf_token: "`+strings.Repeat("0123456789", 4)+"o1799999999"+`"`))
+				_ = z.Close()
+			})
+			for _, accepts := range []string{"gzip, deflate, br, zstd", "gzip", "identity", "br"} {
+				got := s.get("/", "Accept-Encoding: "+accepts)
+				body := got.body
+				if got.header.Get("Content-Encoding") == "gzip" {
+					z, err := gzip.NewReader(strings.NewReader(body))
+					require.NoError(t, err)
+					plain, err := io.ReadAll(z)
+					require.NoError(t, err)
+					body = string(plain)
+				}
+				assert.Equal(t, htmlPage(`csrf_token: "`+tokenPlaceholder+`"`), body, accepts)
+			}
+			assert.Equal(t, 1, s.renders())
+			assert.Equal(t, "identity", s.request().Header.Get("Accept-Encoding"))
+		}
+	})
+}
+
+// TestFieldsOfMiddlewares: what a filter of databases sets is part of the key, passes, and
+// leaves hits on their short way.
+func TestFieldsOfMiddlewares(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			page("database "+r.Header.Get("X-Odoo-Dbfilter")+r.Header.Get("X-Tenant"))(rw, r)
+		})
+		for round := 0; round < 4; round++ {
+			for _, database := range []string{"a", "b"} {
+				assert.Equal(t, "database "+database, s.get("/", "X-Odoo-Dbfilter: "+database, "X-Tenant: t").body)
+			}
+		}
+		assert.Equal(t, 2, s.renders())
+	})
+}
+
+// TestALyingAddon: what it says of a visitor's page makes it nobody else's.
+func TestALyingAddon(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, cookie := range []string{"session_id=" + sid(7), "odoocache_context=0; session_id=" + sid(7), "odoocache_context=0", "odoocache_context=a-context.that-is-signed; session_id=" + sid(7)} {
+			s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+				who := "nobody"
+				if strings.Contains(r.Header.Get("Cookie"), sid(7)) {
+					who = "ann"
+				}
+				said := r.Header.Get("X-Odoo-Cache-Context")
+				if said == "" {
+					said = "0"
+				}
+				page(htmlPage("for "+who), "Content-Type: text/html", "X-Odoo-Cache-Context: "+said, "X-Odoo-Cache: public, ttl=600", "Cache-Control: public")(rw, r)
+			})
+			for i := 0; i < 3; i++ {
+				s.get("/shop/cart", "Cookie: "+cookie)
+				for _, next := range []string{"a=b", "odoocache_context=0", "odoocache_context=a-context.that-is-signed"} {
+					assert.Contains(t, s.get("/shop/cart", "Cookie: "+next).body, "for nobody", cookie)
+				}
+			}
+		}
+	})
+}
+
+// TestALanguageIsOneOfTheShop: whoever asks for another one gets the page of those who ask
+// for none.
+func TestALanguageIsOneOfTheShop(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(options{"vary": options{"languages": []string{"fr_FR", "de_DE", "en_GB", "en_US"}}}), func(rw http.ResponseWriter, r *http.Request) {
+			page(r.Header.Get("Accept-Language")+"|"+r.Header.Get("Cookie"))(rw, r)
+		})
+		for accept, want := range map[string]string{
+			"it": "qaa-ZZ|", "pl-PL,pl;q=0.9": "qaa-ZZ|", "fr-BE": "fr-FR|frontend_lang=fr_FR", "fr": "fr-FR|frontend_lang=fr_FR", "en-AU": "qaa-ZZ|frontend_lang=en_ZZ", "en-ZA": "qaa-ZZ|frontend_lang=en_ZZ",
+			"fr;q=x": "en-US|frontend_lang=en_US", "": "en-US|frontend_lang=en_US",
+		} {
+			assert.Equal(t, want, s.get("/", "Accept-Language: "+accept).body, accept)
+		}
+		assert.Equal(t, 4, s.renders())
+	})
+}
+
+// TestCountries: an Odoo that renders by the client's address. What an address in the first
+// network gets is French.
+func TestCountries(t *testing.T) {
+	const fr, none = "203.0.113.7", "10.1.2.3"
+	odoo := func(rw http.ResponseWriter, r *http.Request) {
+		country, price := "null", "USD"
+		if strings.HasPrefix(r.Header.Get("X-Forwarded-For"), "203.0.113.") || strings.HasPrefix(r.RemoteAddr, "203.0.113.") {
+			country, price = `"FR"`, "EUR"
+		}
+		page(htmlPage(`"geoip_country_code": `+country+" "+price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
+	}
+	both(t, func(t *testing.T, load loader) {
+		t.Run("without a field", func(t *testing.T) {
+			s := newCrowdedSite(t, load, asNobody(options{"ttl": "100ms", "grace": "1h"}), odoo)
+			for _, from := range []string{none, fr, none, fr, fr} {
+				got := s.get("/shop", "X-Forwarded-For: "+from)
+				want := "USD"
+				if from == fr {
+					want = "EUR"
+				}
+				assert.Contains(t, got.body, want, from)
+				assert.Contains(t, got.cacheStatus(), "detail=country")
+				time.Sleep(30 * time.Millisecond)
+			}
+		})
+		t.Run("by a field", func(t *testing.T) {
+			o := asNobody(options{"ttl": "100ms", "grace": "1h", "vary": options{"headers": []string{"CF-IPCountry"}}})
+			o["country"] = options{"header": "CF-IPCountry"}
+			s := newCrowdedSite(t, load, o, odoo)
+			for i := 0; i < 12; i++ {
+				for from, want := range map[string]string{none + " XX": "USD", fr + " FR": "EUR", none + " FR": "USD", fr + " DE": "EUR"} {
+					address, country, _ := strings.Cut(from, " ")
+					got := s.get("/shop", "X-Forwarded-For: "+address, "CF-IPCountry: "+country)
+					if from == none+" FR" { // who lies about their country gets what they say
+						continue
+					}
+					assert.Contains(t, got.body, want, from)
+					if from == fr+" DE" {
+						assert.Contains(t, got.cacheStatus(), "detail=country")
+					}
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").body, "EUR")
+			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").cacheStatus(), "; hit")
+		})
+		t.Run("no database", func(t *testing.T) {
+			s := newCrowdedSite(t, load, asNobody(nil), page(htmlPage(`"geoip_country_code": null`), "Content-Type: text/html"))
+			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr).cacheStatus(), "stored")
+			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+none).cacheStatus(), "; hit")
+			before := s.renders()
+			assert.Contains(t, s.get("/other").cacheStatus(), "stored")
+			assert.Equal(t, 1, s.renders()-before, "it is found out once")
+		})
+		t.Run("a database that comes later", func(t *testing.T) {
+			s := newCrowdedSite(t, load, asNobody(nil), page(htmlPage(`"geoip_country_code": null USD`), "Content-Type: text/html"))
+			s.get("/shop")
+			require.Contains(t, s.get("/shop").cacheStatus(), "; hit")
+			s.answers(odoo)
+			s.get("/basket", "X-Forwarded-For: "+fr, "Cookie: session_id="+sid(9)) // for themselves
+			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr).body, "EUR")
+		})
+	})
+}
+
+// TestAliases: a field whose name is that of another one to some servers goes no further.
+func TestAliases(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, rules := range []options{asNobody(nil), nil, {"rules": []options{{"match": everything, "bypass": "true"}}}} {
+			s := newSite(t, load, rules, page("x"))
+			for _, method := range []string{http.MethodGet, http.MethodGet, http.MethodPost} {
+				s.do(method, "/", "", "X_Openerp_Session_Id: s", "Accept_Language: fr", "X.Forwarded.Host: evil", "X_Odoo_Cache_Edge: t", "Content_Length: 5", "X-Odoo_Database: d", "If_None_Match: x", "api_key: k", "x-my.field: v", "Cookie: a=1; session_id="+sid(1))
+				for name := range s.request().Header {
+					assert.NotContains(t, []string{"X_openerp_session_id", "Accept_language", "X.forwarded.host", "X_odoo_cache_edge", "Content_length", "X-Odoo_database", "If_none_match"}, name)
+				}
+				assert.Equal(t, "k", s.request().Header.Get("Api_key"), "another field is the application's")
+			}
+		}
+	})
+}
+
+// TestPathsAsOdooRoutesThem: rules see them so, and what servers read differently is not
+// answered from the cache.
+func TestPathsAsOdooRoutesThem(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		rules := asNobody(nil)
+		rules["rules"] = append([]options{{"name": "cart", "match": options{"pathRegexp": "^/shop/cart"}, "bypass": "true"}}, rules["rules"].([]options)...)
+		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { page("of "+r.Header.Get("Cookie"))(rw, r) })
+		mine := "Cookie: odoocache_context=0; who=ann"
+		for path, want := range map[string]string{
+			"//shop/cart": "detail=rule", "/shop//cart": "detail=rule", "/%73hop/cart": "detail=rule",
+			"/%2fshop/cart": "detail=rule", "/shop%2fcart": "detail=rule", "/%2fblog": "detail=target", "/shop/%2e%2e/shop/cart": "detail=target", "/shop;a=b/cart": "detail=target",
+			"/x%5cshop": "detail=target", "/x%00": "detail=target", "/shop%252fcart": "detail=target", "/shop?a=1;debug=1": "detail=target",
+			"/plain//path": "stored",
+		} {
+			got := s.get(path, mine)
+			assert.Contains(t, got.cacheStatus(), want, path)
+			assert.NotContains(t, s.get(path).body, "ann", path)
+		}
+		assert.Contains(t, s.get("/plain/path").cacheStatus(), "; hit", "the same page")
+	})
+}
+
+// TestAFormThatIsNone: what a client sends for a form does not panic.
+func TestAFormThatIsNone(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			page(string(b))(rw, r)
+		})
+		for _, body := range []string{
+			"--X\r\n\r\n" + tokenPlaceholder + "\r\n--X--", "--X\r\n" + tokenPlaceholder + "\r\n--X", "\r\n\r\n" + tokenPlaceholder + "\r\n--X", "--X\r\n\r\n\r\n" + tokenPlaceholder + "\r\n--X--", tokenPlaceholder,
+		} {
+			got := s.do(http.MethodPost, "/f", body, "Content-Type: multipart/form-data; boundary=X")
+			assert.Equal(t, 200, got.status)
+			assert.Equal(t, body, got.body)
+		}
+	})
+}
