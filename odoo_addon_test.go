@@ -28,6 +28,7 @@ func withAddon(t *testing.T) (*odooSite, *edge, *visitor) {
 	set("odoocache.edge_url", e.url)
 	t.Cleanup(func() {
 		set("odoocache.edge_url", false)
+		set("odoocache.tenant", false)
 		set("odoocache.secret", false)
 		set("odoocache.tenant", false)
 	})
@@ -209,4 +210,79 @@ func TestOdooAddonSecret(t *testing.T) {
 		assert.Empty(t, odoo.visitor(t, shopHost).get("/shop", line).header["Surrogate-Key"], name)
 	}
 	assert.NotEmpty(t, odoo.visitor(t, shopHost).get("/shop", "X-Odoo-Cache-Edge: "+edgeToken(e2eSecret)).header["Surrogate-Key"])
+}
+
+// TestOdooAddonContexts asks Odoo as the edge does: a context is rendered without a
+// session, in each of Odoo's processes, and nothing else is believed.
+func TestOdooAddonContexts(t *testing.T) {
+	odoo := needOdooAddon(t)
+	admin := odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", e2eSecret}, nil)
+	t.Cleanup(func() {
+		admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", false}, nil)
+	})
+	token := "X-Odoo-Cache-Edge: " + edgeToken(e2eSecret)
+	fill := func(path string, lines ...string) reply {
+		return odoo.visitor(t, shopHost).get(path, append(lines, token)...)
+	}
+	value := admin.read("product.attribute.value", []interface{}{[]interface{}{"attribute_id.create_variant", "=", "always"}}, "attribute_id")[0]
+	filter := "attribute_values=" + strconv.Itoa(int(value["attribute_id"].([]interface{})[0].(float64))) + "-" + strconv.Itoa(int(value["id"].(float64)))
+	product := odoo.pages(t)["product"]
+
+	contexts := map[string]bool{}
+	for i := 0; i < 2; i++ {
+		v := odoo.visitor(t, shopHost)
+		v.get("/shop", token)
+		require.NotEmpty(t, v.cookie("session_id"))
+		v.get("/shop?"+filter, token)
+		contexts[v.cookie("odoocache_context")] = true
+	}
+	require.Len(t, contexts, 1, "the same for all who share it")
+	var context string
+	for c := range contexts {
+		context = c
+	}
+	require.Regexp(t, `^[A-Za-z0-9._-]{16,512}$`, context)
+
+	for i := 0; i < 4; i++ { // Odoo's processes take turns
+		r := fill(product, "X-Odoo-Cache-Context: "+context)
+		assert.Equal(t, context, r.header.Get("X-Odoo-Cache-Context"))
+		assert.Contains(t, r.body, filter, "the filter is in the links of the page")
+		assert.Empty(t, r.header["Set-Cookie"])
+		assert.NotEmpty(t, r.header["Surrogate-Key"])
+	}
+	for name, lines := range map[string][]string{
+		"nobody's page": nil, "forged": {"X-Odoo-Cache-Context: " + context[:len(context)-1] + "_"}, "a word": {"X-Odoo-Cache-Context: private"},
+	} {
+		r := fill(product, lines...)
+		assert.Equal(t, "0", r.header.Get("X-Odoo-Cache-Context"), name)
+		assert.NotContains(t, r.body, filter, name)
+	}
+	assert.NotContains(t, odoo.visitor(t, shopHost).get(product, "X-Odoo-Cache-Context: "+context).body, filter, "from nobody but the edge")
+
+	t.Run("whose page, by what was read", func(t *testing.T) {
+		id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
+		require.NoError(t, err)
+		v := odoo.visitor(t, shopHost, token)
+		v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+		for _, path := range []string{"/shop/cart?v=1", "//shop/cart?v=1", "/%2fshop/cart?v=1", "/shop/%63art"} {
+			r := v.follow(path)
+			assert.Equal(t, "private", r.header.Get("X-Odoo-Cache-Context"), path)
+			assert.Equal(t, "no-store", r.header.Get("X-Odoo-Cache"), path)
+		}
+		assert.Equal(t, "0", v.get(product).header.Get("X-Odoo-Cache-Context"))
+		assert.Equal(t, "0", v.cookie("odoocache_context"))
+	})
+	t.Run("the secret is the administrators'", func(t *testing.T) {
+		portal := odoo.visitor(t, shopHost)
+		portal.signIn("portal")
+		for _, v := range []*visitor{portal, admin} {
+			answer, _ := v.rpc("/web/dataset/call_kw", options{
+				"model": "res.config.settings", "method": "default_get", "kwargs": options{},
+				"args": []interface{}{[]string{"odoocache_secret", "odoocache_edge_url", "odoocache_tenant"}},
+			})
+			assert.NotContains(t, string(answer), e2eSecret)
+		}
+	})
 }

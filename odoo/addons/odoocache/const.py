@@ -7,6 +7,8 @@ HEADER_EDGE = 'X-Odoo-Cache-Edge'
 HEADER_TAGS = 'Surrogate-Key'
 HEADER_PURGE = 'X-Odoo-Purge'
 HEADER_CACHE = 'X-Odoo-Cache'
+# Also a request header of the edge, which removes it from what visitors send:
+# the context to render for, on a request that fills the cache.
 HEADER_CONTEXT = 'X-Odoo-Cache-Context'
 HEADER_SIGNATURE = 'X-Odoocache-Signature'
 # Tags of a page in Odoo's own page cache travel with it in this header; it
@@ -17,6 +19,13 @@ COOKIE_CONTEXT = 'odoocache_context'
 
 CONTEXT_DEFAULT = '0'
 CONTEXT_PRIVATE = 'private'
+
+# What a signed context looks like to the edge: [A-Za-z0-9._-], and this long.
+MIN_CONTEXT_BYTES = 16
+MAX_CONTEXT_BYTES = 512
+
+# The edge's option "tenant", if it is not set.
+TENANT_DEFAULT = 'default'
 
 # What an edge announces itself with when no secret is set.
 TOKEN_WITHOUT_SECRET = 'odoocache'

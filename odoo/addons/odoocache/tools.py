@@ -1,7 +1,11 @@
 """Pure functions: tokens, signatures, tags. No database, no request."""
+import base64
+import binascii
 import hashlib
 import hmac
 import json
+import re
+import secrets
 from urllib.parse import urlsplit
 
 from . import const
@@ -21,38 +25,108 @@ def is_edge(header, secret):
     return hmac.compare_digest(header.encode(), edge_token(secret).encode())
 
 
-def signature(secret, timestamp, nonce, tenant, host, method, uri, body, mode='', purge_header=''):
-    """The value of the signature header of a request to the edge, which takes
-    it once.
+def signature(secret, timestamp, nonce, tenant, host, method, target, body, mode='', purge_header=''):
+    """The value of the signature header of a request to the edge. One request,
+    one nonce: the edge takes no nonce twice.
 
-    :param str nonce: 16 to 64 letters, digits, - or _, another for each request
-    :param str tenant: the edge's option of that name
-    :param str host: the Host header
-    :param str uri: path and query as they stand in the request line
+    :param int timestamp: seconds since 1970
+    :param str nonce: 16 to 64 of [A-Za-z0-9_-], see nonce()
+    :param str tenant: the edge's option ``tenant``
+    :param str host: the Host field as it is sent
+    :param str target: path and query as they stand in the request line
     :param bytes body: the body as it is sent
     :param str mode: value of X-Odoocache-Purge-Mode, empty if there is none
     :param str purge_header: value of X-Odoo-Purge, empty if there is none
     """
-    message = '\n'.join([
-        'odoocache-v2', str(timestamp), nonce, tenant, host.lower(), method, uri, mode, purge_header, '',
-    ]).encode() + body
+    lines = ('odoocache-v2', str(timestamp), nonce, tenant, host.lower(), method, target, mode, purge_header)
+    message = b'\n'.join([*(line.encode() for line in lines), body])
     digest = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
     return f't={timestamp},n={nonce},v2={digest}'
 
 
+def nonce():
+    """A word that no request has had: 22 of [A-Za-z0-9_-]."""
+    return secrets.token_urlsafe(16)
+
+
+# A context names settings by their parts, for example
+# {"country": "FR", "pricelist": 5, "website": 1}. Its value is
+# 1.<base64url of that as JSON>.<base64url of half an HMAC-SHA256 of both>.
+CONTEXT_VERSION = '1'
+
+
+def _base64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b'=').decode()
+
+
+def _context_signature(secret, text):
+    key = hmac.new(secret.encode(), b'odoocache context key', hashlib.sha256).digest()
+    return _base64(hmac.new(key, text.encode(), hashlib.sha256).digest()[:16])
+
+
 def context_value(secret, parts):
-    """A value of the context cookie: the same for the same parts, and not to
-    be guessed without the database's secret."""
-    message = json.dumps(parts, sort_keys=True, default=str).encode()
-    return hmac.new(secret.encode(), b'odoocache context\n' + message, hashlib.sha256).hexdigest()[:32]
+    """A context's value: the same for the same parts, and by nobody else.
+
+    :param str secret: the database's secret
+    :param dict parts: what JSON can say
+    :return: the value, or None if there is no secret or the value is too long
+    """
+    if not secret:
+        return None
+    text = json.dumps(parts, sort_keys=True, separators=(',', ':'))
+    text = f'{CONTEXT_VERSION}.{_base64(text.encode())}'
+    value = f'{text}.{_context_signature(secret, text)}'
+    return value if const.MIN_CONTEXT_BYTES <= len(value) <= const.MAX_CONTEXT_BYTES else None
+
+
+def context_parts(secret, value):
+    """The parts that a context's value names, or None if it is not genuine."""
+    if not secret or not const.MIN_CONTEXT_BYTES <= len(value) <= const.MAX_CONTEXT_BYTES:
+        return None
+    text, _dot, given = value.rpartition('.')
+    if not hmac.compare_digest(given.encode(), _context_signature(secret, text).encode()):
+        return None
+    version, _dot, data = text.partition('.')
+    if version != CONTEXT_VERSION:
+        return None
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(data + '=' * (-len(data) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    return parts if isinstance(parts, dict) else None
+
+
+def url_fault(url):
+    """What is wrong with the address of an edge, in English, or None."""
+    try:
+        parts = urlsplit(url if '://' in url else f'http://{url}')
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        return str(error)
+    if not re.fullmatch(r'[\x21-\x7e]+', url):
+        return "an address has no spaces, no control characters and no letters beyond ASCII"
+    if parts.scheme not in ('http', 'https'):
+        return f"it begins with http:// or https://, not with {parts.scheme}://"
+    if parts.username is not None or parts.password is not None:
+        return "it holds a name or a password, which an edge does not take"
+    if not host:
+        return "it has no host"
+    if parts.query or parts.fragment:
+        return "it has a query or a fragment"
+    return None
+
+
+def without_credentials(url):
+    """The address as it may be shown and logged."""
+    return re.sub(r'(?<=//)[^/?#]*@', '', url) if '://' in url else url.rpartition('@')[2]
 
 
 def endpoint(url, path):
-    """The address of an endpoint of the edge, its request target, and the host
-    as it stands in the Host header."""
+    """The address of an endpoint of the edge, its Host field and its request
+    target."""
     parts = urlsplit(url if '://' in url else f'http://{url}')
     target = parts.path.rstrip('/') + path
-    return f'{parts.scheme}://{parts.netloc}{target}', target, parts.netloc
+    return f'{parts.scheme}://{parts.netloc}{target}', parts.netloc.lower(), target
 
 
 def record_tag(model, record_id):
@@ -105,6 +179,12 @@ def purge_tags(model, ids):
     if len(ids) > const.MAX_PURGE_RECORDS:
         return {any_tag(model)}
     return {record_tag(model, i) for i in ids} | {many_tag(model)}
+
+
+def is_item(text):
+    """Reports whether this can be an item of a purge: one word, as a header
+    and a list separate them."""
+    return bool(text) and text.isprintable() and not any(c.isspace() or c in ',*' for c in text)
 
 
 def purge_items(tags):

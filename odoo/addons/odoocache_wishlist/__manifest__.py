@@ -9,6 +9,9 @@
     'license': 'Other OSI approved licence',
     'depends': ['odoocache_sale', 'website_sale_wishlist'],
     'auto_install': True,
+    'data': [
+        'views/templates.xml',
+    ],
     'assets': {
         'web.assets_frontend': [
             'odoocache_wishlist/static/src/wishlist_badge.js',

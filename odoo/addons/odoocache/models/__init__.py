@@ -5,6 +5,7 @@ from . import base
 from . import ir_config_parameter
 from . import ir_http
 from . import ir_module_module
+from . import ir_qweb
 from . import website
 from . import website_page
 from . import res_config_settings

@@ -36,20 +36,40 @@ def _note_read(records, listed=False):
     if current is None:
         return
     try:
+        name = records._name
         specs = records.pool.__dict__.get('_odoocache_specs')
         if specs is None:
             specs = records.env['odoocache']._spec_table()
-        spec = specs.get(records._name)
+        spec = specs.get(name)
         if spec is None:
             return
         if listed:
             if spec.listed:
-                current.listed.add(records._name)
+                current.listed.add(name)
         elif spec.shown and records._ids:
-            current.note_read(records._name, records._ids)
+            current.note_read(name, records._ids)
     except Exception:
         current.failed = True
         _logger.exception("odoocache: this page's tags are not known; it will not be stored")
+
+
+def _note_own(records):
+    """Notes that somebody's own records were found or read."""
+    current = state.collecting()
+    if current is None or not records._ids:
+        return
+    try:
+        name = records._name
+        if name == 'res.partner':
+            current.partners.update(records._ids)
+        personal = records.pool.__dict__.get('_odoocache_personal')
+        if personal is None:
+            personal = records.env['odoocache']._personal_table()
+        if name in personal or not current.own.get(name, set()).isdisjoint(records._ids):
+            current.personal.add(name)
+    except Exception:
+        current.failed = True
+        _logger.exception("odoocache: whose page this is is not known; it will not be stored")
 
 
 class Base(models.AbstractModel):
@@ -89,6 +109,7 @@ class Base(models.AbstractModel):
 
     def _fetch_query(self, query, fields):
         records = super()._fetch_query(query, fields)
+        _note_own(records)
         if fields:  # a search alone tells nothing of the records it finds
             _note_read(records)
         return records
@@ -97,6 +118,7 @@ class Base(models.AbstractModel):
     @api.model
     def search_fetch(self, domain, *args, **kwargs):
         records = super().search_fetch(domain, *args, **kwargs)
+        _note_own(records)
         _note_read(records, listed=True)
         return records
 

@@ -1,10 +1,21 @@
-from odoo import api, models
+from odoo import _, api, models
+from odoo.exceptions import ValidationError
 
-from .. import sender
+from .. import sender, tools
 
 
 class IrConfigParameter(models.Model):
     _inherit = 'ir.config_parameter'
+
+    @api.constrains('key', 'value')
+    def _odoocache_check(self):
+        for parameter in self.filtered(lambda p: p.key == 'odoocache.edge_url'):
+            for url in (parameter.value or '').replace(',', ' ').split():
+                fault = tools.url_fault(url)
+                if fault:
+                    raise ValidationError(_(
+                        "%(url)s cannot be the address of an edge: %(fault)s",
+                        url=tools.without_credentials(url), fault=fault))
 
     def _odoocache_changed(self, keys):
         """With another address or secret, what waits is sent at once, not after

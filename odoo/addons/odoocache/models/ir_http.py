@@ -1,13 +1,27 @@
 import logging
 import re
 
-from odoo import api, models
-from odoo import http
+from odoo import SUPERUSER_ID, http, models
 from odoo.http import request
 
 from .. import const, sender, state, tools
 
 _logger = logging.getLogger(__name__)
+
+
+class ContextGeoIP(http.GeoIP):
+    """Tells the country that a context names, whatever the address is, and
+    nothing of where in it."""
+
+    def __init__(self, ip, country, name):
+        super().__init__(ip)
+        data = {'country': {'iso_code': country, 'names': {'en': name}}} if country else {}
+        try:
+            record = http.geoip2.models.City(data)
+        except TypeError:  # since geoip2 5
+            record = http.geoip2.models.City(('en',), **data)
+        # What GeoIP would look up (odoo/http.py).
+        self.__dict__.update(_city_record=record, _country_record=record)
 
 
 def _session_lifetime(env):
@@ -33,7 +47,15 @@ class IrHttp(models.AbstractModel):
         try:
             header = request.httprequest.headers.get(const.HEADER_EDGE)
             edge = bool(header) and tools.is_edge(header, request.env['odoocache']._config().secret)
-            request.odoocache = state.State(edge, edge and request.httprequest.method in ('GET', 'HEAD'))
+            collect = edge and request.httprequest.method in ('GET', 'HEAD')
+            current = state.State(edge, collect)
+            current.session = bool(state.cookies().get('session_id')) or not getattr(request.session, 'is_new', True)
+            if collect and not current.session:
+                current.asked = request.httprequest.headers.get(const.HEADER_CONTEXT)
+            if current.asked is not None:
+                cls._odoocache_read_asked(current)
+            current.own = cls._odoocache_own_records(request.session)
+            request.odoocache = current
             pool = request.env.registry
             if not getattr(pool, '_odoocache_looked', False):
                 # What an earlier process has left unsent.
@@ -49,18 +71,80 @@ class IrHttp(models.AbstractModel):
         return bool(config['test_enable'])
 
     @classmethod
-    def _pre_dispatch(cls, rule, args):
+    def _odoocache_read_asked(cls, current):
+        """Reads the context in which the edge asks for a page, so that it can
+        be rendered without anybody's session."""
+        try:
+            env = request.env(user=SUPERUSER_ID, su=True)
+            website = env['website'].get_current_website()
+            current.parts = website._odoocache_read_value(current.asked)
+            current.settings = website._odoocache_settings(current.parts) if current.parts is not None else {}
+            if cls._odoocache_country() is not None:
+                code = (current.parts or {}).get('country', '')
+                country = env['res.country'].search([('code', '=', code)], limit=1) if code else env['res.country']
+                request.geoip = ContextGeoIP(request.geoip.ip, code, country.name or code)
+        except Exception:
+            _logger.exception("odoocache: a context is not understood; the page is rendered for everybody")
+            current.parts, current.settings = None, {}
+        cls._odoocache_enter(current)
+
+    @classmethod
+    def _odoocache_enter(cls, current):
+        """Puts the settings of the context into the session, which is thrown
+        away. Odoo makes a new one when it tries a request again."""
+        session = request.session
+        if current is None or current.asked is None or current.entered is session:
+            return
+        session.can_save = False
+        session.update(current.settings)
+        current.entered = session
+
+    @classmethod
+    def _odoocache_own_records(cls, session):
+        """Records that the session names, model name -> ids. A page that reads
+        one is its visitor's own, as the page that thanks for a form is."""
+        model, record_id = session.get('form_builder_model_model'), session.get('form_builder_id')
+        return {model: {record_id}} if model and record_id else {}
+
+    @classmethod
+    def _odoocache_country(cls):
+        """The code of the country for which this page is rendered, empty if that
+        is not known; None if this site knows no countries at all."""
+        code = request.geoip.country_code
+        if code:
+            return code
+        for name in ('geoip_country_db', 'geoip_city_db'):
+            try:
+                if getattr(http.root, name):
+                    return ''
+            except Exception:  # noqa: BLE001 there is no database, or none that can be read
+                _logger.debug("odoocache: %s is not there", name)
+        return None
+
+    @classmethod
+    def _odoocache_try(cls):
+        """Called when a page begins to be made, which may be for the second time."""
         current = state.current()
         if current is not None:
-            current.response = None  # of an earlier try of this request
+            current.response, current.done = None, False
+            cls._odoocache_enter(current)
+
+    @classmethod
+    def _pre_dispatch(cls, rule, args):
+        cls._odoocache_try()
         return super()._pre_dispatch(rule, args)
 
     @classmethod
     def _serve_fallback(cls):
-        current = state.current()
-        if current is not None:
-            current.response = None
+        cls._odoocache_try()
         return super()._serve_fallback()
+
+    @classmethod
+    def _register_website_track(cls, response):
+        current = state.current()
+        if current is not None and current.asked is not None:
+            return False  # nobody visits this page
+        return super()._register_website_track(response)
 
     @classmethod
     def _odoocache_neutral(cls):
@@ -71,36 +155,20 @@ class IrHttp(models.AbstractModel):
             return False
         if current.neutral is None:
             try:
-                current.neutral = (
-                    not request.httprequest.path.startswith(cls._odoocache_personal_paths())
-                    and request.website._odoocache_session_parts() is not None)
+                current.neutral = request.website._odoocache_session_parts() is not None
             except Exception:
                 _logger.exception("odoocache: whose page this is is not known; it will not be stored")
                 current.neutral, current.failed = False, True
         return current.neutral
 
-    @classmethod
-    def _odoocache_personal_paths(cls):
-        """Addresses whose pages are the visitor's own."""
-        return ('/my', '/web/', '/odoo')
-
-    @api.model
-    def get_frontend_session_info(self):
-        info = super().get_frontend_session_info()
-        if self._odoocache_neutral():
-            # The country of whoever asked first. Without it, forms do not
-            # propose a telephone prefix.
-            for name in ('geoip_country_code', 'geoip_phone_code'):
-                if name in info:
-                    info[name] = None
-        return info
-
     # --------------------------------------------------------- a request ends
 
     @classmethod
     def _post_dispatch(cls, response):
-        super()._post_dispatch(response)
         current = state.current()
+        if current is not None:
+            current.done = True
+        super()._post_dispatch(response)
         stored = response.headers.pop(const.HEADER_STORED_TAGS, None)
         if current is None or not current.edge:
             return
@@ -109,24 +177,36 @@ class IrHttp(models.AbstractModel):
             cls._odoocache_finish(current, response, stored)
         except Exception:
             _logger.exception("odoocache: nothing is known of this page; it will not be stored")
+            response.headers[const.HEADER_CONTEXT] = const.CONTEXT_PRIVATE
             response.headers[const.HEADER_CACHE] = 'no-store'
 
     @classmethod
     def _odoocache_finish(cls, current, response, stored):
-        private = bool(request.session.uid)
+        signed_in = bool(request.session.uid)
+        private = signed_in or bool(current.personal)
         if getattr(request, 'is_frontend', False) and hasattr(request, 'website'):
-            value, page_value, special = request.website._odoocache_context()
-            private = private or value == const.CONTEXT_PRIVATE
+            page, visitor, special = request.website._odoocache_context(current)
             if private:
-                value = page_value = const.CONTEXT_PRIVATE
-            response.headers[const.HEADER_CONTEXT] = page_value
-            cls._odoocache_set_context(response, value, special)
+                page = const.CONTEXT_PRIVATE
+            if signed_in:
+                visitor = const.CONTEXT_PRIVATE
+            private = page == const.CONTEXT_PRIVATE
+            response.headers[const.HEADER_CONTEXT] = page
+            cls._odoocache_set_context(current, response, page, visitor, special)
         elif private:
-            cls._odoocache_set_context(response, const.CONTEXT_PRIVATE, True)
+            if current.personal or current.asked is not None:
+                response.headers[const.HEADER_CONTEXT] = const.CONTEXT_PRIVATE
+            if signed_in:
+                cls._odoocache_set_context(current, response, const.CONTEXT_PRIVATE, const.CONTEXT_PRIVATE, True)
+        elif current.asked is not None:  # a file is the same in each context
+            response.headers[const.HEADER_CONTEXT] = (
+                const.CONTEXT_DEFAULT if current.parts is None else current.asked)
+        if current.asked is not None:
+            response.headers.remove('Set-Cookie')  # nobody is there to keep one
         if not current.collect:
             return
         if private:
-            if not response.cache_control.public:
+            if current.personal or not response.cache_control.public:
                 response.headers[const.HEADER_CACHE] = 'no-store'
             return
         tags = cls._odoocache_tags(current, response, stored)
@@ -140,15 +220,24 @@ class IrHttp(models.AbstractModel):
             response.headers[const.HEADER_CACHE] = policy
 
     @classmethod
-    def _odoocache_set_context(cls, response, value, special):
-        """Tells the edge by a cookie which pages this visitor sees. A visitor
-        who has nothing of their own is given none."""
+    def _odoocache_set_context(cls, current, response, page, visitor, special):
+        """Tells the edge by a cookie which pages this visitor sees.
+
+        A request without a session may be nobody's, which fills the cache: its
+        answer sets none. Whoever came with a session is told, also that it
+        makes no difference, for the edge may not know the session.
+        """
         if not request.session.can_save:
             return
-        old = request.cookies.get(const.COOKIE_CONTEXT)
-        if old == value or old is None and value == const.CONTEXT_DEFAULT and not special:
+        old = state.cookies().get(const.COOKIE_CONTEXT)
+        if old == visitor:
             return
-        cls._odoocache_cookie(response, const.COOKIE_CONTEXT, value, httponly=True)
+        if old is None and not current.session:
+            if request.httprequest.method in ('GET', 'HEAD') and page != const.CONTEXT_PRIVATE:
+                return
+            if visitor == const.CONTEXT_DEFAULT and not special:
+                return
+        cls._odoocache_cookie(response, const.COOKIE_CONTEXT, visitor, httponly=True)
 
     @classmethod
     def _odoocache_cookie(cls, response, name, value, httponly):

@@ -11,7 +11,7 @@ from .. import const, sender, state, tools
 
 _logger = logging.getLogger(__name__)
 
-Config = namedtuple('Config', 'urls secret tenant timeout always_post')
+Config = namedtuple('Config', 'urls faults secret tenant timeout always_post')
 
 # Fields whose change no page shows.
 INVISIBLE_FIELDS = frozenset([
@@ -83,23 +83,27 @@ class Odoocache(models.AbstractModel):
         """Where the edge is. The environment goes before the database, so that
         a copy of a database does not purge the original's edge."""
         get = self.env['ir.config_parameter'].sudo().get_param
-        urls = os.environ.get('ODOOCACHE_EDGE_URL')
-        if urls is None:
-            urls = get('odoocache.edge_url') or ''
-        secret = os.environ.get('ODOOCACHE_SECRET')
-        if secret is None:
-            secret = get('odoocache.secret') or ''
-        tenant = os.environ.get('ODOOCACHE_TENANT')
-        if tenant is None:
-            tenant = get('odoocache.tenant') or ''
+
+        def setting(name, default=''):
+            value = os.environ.get(f'ODOOCACHE_{name.upper()}')
+            return (get(f'odoocache.{name}') or default) if value is None else value
+
+        urls, faults = [], []
+        for url in setting('edge_url').replace(',', ' ').split():
+            fault = tools.url_fault(url)
+            if fault is None:
+                urls.append(url)
+            else:
+                faults.append(f'{tools.without_credentials(url)}: {fault}')
         try:
             timeout = float(get('odoocache.timeout') or 5)
         except ValueError:
             timeout = 5.0
         return Config(
-            urls=[u for u in urls.replace(',', ' ').split() if u],
-            secret=secret.strip(),
-            tenant=tenant.strip() or const.DEFAULT_TENANT,
+            urls=urls,
+            faults=faults,
+            secret=setting('secret').strip(),
+            tenant=setting('tenant').strip() or const.TENANT_DEFAULT,
             timeout=timeout,
             always_post=(get('odoocache.always_post') or '').lower() in ('1', 'true'),
         )
@@ -174,6 +178,34 @@ class Odoocache(models.AbstractModel):
             table = self._specs()
             if self.pool.ready:
                 self.pool._odoocache_specs = table
+        return table
+
+    @api.model
+    def _personal_models(self):
+        """Models whose records are somebody's own: a page for which one was
+        found or read is that visitor's alone, whatever its address, and also if
+        a token in the address led to it. Documents of the portal are, without
+        being named. Names of models that are not installed do no harm. Other
+        modules add theirs by overriding this."""
+        names = {
+            'account.move.line', 'calendar.event', 'crm.lead', 'discuss.channel', 'discuss.channel.member',
+            'event.registration', 'event.track.visitor', 'hr.applicant', 'loyalty.card', 'mail.guest',
+            'mailing.contact', 'mailing.subscription', 'payment.token', 'payment.transaction', 'sale.order.line',
+            'survey.user_input', 'survey.user_input.line',
+        }
+        if 'portal.mixin' in self.pool:
+            mixin = self.pool['portal.mixin']
+            names.update(name for name, model in self.pool.items() if issubclass(model, mixin))
+        # Journals are documents of the portal by name only.
+        return frozenset(names - {'portal.mixin', 'account.journal'})
+
+    @api.model
+    def _personal_table(self):
+        table = self.pool.__dict__.get('_odoocache_personal')
+        if table is None:
+            table = self._personal_models()
+            if self.pool.ready:
+                self.pool._odoocache_personal = table
         return table
 
     # ------------------------------------------------------- tags of a page

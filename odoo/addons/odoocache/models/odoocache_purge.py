@@ -1,5 +1,4 @@
 import logging
-import secrets
 import time
 import urllib.error
 import urllib.request
@@ -19,8 +18,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def _build_opener():
+    """Speaks HTTP and HTTPS, and nothing else (build_opener() adds files and FTP)."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor,
+        _NoRedirect,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
 _warned = False
-_opener = urllib.request.build_opener(_NoRedirect)
+_opener = _build_opener()
 
 
 class OdoocachePurge(models.Model):
@@ -75,6 +86,8 @@ class OdoocachePurge(models.Model):
             return None
         config = self.env['odoocache']._config()
         if not config.urls:
+            if config.faults:
+                _logger.error("odoocache: purges are not sent: %s", '; '.join(config.faults))
             self._shrink(rows, 1)
             return None
         tags = set()
@@ -125,11 +138,11 @@ class OdoocachePurge(models.Model):
 
     @api.model
     def _post(self, config, url, body):
-        address, target, host = tools.endpoint(url, const.PATH_PURGE)
-        headers = {'Content-Type': 'application/json'}
+        address, host, target = tools.endpoint(url, const.PATH_PURGE)
+        headers = {'Content-Type': 'application/json', 'Host': host}
         if config.secret:
             headers[const.HEADER_SIGNATURE] = tools.signature(
-                config.secret, int(time.time()), secrets.token_hex(16), config.tenant, host, 'POST', target, body)
+                config.secret, int(time.time()), tools.nonce(), config.tenant, host, 'POST', target, body)
         return _exchange(urllib.request.Request(address, data=body, headers=headers, method='POST'), config.timeout)
 
     @api.model
@@ -173,9 +186,9 @@ class OdoocachePurge(models.Model):
     @api.model
     def _page_items(self, path):
         """The page itself, in each language."""
-        path = '/' + path.split('?')[0].split('#')[0].strip('/')
-        if any(c in path for c in ' ,*') or path.startswith('//'):
-            raise UserError(_("This address cannot be purged: %s", path))
+        path = '/' + str(path).split('?')[0].split('#')[0].strip('/')
+        if not tools.is_item(path) or path.startswith('//'):
+            raise UserError(_("This address cannot be purged: %s", ascii(path)[1:-1]))
         codes = [code for code, *_rest in self.env['res.lang'].sudo().get_installed()]
         urls = set(self.env['res.lang'].sudo().search([('code', 'in', codes)]).mapped('url_code'))
         first, _sep, rest = path[1:].partition('/')
@@ -194,8 +207,10 @@ class OdoocachePurge(models.Model):
         sent = cr.fetchone()
         edges = []
         for url in config.urls:
-            address, _target, _host = tools.endpoint(url, const.PATH_STATUS)
-            headers = {'Authorization': f'Bearer {config.secret}'} if config.secret else {}
+            address, host, _target = tools.endpoint(url, const.PATH_STATUS)
+            headers = {'Host': host}
+            if config.secret:
+                headers['Authorization'] = f'Bearer {config.secret}'
             try:
                 code, _headers, text = _exchange(urllib.request.Request(address, headers=headers), min(config.timeout, 3))
             except Exception as error:  # noqa: BLE001 shown to the user
@@ -203,6 +218,7 @@ class OdoocachePurge(models.Model):
             edges.append({'url': url, 'ok': code == 200, 'status': code, 'answer': text[:500]})
         return {
             'edges': edges,
+            'faults': config.faults,
             'pending': pending,
             'pending_since': fields.Datetime.to_string(oldest) if oldest else False,
             'last_answer': answer or False,
@@ -212,7 +228,7 @@ class OdoocachePurge(models.Model):
     @api.model
     def status_line(self):
         status = self.status()
-        if not status['edges']:
+        if not status['edges'] and not status['faults']:
             line = [_("No edge is set: changes reach only the edge through which they are made.")]
         else:
             line = [
@@ -220,6 +236,7 @@ class OdoocachePurge(models.Model):
                 else _("%(url)s does not answer: %(what)s", url=edge['url'], what=edge['status'] or edge['answer'])
                 for edge in status['edges']
             ]
+        line += [_("not an address of an edge: %s", fault) for fault in status['faults']]
         line.append(_("last purge sent: %s UTC", status['last_sent']) if status['last_sent'] else _("no purge sent yet"))
         if status['pending']:
             line.append(_("%(count)s purges wait since %(since)s UTC", count=status['pending'], since=status['pending_since']))

@@ -27,21 +27,45 @@ class WebsitePage(models.Model):
     # Odoo 19 keeps pages in memory for an hour (website.page._get_response).
     # Three things keep that from spoiling what the edge knows. Pages for the
     # edge are kept apart from others, for only they have been watched while
-    # they were rendered; their tags are kept with them; and pages that show
-    # records of other models are not kept at all, as a purge by record would
-    # bring the old page back.
+    # they were rendered, and apart by context and by host, for they hold the
+    # visitor's country and the site's address; their tags are kept with them;
+    # and pages that show records of other models are not kept at all, as a
+    # purge by record would bring the old page back.
 
     @api.model
     def _get_cache_key(self, request):
         key = super()._get_cache_key(request)
-        return key if state.collecting() is None else (*key, 'odoocache')
+        if state.collecting() is None:
+            return key
+        return (*key, 'odoocache', request.httprequest.host, self._odoocache_context(request))
+
+    @api.model
+    def _allow_to_use_cache(self, request):
+        if state.collecting() is not None and self._odoocache_context(request) == const.CONTEXT_PRIVATE:
+            return False
+        return super()._allow_to_use_cache(request)
+
+    @api.model
+    def _odoocache_context(self, request):
+        """The context for which a page is about to be rendered."""
+        current = state.current()
+        current.done = True  # what is read to find it out is not on the page
+        try:
+            found = request.website._odoocache_found_parts()
+            return const.CONTEXT_PRIVATE if found is None else request.website._odoocache_value(found[0])
+        except Exception:
+            _logger.exception("odoocache: the context of this page is not known; it will not be stored")
+            current.failed = True
+            return const.CONTEXT_PRIVATE
+        finally:
+            current.done = False
 
     @api.model
     def _allow_cache_insertion(self, layout):
         current = state.collecting()
         if current is not None:
             records, _others = self._odoocache_reads(current)
-            if current.failed or records:
+            if records or current.failed or self._odoocache_is_own(current):
                 return False
         return super()._allow_cache_insertion(layout)
 
@@ -56,6 +80,18 @@ class WebsitePage(models.Model):
             else:
                 response.headers[const.HEADER_STORED_TAGS] = ' '.join(tags)
         return response
+
+    @api.model
+    def _odoocache_is_own(self, current):
+        current.done = True
+        try:
+            return self.env['website'].get_current_website()._odoocache_is_own(current)
+        except Exception:
+            _logger.exception("odoocache: whose page this is is not known; it will not be stored")
+            current.failed = True
+            return True
+        finally:
+            current.done = False
 
     @api.model
     def _odoocache_reads(self, current):

@@ -3,3 +3,5 @@ from . import test_purge
 from . import test_send
 from . import test_http
 from . import test_rights
+from . import test_context
+from . import test_settings

@@ -49,9 +49,10 @@ class TestRights(TransactionCase):
 
     def test_purge_what(self):
         purges = self.env['odoocache.purge']
-        for path in ('/a b', '/a*', '/a,b'):
-            with self.assertRaises(UserError):
+        for path in ('/a b', '/a*', '/a,b', '/a\nb', '/a\r\nb', '/a\x00b', '/a\xa0b', '/a\u2028b'):
+            with self.assertRaises(UserError, msg=ascii(path)):
                 purges.purge('page', path=path)
+        self.assertFalse(noted(self.env))
         with self.assertRaises(UserError):
             purges.purge('nothing')
 

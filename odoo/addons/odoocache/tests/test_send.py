@@ -1,11 +1,18 @@
 import http.server
 import json
+import os
+import re
 import threading
+import time
+import urllib.error
+import urllib.request
+from unittest.mock import patch
 
 from odoo.tests import TransactionCase, tagged
 from odoo.tools import mute_logger
 
 from odoo.addons.odoocache import const, tools
+from odoo.addons.odoocache.models.odoocache_purge import _exchange
 from odoo.addons.odoocache.tests.common import configure, forget, pending
 
 SECRET = 'a long secret'
@@ -59,13 +66,41 @@ class TestSend(TransactionCase):
         [(path, headers, body)] = self.edge.requests
         self.assertEqual(path, '/in/front/.odoocache/purge')
         self.assertEqual(json.loads(body), {'tags': ['a', 'b-1', 'c']})
-        signature = headers[const.HEADER_SIGNATURE]
-        timestamp, nonce = (part[2:] for part in signature.split(',')[:2])
-        self.assertRegex(nonce, '^[0-9a-f]{32}$')
         self.assertEqual(headers['Host'], f'127.0.0.1:{self.edge.server_port}')
-        self.assertEqual(signature, tools.signature(
-            SECRET, int(timestamp), nonce, 'default', headers['Host'], 'POST', path, body))
+        self.assertSigned(self.edge.requests[0], 'default')
         self.assertFalse(pending(self.env))
+
+    def assertSigned(self, request, tenant):
+        """Asserts that the edge would take this purge. Returns its nonce."""
+        path, headers, body = request
+        found = re.fullmatch(r't=(\d+),n=([A-Za-z0-9_-]{16,64}),v2=[0-9a-f]{64}', headers[const.HEADER_SIGNATURE])
+        self.assertTrue(found, headers)
+        self.assertLess(abs(int(found[1]) - time.time()), 60)
+        self.assertEqual(found[0], tools.signature(
+            SECRET, found[1], found[2], tenant, headers['Host'], 'POST', path, body,
+            mode=headers.get('X-Odoocache-Purge-Mode', ''), purge_header=headers.get(const.HEADER_PURGE, '')))
+        return found[2]
+
+    def test_each_try_has_its_nonce(self):
+        self.env['ir.config_parameter'].set_param('odoocache.tenant', 'shop')
+        self.edge.answers = [(503, {}), (503, {})]
+        self.purges._add({'a'})
+        for _i in range(3):
+            self.purges._send_pending()
+        self.assertEqual(len({self.assertSigned(request, 'shop') for request in self.edge.requests}), 3)
+
+    def test_what_is_no_address(self):
+        """Whatever gets past the settings."""
+        with open(__file__, encoding='utf-8') as file, \
+                patch.dict(os.environ, {'ODOOCACHE_EDGE_URL': f'file://{file.name}'}), \
+                self.assertLogs('odoo.addons.odoocache', 'ERROR') as logs:
+            self.purges._add({'a'})
+            self.assertIsNone(self.purges._send_pending())
+        self.assertIn('file://', logs.output[0])
+        self.assertEqual(pending(self.env), [{'a'}])
+        for url in (f'file://{__file__}', 'ftp://127.0.0.1/x', 'data:text/plain,x'):
+            with self.assertRaises(urllib.error.URLError):
+                _exchange(urllib.request.Request(url, data=b'', method='POST'), 1)
 
     def test_everything(self):
         self.purges._add({'a'})
@@ -79,8 +114,6 @@ class TestSend(TransactionCase):
         self.assertEqual(self.purges._send_pending(), 7)
         self.assertEqual(pending(self.env), [{'a'}])
         self.assertIsNone(self.purges._send_pending())
-        first, second = (headers[const.HEADER_SIGNATURE].split(',')[1] for _, headers, _ in self.edge.requests)
-        self.assertNotEqual(first, second, "a nonce is taken once")
         self.assertFalse(pending(self.env))
 
     @mute_logger('odoo.addons.odoocache.models.odoocache_purge')

@@ -19,18 +19,31 @@ class TestTools(TransactionCase):
         self.assertFalse(tools.is_edge('café', 'secret'))
 
     def test_signature(self):
-        message = b'odoocache-v2\n7\nn\nshop\na.example:81\nPOST\n/x/.odoocache/purge\n\n\n{"all": true}'
+        message = (b'odoocache-v2\n7\nabcdefghijklmnop\nshop\nx.example:81\nPOST\n/x/.odoocache/purge?a=b\n\n\n'
+                   b'{"all": true}')
+        args = ('key', 7, 'abcdefghijklmnop', 'shop', 'X.example:81', 'POST', '/x/.odoocache/purge?a=b', b'{"all": true}')
         self.assertEqual(
-            tools.signature('key', 7, 'n', 'shop', 'A.example:81', 'POST', '/x/.odoocache/purge', b'{"all": true}'),
-            't=7,n=n,v2=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
-        message = b'odoocache-v2\n7\nn\nshop\na\nPURGE\n/x\nsoft\na, b\n'
+            tools.signature(*args), 't=7,n=abcdefghijklmnop,v2=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
+        message = b'odoocache-v2\n7\nabcdefghijklmnop\nshop\nx.example:81\nPOST\n/x/.odoocache/purge?a=b\nsoft\na, b\n{"all": true}'
         self.assertEqual(
-            tools.signature('key', 7, 'n', 'shop', 'a', 'PURGE', '/x', b'', mode='soft', purge_header='a, b'),
-            't=7,n=n,v2=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
+            tools.signature(*args, mode='soft', purge_header='a, b'),
+            't=7,n=abcdefghijklmnop,v2=' + hmac.new(b'key', message, hashlib.sha256).hexdigest())
+
+    def test_nonce(self):
+        nonces = {tools.nonce() for _i in range(100)}
+        self.assertEqual(len(nonces), 100)
+        for nonce in nonces:
+            self.assertRegex(nonce, r'^[A-Za-z0-9_-]{16,64}$')
 
     def test_endpoint(self):
-        self.assertEqual(tools.endpoint('https://a.example/x/', '/p'), ('https://a.example/x/p', '/x/p', 'a.example'))
-        self.assertEqual(tools.endpoint('a.example:81', '/p'), ('http://a.example:81/p', '/p', 'a.example:81'))
+        self.assertEqual(tools.endpoint('https://a.example/x/', '/p'), ('https://a.example/x/p', 'a.example', '/x/p'))
+        self.assertEqual(tools.endpoint('A.example:81', '/p'), ('http://A.example:81/p', 'a.example:81', '/p'))
+
+    def test_items(self):
+        for good in ('/', '/shop/b\xfcro-7', 'product.template-1', '/a%20b'):
+            self.assertTrue(tools.is_item(good), good)
+        for wrong in ('', '/a b', '/a\nb', '/a\rb', '/a\tb', '/a\x00b', '/a\x7fb', '/a\xa0b', '/a\u2028b', '/a\x85b', '/a,b', '/a*'):
+            self.assertFalse(tools.is_item(wrong), ascii(wrong))
 
     def test_page_tags(self):
         self.assertEqual(
@@ -57,7 +70,18 @@ class TestTools(TransactionCase):
         self.assertEqual(tools.purge_body({'a', '*'}), b'{"all": true}')
 
     def test_context_value(self):
-        value = tools.context_value('s', {'a': 1, 'b': 2})
-        self.assertEqual(value, tools.context_value('s', {'b': 2, 'a': 1}))
-        self.assertNotEqual(value, tools.context_value('t', {'a': 1, 'b': 2}))
-        self.assertRegex(value, '^[0-9a-f]{32}$')
+        value = tools.context_value('s', {'a': 1, 'b': '\xe4'})
+        self.assertEqual(value, tools.context_value('s', {'b': '\xe4', 'a': 1}))
+        self.assertNotEqual(value, tools.context_value('t', {'a': 1, 'b': '\xe4'}))
+        self.assertRegex(value, r'^[A-Za-z0-9._-]{16,512}$')
+        self.assertEqual(tools.context_parts('s', value), {'a': 1, 'b': '\xe4'})
+        for i in range(len(value)):
+            wrong = value[:i] + ('x' if value[i] != 'x' else 'y') + value[i + 1:]
+            self.assertIsNone(tools.context_parts('s', wrong), wrong)
+        for wrong in ('', 'x', value[:-1], value + 'A', value + '=', '\xe9' * 20):
+            self.assertIsNone(tools.context_parts('s', wrong), wrong)
+        self.assertIsNone(tools.context_parts('t', value))
+        self.assertIsNone(tools.context_value('', {'a': 1}))
+        self.assertIsNone(tools.context_parts('', value))
+        self.assertIsNone(tools.context_value('s', {'a': 'x' * 400}))
+        self.assertLess(len(tools.context_value('s', {'a': 'x' * 300})), const.MAX_CONTEXT_BYTES)

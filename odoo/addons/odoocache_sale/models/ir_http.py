@@ -9,22 +9,34 @@ from odoo.addons.odoocache import state
 # scripts, and of no value to anybody else.
 COOKIE_CART = 'odoocache_cart'
 
-# Lists of products, and products with or without their category.
-PAGES = re.compile(r'/shop(/page/\d+|/category/.+|(/[^/]+-\d+){1,2})?')
+# Routes of website_sale whose pages do not show the cart: lists of products, and
+# products with or without their category.
+LIST = '/shop'
+PRODUCT = re.compile(r'/shop/(?:<[^<>]+>/)?<model\("product\.template"\):product>')
 
 
 class IrHttp(models.AbstractModel):
     _inherit = 'ir.http'
 
     @classmethod
-    def _frontend_pre_dispatch(cls):
-        super()._frontend_pre_dispatch()
+    def _pre_dispatch(cls, rule, args):
+        super()._pre_dispatch(rule, args)
         # Modules show what the cart has to do with a product (what is left in
-        # stock, where it can be collected). Only for pages that do not change
-        # the cart themselves, as /shop/change_pricelist does by GET.
-        if (hasattr(request, 'cart') and PAGES.fullmatch(request.httprequest.path)
+        # stock, where it can be collected). Where the cart itself is read, the
+        # page is its visitor's own. A pricelist in the address changes the cart.
+        if (hasattr(request, 'cart') and cls._odoocache_shows_products(rule)
                 and 'pricelist' not in request.httprequest.args and cls._odoocache_neutral()):
             request.cart = request.env['sale.order'].sudo()
+
+    @classmethod
+    def _odoocache_shows_products(cls, rule):
+        """Reports whether a route is the shop's, however its address is written."""
+        routes = rule.endpoint.routing.get('routes') or ()
+        found = any(route == LIST or PRODUCT.fullmatch(route) for route in routes)
+        current = state.current()
+        if current is not None:
+            current.shows_products = found
+        return found
 
     @classmethod
     def _odoocache_more_tags(cls, records, others):
@@ -53,7 +65,7 @@ class IrHttp(models.AbstractModel):
             count = int(request.session.get('website_sale_cart_quantity') or 0)
         except (TypeError, ValueError):
             count = 0
-        old = request.cookies.get(COOKIE_CART)
+        old = state.cookies().get(COOKIE_CART)
         if count and old != str(count):
             cls._odoocache_cookie(response, COOKIE_CART, str(count), httponly=False)
         elif not count and old is not None:

@@ -4,14 +4,14 @@ from unittest.mock import patch
 
 from odoo.fields import Command
 from odoo.http import root
-from odoo.tests import HttpCase, tagged
+from odoo.tests import tagged
 
 from odoo.addons.odoocache import const
-from odoo.addons.odoocache.tests.common import EDGE, configure, forget, noted, pending, postcommit_runs
+from odoo.addons.odoocache.tests.common import EDGE, EdgeCase, configure, forget, noted, pending, postcommit_runs
 
 
 @tagged('post_install', '-at_install')
-class TestSale(HttpCase):
+class TestSale(EdgeCase):
 
     @classmethod
     def setUpClass(cls):
@@ -31,9 +31,6 @@ class TestSale(HttpCase):
     def setUp(self):
         super().setUp()
         forget(self.env)
-
-    def get(self, url, **kwargs):
-        return self.url_open(url, headers=dict(EDGE, **kwargs.pop('headers', {})), **kwargs)
 
     def tags(self, url):
         response = self.get(url)
@@ -168,6 +165,7 @@ class TestSale(HttpCase):
         again = self.get(self.thing.website_url)
         self.assertEqual(again.headers[const.HEADER_CONTEXT], '0')
         self.assertIn(const.COOKIE_CONTEXT, {**dict(response.cookies), **dict(again.cookies)})
+        self.assertEqual(response.cookies[const.COOKIE_CONTEXT], '0')
         self.assertNotIn('data-order-id', again.text)
         self.assertEqual(self.badges(page), self.badges(again))
         for url in ('/', '/', '/contactus', '/shop', '/nosuch'):
@@ -205,35 +203,203 @@ class TestSale(HttpCase):
         session.update(values)
         root.session_store.save(session)
 
-    def test_context_of_prices(self):
+    def context_with(self, url='/contactus', **values):
+        """The context of visitors whose session holds these values."""
+        found = []
+        for _visitor in range(2):
+            self.visit_with(**values)
+            response = self.get(url)
+            self.assertContext(response, response.cookies[const.COOKIE_CONTEXT])
+            found.append(response.cookies[const.COOKIE_CONTEXT])
+        return self.assertOneContext(found)
+
+    def price(self, response):
+        return float(re.search(r'"price": ([0-9.]+)', response.text)[1])
+
+    def pricelists(self, **values):
+        """A pricelist by which the thing costs 3, and another by which it costs 4."""
         self.env['res.config.settings'].create({'group_product_pricelist': True}).execute()
-        self.assertEqual(self.get('/shop').headers[const.HEADER_CONTEXT], '0')
-        self.get('/shop')
-        response = self.get('/shop')
-        self.assertEqual(response.headers[const.HEADER_CONTEXT], '0')
-        self.assertNotIn(const.COOKIE_CONTEXT, response.cookies)
+        return self.env['product.pricelist'].create([{
+            'name': f"Odoocache {price}", 'selectable': True, 'website_id': self.website.id, 'sequence': 1000, **values,
+            'item_ids': [Command.create({'applied_on': '1_product', 'product_tmpl_id': self.thing.id,
+                                         'compute_price': 'fixed', 'fixed_price': price})],
+        } for price in (3, 4)])
+
+    def test_context_of_prices(self):
+        first, second = self.pricelists()
+        self.assertContext(self.fill('/shop'), '0')
+        value = self.context_with(website_sale_current_pl=first.id)
+        other = self.context_with(website_sale_current_pl=second.id)
+        self.assertNotEqual(value, other)
+        url = self.thing.website_url
+        for context, price in ((value, 3), (other, 4)):
+            response = self.fill(url, context)
+            self.assertContext(response, context)
+            self.assertEqual(self.price(response), price)
+            self.assertNotIn('Set-Cookie', response.headers)
+            self.assertContext(self.fill('/shop', context), context)
+            self.assertContext(self.fill('/contactus', context), context)
+        self.assertNotIn(self.price(self.fill(url)), (3, 4))
+        self.assertIn('product.pricelist', self.fill(url, value).headers[const.HEADER_TAGS].split())
         default, _fiscal_position = self.website._odoocache_default_prices()
-        [pricelist, *_rest] = (self.pricelist | self.pricelist.copy()).filtered(lambda p: p.id != default)
-        self.visit_with(website_sale_current_pl=pricelist.id)
-        response = self.get('/shop')
-        value = response.headers[const.HEADER_CONTEXT]
-        self.assertRegex(value, '^[0-9a-f]{32}$')
-        self.assertEqual(response.cookies[const.COOKIE_CONTEXT], value)
-        self.visit_with(website_sale_current_pl=pricelist.id)  # another visitor
-        self.assertEqual(self.get('/shop').headers[const.HEADER_CONTEXT], value)
+        self.visit_with(website_sale_current_pl=default)
+        self.assertContext(self.get('/shop'), '0')
+
+    def test_context_of_a_pricelist_that_is_gone(self):
+        another = self.env['website'].create({'name': "Another"})
+        for change in (
+            lambda p: p.write({'active': False}), lambda p: p.write({'active': False, 'website_id': False}), lambda p: p.unlink(), lambda p: p.write({'website_id': another.id}),
+            lambda p: p.write({'website_id': False, 'company_id': self.env['res.company'].create({'name': "Another"}).id}),
+            lambda p: self.env['res.config.settings'].create({'group_product_pricelist': False}).execute(),
+        ):
+            pricelist, _other = self.pricelists()
+            value = self.context_with(website_sale_current_pl=pricelist.id)
+            self.assertEqual(self.price(self.fill(self.thing.website_url, value)), 3)
+            change(pricelist)
+            response = self.fill(self.thing.website_url, value)
+            self.assertContext(response, '0')
+            self.assertEqual(self.price(response), self.price(self.fill(self.thing.website_url)))
+            # Whoever has it in their session is not given another's value.
+            self.visit_with(website_sale_current_pl=pricelist.id)
+            self.assertIn(self.get('/contactus').headers[const.HEADER_CONTEXT], ('0', 'private'))
+
+    def test_context_of_a_fiscal_position(self):
+        company = self.website.company_id
+        tax, none = self.env['account.tax'].create([
+            {'name': f"Odoocache {amount}", 'amount': amount, 'company_id': company.id, 'type_tax_use': 'sale', 'price_include_override': 'tax_excluded'}
+            for amount in (50, 0)])
+        position = self.env['account.fiscal.position'].create({'name': "Odoocache", 'company_id': company.id})
+        none.write({'fiscal_position_ids': [Command.link(position.id)], 'original_tax_ids': [Command.link(tax.id)]})
+        self.thing.taxes_id = tax
+        self.website.show_line_subtotals_tax_selection = 'tax_included'
+        value = self.context_with(fiscal_position_id=position.id)
+        response = self.fill(self.thing.website_url, value)
+        self.assertContext(response, value)
+        self.assertNotEqual(self.price(response), self.price(self.fill(self.thing.website_url)))
+        position.active = False
+        self.assertContext(self.fill(self.thing.website_url, value), '0')
 
     def test_context_of_a_filter(self):
-        attribute = self.env['product.attribute'].create({'name': "A", 'value_ids': [Command.create({'name': "x"})]})
-        url = f'/shop?attribute_values={attribute.id}-{attribute.value_ids.id}'
+        attribute = self.env['product.attribute'].create({'name': "A", 'value_ids': [
+            Command.create({'name': "x"}), Command.create({'name': "y"})]})
+        x, y = attribute.value_ids
+        url = f'/shop?attribute_values={attribute.id}-{x.id}'
         self.authenticate(None, None)
         response = self.get(url)
         value = response.cookies[const.COOKIE_CONTEXT]
-        self.assertRegex(value, '^[0-9a-f]{32}$')
-        self.assertEqual(response.headers[const.HEADER_CONTEXT], '0', "the list depends on its address alone")
-        self.assertEqual(self.get(self.thing.website_url).headers[const.HEADER_CONTEXT], value)
+        self.assertOneContext([value])
+        self.assertContext(response, value)
+        self.assertContext(self.get(self.thing.website_url), value)
         response = self.get('/shop')
-        self.assertEqual(response.headers[const.HEADER_CONTEXT], '0')
+        self.assertContext(response, '0')
         self.assertEqual(response.cookies[const.COOKIE_CONTEXT], '0')
+        for context in (None, value):  # the list depends on its address alone
+            response = self.fill(url, context)
+            self.assertContext(response, context or '0')
+            self.assertNotIn(const.COOKIE_CONTEXT, response.cookies)
+            self.assertContext(self.fill('/shop', context), context or '0')
+            self.assertContext(self.fill(f'/shop?attribute_values={attribute.id}-{y.id}', context), context or '0')
+            response = self.fill(self.thing.website_url, context)
+            self.assertContext(response, context or '0')
+            self.assertEqual(f'attribute_values={attribute.id}-{x.id}' in response.text, bool(context))
+        x.unlink()
+        self.assertContext(self.fill(self.thing.website_url, value), '0')
+        for filters in (['<b>'], ['1'], ['1-2-3'], [f'{attribute.id}-{y.id}'] * 40):
+            self.visit_with(attribute_values=filters)
+            self.assertContext(self.get('/contactus'), 'private')
+
+    def test_context_of_a_layout(self):
+        """Odoo 17 and 18 keep the default in each session that saw the shop."""
+        default = self.website._odoocache_default_layout()
+        self.visit_with(website_sale_shop_layout_mode=default)
+        self.assertContext(self.get('/shop'), '0')
+        other = 'list' if default == 'grid' else 'grid'
+        value = self.context_with(website_sale_shop_layout_mode=other)
+        self.assertContext(self.fill('/shop', value), value)
+
+    # ----------------------------------------------------------- countries
+
+    def test_countries(self):
+        countries = self.countries()
+        france, italy = self.env.ref('base.fr'), self.env.ref('base.it')
+        group = self.env['res.country.group'].create({'name': "Odoocache", 'country_ids': [Command.set(france.ids)]})
+        french, _other = self.pricelists(country_group_ids=[Command.set(group.ids)], sequence=-1)
+        _other.unlink()
+        contexts = {}
+        for code in ('FR', 'IT', None):
+            countries.code = code
+            self.visitor()
+            response = self.get(self.thing.website_url)
+            self.assertContext(response, 'private')
+            self.assertEqual(self.price(response) == 3, code == 'FR', code)
+            contexts[code] = response.cookies[const.COOKIE_CONTEXT]
+            again = self.get(self.thing.website_url)
+            self.assertContext(again, contexts[code])
+            self.assertNotIn(const.COOKIE_CONTEXT, again.cookies, "what Odoo has put into the session is the default there")
+        self.assertEqual(len(set(contexts.values())), 3)
+        for seen in ('FR', 'IT', None):
+            countries.code = seen
+            for code, value in contexts.items():
+                response = self.fill(self.thing.website_url, value)
+                self.assertContext(response, value)
+                self.assertEqual(self.price(response) == 3, code == 'FR', (seen, code))
+            for url in ('/shop', '/contactus', self.thing.website_url):
+                self.assertContext(self.fill(url), 'private')
+        # A pricelist that is not for the visitor's country has no context.
+        countries.code = 'IT'
+        session = self.authenticate(None, None)
+        session['website_sale_current_pl'] = french.id
+        root.session_store.save(session)
+        self.assertContext(self.get('/contactus'), 'private')
+        self.assertTrue(italy)
+
+    # ------------------------------------------- whose page, by what was read
+
+    def test_whose_pages(self):
+        """A page for which the cart was read is its visitor's, whatever its
+        address; other pages are everybody's."""
+        custom = [
+            ('total', '<i t-out="request.env[\'sale.order\'].sudo().browse(request.session.get(\'sale_order_id\')).amount_total"/>'),
+            ('cart', '<i t-out="request.cart.amount_total"/>'),
+            ('lines', '<i t-out="len(request.env[\'sale.order.line\'].sudo().search([(\'order_id\', \'=\', request.session.get(\'sale_order_id\') or 0)]))"/>'),
+        ]
+        for name, content in custom:
+            self.page_with(content, f'/odoocache-{name}')
+        self.add_to_cart(self.thing)
+        self.env.invalidate_all()
+        order = self.env['sale.order'].search([('website_id', '=', self.website.id)], order='id desc', limit=1)
+        order.partner_id = self.env['res.partner'].create({
+            'name': "Guest of a shop", 'email': 'guest@example.com', 'street': "Somewhere 1", 'city': "Paris",
+            'zip': '75001', 'phone': '1', 'country_id': self.env.ref('base.fr').id})
+        partner = order.partner_id
+        self.page_with(f'<i t-out="request.env[\'res.partner\'].sudo().browse({partner.id}).street"/>', '/odoocache-partner')
+        forget(self.env)
+        read = [
+            '/shop/cart', '/shop/cart?v=1', '//shop/cart?v=1', '/%2fshop/cart?v=1', '/%2Fshop/cart?v=2', '///shop//cart', '/shop/%63art',
+            '/shop/checkout', '/shop/address', '/shop/payment', '/shop/%61ddress?v=1', '//shop/payment',
+            *(f'/odoocache-{name}' for name, _content in custom), '/odoocache-partner',
+        ]
+        for url in read:
+            response = self.get(url)
+            self.assertContext(response, 'private')
+            self.assertNotIn(const.COOKIE_CONTEXT, response.cookies, "as for the visitor, nothing has changed")
+            self.assertNotEqual(self.fill(url).headers.get(const.HEADER_CONTEXT), None, url)
+            self.assertNotIn("Somewhere", self.fill(url).text if url != '/odoocache-partner' else '', url)
+        cart = self.get('/shop/cart')
+        self.assertIn(self.thing.name, cart.text)
+        for url in ('/', '/shop', self.thing.website_url, '/contactus', '/nosuch'):
+            self.assertContext(self.get(url), '0', 404 if url == '/nosuch' else 200)
+        # The order that was placed.
+        session = self.authenticate(None, None, session_extra={'sale_last_order_id': order.id})
+        self.assertTrue(session.sid)
+        self.assertContext(self.get('/contactus'), '0')
+        self.assertContext(self.get('/shop/confirmation'), 'private')
+        self.assertContext(self.get('/odoocache-partner?v=1'), 'private')
+        self.assertContext(self.fill('/shop/confirmation'), '0')
+        # A token in the address leads to it without any session.
+        url = order.get_portal_url()
+        self.assertContext(self.fill(url), 'private')
+        self.assertContext(self.get('/my'), 'private' if '/my' in self.get('/my').url.split('?')[0] else '0')
 
     def test_context_of_a_coupon(self):
         self.visit_with(pending_coupon_code='X')

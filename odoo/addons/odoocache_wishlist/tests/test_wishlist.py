@@ -1,14 +1,14 @@
 import json
 import re
 
-from odoo.tests import HttpCase, tagged
+from odoo.tests import tagged
 
 from odoo.addons.odoocache import const
-from odoo.addons.odoocache.tests.common import EDGE, configure
+from odoo.addons.odoocache.tests.common import EDGE, EdgeCase, configure
 
 
 @tagged('post_install', '-at_install')
-class TestWishlist(HttpCase):
+class TestWishlist(EdgeCase):
 
     def call(self, url, **params):
         response = self.url_open(
@@ -27,7 +27,18 @@ class TestWishlist(HttpCase):
         self.assertEqual(after.headers[const.HEADER_CONTEXT], '0')
         self.assertEqual(self.wishes(before), self.wishes(after))
         self.assertNotEqual(self.wishes(before), self.wishes(self.url_open(thing.website_url)))
-        self.assertIn("Odoocache thing", self.url_open('/shop/wishlist', headers=EDGE).text)
+        for url in ('/shop/wishlist', '/shop/wishlist?v=1', '//shop/wishlist', '/%2fshop/wishlist?v=1', '/shop/%77ishlist'):
+            response = self.get(url)
+            self.assertContext(response, 'private')
+            self.assertIn("Odoocache thing", response.text)
+            self.assertNotIn("Odoocache thing", self.fill(url).text)
+        self.page_with('<i t-out="request.env[\'product.wishlist\'].current().product_id.name"/>')
+        response = self.get('/odoocache-page')
+        self.assertContext(response, 'private')
+        self.assertIn("Odoocache thing", response.text)
+        self.assertContext(self.fill('/odoocache-page'), '0')
+        for url in ('/', '/shop', '/contactus'):
+            self.assertContext(self.get(url), '0')
         self.assertEqual(self.call('/shop/wishlist/get_product_ids').json()['result'], [variant.id])
         wish = self.env['product.wishlist'].search([('product_id', '=', variant.id)])
         response = self.call(f'/shop/wishlist/remove/{wish.id}')

@@ -6,7 +6,8 @@
 // number with the badge) saves it a request for each page.
 
 const COOKIE = /(?:^|;\s*)odoocache_wishlist=([\d.]+)/;
-const STORED = "wishlist_product_ids";
+// The name until Odoo 18, and since.
+const STORED = ["website_sale_wishlist_product_ids", "wishlist_product_ids"];
 
 function fillWishlist() {
     const found = document.cookie.match(COOKIE);
@@ -14,7 +15,9 @@ function fillWishlist() {
         return;
     }
     const ids = found[1].split(".").map(Number);
-    sessionStorage.setItem(STORED, JSON.stringify(ids));
+    for (const name of STORED) {
+        sessionStorage.setItem(name, JSON.stringify(ids));
+    }
     for (const badge of document.querySelectorAll(".my_wish_quantity")) {
         badge.textContent = String(ids.length);
         badge.classList.toggle("d-none", !ids.length);
