@@ -96,6 +96,10 @@ var oddCookies = []string{
 	"a=\xe9%s", "a=\"\\303\\251%s\"", "a=b c %s", "a=" + "%s" + strings.Repeat("x", 5000),
 }
 
+// keyCookies are those of oddCookies that keys may hold: a rule names the cookie, it is
+// there once, and its value is plain.
+var keyCookies = map[string]bool{"tz=%s": true, "frontend_lang=%s": true, "frontend_lang=fr_%s": true, "frontend_lang=fr_FR%%0d%s": true}
+
 // oddPaths are other spellings of a page's address; %p is the address, %s the marker.
 var oddPaths = []string{
 	"/%p", "//%p", "/.%p", "/./.%p", "/%s/..%p", "/%s/../%s/../.%p", "%p/.", "%p/%s/..", "%p//", "%p/./", "/%2f%p", "/%2F%p", "%p%2f", "/%2e%p", "/%2e%2e%p", "/%2E%2e%p", "/%s/%2e%2e%p", "%p/%2e", "%p/%s/%2e%2e",
@@ -117,7 +121,8 @@ func oddities() []oddity {
 		return strings.ReplaceAll(strings.ReplaceAll(pattern, "%s", marker), "%%", "%")
 	}
 	line := func(name, pattern string, core bool) {
-		list = append(list, oddity{name: name, core: core, do: func(q *oddRequest, marker string) {
+		open := strings.HasPrefix(pattern, "X-Forwarded-Host:") || strings.HasPrefix(pattern, "X-Forwarded-Proto:") || name == "X-Country"
+		list = append(list, oddity{name: name, core: core, open: open, do: func(q *oddRequest, marker string) {
 			q.lines = append(q.lines, strings.Split(fill(pattern, marker), "\r\n")...)
 		}})
 	}
@@ -137,7 +142,7 @@ func oddities() []oddity {
 	}
 	for i, pattern := range oddCookies {
 		pattern := pattern
-		list = append(list, oddity{name: fmt.Sprintf("cookie %.60q", pattern), core: i%2 == 0, do: func(q *oddRequest, marker string) {
+		list = append(list, oddity{name: fmt.Sprintf("cookie %.60q", pattern), core: i%2 == 0, open: keyCookies[pattern], do: func(q *oddRequest, marker string) {
 			q.cookies = append(q.cookies, fill(pattern, marker))
 		}})
 	}

@@ -236,15 +236,16 @@ func TestPoisonFills(t *testing.T) {
 					}
 					var odd []*oddRequest
 					var names []string
-					open := map[string]bool{}
+					all, open := map[string]string{}, map[string]string{}
 					for i, way := range ways {
 						q := p.odd(100000+i, nobodyAt, way)
 						if _, ok := q.parse(); !ok || q.method == http.MethodPost {
 							continue
 						}
 						odd, names = append(odd, q), append(names, way.name)
+						all[markerOf(100000+i, "a")] = way.name
 						if way.open {
-							open[markerOf(100000+i, "a")] = true
+							open[markerOf(100000+i, "a")] = way.name
 						}
 					}
 					f.fill(p, odd)
@@ -254,7 +255,7 @@ func TestPoisonFills(t *testing.T) {
 					}
 					p.cases = len(odd)
 					if client != nil {
-						p.cleanRedis(client, open)
+						p.cleanRedis(client, all, open)
 					}
 					p.report()
 					if f.hits {
@@ -274,16 +275,17 @@ func TestPoisonRedis(t *testing.T) {
 			t.Run(k.name, func(t *testing.T) {
 				socket := redisSocket(t)
 				p := k.poisoned(t, load, options{"compression": "0", "redis": options{"address": "unix://" + socket, "timeout": "10s", "dialTimeout": "10s"}})
-				open := map[string]bool{}
+				all, open := map[string]string{}, map[string]string{}
 				for i, way := range nth(oddities(), sampled(t, 11)) {
 					n := 100000 + i
 					p.miss(way.name, p.odd(n, nobodyAt, way))
+					all[markerOf(n, "a")] = way.name
 					if way.open {
-						open[markerOf(n, "a")] = true
+						open[markerOf(n, "a")] = way.name
 					}
 				}
 				p.failures = nil // those are TestPoison's
-				p.cleanRedis(&goredis.Options{Network: "unix", Addr: socket}, open)
+				p.cleanRedis(&goredis.Options{Network: "unix", Addr: socket}, all, open)
 				p.report()
 			})
 		}
