@@ -14,7 +14,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -74,6 +74,11 @@ bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, a
 	@.ci/need go
 	@.ci/need redis-server
 	@BENCH_STEPS=1 $(GO) test -v -count=1 -timeout 10m -run '^TestStepTable$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+
+bench-cost: ## processor time of requests that are as large as servers take, inside the interpreter and in Traefik
+	@.ci/need go
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
+		BENCH_COST=1 $(GO) test -v -count=1 -timeout 20m -run '^TestCost$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go
