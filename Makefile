@@ -12,7 +12,7 @@ SECONDS ?= 2
 SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
-SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
+SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
 .PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
