@@ -221,10 +221,10 @@ func (e *edge) victims(t *testing.T, fill func(v *visitor)) []*deceived {
 			users := admin.read("res.users", []interface{}{[]interface{}{"login", "=", user}}, "partner_id")
 			require.Len(t, users, 1)
 			partner := int(users[0]["partner_id"].([]interface{})[0].(float64))
-			for _, value := range admin.read("res.partner", []interface{}{[]interface{}{"id", "=", partner}}, "name", "email", "street", "phone")[0] {
-				if text, ok := value.(string); ok && len(text) > 4 {
-					v.secrets = append(v.secrets, text)
-				}
+			for i, field := range []string{"street", "phone"} { // a name may be an author's
+				secret := fmt.Sprintf("5550%d%d Secret Lane %s", partner, i, user)
+				admin.change("res.partner", partner, field, secret)
+				v.secrets = append(v.secrets, secret)
 			}
 		}
 		fill(v.visitor)
@@ -287,6 +287,10 @@ func (e *edge) deceives(t *testing.T, own, examples []string, fill func(v *visit
 			q.method, q.host = method, shopHost
 			if mine {
 				for _, c := range cookies {
+					if c.Name == "session_id" && (i/len(people))%4 == 3 { // where Odoo 14 looks, too, as WSGI names it
+						q.lines = append(q.lines, "X_Openerp_Session_Id: "+c.Value)
+						continue
+					}
 					q.cookies = append(q.cookies, c.Name+"="+c.Value)
 				}
 			}
@@ -346,12 +350,16 @@ func (e *edge) tells(r reply, v *deceived, tokens map[string]bool, mu *sync.Mute
 	return ""
 }
 
-// toldAnyway reports whether Odoo tells everybody: a name may be that of an author.
+// toldAnyway reports whether Odoo tells everybody at this address.
 func (e *edge) toldAnyway(target, what string) bool {
-	q := nobodyAt(target)
-	q.host, q.lines = shopHost, append([]string{"X-Forwarded-Host: " + shopHost}, browserLines...)
-	r, err := q.onWire(e.odoo.url)
-	return err == nil && strings.Contains(r.body+fmt.Sprint(r.header), what)
+	for _, at := range []string{target, routedAs(target)} {
+		q := nobodyAt(at)
+		q.host, q.lines = shopHost, append([]string{"X-Forwarded-Host: " + shopHost}, browserLines...)
+		if r, err := q.onWire(e.odoo.url); err == nil && strings.Contains(r.body+fmt.Sprint(r.header), what) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownAddresses are where Odoo shows visitors what is theirs, and some where it does not.
