@@ -295,24 +295,56 @@ func (p *poisonedSite) expected(q *oddRequest) []string {
 }
 
 // others is what is asked once somebody odd has: nobody and a browser at the page's proper
-// address, nobody as the odd one has spelled it.
+// address; nobody as the odd one has spelled it, and so with the parameters sorted and
+// without those that hold a marker.
 func others(odd *oddRequest) []*oddRequest {
 	list := []*oddRequest{nobodyAt(odd.canonical), browserAt(odd.canonical)}
-	if odd.target != odd.canonical {
-		list = append(list, nobodyAt(odd.target))
+	seen := map[string]bool{odd.canonical: true}
+	for _, target := range []string{sortedTarget(odd.target, true), sortedTarget(odd.target, false), odd.target} {
+		if !seen[target] {
+			seen[target] = true
+			list = append(list, nobodyAt(target))
+		}
 	}
 	return list
+}
+
+// sortedTarget is a target with its parameters in the order of their names. clean says that
+// those with a marker are left out.
+func sortedTarget(target string, clean bool) string {
+	at, query, found := strings.Cut(target, "?")
+	if !found || strings.Contains(query, "#") {
+		return target
+	}
+	var pairs []string
+	for _, pair := range strings.Split(query, "&") {
+		if pair != "" && !(clean && marker.MatchString(pair)) {
+			pairs = append(pairs, pair)
+		}
+	}
+	name := func(pair string) string {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			return plain
+		}
+		return name
+	}
+	sort.SliceStable(pairs, func(i, j int) bool { return name(pairs[i]) < name(pairs[j]) })
+	if len(pairs) == 0 {
+		return at
+	}
+	return at + "?" + strings.Join(pairs, "&")
 }
 
 // check asks as others do, and notes what they get of the odd one.
 func (p *poisonedSite) check(what string, odd *oddRequest) {
 	p.t.Helper()
-	for i, q := range others(odd) {
+	for _, q := range others(odd) {
 		got, ok := q.ask(p.h)
 		if !ok {
 			continue
 		}
-		p.judge(what, q, got, i < 2 && !marker.MatchString(q.target))
+		p.judge(what, q, got, !marker.MatchString(q.target))
 	}
 }
 

@@ -466,6 +466,61 @@ func fillWarm(p *poisonedSite, odd []*oddRequest) {
 	require.Greater(p.t, p.renders.Load(), before+int64(len(odd)/4), "pages are asked for again")
 }
 
+// TestFoldedFields: a server that folds names of fields as WSGI does takes X_Forwarded_Host
+// for X-Forwarded-Host. Fields that count do not reach the origin under other names, with
+// no kind of request. Other odd names do with requests that visitors make for themselves.
+func TestFoldedFields(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		p := poisonTargets[0].poisoned(t, load, nil)
+		var mu sync.Mutex
+		var last http.Header
+		p.originAnswers(func(rw http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			last = r.Header.Clone()
+			mu.Unlock()
+			p.origin(rw, r)
+		})
+		fold := strings.NewReplacer("_", "-", ".", "-")
+		for i, name := range []string{
+			"Cookie", "Authorization", "Accept-Language", "X-Openerp-Session-Id", "X-Odoo-Database", "X-Forwarded-For", "X-Forwarded-Host",
+			"X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Anything", "X-Odoo-Cache-Edge",
+		} {
+			for j, with := range []string{"_", ".", "mixed"} {
+				other := strings.ReplaceAll(name, "-", with)
+				if with == "mixed" {
+					other = strings.ToUpper(strings.Replace(name, "-", "_", 1))
+				}
+				if !strings.ContainsAny(other, "_.") {
+					continue // there is nothing to fold
+				}
+				for k, q := range []*oddRequest{
+					nobodyAt(fmt.Sprintf("/p%d-%d", i, j)), browserAt(fmt.Sprintf("/shop/cart?n=%d-%d", i, j)), browserAt("/shop/cart/update"), browserAt("/websocket"),
+				} {
+					if k == 2 {
+						q.method, q.body = http.MethodPost, "a=b"
+					}
+					if k == 3 {
+						q.lines = append(q.lines, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
+					}
+					q.lines = append(q.lines, other+": odd", "X_Custom.Field: mine")
+					_, ok := q.ask(p.h)
+					require.True(t, ok, other)
+					for got := range last {
+						if got != http.CanonicalHeaderKey(name) && strings.EqualFold(fold.Replace(got), name) {
+							p.fail("%s: it reaches the origin with %s %s", other, q.method, q.target)
+						}
+					}
+					p.cases++
+					if k > 0 {
+						assert.Equal(t, []string{"mine"}, last["X_custom.field"], "a field of an API's own, %s %s", q.method, q.target)
+					}
+				}
+			}
+		}
+		p.report()
+	})
+}
+
 // FuzzPoison is TestPoison for whatever a client may send.
 func FuzzPoison(f *testing.F) {
 	for i, way := range oddities() {
