@@ -199,7 +199,7 @@ func TestDeception(t *testing.T) {
 						for _, other := range []*oddRequest{browserAt(target), nobodyAt(target), browserAt(routedAs(target)), browserAt(example + mark)} {
 							r, ok := other.ask(p.h)
 							if answers++; ok && strings.Contains(r.body+fmt.Sprint(r.header), "the secret of") {
-								p.fail("%s, %s: nobody gets it at %s (%s; the visitor: %s)", v.name, way.name, other.target, r.cacheStatus(), got.cacheStatus())
+								p.fail("%s, %s | nobody gets it at %s (%s; the visitor: %s)", v.name, way.name, other.target, r.cacheStatus(), got.cacheStatus())
 							}
 						}
 					}

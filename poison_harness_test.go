@@ -360,13 +360,13 @@ func (p *poisonedSite) judge(what string, q *oddRequest, got reply, clean bool) 
 		if text == one {
 			if clean {
 				if found := marker.FindString(fmt.Sprint(got.header)); found != "" {
-					p.fail("%s: %s in a field of %s", what, found, q.target)
+					p.fail("%s | %s in a field of %s", what, found, q.target)
 				}
 			}
 			return
 		}
 	}
-	p.fail("%s: at %s nobody gets %s (%s)", what, q.target, differing(text, strings.Join(want, "\n")), got.cacheStatus())
+	p.fail("%s | at %s nobody gets %s (%s)", what, q.target, differing(text, strings.Join(want, "\n")), got.cacheStatus())
 }
 
 func (p *poisonedSite) fail(format string, args ...interface{}) {
@@ -395,7 +395,7 @@ func (p *poisonedSite) report() {
 	seen := map[string]bool{}
 	var first, kinds []string
 	for _, f := range p.failures {
-		kind, _, _ := strings.Cut(f, ": ")
+		kind, _, _ := strings.Cut(f, " | ")
 		if seen[kind] {
 			continue
 		}
@@ -480,7 +480,7 @@ func (p *poisonedSite) cleanRedis(o *goredis.Options, names, inAddresses map[str
 			if inAddresses[found] == "" && !seen[found] {
 				seen[found] = true
 				at := strings.Index(text, found)
-				p.fail("in Redis, %s: %s in %.60s: %.80q", names[found], found, key, text[max(0, at-40):min(len(text), at+40)])
+				p.fail("in Redis, %s | %s in %.60s: %.80q", names[found], found, key, text[max(0, at-40):min(len(text), at+40)])
 			}
 		}
 	}

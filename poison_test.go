@@ -507,7 +507,7 @@ func TestFoldedFields(t *testing.T) {
 					require.True(t, ok, other)
 					for got := range last {
 						if got != http.CanonicalHeaderKey(name) && strings.EqualFold(fold.Replace(got), name) {
-							p.fail("%s: it reaches the origin with %s %s", other, q.method, q.target)
+							p.fail("%s | it reaches the origin with %s %s", other, q.method, q.target)
 						}
 					}
 					p.cases++
