@@ -12,9 +12,9 @@ SECONDS ?= 2
 SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
 RUN      ?= ^TestOdoo
-SITES    ?= plain $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
+SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-profile lint fuzz test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-mutations test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -75,6 +75,11 @@ bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, a
 	@.ci/need redis-server
 	@BENCH_STEPS=1 $(GO) test -v -count=1 -timeout 10m -run '^TestStepTable$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
 
+bench-cost: ## processor time of requests that are as large as servers take, inside the interpreter and in Traefik
+	@.ci/need go
+	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
+		BENCH_COST=1 $(GO) test -v -count=1 -timeout 20m -run '^TestCost$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go
 	@.ci/lint
@@ -87,6 +92,11 @@ test-purge: ## purges under load and faults, in two replicas (DURATION=10m: the 
 	@.ci/need redis-server
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
 		PURGE_DURATION=$(DURATION) $(GO) test -v -count=1 -timeout 24h -run '^TestPurge(Ledger|Checker)' .
+
+test-mutations: ## puts each fault of a list into a copy of the source, and runs the test that has to find it
+	@.ci/need go
+	@.ci/need redis-server
+	@MUTATIONS=1 $(GO) test -v -count=1 -timeout 60m -run '^TestMutations$$' .
 
 test-servers: ## what depends on the server, with Redis 6.0, Redis 8 and Valkey 8, on Debian
 	@.ci/need go

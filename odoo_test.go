@@ -99,6 +99,12 @@ func (o *odooSite) behind(t *testing.T, more options) *edge {
 // replica starts one more Traefik in front of this Odoo with the same Redis.
 func (o *odooSite) replica(t *testing.T, server *redisServer, more options) *edge {
 	t.Helper()
+	return o.replicaWith(t, server, more)
+}
+
+// replicaWith is replica with more flags of Traefik.
+func (o *odooSite) replicaWith(t *testing.T, server *redisServer, more options, flags ...string) *edge {
+	t.Helper()
 	plugin := options{
 		"tenant": odooTenant, "preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "purge": options{"secret": e2eSecret},
 		"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
@@ -118,7 +124,7 @@ func (o *odooSite) replica(t *testing.T, server *redisServer, more options) *edg
 		"middlewares": options{"cache": options{"plugin": options{"odoocache": plugin}}},
 	}})
 	require.NoError(t, err)
-	return &edge{traefik: start(t, string(dynamic)), odoo: o, redis: server}
+	return &edge{traefik: start(t, string(dynamic), flags...), odoo: o, redis: server}
 }
 
 // stored returns how many responses Redis holds.

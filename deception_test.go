@@ -1,0 +1,214 @@
+package odoocache_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Deception: an address is spelled so that the cache takes it for something that everybody
+// may have, and the origin for a page of the visitor (web cache deception). The tests
+// named …Deception ask for each address of Odoo in each of these spellings, as somebody
+// with a session, and then as nobody.
+
+// spelling is a way to write an address.
+type spelling struct {
+	name string
+	of   func(path string) string
+	head bool // a HEAD goes before the GET
+}
+
+// spelled makes spellings of patterns: %p is the address with its slash, %q without.
+func spelled(patterns ...string) []spelling {
+	var list []spelling
+	for _, pattern := range patterns {
+		pattern := pattern
+		list = append(list, spelling{name: pattern, of: func(path string) string {
+			return strings.ReplaceAll(strings.ReplaceAll(pattern, "%p", path), "%q", strings.TrimPrefix(path, "/"))
+		}})
+	}
+	return list
+}
+
+var spellings = append(spelled(
+	"%p", "/%p", "//%p", "/%2f%q", "/%2F%q", "/.%p", "/x/..%p", "/%2e%p", "/x/%2e%2e%p", "/\\%q", "/%5c%q",
+	"%p/", "%p//", "%p/.", "%p/x/..", "%p%2f", "%p.", "%p;", "%p;a=b", "%p;.css", "%p%3b.css", "%p%20", "%p%00", "%p%09",
+	"%p.css", "%p.js", "%p/a.css", "%p/a.js", "%p/a.png", "%p/robots.txt", "%p%2fa.css", "%p%00.css", "%p%0a.css", "%p%23.css", "%p%3f.css", "%p/..%2fa.css",
+	"/fr%p", "/en%p", "/fr_FR%p", "/en_US/%q", "//fr%p", "/fr/%2f%q",
+	"/web/static/..%p", "/web/static/../..%p", "/web/static/%2e%2e/%2e%2e%p", "/web/static%2f..%2f..%p", "/web/static/..%2f..%2f%q", "/static%p", "/web/static%p",
+	"/web/assets/1/abcdef0/..%p", "/web/assets/1/abcdef0/../../../..%p", "/web/image/1-abcdef0/%2e%2e/%2e%2e/%2e%2e%p", "/robots.txt/..%p", "/robots.txt%2f..%p", "/favicon.ico;%q", "/%252e%252e%p", "/%252f%q",
+),
+	spelling{name: "in capitals", of: strings.ToUpper},
+	spelling{name: "one letter encoded", of: func(p string) string {
+		if len(p) < 2 {
+			return "/%2e"
+		}
+		return "/" + fmt.Sprintf("%%%02x", p[1]) + p[2:]
+	}},
+	spelling{name: "all letters encoded", of: func(p string) string {
+		var b strings.Builder
+		for _, c := range []byte(p) {
+			if c == '/' {
+				b.WriteByte(c)
+			} else {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+		}
+		return b.String()
+	}},
+	spelling{name: "HEAD first", of: func(p string) string { return p }, head: true},
+)
+
+// odooExamples are paths for the routes of a snapshot: those that the preset is checked
+// with.
+func odooExamples(t *testing.T, file string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var list []string
+	for _, m := range regexp.MustCompile(`(?m)^\t(/.*)$`).FindAllStringSubmatch(string(b), -1) {
+		list = append(list, m[1])
+	}
+	require.Greater(t, len(list), 100)
+	return list
+}
+
+// knows is an origin that shows the secret of a session at every address. It takes the
+// session from wherever a version of Odoo does.
+func knows(contentType string, lines ...string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		who := ""
+		for name, values := range r.Header {
+			for _, value := range values {
+				switch strings.ToUpper(strings.ReplaceAll(name, "-", "_")) {
+				case "COOKIE":
+					for _, part := range strings.Split(value, ";") {
+						if name, value, _ := strings.Cut(strings.TrimSpace(part), "="); name == "session_id" || name == "visitor_uuid" {
+							who += strings.Trim(value, `"`)
+						}
+					}
+				case "X_OPENERP_SESSION_ID", "AUTHORIZATION":
+					who += value
+				}
+			}
+		}
+		who += r.URL.Query().Get("session_id")
+		if r.Method == http.MethodPost && who == "" {
+			rw.Header().Set("Set-Cookie", "session_id="+sid(int(tenants.Add(1)))+"; Path=/")
+		}
+		for name, values := range fields(lines...) {
+			rw.Header()[name] = values
+		}
+		text := "<html><body>for everybody</body></html>"
+		if who != "" {
+			text = "<html><body>" + secretOf(who) + "</body></html>"
+			rw.Header().Set("X-Seen", secretOf(who))
+		}
+		kind := map[string]string{".css": "text/css", ".js": "text/javascript", ".png": "image/png"}[path.Ext(r.URL.Path)]
+		if kind == "" {
+			kind = contentType
+		}
+		rw.Header().Set("Content-Type", kind)
+		rw.Header().Set("Content-Length", fmt.Sprint(len(text)))
+		if r.Method != http.MethodHead {
+			_, _ = io.WriteString(rw, text)
+		}
+	}
+}
+
+func secretOf(session string) string { return "the secret of " + session }
+
+// TestDeception: an origin that shows a visitor's secret at every address, whatever it
+// says of its answers. Nobody sees any, at any address of Odoo in any spelling.
+func TestDeception(t *testing.T) {
+	seen := map[string]bool{}
+	var paths []string
+	for _, example := range append(odooExamples(t, "testdata/odoo/preset.txt"), odooExamples(t, "testdata/odoo14/preset.txt")...) {
+		if !seen[example] {
+			seen[example] = true
+			paths = append(paths, example)
+		}
+	}
+	both(t, func(t *testing.T, load loader) {
+		for name, origin := range map[string]http.HandlerFunc{
+			"says nothing":     knows(htmlText),
+			"says public":      knows(htmlText, immutable),
+			"addon, misjudged": knows(htmlText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0"),
+			"addon, a context": knows(htmlText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0123456789abcdef"),
+		} {
+			t.Run(name, func(t *testing.T) {
+				p := poisonTarget{page: numberedPage("/pN"), origin: origin}.poisoned(t, load, options{"memory": options{"bytes": "8MiB"}})
+				begin := browserAt("/shop/products/recently_viewed_update")
+				begin.method, begin.body = http.MethodPost, "{}"
+				unnoticed, _ := begin.ask(p.h)
+				cart, _ := begin.ask(p.h)
+				require.NotEmpty(t, cart.session())
+				change := browserAt("/shop/cart/update")
+				change.method, change.body, change.cookies = http.MethodPost, "x", []string{"session_id=" + cart.session()}
+				change.ask(p.h)
+				visitors := []struct {
+					name  string
+					lines []string
+				}{
+					{"a session that was not seen to begin", []string{"Cookie: session_id=" + longID}},
+					{"a session with a cart", []string{"Cookie: session_id=" + cart.session()}},
+					{"a session that has changed unnoticed", []string{"Cookie: session_id=" + unnoticed.session()}},
+					{"a session with the default context", []string{"Cookie: session_id=" + longID + "; odoocache_context=0"}},
+					{"a session with a context", []string{"Cookie: session_id=" + longID + "; odoocache_context=0123456789abcdef"}},
+					{"a session in a field of another name", []string{"X_Openerp_Session_Id: " + fortyHex}},
+					{"a visitor of events", []string{"Cookie: visitor_uuid=" + fortyHex[:32]}},
+					{"credentials", []string{"Authorization: Basic eDp5"}},
+				}
+				each := sampled(t, 61) + 1
+				n, stored, answers := 0, 0, 0
+				for i, example := range paths {
+					for j, way := range spellings {
+						if n++; n%each != 0 {
+							continue
+						}
+						v := visitors[(n/each+i+j)%len(visitors)]
+						mark := fmt.Sprint("v=", n)
+						if strings.Contains(example, "?") {
+							mark = "&" + mark
+						} else {
+							mark = "?" + mark
+						}
+						target := way.of(example) + mark
+						q := browserAt(target)
+						q.lines = append(q.lines, v.lines...)
+						if way.head {
+							q.method = http.MethodHead
+							q.ask(p.h)
+							q.method = http.MethodGet
+						}
+						got, ok := q.ask(p.h)
+						if !ok {
+							continue
+						}
+						if strings.Contains(got.cacheStatus(), "; stored") {
+							stored++
+						}
+						for _, other := range []*oddRequest{browserAt(target), nobodyAt(target), browserAt(routedAs(target)), browserAt(example + mark)} {
+							r, ok := other.ask(p.h)
+							if answers++; ok && strings.Contains(r.body+fmt.Sprint(r.header), "the secret of") {
+								p.fail("%s, %s | nobody gets it at %s (%s; the visitor: %s)", v.name, way.name, other.target, r.cacheStatus(), got.cacheStatus())
+							}
+						}
+					}
+				}
+				p.cases = n / each
+				t.Logf("%d addresses, %d stored, %d answers to nobody", n/each, stored, answers)
+				p.report()
+				assert.Positive(t, stored, "the cache is on")
+			})
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package odoocache_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Addresses of whose countries testdata/geoip knows, and one of which nobody does.
+var addressesOf = []struct{ country, address string }{
+	{"", "192.0.2.9"},
+	{"FR", "198.51.100.7"},
+	{"US", "203.0.113.7"},
+}
+
+// needOdooGeoip returns the Odoo with a database of countries, and prices in euros for
+// visitors from Europe.
+func needOdooGeoip(t *testing.T) *odooSite {
+	t.Helper()
+	return odooFrom(t, "ODOO_GEOIP")
+}
+
+// visitorFrom is visitor whose connection comes from another address, as a balancer in
+// front says (PROXY protocol, version 1).
+func (e *edge) visitorFrom(address, host string, lines ...string) *visitor {
+	v := e.visitor(host, lines...)
+	transport := v.client.Transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, to string) (net.Conn, error) {
+		c, err := dial(ctx, network, to)
+		if err == nil {
+			_, err = fmt.Fprintf(c, "PROXY TCP4 %s 127.0.0.1 4711 80\r\n", address)
+		}
+		return c, err
+	}
+	return v
+}
+
+var (
+	countryOf = regexp.MustCompile(`"geoip_country_code": (null|"[A-Z]+")`)
+	moneyOf   = regexp.MustCompile(`([$€])\x{a0}?<span class="oe_currency_value"|"oe_currency_value">[^<]*</span>\x{a0}?([$€])`)
+)
+
+// countrySeen is what a page says of its visitor's country: its code, and the currencies
+// of its prices.
+func countrySeen(body string) string {
+	code := countryOf.FindStringSubmatch(body)
+	if code == nil {
+		return "no country"
+	}
+	currencies := map[string]bool{}
+	for _, m := range moneyOf.FindAllStringSubmatch(strings.ReplaceAll(body, "&nbsp;", "\u00a0"), -1) {
+		currencies[m[1]+m[2]] = true
+	}
+	return fmt.Sprint(code[1], " ", currencies)
+}
+
+// TestOdooCountries: Odoo picks prices by the country of an address. Nobody gets a page of
+// another country, however it came into the cache.
+func TestOdooCountries(t *testing.T) {
+	odoo := needOdooGeoip(t)
+	// Not / and the like: Odoo's own page cache gives everybody the country of whoever
+	// asked first.
+	paths := []string{"/shop", "/shop/page/2", "/shop?search=desk", address(t, odoo.visitor(t, shopHost).get("/sitemap.xml").body, `/shop/[a-z0-9-]+-\d+`)}
+	want := map[string]string{}
+	for _, a := range addressesOf {
+		for _, path := range paths {
+			v := odoo.visitor(t, shopHost, browserLanguage, "X-Forwarded-For: "+a.address, "X-Forwarded-Host: "+shopHost)
+			want[a.country+path] = countrySeen(v.get(path).body)
+		}
+	}
+	require.Equal(t, `null map[$:true]`, want["/shop"], "the database of countries, and prices by it")
+	require.Equal(t, `"FR" map[€:true]`, want["FR/shop"])
+	require.Equal(t, `"US" map[$:true]`, want["US/shop"])
+
+	own := func(vary options) options {
+		return options{"rules": []options{{
+			"name": "own", "match": options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "60s", "grace": "60s",
+			"cookies": options{"drop": []string{"session_id", "frontend_lang"}}, "vary": vary,
+		}}}
+	}
+	orders := map[string][]int{"nobody first": {0, 1, 2}, "France first": {1, 0, 2}, "United States first": {2, 1, 0}}
+	for name, order := range orders {
+		for kind, more := range map[string]options{
+			"preset":                      nil,
+			"languages not known":         {"languages": []string{}},
+			"rewarming":                   {"rewarm": "50"},
+			"own rule":                    own(options{"languages": []string{"en_US", "fr_FR"}}),
+			"own rule, varies by country": own(options{"headers": []string{"X-Country"}}),
+		} {
+			t.Run(kind+", "+name, func(t *testing.T) {
+				e := odoo.replicaWith(t, startRedis(t), more, "--entryPoints.web.proxyProtocol.trustedIPs=127.0.0.1")
+				var wrong []string
+				ask := func(when string) {
+					t.Helper()
+					for _, i := range order {
+						a := addressesOf[i]
+						for _, path := range paths {
+							v := e.visitorFrom(a.address, shopHost, browserLanguage)
+							if kind == "own rule, varies by country" && a.country != "" {
+								v.header.Set("X-Country", a.country)
+							}
+							r := v.get(path)
+							if got := countrySeen(r.body); got != want[a.country+path] {
+								wrong = append(wrong, fmt.Sprintf("%s from %q, %s: %s, want %s (%s)", path, a.country, when, got, want[a.country+path], r.cacheStatus()))
+							}
+						}
+					}
+				}
+				ask("on a miss")
+				ask("afterwards")
+				for _, path := range paths {
+					e.purge(shopHost, strings.SplitN(path, "?", 2)[0], "X-Odoocache-Purge-Mode: soft")
+				}
+				ask("stale")
+				e.settles()
+				ask("refreshed")
+				for i := 0; i < 3; i++ {
+					ask("again")
+				}
+				for _, path := range paths {
+					e.purge(shopHost, strings.SplitN(path, "?", 2)[0])
+				}
+				e.settles()
+				ask("after a purge")
+				if n := len(wrong); n > 0 {
+					assert.Fail(t, fmt.Sprint(n, " pages of another country"), "%.3000s", strings.Join(wrong, "\n"))
+				}
+			})
+		}
+	}
+}
+
+// settles waits until the origin is not asked in the background any more.
+func (e *edge) settles() {
+	e.t.Helper()
+	last, same := -1, 0
+	e.until("refreshes are over", func() bool {
+		r, err := send(http.MethodGet, e.url+"/.odoocache/status", "", fields("Host: "+shopHost, withKey))
+		require.NoError(e.t, err)
+		n := e.answered(http.StatusOK)
+		if n == last && strings.Contains(r.body, `"refreshing":0`) {
+			same++
+		} else {
+			last, same = n, 0
+		}
+		return same > 10
+	})
+}

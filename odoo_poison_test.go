@@ -1,0 +1,418 @@
+package odoocache_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// onWire sends a request as it is written to a server, and reads one answer.
+func (q *oddRequest) onWire(address string) (reply, error) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		return reply{}, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return reply{}, err
+	}
+	if _, err := io.WriteString(c, q.text()); err != nil {
+		return reply{}, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: q.method})
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return reply{status: resp.StatusCode, header: resp.Header}, nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if resp.Header.Get("Content-Encoding") == "gzip" && err == nil {
+		z, failed := gzip.NewReader(bytes.NewReader(body))
+		if failed == nil {
+			body, err = io.ReadAll(z)
+		}
+	}
+	return reply{status: resp.StatusCode, header: resp.Header, body: string(body)}, err
+}
+
+// ofOdoo is what of an answer of Odoo has to be the same for everybody.
+func ofOdoo(r reply) string {
+	kind := strings.Replace(r.header.Get("Content-Type"), "; charset=utf-8; charset=utf-8", "; charset=utf-8", 1) // Odoo 14's own page cache
+	return fmt.Sprintf("%d %s %s\n%s", r.status, kind, r.header.Get("Location"), masked(viewCount.ReplaceAllString(r.body, "$1")))
+}
+
+// inParallel runs jobs as many at a time as Odoo's workers can take.
+func inParallel(n int, job func(i int)) {
+	const most = 4
+	slots := make(chan bool, most)
+	together(n, func(i int) {
+		slots <- true
+		defer func() { <-slots }()
+		job(i)
+	})
+}
+
+// poisons lets somebody odd ask Odoo for pages through the edge, and then nobody, who
+// has to get what Odoo gives nobody directly.
+func (o *odooSite) poisons(t *testing.T, paths []string, more options) {
+	t.Helper()
+	e := o.replicaWith(t, startRedis(t), more, "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1")
+	nobody := func(target string) *oddRequest {
+		q := nobodyAt(target)
+		q.host = shopHost
+		return q
+	}
+	for _, path := range paths { // Odoo's second answer can come from its own page cache
+		for i := 0; i < 4; i++ {
+			_, err := nobody(path).onWire(o.url)
+			require.NoError(t, err)
+		}
+	}
+	directly := func(target string) (reply, error) {
+		q := nobody(target)
+		q.lines = []string{"X-Forwarded-Host: " + shopHost, "X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.1"}
+		return q.onWire(o.url)
+	}
+	ways := oddities()
+	var mu sync.Mutex
+	var wrong, silent []string
+	hits := 0
+	inParallel(len(ways), func(i int) {
+		n, way := 100000+i, ways[i]
+		path := paths[i%len(paths)]
+		mark := "?v="
+		if strings.Contains(path, "?") {
+			mark = "&v="
+		}
+		target := path + mark + strconv.Itoa(n)
+		q := nobody(target)
+		if way.open && strings.HasPrefix(way.name, "path ") { // the query stays behind
+			q.target = path
+			way.do(q, markerOf(n, "a"))
+			at, fragment, _ := strings.Cut(q.target, "#")
+			q.target = at + mark + strconv.Itoa(n) + fragment
+		} else {
+			way.do(q, markerOf(n, "a"))
+		}
+		if _, err := q.onWire(e.url); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			mu.Lock()
+			silent = append(silent, way.name+": "+err.Error())
+			mu.Unlock()
+		}
+		got, err := nobody(target).onWire(e.url)
+		if !assert.NoError(t, err, target) {
+			return
+		}
+		var direct reply
+		for try := 0; try < 6; try++ { // its workers remember different things
+			if direct, err = directly(target); !assert.NoError(t, err, target) {
+				return
+			}
+			if ofOdoo(direct) == ofOdoo(got) {
+				break
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Contains(got.cacheStatus(), "; hit") {
+			hits++
+		}
+		if ofOdoo(direct) != ofOdoo(got) {
+			wrong = append(wrong, fmt.Sprintf("%s, %s: %s, want %s (%s)", way.name, target, differing(ofOdoo(got), ofOdoo(direct)), differing(ofOdoo(direct), ofOdoo(got)), got.cacheStatus()))
+		} else if found := marker.FindString(got.body + fmt.Sprint(got.header)); found != "" {
+			wrong = append(wrong, way.name+": "+found+" at "+target)
+		}
+	})
+	t.Logf("%d ways, %d hits of nobody, no answer to %d: %.300s", len(ways), hits, len(silent), strings.Join(silent, "; "))
+	sort.Strings(wrong)
+	if n := len(wrong); n > 0 {
+		assert.Fail(t, fmt.Sprint(n, " answers to nobody are not Odoo's to nobody"), "%.8000s", strings.Join(wrong, "\n"))
+	}
+	assert.Greater(t, hits, len(ways)/3, "the cache is on")
+}
+
+// TestOdooPoison: what somebody odd sends shows in no page of Odoo that others get.
+func TestOdooPoison(t *testing.T) {
+	odoo := needOdoo(t)
+	pages := odoo.pages(t)
+	var paths []string
+	for _, kind := range []string{"shop", "category", "product", "search", "blog", "blog post", "contact form", "terms", "forum", "product image", "robots"} {
+		paths = append(paths, pages[kind])
+	}
+	home := odoo.visitor(t, shopHost).get("/").body
+	paths = append(paths, address(t, home, `/web/assets/.+\.css`), "/web/static/img/favicon.ico", "/fr/shop")
+	odoo.poisons(t, paths, nil)
+}
+
+// TestOdooAddonPoison is TestOdooPoison with the addon.
+func TestOdooAddonPoison(t *testing.T) {
+	odoo := needOdooAddon(t)
+	pages := odoo.pages(t)
+	var paths []string
+	for _, kind := range []string{"shop", "category", "product", "search", "blog post", "contact form", "product image"} {
+		paths = append(paths, pages[kind])
+	}
+	odoo.poisons(t, paths, nil)
+}
+
+// TestOdoo14Poison is TestOdooPoison with an Odoo that reads names of fields as WSGI does,
+// and takes sessions from elsewhere, too.
+func TestOdoo14Poison(t *testing.T) {
+	odoo := needOdoo14(t)
+	paths := odoo.oldPaths(t, "/shop", `/shop/category/[^/]+-\d+`, `/shop/[^/]+-\d+`, `/blog/[^/]+-\d+`, "/contactus", "/event", `/forum/[^/]+-\d+`, "/robots.txt", "/fr/shop")
+	home := odoo.visitor(t, shopHost).get("/").body
+	paths = append(paths, address(t, home, `/web/content/.+\.css`), "/web/static/lib/jquery/jquery.js")
+	odoo.poisons(t, paths, nil)
+}
+
+// deceptionTime is how long a test of deception goes on.
+func deceptionTime(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("DECEPTION_DURATION")
+	if text == "" {
+		return 2 * time.Minute
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err, "DECEPTION_DURATION")
+	return d
+}
+
+// deceived is a visitor of whom others are to learn nothing.
+type deceived struct {
+	*visitor
+	name    string
+	secrets []string
+}
+
+// signs of a page that was rendered for somebody.
+var personalSigns = regexp.MustCompile(`"is_public": ?false|"is_website_user": ?false| data-order-id="\d+"|"uid": ?[1-9]`)
+
+// victims are a guest with a cart, a user of the portal with one, and an employee, and
+// what tells of each.
+func (e *edge) victims(t *testing.T, fill func(v *visitor)) []*deceived {
+	t.Helper()
+	admin := e.odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	var list []*deceived
+	for _, user := range []string{"", "portal", "demo"} {
+		v := &deceived{visitor: e.visitor(shopHost, browserLanguage), name: "a guest"}
+		if user != "" {
+			v.name = "the user " + user
+			v.signIn(user)
+			users := admin.read("res.users", []interface{}{[]interface{}{"login", "=", user}}, "partner_id")
+			require.Len(t, users, 1)
+			partner := int(users[0]["partner_id"].([]interface{})[0].(float64))
+			for i, field := range []string{"street", "phone"} { // a name may be an author's
+				secret := fmt.Sprintf("5550%d%d Secret Lane %s", partner, i, user)
+				admin.change("res.partner", partner, field, secret)
+				v.secrets = append(v.secrets, secret)
+			}
+		}
+		fill(v.visitor)
+		v.secrets = append(v.secrets, v.cookie("session_id"))
+		list = append(list, v)
+	}
+	orders := admin.read("sale.order", []interface{}{[]interface{}{"state", "=", "draft"}, []interface{}{"website_id", "!=", false}}, "name", "access_token")
+	for _, v := range list {
+		for _, o := range orders {
+			for _, name := range []string{"name", "access_token"} {
+				if text, ok := o[name].(string); ok && len(text) > 4 {
+					v.secrets = append(v.secrets, text)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// deceives walks addresses in all spellings, as the victims and then as nobody. Nobody
+// gets what is a victim's.
+func (e *edge) deceives(t *testing.T, own, examples []string, fill func(v *visitor)) {
+	t.Helper()
+	type walk struct {
+		example string
+		way     spelling
+	}
+	var walks, rest []walk
+	for _, way := range spellings {
+		for _, example := range own {
+			walks = append(walks, walk{example, way})
+		}
+		for _, example := range examples {
+			rest = append(rest, walk{example, way})
+		}
+	}
+	seed := time.Now().UnixNano()
+	random := rand.New(rand.NewSource(seed))
+	random.Shuffle(len(walks), func(i, j int) { walks[i], walks[j] = walks[j], walks[i] })
+	random.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	walks = append(walks, rest...)
+	people := e.victims(t, fill)
+	var mu sync.Mutex
+	tokens := map[string]bool{}
+	var wrong []string
+	done, until := 0, time.Now().Add(deceptionTime(t))
+	inParallel(len(walks), func(i int) {
+		if time.Now().After(until) {
+			return
+		}
+		w, v := walks[i], people[i%len(people)]
+		mark := "?v=" + strconv.Itoa(i)
+		if strings.Contains(w.example, "?") {
+			mark = "&v=" + strconv.Itoa(i)
+		}
+		target := w.way.of(w.example) + mark
+		cookies := v.client.Jar.Cookies(&url.URL{Scheme: "http", Host: shopHost, Path: "/"})
+		ask := func(method, target string, mine bool) (reply, error) {
+			q := browserAt(target)
+			q.method, q.host = method, shopHost
+			if mine {
+				for _, c := range cookies {
+					if c.Name == "session_id" && (i/len(people))%4 == 3 { // where Odoo 14 looks, too, as WSGI names it
+						q.lines = append(q.lines, "X_Openerp_Session_Id: "+c.Value)
+						continue
+					}
+					q.cookies = append(q.cookies, c.Name+"="+c.Value)
+				}
+			}
+			return q.onWire(e.url)
+		}
+		if w.way.head {
+			_, _ = ask(http.MethodHead, target, true)
+		}
+		given, err := ask(http.MethodGet, target, true)
+		if err != nil {
+			return // no server takes it
+		}
+		mu.Lock()
+		for _, token := range tokenValue.FindAllString(given.body, -1) {
+			tokens[token] = true
+		}
+		done++
+		mu.Unlock()
+		for _, other := range []string{target, routedAs(target)} {
+			got, err := ask(http.MethodGet, other, false)
+			if err != nil {
+				continue
+			}
+			if found := e.tells(got, v, tokens, &mu); found != "" && !e.toldAnyway(other, found) {
+				mu.Lock()
+				wrong = append(wrong, fmt.Sprintf("%s, %s: nobody gets %q at %s (%s; the visitor: %s)", v.name, w.way.name, found, other, got.cacheStatus(), given.cacheStatus()))
+				mu.Unlock()
+			}
+		}
+	})
+	t.Logf("%d of %d addresses, seed %d", done, len(walks), seed)
+	sort.Strings(wrong)
+	if n := len(wrong); n > 0 {
+		assert.Fail(t, fmt.Sprint(n, " answers to nobody are somebody's"), "%.8000s", strings.Join(wrong, "\n"))
+	}
+	assert.Greater(t, done, len(own)*len(spellings)/4)
+}
+
+// tells returns what an answer to nobody tells of a victim.
+func (e *edge) tells(r reply, v *deceived, tokens map[string]bool, mu *sync.Mutex) string {
+	text := r.body + fmt.Sprint(r.header)
+	if found := personalSigns.FindString(text); found != "" {
+		return found
+	}
+	for _, secret := range v.secrets {
+		if secret != "" && strings.Contains(text, secret) {
+			return secret
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, token := range tokenValue.FindAllString(text, -1) {
+		if tokens[token] {
+			return token
+		}
+	}
+	return ""
+}
+
+// toldAnyway reports whether Odoo tells everybody at this address.
+func (e *edge) toldAnyway(target, what string) bool {
+	for _, at := range []string{target, routedAs(target)} {
+		q := nobodyAt(at)
+		q.host, q.lines = shopHost, append([]string{"X-Forwarded-Host: " + shopHost}, browserLines...)
+		if r, err := q.onWire(e.odoo.url); err == nil && strings.Contains(r.body+fmt.Sprint(r.header), what) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownAddresses are where Odoo shows visitors what is theirs, and some where it does not.
+var ownAddresses = []string{
+	"/my", "/my/home", "/my/orders", "/my/account", "/my/invoices", "/my/security", "/shop/cart", "/shop/checkout", "/shop/address", "/shop/payment", "/shop/confirmation",
+	"/shop/wishlist", "/web/session/get_session_info", "/web/login", "/odoo", "/shop", "/contactus", "/blog", "/", "/profile/users", "/web/image/res.users/2/avatar_128",
+}
+
+// unwalked are addresses whose visit ends a session, or changes what others see.
+var unwalked = regexp.MustCompile(`logout|/web/database|/website/(?:force|reset|add|configurator|publish)|/debug|/odoo/debug|/web/become|/payment/`)
+
+func walkable(list []string) []string {
+	var rest []string
+	for _, path := range list {
+		if !unwalked.MatchString(path) {
+			rest = append(rest, path)
+		}
+	}
+	return rest
+}
+
+// TestOdooDeception: nobody gets a visitor's page, however its address is spelled.
+func TestOdooDeception(t *testing.T) {
+	odoo := needOdoo(t)
+	product := odoo.pages(t)["product"]
+	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
+	require.NoError(t, err)
+	odoo.behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(odooExamples(t, "testdata/odoo/preset.txt")), func(v *visitor) {
+		v.get(product)
+		v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": firstVariant(t, odoo, id), "quantity": 3})
+	})
+}
+
+// TestOdooAddonDeception is TestOdooDeception with the addon, which says what pages are
+// rendered for.
+func TestOdooAddonDeception(t *testing.T) {
+	odoo, e, _ := withAddon(t)
+	product := odoo.pages(t)["product"]
+	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
+	require.NoError(t, err)
+	e.deceives(t, append([]string{product}, ownAddresses...), walkable(odooExamples(t, "testdata/odoo/preset.txt")), func(v *visitor) {
+		v.get(product)
+		v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+	})
+}
+
+// TestOdoo14Deception is TestOdooDeception with an Odoo 14.
+func TestOdoo14Deception(t *testing.T) {
+	odoo := needOdoo14(t)
+	product, _, variant := odoo.oldProduct(t)
+	odoo.behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(odooExamples(t, "testdata/odoo14/preset.txt")), func(v *visitor) {
+		v.get(product)
+		v.rpc("/shop/cart/update_json", options{"product_id": variant, "add_qty": 3})
+	})
+}

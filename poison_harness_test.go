@@ -1,0 +1,505 @@
+package odoocache_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path"
+	"regexp"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Poisoning: what one client sends shows in what others get. The tests named TestPoison…
+// and FuzzPoison put an origin behind the cache that answers with everything that it was
+// sent. Somebody odd asks, then nobody: a client that sends Host alone. Nobody has to get
+// what nobody gets from a cache that nobody odd has asked, or what the origin tells
+// nobody without any cache. Each thing that is sent odd holds a marker, by which it is
+// found again in answers and in Redis.
+
+// oddRequest is a request as it is written on the wire, and what a proxy in front knows of it.
+type oddRequest struct {
+	method, target, proto, host string
+	lines                       []string // of the header, but Host and Cookie
+	cookies                     []string // joined to one field
+	body                        string
+	remote                      string // address of the client
+	certificate                 string // name in the client's certificate: it came by TLS
+	value                       string // what a middleware in front has put into the context
+	canonical                   string // the target as Odoo routes it
+}
+
+const (
+	poisonHost   = "shop.example"
+	poisonRemote = "198.51.100.23:4711"
+)
+
+// nobodyAt is the request of nobody: what every client has to send, and no more.
+func nobodyAt(target string) *oddRequest {
+	return &oddRequest{method: http.MethodGet, target: target, proto: "HTTP/1.1", host: poisonHost, remote: poisonRemote, canonical: target}
+}
+
+// browserLines are what a browser sends with each request.
+var browserLines = []string{
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0",
+	"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"Accept-Language: en-US,en;q=0.9", "Accept-Encoding: gzip, deflate, br, zstd",
+	"Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Upgrade-Insecure-Requests: 1",
+}
+
+// browserAt is the request of a browser without cookies.
+func browserAt(target string) *oddRequest {
+	q := nobodyAt(target)
+	q.lines = append([]string{}, browserLines...)
+	return q
+}
+
+type poisonKey struct{}
+
+// text is the request on the wire.
+func (q *oddRequest) text() string {
+	var b strings.Builder
+	b.WriteString(q.method + " " + q.target + " " + q.proto + "\r\nHost: " + q.host + "\r\n")
+	for _, line := range q.lines {
+		b.WriteString(line + "\r\n")
+	}
+	if len(q.cookies) > 0 {
+		b.WriteString("Cookie: " + strings.Join(q.cookies, "; ") + "\r\n")
+	}
+	if q.body != "" {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(q.body))
+	}
+	return b.String() + "\r\n" + q.body
+}
+
+// parse reads the request as a Go server does. It reports false for what no server takes.
+func (q *oddRequest) parse() (*http.Request, bool) {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text())))
+	if err != nil {
+		return nil, false
+	}
+	for name, values := range r.Header {
+		for _, value := range values {
+			if strings.ContainsAny(name+value, "\x00\r\n") || strings.ContainsAny(name, " \t\"(),/:;<=>?@[\\]{}") {
+				return nil, false
+			}
+		}
+	}
+	r.RemoteAddr = q.remote
+	if q.certificate != "" {
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Subject: pkix.Name{CommonName: q.certificate}}}}
+	}
+	if q.value != "" {
+		r = r.WithContext(context.WithValue(r.Context(), poisonKey{}, q.value))
+	}
+	return r, true
+}
+
+// ask sends a request to a handler as Traefik hands it on. It reports false for what no
+// server takes.
+func (q *oddRequest) ask(h http.Handler) (reply, bool) {
+	r, ok := q.parse()
+	if !ok {
+		return reply{}, false
+	}
+	rw := httptest.NewRecorder()
+	forwarded(h).ServeHTTP(rw, r)
+	body := rw.Body.Bytes()
+	if rw.Header().Get("Content-Encoding") == "gzip" {
+		if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
+			body, _ = io.ReadAll(z)
+		}
+	}
+	return reply{status: rw.Code, header: rw.Header(), body: string(body)}, true
+}
+
+// heard is everything that an origin can know of a request. Names of fields are folded as
+// WSGI does it (PEP 3333, from CGI): Odoo cannot tell _ from -.
+func heard(r *http.Request) string {
+	fields := map[string][]string{}
+	for name, values := range r.Header {
+		name = "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		fields[name] = append(fields[name], values...)
+	}
+	if own := fields["HTTP_IF_NONE_MATCH"]; len(own) == 1 && own[0] == ownTag {
+		delete(fields, "HTTP_IF_NONE_MATCH") // the cache asks whether its copy is current
+	}
+	lines := make([]string, 0, len(fields)+4)
+	for name, values := range fields {
+		sort.Strings(values)
+		lines = append(lines, name+"="+strings.Join(values, ","))
+	}
+	sort.Strings(lines)
+	remote, _, _ := strings.Cut(r.RemoteAddr, ":")
+	head := []string{
+		"METHOD=" + r.Method, "URI=" + r.RequestURI, "PATH=" + r.URL.Path, "ESCAPED=" + r.URL.EscapedPath(), "QUERY=" + r.URL.RawQuery,
+		"HOST=" + r.Host, "REMOTE=" + remote, "PROTO=" + r.Proto, fmt.Sprint("LENGTH=", r.ContentLength),
+	}
+	if r.TLS != nil {
+		head = append(head, "TLS="+r.TLS.PeerCertificates[0].Subject.CommonName)
+	}
+	if value, _ := r.Context().Value(poisonKey{}).(string); value != "" {
+		head = append(head, "CONTEXT="+value)
+	}
+	return strings.Join(append(head, lines...), "\n")
+}
+
+// ownTag is the tag of every page of an echo that has one.
+const ownTag = `"own"`
+
+// seenField is the field of a response with what the origin was told.
+const seenField = "X-Seen"
+
+// echo answers with everything that it was told, in the body and in a field.
+func echo(contentType string, lines ...string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		text := heard(r)
+		for name, values := range fields(lines...) {
+			rw.Header()[name] = values
+		}
+		rw.Header().Set("Content-Type", contentType)
+		rw.Header().Set(seenField, strings.Map(func(c rune) rune {
+			if c < ' ' || c > '~' {
+				return '|'
+			}
+			return c
+		}, text))
+		if r.Method == http.MethodPost {
+			rw.Header().Set("Set-Cookie", "session_id="+sid(int(tenants.Add(1)))+"; Path=/")
+		}
+		if tag := rw.Header().Get("Etag"); tag != "" && r.Header.Get("If-None-Match") == tag {
+			rw.WriteHeader(http.StatusNotModified)
+			return
+		}
+		text = "<html><body><pre>" + text + "</pre></body></html>"
+		rw.Header().Set("Content-Length", fmt.Sprint(len(text)))
+		if r.Method != http.MethodHead {
+			_, _ = io.WriteString(rw, text)
+		}
+	}
+}
+
+// shown is what of an answer tells what the origin was told.
+func shown(r reply) string {
+	return fmt.Sprintf("%d %s %s\n%s\n%s", r.status, r.header.Get("Content-Type"), r.header.Get("Location"), strings.ReplaceAll(r.header.Get(seenField), "|", "\n"), r.body)
+}
+
+// differing are the lines of a text that are not in another, short.
+func differing(got, want string) string {
+	have := map[string]bool{}
+	for _, line := range strings.Split(want, "\n") {
+		have[line] = true
+	}
+	var list []string
+	for _, line := range strings.Split(got, "\n") {
+		if !have[line] && len(list) < 3 {
+			if len(line) > 160 {
+				line = line[:160] + "…"
+			}
+			list = append(list, line)
+		}
+	}
+	return strings.Join(list, " / ")
+}
+
+// marker is what a thing that is sent odd holds: a number of six digits and the side of a pair.
+var marker = regexp.MustCompile(`zq[0-9]{6}[ab]`)
+
+func markerOf(n int, side string) string { return fmt.Sprintf("zq%d%s", n, side) }
+
+// poisonedSite is what is poisoned: a cache before an echo, and the same again that nobody
+// odd asks.
+type poisonedSite struct {
+	t        *testing.T
+	page     func(n int) string
+	origin   http.HandlerFunc
+	tenant   string
+	h        http.Handler
+	control  http.Handler
+	renders  atomic.Int64 // by the cache
+	mu       sync.Mutex
+	answer   http.HandlerFunc // of the cache's origin
+	failures []string
+	cases    int
+	refused  int // cases that no server takes
+	hits     int // answers to nobody from the cache
+}
+
+// newPoisoned starts both with the same options.
+func newPoisoned(t *testing.T, load loader, o options, page func(n int) string, origin http.HandlerFunc) *poisonedSite {
+	t.Helper()
+	p := &poisonedSite{t: t, page: page, origin: origin, answer: origin, tenant: fmt.Sprintf("poison%d", tenants.Add(1))}
+	with := func(tenant string) options {
+		all := options{"tenant": tenant, "purge": options{"networks": []string{"127.0.0.1"}}, "limits": options{"refreshes": "10000"}}
+		for name, value := range o {
+			all[name] = value
+		}
+		return all
+	}
+	var err error
+	p.h, err = load(context.Background(), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		p.renders.Add(1)
+		p.mu.Lock()
+		answer := p.answer
+		p.mu.Unlock()
+		answer(rw, r)
+	}), with(p.tenant))
+	require.NoError(t, err)
+	p.control, err = load(context.Background(), origin, with(p.tenant+"c"))
+	require.NoError(t, err)
+	return p
+}
+
+// control sends a request to the control endpoint of a cache.
+func (p *poisonedSite) manage(h http.Handler, method, path, body string) string {
+	p.t.Helper()
+	q := nobodyAt("/.odoocache/" + path)
+	q.method, q.body, q.remote = method, body, "127.0.0.1:1"
+	r, ok := q.ask(h)
+	require.True(p.t, ok)
+	require.Equal(p.t, http.StatusOK, r.status, r.body)
+	return r.body
+}
+
+// expected are the answers that nobody may get: that of the cache that nobody odd has
+// asked, and the origin's own.
+func (p *poisonedSite) expected(q *oddRequest) []string {
+	var list []string
+	if r, ok := q.ask(p.control); ok {
+		list = append(list, shown(r))
+	}
+	announced := func(rw http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Odoo-Cache-Edge", "odoocache")
+		p.origin(rw, r)
+	}
+	if r, ok := q.ask(http.HandlerFunc(announced)); ok {
+		list = append(list, shown(r))
+	}
+	return list
+}
+
+// others is what is asked once somebody odd has: nobody and a browser at the page's proper
+// address; nobody as the odd one has spelled it, and so with the parameters sorted and
+// without those that hold a marker.
+func others(odd *oddRequest) []*oddRequest {
+	list := []*oddRequest{nobodyAt(odd.canonical), browserAt(odd.canonical)}
+	seen := map[string]bool{odd.canonical: true}
+	for _, target := range []string{sortedTarget(odd.target, true), sortedTarget(odd.target, false), odd.target} {
+		if !seen[target] {
+			seen[target] = true
+			list = append(list, nobodyAt(target))
+		}
+	}
+	return list
+}
+
+// sortedTarget is a target with its parameters in the order of their names. clean says that
+// those with a marker are left out.
+func sortedTarget(target string, clean bool) string {
+	at, query, found := strings.Cut(target, "?")
+	if !found || strings.Contains(query, "#") {
+		return target
+	}
+	var pairs []string
+	for _, pair := range strings.Split(query, "&") {
+		if pair != "" && !(clean && marker.MatchString(pair)) {
+			pairs = append(pairs, pair)
+		}
+	}
+	name := func(pair string) string {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			return plain
+		}
+		return name
+	}
+	sort.SliceStable(pairs, func(i, j int) bool { return name(pairs[i]) < name(pairs[j]) })
+	if len(pairs) == 0 {
+		return at
+	}
+	return at + "?" + strings.Join(pairs, "&")
+}
+
+// check asks as others do, and notes what they get of the odd one.
+func (p *poisonedSite) check(what string, odd *oddRequest) {
+	p.t.Helper()
+	for _, q := range others(odd) {
+		got, ok := q.ask(p.h)
+		if !ok {
+			continue
+		}
+		p.judge(what, q, got, !marker.MatchString(q.target))
+	}
+}
+
+// judge compares an answer to nobody with those that nobody may get. clean says that the
+// address holds no marker.
+func (p *poisonedSite) judge(what string, q *oddRequest, got reply, clean bool) {
+	if strings.Contains(got.cacheStatus(), "; hit") {
+		p.hits++
+	}
+	text := shown(got)
+	want := p.expected(q)
+	for _, one := range want {
+		if text == one {
+			if clean {
+				if found := marker.FindString(fmt.Sprint(got.header)); found != "" {
+					p.fail("%s | %s in a field of %s", what, found, q.target)
+				}
+			}
+			return
+		}
+	}
+	p.fail("%s | at %s nobody gets %s (%s)", what, q.target, differing(text, strings.Join(want, "\n")), got.cacheStatus())
+}
+
+func (p *poisonedSite) fail(format string, args ...interface{}) {
+	p.failures = append(p.failures, fmt.Sprintf(format, args...))
+}
+
+// miss lets somebody odd ask for a page that nobody has asked for, and looks at it.
+func (p *poisonedSite) miss(what string, odd *oddRequest) {
+	p.t.Helper()
+	p.cases++
+	if _, ok := odd.ask(p.h); !ok {
+		p.refused++
+		return
+	}
+	p.check(what, odd)
+}
+
+// report fails the test with what was found, the first of it.
+func (p *poisonedSite) report() {
+	p.t.Helper()
+	p.t.Logf("%d cases, %d of them taken by no server; %d answers to others from the cache", p.cases, p.refused, p.hits)
+	n := len(p.failures)
+	if n == 0 {
+		return
+	}
+	seen := map[string]bool{}
+	var first, kinds []string
+	for _, f := range p.failures {
+		kind, _, _ := strings.Cut(f, " | ")
+		if seen[kind] {
+			continue
+		}
+		seen[kind] = true
+		kinds = append(kinds, kind)
+		if len(first) < 30 {
+			first = append(first, f)
+		}
+	}
+	assert.Fail(p.t, fmt.Sprintf("%d answers of others show what somebody odd has sent, in %d of %d cases", n, len(kinds), p.cases),
+		"%s\nall cases: %.6000s", strings.Join(first, "\n"), strings.Join(kinds, "; "))
+}
+
+// redisValues returns everything that a Redis holds: keys and values, and what of it is gzip
+// also decoded.
+func redisValues(t *testing.T, o *goredis.Options) map[string]string {
+	t.Helper()
+	c := goredis.NewClient(o)
+	defer c.Close()
+	ctx := context.Background()
+	all := map[string]string{}
+	keys := c.Scan(ctx, 0, "*", 1000).Iterator()
+	for keys.Next(ctx) {
+		key := keys.Val()
+		kind, err := c.Type(ctx, key).Result()
+		require.NoError(t, err)
+		var text string
+		switch kind {
+		case "string":
+			text, err = c.Get(ctx, key).Result()
+		case "hash":
+			var m map[string]string
+			m, err = c.HGetAll(ctx, key).Result()
+			text = fmt.Sprint(m)
+		case "zset":
+			var list []string
+			list, err = c.ZRange(ctx, key, 0, -1).Result()
+			text = strings.Join(list, "\n")
+		case "list":
+			var list []string
+			list, err = c.LRange(ctx, key, 0, -1).Result()
+			text = strings.Join(list, "\n")
+		case "set":
+			var list []string
+			list, err = c.SMembers(ctx, key).Result()
+			text = strings.Join(list, "\n")
+		case "none":
+			continue
+		default:
+			require.Fail(t, "a type that this test cannot read", kind)
+		}
+		if err != goredis.Nil {
+			require.NoError(t, err)
+		}
+		for at := strings.Index(text, "\x1f\x8b"); at >= 0; {
+			if z, err := gzip.NewReader(strings.NewReader(text[at:])); err == nil {
+				z.Multistream(false)
+				plain, _ := io.ReadAll(z)
+				text += "\n" + string(plain)
+				break
+			}
+			next := strings.Index(text[at+2:], "\x1f\x8b")
+			if next < 0 {
+				break
+			}
+			at += 2 + next
+		}
+		all[key] = text
+	}
+	require.NoError(t, keys.Err())
+	return all
+}
+
+// cleanRedis fails where a Redis holds a marker that is not part of an address.
+func (p *poisonedSite) cleanRedis(o *goredis.Options, names, inAddresses map[string]string) {
+	p.t.Helper()
+	all := redisValues(p.t, o)
+	require.NotEmpty(p.t, all)
+	for key, text := range all {
+		seen := map[string]bool{}
+		for _, found := range marker.FindAllString(key+"\n"+text, -1) {
+			if inAddresses[found] == "" && !seen[found] {
+				seen[found] = true
+				at := strings.Index(text, found)
+				p.fail("in Redis, %s | %s in %.60s: %.80q", names[found], found, key, text[max(0, at-40):min(len(text), at+40)])
+			}
+		}
+	}
+}
+
+// routedAs is a target as Odoo routes it: decoded once, slashes joined, dot segments
+// removed. The query stays.
+func routedAs(target string) string {
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return target
+	}
+	clean := path.Clean("/" + strings.ReplaceAll(u.Path, "\\", "/"))
+	if strings.HasSuffix(u.Path, "/") && clean != "/" {
+		clean += "/"
+	}
+	out := (&url.URL{Path: clean}).EscapedPath()
+	if u.RawQuery != "" {
+		out += "?" + u.RawQuery
+	}
+	return out
+}
