@@ -32,8 +32,8 @@ var contextValue = regexp.MustCompile(`^[A-Za-z0-9._-]{16,512}$`)
 
 // The contexts that have a word of their own.
 const (
-	defaultContext = "0"       // pages are those of a visitor without any session
-	privateContext = "private" // pages belong to this visitor alone
+	defaultContext = fill.DefaultContext // pages are those of a visitor without any session
+	privateContext = "private"           // pages belong to this visitor alone
 )
 
 // readCookies finds out what the cookies say of the visitor.

@@ -80,6 +80,9 @@ func passed(t *tap, status int) {
 		markAll(h, t.v) // before the visitor goes where it leads
 	}
 	passedFor(h, t.v, status, header)
+	if t.country != nil && (header[fill.ContextHeader] != nil || !isPage(header.Get("Content-Type"))) {
+		t.country = nil // the addon goes by the country itself
+	}
 	label(h, header, forwarded(h, t.fwd, 0, t.reason))
 	t.flush = header["Content-Length"] == nil && bodyAllowed(status)
 }

@@ -22,7 +22,7 @@ type Page struct {
 	Target  keys.Target // the path as keys.EscapePath writes it, the query as it stands in the key
 	Values  []string    // of the rule's dimensions
 	Passed  http.Header // fields that middlewares in front set for Odoo
-	Context string      // what the addon has said that pages are rendered for, empty: nobody in particular
+	Context string      // what the addon has said that pages are rendered for, empty: DefaultContext
 	Consent bool        // the visitor has agreed to optional cookies
 
 	Names  []string    // lower case: request fields by which the page's answers differ (Vary)
@@ -44,8 +44,12 @@ const (
 	robot   = "Mozilla/5.0 (compatible; odoocache-bot)"
 )
 
-// ContextHeader names the context that a page is to be rendered for.
+// ContextHeader names the context that a page is to be rendered for. The addon tells a
+// filling request from that of a new visitor by it.
 const ContextHeader = "X-Odoo-Cache-Context"
+
+// DefaultContext is that of a visitor without any session.
+const DefaultContext = "0"
 
 // ConsentCookie is what the cookies bar of a website notes the visitor's choice
 // in; the bar has its name as id (addons/website/views/website_templates.xml).
@@ -90,6 +94,7 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 	if o.EdgeHeader != "" {
 		header[o.EdgeHeader] = o.Edge
 	}
+	header[ContextHeader] = []string{DefaultContext}
 	if p.Context != "" {
 		header[ContextHeader] = []string{p.Context}
 	}

@@ -87,7 +87,7 @@ func TestRequest(t *testing.T) {
 	everywhere := func(more http.Header) http.Header {
 		h := http.Header{
 			"User-Agent": {"Mozilla/5.0 (odoocache)"}, "Accept": {"*/*"}, "Accept-Encoding": {"identity"},
-			"X-Forwarded-Host": {"shop.example"}, "X-Forwarded-Proto": {"https"}, "X-Odoo-Cache-Edge": {"token"}, "X-Disable-Tracking": {"1"},
+			"X-Forwarded-Host": {"shop.example"}, "X-Forwarded-Proto": {"https"}, "X-Odoo-Cache-Edge": {"token"}, "X-Disable-Tracking": {"1"}, "X-Odoo-Cache-Context": {"0"},
 		}
 		for name, lines := range more {
 			h[name] = lines
