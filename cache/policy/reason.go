@@ -57,6 +57,7 @@ const (
 	ReasonCountry       = "country"        // Odoo rendered it for the visitor's country, which is not in the key
 	ReasonPurged        = "purged"         // a purge passed while it was rendered
 	ReasonPanic         = "origin-aborted" // the origin's answer broke off
+	ReasonAdmission     = "admission"      // nobody has asked for it before, and what such pages may take is taken
 	ReasonVariantFailed = "variant-failed" // the variant list could not be written
 
 	// The storage.
