@@ -44,6 +44,7 @@ type visit struct {
 	waited bool          // for another's flight, since it has looked the page up
 	looked bool          // once
 	before int64         // how many flights had landed when it did
+	drops  int64         // how often something had been removed by unsafe methods when it did
 	early  bool          // fresh, but to be refreshed
 
 	late       bool   // the storage did not answer, and is not asked again
@@ -129,9 +130,12 @@ func forContext(v *visit) {
 	if v.context == privateContext {
 		v.bypass = policy.ReasonContext
 	} else if v.context != defaultContext {
-		v.primary = keys.Extend(v.primary, []string{"x " + v.context})
+		v.primary = keys.Extend(v.primary, []string{contextPart + v.context})
 	}
 }
+
+// contextPart begins that part of a key.
+const contextPart = "x "
 
 // acceptsEvents reports whether a request asks for an event stream, which has
 // no end to wait for.
@@ -143,6 +147,7 @@ func acceptsEvents(r *http.Request) bool {
 // lookup asks the storage and decides whether what it has may be used.
 func lookup(h *Handler, v *visit) {
 	v.fwd = "uri-miss"
+	v.drops = h.shared.dropped.count.Load()
 	if v.late {
 		v.reason = policy.ReasonStoreError
 		return
@@ -219,7 +224,7 @@ func find(h *Handler, v *visit) {
 	if f.Entry != nil && f.Entry.IsList() {
 		v.list = f.Entry
 		setList(h.identities, v, h.shared.tier.Remember(f.Entry))
-		f = h.shared.tier.Lookup(h.view, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
+		f = h.shared.tier.LookupVariant(h.view, f.Entry, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
 		if f.Entry == nil && f.Reason == "" {
 			v.fwd = "vary-miss"
 		}

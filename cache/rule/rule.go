@@ -31,6 +31,8 @@ type Rule struct {
 	KeepsSession bool // requests of this rule leave a default session one
 	MarksSession bool // a request of this rule that reaches the origin makes its session special
 
+	Nobody bool // filled by requests that are built from the key
+
 	// ClientDirectives says whether Cache-Control of a request is heeded.
 	ClientDirectives bool
 }
@@ -230,6 +232,32 @@ func (r *Rule) Dimensions(req *http.Request) []string {
 	return parts
 }
 
+// Alternatives returns what Dimensions returns for a request, and for others that differ
+// from it in their language alone. One list of no parts stands for a rule that varies by
+// nothing.
+func (r *Rule) Alternatives(req *http.Request) [][]string {
+	own := r.Dimensions(req)
+	all := [][]string{own}
+	if r.Language == nil {
+		return all
+	}
+	last := len(own) - 1
+	others := []string{""}
+	codes := r.Language.Codes()
+	for i := 0; i < len(codes); i++ {
+		others = append(others, codes[i], codes[i]+forBots)
+	}
+	for i := 0; i < len(others); i++ {
+		if part := "l " + others[i]; part != own[last] {
+			all = append(all, append(own[:last:last], part))
+		}
+	}
+	return all
+}
+
+// forBots ends the language of a bot, which Odoo does not send elsewhere.
+const forBots = " bot"
+
 // LanguageCookie is the cookie in which Odoo keeps a visitor's language
 // (addons/http_routing/models/ir_http.py).
 const LanguageCookie = "frontend_lang"
@@ -243,7 +271,7 @@ func language(l *keys.Languages, req *http.Request) string {
 	}
 	picked := l.Pick(value[1:], strings.Join(req.Header["Accept-Language"], ","))
 	if picked != "" && bots.MatchString(req.UserAgent()) {
-		return picked + " bot"
+		return picked + forBots
 	}
 	return picked
 }
