@@ -193,6 +193,8 @@ func TestVary(t *testing.T) {
 		assert.Contains(t, s.get("/", "Foo: 1").cacheStatus(), "hit")
 		assert.Equal(t, "2", s.get("/", "Foo: 2").body)
 		assert.Contains(t, s.get("/").cacheStatus(), "vary-miss", "an absent field is not one with another value")
+		assert.Contains(t, s.get("/", "Foo: 1").cacheStatus(), "hit", "no variant has to go for one that is asked for once")
+		assert.Contains(t, s.get("/").cacheStatus(), "vary-miss; stored")
 		assert.Contains(t, s.get("/", "Foo: 1").cacheStatus(), "vary-miss", "the oldest of three variants had to go")
 	})
 }
@@ -380,6 +382,8 @@ func TestUnsafeMethodsInvalidate(t *testing.T) {
 		}
 		s.do(http.MethodPost, "/a", "x")
 		assert.Contains(t, s.get("/a").cacheStatus(), "uri-miss")
+		assert.Contains(t, s.get("/a?q=1").cacheStatus(), "hit", "another address")
+		s.do(http.MethodPost, "/a?q=1", "x")
 		assert.Contains(t, s.get("/a?q=1").cacheStatus(), "uri-miss")
 		assert.Contains(t, s.get("/location").cacheStatus(), "uri-miss")
 		assert.Contains(t, s.get("/other").cacheStatus(), "hit", "another host is not ours to invalidate")

@@ -100,7 +100,7 @@ func TestReadmeACL(t *testing.T) {
 		"limits": options{"variants": "1"},
 	}, page("x", "Cache-Control: max-age=60", "Vary: Accept"))
 	for _, step := range []struct{ accept, want string }{
-		{"a", "fwd=uri-miss; stored"}, {"a", "hit"}, {"b", "fwd=vary-miss; stored"}, {"a", "fwd=vary-miss; stored"},
+		{"a", "fwd=uri-miss; stored"}, {"a", "hit"}, {"b", "fwd=vary-miss; detail=admission"}, {"b", "fwd=vary-miss; stored"}, {"a", "fwd=vary-miss; stored"},
 	} {
 		assert.Contains(t, s.get("/shop", "Accept: "+step.accept).cacheStatus(), step.want)
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -109,7 +109,13 @@ func TestKeysOfAPageInRedisAreCounted(t *testing.T) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	}()
-	require.Eventually(t, func() bool { _, err := os.Stat(socket); return err == nil }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}, 5*time.Second, 5*time.Millisecond)
 	c := config.Default()
 	c.Tenant = "counted"
 	c.Redis.Address, c.Redis.Timeout, c.Redis.DialTimeout = "unix://"+socket, "5s", "5s"

@@ -270,6 +270,17 @@ func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (f
 	return rule.First(h.s.Plan, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), path, r)
 }
 
+// addressKey is the key of an address but for what its rule varies by.
+func addressKey(h *Handler, ru *rule.Rule, target keys.Target, passed http.Header) string {
+	key := keys.Primary(h.s.Tenant, ru.Name, target, nil)
+	if passed == nil {
+		return key
+	}
+	fields := &strings.Builder{}
+	_ = passed.WriteSubset(fields, nil)
+	return keys.Extend(key, []string{"f " + fields.String()})
+}
+
 // identifyNew is identify for an address that is not known. It is apart since most are,
 // and an interpreter pays for all of a function that it calls.
 func identifyNew(h *Handler, r *http.Request, at string) *identity {
@@ -284,12 +295,7 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
 	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil || len(id.rule.Headers) > 0
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
-	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
-	if id.passed != nil {
-		fields := &strings.Builder{}
-		_ = id.passed.WriteSubset(fields, nil)
-		id.key = keys.Extend(id.key, []string{"f " + fields.String()})
-	}
+	id.key = addressKey(h, id.rule, id.target, id.passed)
 	if id.path != "" && id.path[0] == '/' { // else another target has the same address
 		return putIdentity(h.identities, at, id)
 	}

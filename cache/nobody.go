@@ -358,6 +358,10 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	case reason == reasonLocate:
 		return false // asked again with the visitor's address
 	case f.stored != nil && passes(reason): // it could not be written, or a purge has passed
+		if !meant(f) {
+			v.own = reason
+			return false
+		}
 		return give(f, rw, f.stored, reason)
 	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated || reason == policy.ReasonCountry && g.located: // of this visitor's address
 		v.own = reason
@@ -385,6 +389,13 @@ func deliverFilled(f *fetching, rw http.ResponseWriter) bool {
 	}
 	sendFilled(h, rw, v, e, f.plain, storedStatus(h, v.fwd, 0, e.Life, v.reason))
 	return true
+}
+
+// meant reports whether an answer that is not stored is for the visitor who has asked, by
+// the fields that it differs by.
+func meant(f *fetching) bool {
+	v, names := f.v, f.admission.Vary
+	return len(names) == 0 || keys.Variant("", names, v.r.Header) == keys.Variant("", names, v.sent)
 }
 
 // listIn returns the visit's variant list if an entry is one of its variants.

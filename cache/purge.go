@@ -2,7 +2,10 @@ package cache
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -149,30 +152,98 @@ func unsafeMethod(method string) bool {
 	return true
 }
 
-// invalidate marks the address of an unsafe request, and those on the same
-// host that its response names. Where the rule says that nothing of this
-// address is stored, there is nothing to mark.
+// invalidate removes what is stored under the address of an unsafe request, and under those
+// on the same host that its response names. It makes no marks: these are for purges, and
+// anybody can send a POST. What fails is not tried again, for the same reason.
+//
+// A rule may say that a POST changes nothing that is stored: the request's own, if it keeps
+// the session what it is, or the page's, if nothing of it is stored or the application says
+// itself what has changed.
 func (h *Handler) invalidate(v *visit, header http.Header) {
-	if h.cacheableRule(v).Bypass {
+	if v.rule.KeepsSession {
 		return
 	}
-	host := purgeHost(v.target)
-	o := purgeOrder{paths: []string{h.address(v)}}
+	list := pagesAt(h, v, v.r.URL, nil)
+	host := keys.FoldHost(purgeHost(v.target))
 	for _, name := range []string{"Location", "Content-Location"} {
-		if u, err := v.r.URL.Parse(header.Get(name)); err == nil && header.Get(name) != "" {
-			if u.Host == "" || keys.FoldHost(u.Host) == keys.FoldHost(host) {
-				o.addAddress("//"+host+u.RequestURI(), u.Opaque, h.s.Limits.Purge.Tags)
-			}
+		to := header.Get(name)
+		if to == "" {
+			continue
+		}
+		if u, err := v.r.URL.Parse(to); err == nil && u.Opaque == "" && (u.Host == "" || keys.FoldHost(u.Host) == host) {
+			list = pagesAt(h, v, u, list)
 		}
 	}
-	members, err := o.members(h.s.Limits.Purge)
-	if err != nil {
-		members = []string{}
-		h.logf("invalidation of %s: %v", v.r.URL.Path, err)
+	if len(list) == 0 {
+		return
 	}
-	if _, err := h.purge(storage.Purge{Members: members}); err != nil {
-		h.logf("invalidation: %v", err)
+	noteDropped(h.shared, list)
+	h.shared.tier.Drop(h.view, list)
+}
+
+// pagesAt adds to a list the keys of what may be stored of an address: for the requester, and
+// in each language of the rule.
+func pagesAt(h *Handler, v *visit, u *url.URL, list []string) []string {
+	at := *u
+	if at.Path == "" {
+		at.Path = "/"
 	}
+	r := &http.Request{Method: http.MethodGet, URL: &at, Host: v.r.Host, Header: v.r.Header, TLS: v.r.TLS}
+	target := keys.TargetOf(r)
+	path, _ := keys.RoutedPath(&at)
+	ru, _ := firstRule(h, r, &target, path)
+	if ru.Bypass || ru.Nobody {
+		return list
+	}
+	more := false
+	target.Query, _, more = keys.Query(at.RawQuery, at.ForceQuery, ru.Keep, ru.Ignore, h.s.Limits.QueryParams)
+	if more { // nothing is stored of it
+		return list
+	}
+	dimensions := ru.Alternatives(r)
+	key := addressKey(h, ru, target, passedFields(h, v.r))
+	for i := 0; i < len(dimensions); i++ {
+		list = append(list, keys.Extend(key, dimensions[i]))
+	}
+	return list
+}
+
+// dropped is what was removed lately: requests to the origin that were under way then bring
+// what is from before.
+type dropped struct {
+	count atomic.Int64 // of the times that something was
+
+	mu     sync.Mutex
+	recent map[string]int64 // which time that was, by the identity of a primary key
+	before map[string]int64
+}
+
+// maxDropped bounds each of the two maps, of which the older one goes when the other is full.
+const maxDropped = 4096
+
+// noteDropped notes that what is stored under primary keys is removed now.
+func noteDropped(sh *Shared, list []string) {
+	d := &sh.dropped
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.count.Add(1)
+	for i := 0; i < len(list); i++ {
+		if d.recent == nil || len(d.recent) >= maxDropped {
+			d.before = d.recent
+			d.recent = map[string]int64{}
+		}
+		d.recent[keys.ID(list[i])] = n
+	}
+}
+
+// droppedSince reports whether what is stored under a primary key has been removed since
+// there were so many times.
+func droppedSince(sh *Shared, primary string, count int64) bool {
+	d := &sh.dropped
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id := keys.ID(primary)
+	return d.recent[id] > count || d.before[id] > count
 }
 
 // address is the address of a request as the tags of its page have it: without
@@ -188,16 +259,4 @@ func (h *Handler) address(v *visit) string {
 		return address
 	}
 	return address + "?" + strings.ReplaceAll(query, "#", "%23")
-}
-
-// addAddress adds an address that a response names, unless it is none that a
-// page could have (mailto:) or there are most already: what the response says of
-// others must not cost the request's own address its invalidation.
-func (o *purgeOrder) addAddress(address, opaque string, most int) {
-	if opaque != "" || o.items() >= most {
-		return
-	}
-	if _, err := keys.PathTag(address); err == nil {
-		o.paths = append(o.paths, address)
-	}
 }

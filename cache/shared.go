@@ -26,6 +26,8 @@ type Shared struct {
 
 	landings atomic.Int64 // flights that have landed
 
+	dropped dropped // by unsafe methods
+
 	mu         sync.Mutex
 	flights    map[string]*flight  // by full key
 	landed     map[string]int64    // by key: which landing that was
@@ -111,13 +113,16 @@ func newShared(s config.StorageSettings) *Shared {
 	}
 	o := storage.TierOptions{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
-		SessionTTL: s.SessionTTL, Sessions: s.Sessions,
-		Log: func(message string) { sh.log(message) },
+		SessionTTL: s.SessionTTL, Sessions: s.Sessions, Place: s.Place,
+		Admission: storage.AdmissionOptions{Bytes: s.AdmissionBytes, Window: s.AdmissionWindow, Keys: s.AdmissionKeys},
+		Log:       func(message string) { sh.log(message) },
 	}
 	if s.Redis == nil {
 		m := storage.NewMemory(s.MemoryBytes, s.MaxMarks)
 		sh.sieve = m.Entries()
+		o.Place = "memory " + sh.token // there is none like it
 		sh.tier = storage.NewLocalTier(m, o)
+		storage.Join(sh.tier)
 		writeDebug("odoocache: no redis.address: responses are kept in this process's memory alone")
 		return sh
 	}
@@ -128,6 +133,7 @@ func newShared(s config.StorageSettings) *Shared {
 		sh.redis = storage.NewRedis(redis.New(*s.Redis), s.MaxMarks)
 	}
 	sh.tier = storage.NewTier(sh.redis, o)
+	storage.Join(sh.tier)
 	sh.sieve = sh.tier.Memory()
 	return sh
 }

@@ -217,7 +217,7 @@ func keepFetched(f *fetching, c *capture) string {
 func passes(reason string) bool {
 	switch reason {
 	case policy.ReasonPurged, policy.ReasonStoreError, policy.ReasonStoreOpen, policy.ReasonPurgePending,
-		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed:
+		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed, policy.ReasonAdmission:
 		return true
 	}
 	return false
@@ -306,13 +306,16 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 
 // keepEntry stores an entry, as one of several variants if its response has Vary.
 func keepEntry(h *Handler, v *visit, e *storage.Entry, vary []string) string {
+	if h.shared.dropped.count.Load() > v.drops && droppedSince(h.shared, v.primary, v.drops) {
+		return policy.ReasonPurged
+	}
 	reason := ""
 	if len(vary) > 0 {
 		reason = storeVariant(h, v, e, vary)
 	} else {
 		reason = h.shared.tier.StoreAndUnlock(h.view, e, v.lock)
 	}
-	if reason == "" {
+	if reason == "" || reason == policy.ReasonAdmission { // it is for those who wait all the same
 		landed(h, v, e)
 	}
 	return reason
@@ -333,19 +336,24 @@ func exact(b []byte) []byte {
 func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string {
 	names := vary
 	var before []string
-	if v.list != nil {
-		names = union(v.list.Vary, vary)
+	known := newestList(h, v)
+	if known != nil {
+		names = union(known.Vary, vary)
 		if len(names) > v.rule.Terms.VaryNames {
 			return policy.ReasonVaryLimit
 		}
-		if len(names) == len(v.list.Vary) {
-			before = v.list.Variants
+		if len(names) == len(known.Vary) {
+			before = known.Variants
 		} else {
-			h.shared.tier.RemoveIDs(h.view, v.list.Variants)
+			h.shared.tier.RemoveIDs(h.view, known.Variants)
 		}
 	}
 	e.Key = keys.Variant(v.primary, names, v.sent)
-	variants, dropped := pushVariant(before, keys.ID(e.Key), h.s.Limits.Variants)
+	id := keys.ID(e.Key)
+	if len(before) >= h.s.Limits.Variants && !known.Has(id) && !h.shared.tier.Asked(h.view, e.Key) {
+		return policy.ReasonAdmission // another would have to go for it
+	}
+	variants, dropped := pushVariant(before, id, h.s.Limits.Variants)
 	if reason := h.shared.tier.Store(h.view, e); reason != "" {
 		return reason
 	}
@@ -353,8 +361,8 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 		Tenant: e.Tenant, Key: v.primary, Host: e.Host, Path: e.Path, Epoch: e.Epoch, Seq: e.Seq,
 		Life: e.Life, Header: http.Header{}, Vary: names, Variants: variants,
 	}
-	if v.list != nil && v.list.Life.Retention(v.now) > list.Life.Retention(v.now) {
-		list.Life = v.list.Life // it must outlive the variants it leads to
+	if known != nil && known.Life.Retention(v.now) > list.Life.Retention(v.now) {
+		list.Life = known.Life // it must outlive the variants it leads to
 	}
 	if reason := h.shared.tier.StoreAndUnlock(h.view, list, v.lock); reason != "" {
 		return policy.ReasonVariantFailed
@@ -362,6 +370,19 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 	h.shared.tier.RemoveIDs(h.view, dropped)
 	v.list = list
 	return ""
+}
+
+// newestList is the list of a page's variants as it is now: while the origin was asked, others
+// may have been stored, which a list without them would lose.
+func newestList(h *Handler, v *visit) *storage.Entry {
+	f := h.shared.tier.LookupRemote(h.view, v.primary)
+	if f.Reason != "" && f.Reason != policy.ReasonPurged {
+		return v.list
+	}
+	if f.Entry == nil || !f.Entry.IsList() {
+		return nil
+	}
+	return f.Entry
 }
 
 // union merges two sorted lists of names.

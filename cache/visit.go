@@ -47,6 +47,7 @@ type visit struct {
 	waited bool          // for another's flight, since it has looked the page up
 	looked bool          // once
 	before int64         // how many flights had landed when it did
+	drops  int64         // how often something had been removed by unsafe methods when it did
 	early  bool          // fresh, but to be refreshed
 
 	late       bool   // the storage did not answer, and is not asked again
@@ -96,7 +97,10 @@ func identifyVisit(h *Handler, v *visit) {
 		}
 		v.primary = keys.Extend(id.key, v.values)
 	}
-	if v.context != "" && !v.rule.Terms.AnySession {
+	if v.rule.Terms.AnySession {
+		v.context = "" // what does not depend on the session is of no context
+	}
+	if v.context != "" {
 		forContext(v)
 	}
 	if v.agrees && atomic.LoadInt32(&id.asks) != 0 {
@@ -174,6 +178,7 @@ func acceptsEvents(r *http.Request) bool {
 // lookup asks the storage and decides whether what it has may be used.
 func lookup(h *Handler, v *visit) {
 	v.fwd = "uri-miss"
+	v.drops = h.shared.dropped.count.Load()
 	if v.late {
 		v.reason = policy.ReasonStoreError
 		return
@@ -257,7 +262,7 @@ func find(h *Handler, v *visit) {
 	if f.Entry != nil && f.Entry.IsList() {
 		v.list = f.Entry
 		setList(h.identities, v, h.shared.tier.Remember(f.Entry))
-		f = h.shared.tier.Lookup(h.view, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
+		f = h.shared.tier.LookupVariant(h.view, f.Entry, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
 		if f.Entry == nil && f.Reason == "" {
 			v.fwd = "vary-miss"
 		}

@@ -32,6 +32,11 @@ func NewLanguages(codes []string) Languages {
 	return l
 }
 
+// Codes returns the codes that were given, none if nobody says which there are.
+func (l Languages) Codes() []string {
+	return l.codes
+}
+
 // Pick returns what the key holds of a visitor's language: one of the codes, or "" where
 // nothing asks for one of them. Where the choice is Odoo's own (en_AU in a shop with en_US
 // and en_GB) it returns a ~ and the language: Odoo goes by that alone. It is not sure of an

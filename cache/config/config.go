@@ -16,28 +16,29 @@ package config
 
 // Config are the plugin's options.
 type Config struct {
-	Name              string   `json:"name,omitempty"`
-	Tenant            string   `json:"tenant,omitempty"`
-	Preset            string   `json:"preset,omitempty"`
-	Languages         []string `json:"languages,omitempty"`
-	Rules             []Rule   `json:"rules,omitempty"`
-	RequestDirectives string   `json:"requestDirectives,omitempty"`
-	Keep              string   `json:"keep,omitempty"`
-	LogLevel          string   `json:"logLevel,omitempty"`
-	Compression       string   `json:"compression,omitempty"`
-	EarlyRefresh      string   `json:"earlyRefresh,omitempty"`
-	Rewarm            string   `json:"rewarm,omitempty"`
-	CampaignCookies   string   `json:"campaignCookies,omitempty"`
-	Redis             Redis    `json:"redis,omitempty"`
-	Memory            Memory   `json:"memory,omitempty"`
-	Purge             Purge    `json:"purge,omitempty"`
-	Admin             Admin    `json:"admin,omitempty"`
-	Session           Session  `json:"session,omitempty"`
-	CSRF              CSRF     `json:"csrf,omitempty"`
-	Fill              Fill     `json:"fill,omitempty"`
-	Country           Country  `json:"country,omitempty"`
-	Headers           Headers  `json:"headers,omitempty"`
-	Limits            Limits   `json:"limits,omitempty"`
+	Name              string    `json:"name,omitempty"`
+	Tenant            string    `json:"tenant,omitempty"`
+	Preset            string    `json:"preset,omitempty"`
+	Languages         []string  `json:"languages,omitempty"`
+	Rules             []Rule    `json:"rules,omitempty"`
+	RequestDirectives string    `json:"requestDirectives,omitempty"`
+	Keep              string    `json:"keep,omitempty"`
+	LogLevel          string    `json:"logLevel,omitempty"`
+	Compression       string    `json:"compression,omitempty"`
+	EarlyRefresh      string    `json:"earlyRefresh,omitempty"`
+	Rewarm            string    `json:"rewarm,omitempty"`
+	CampaignCookies   string    `json:"campaignCookies,omitempty"`
+	Redis             Redis     `json:"redis,omitempty"`
+	Memory            Memory    `json:"memory,omitempty"`
+	Admission         Admission `json:"admission,omitempty"`
+	Purge             Purge     `json:"purge,omitempty"`
+	Admin             Admin     `json:"admin,omitempty"`
+	Session           Session   `json:"session,omitempty"`
+	CSRF              CSRF      `json:"csrf,omitempty"`
+	Fill              Fill      `json:"fill,omitempty"`
+	Country           Country   `json:"country,omitempty"`
+	Headers           Headers   `json:"headers,omitempty"`
+	Limits            Limits    `json:"limits,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -171,6 +172,15 @@ type Memory struct {
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
+// Admission bounds what pages take that nobody has asked for twice.
+type Admission struct {
+	Bytes  string `json:"bytes,omitempty"`
+	Window string `json:"window,omitempty"`
+	Keys   string `json:"keys,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
 // Purge says who may purge. Without a secret and networks nobody may by
 // request; purge headers in the origin's responses always count unless
 // fromResponses is false.
@@ -281,14 +291,15 @@ func Default() *Config {
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
 			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "32MiB", PreparedBytes: "16MiB",
 		},
-		Memory:  Memory{Bytes: "64MiB", MaxStaleness: "1s"},
-		Purge:   Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},
-		Admin:   Admin{Path: "/.odoocache"},
-		Session: Session{Cookie: "session_id", ContextCookie: "odoocache_context", TTL: "168h", Max: "100000"},
-		CSRF:    CSRF{Mode: "complete", Path: "/web/login", FormBytes: "64KiB"},
-		Fill:    Fill{Address: "192.0.2.1", Headers: []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, Abandoned: "16"},
-		Country: Country{GeoIP: "auto"},
-		Headers: Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge", Edge: "X-Odoo-Cache-Edge"},
+		Memory:    Memory{Bytes: "64MiB", MaxStaleness: "1s"},
+		Admission: Admission{Bytes: "64MiB", Window: "10m", Keys: "65536"},
+		Purge:     Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},
+		Admin:     Admin{Path: "/.odoocache"},
+		Session:   Session{Cookie: "session_id", ContextCookie: "odoocache_context", TTL: "168h", Max: "100000"},
+		CSRF:      CSRF{Mode: "complete", Path: "/web/login", FormBytes: "64KiB"},
+		Fill:      Fill{Address: "192.0.2.1", Headers: []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, Abandoned: "16"},
+		Country:   Country{GeoIP: "auto"},
+		Headers:   Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge", Edge: "X-Odoo-Cache-Edge"},
 		Limits: Limits{
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",

@@ -438,6 +438,18 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `session.ttl: "0"; expected a duration from 1ms to 8784h0m0s`},
 		},
 		{
+			"admission.bytes", func(c *config.Config, v string) { c.Admission.Bytes = v }, []string{"0", "64MiB"},
+			map[string]string{"some": `admission.bytes: "some"; expected a size such as 4MiB, from 0 to 1024GiB`},
+		},
+		{
+			"admission.window", func(c *config.Config, v string) { c.Admission.Window = v }, []string{"1s", "168h"},
+			map[string]string{"0": `admission.window: "0"; expected a duration from 1ms to 168h0m0s`},
+		},
+		{
+			"admission.keys", func(c *config.Config, v string) { c.Admission.Keys = v }, []string{"100", "10000000"},
+			map[string]string{"99": `admission.keys: "99"; expected a number from 100 to 10000000`},
+		},
+		{
 			"session.max", func(c *config.Config, v string) { c.Session.Max = v }, []string{"100", "10000000"},
 			map[string]string{"1": `session.max: "1"; expected a number from 100 to 10000000`},
 		},

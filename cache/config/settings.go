@@ -98,16 +98,20 @@ type LimitSettings struct {
 // StorageSettings say what the entries are kept in. Middlewares with equal
 // settings share one storage.
 type StorageSettings struct {
-	Redis         *redis.Options // nil: memory alone
-	Cluster       []string       // addresses of nodes, where it is a cluster
-	MemoryBytes   int64
-	PreparedBytes int64
-	MaxStaleness  int64 // ms
-	MaxMarks      int
-	Journal       int
-	SessionTTL    int64 // ms
-	Sessions      int
-	Fingerprint   string // equal for equal settings, without secrets
+	Redis           *redis.Options // nil: memory alone
+	Cluster         []string       // addresses of nodes, where it is a cluster
+	MemoryBytes     int64
+	PreparedBytes   int64
+	MaxStaleness    int64 // ms
+	MaxMarks        int
+	Journal         int
+	SessionTTL      int64 // ms
+	Sessions        int
+	AdmissionBytes  int64 // 0: no bound
+	AdmissionWindow int64 // ms
+	AdmissionKeys   int
+	Place           string // where the server is
+	Fingerprint     string // equal for equal settings, without secrets
 }
 
 // ErrConfig is wrapped by the error of Build.
@@ -295,6 +299,10 @@ func (p *problems) storage(c *Config) StorageSettings {
 		Sessions:     p.number("session.max", c.Session.Max, 100, 10000000),
 		Redis:        p.redis(c.Redis),
 	}
+	p.unknown("admission.", c.Admission.Unknown)
+	s.AdmissionBytes = p.size("admission.bytes", c.Admission.Bytes, 0, 1<<40)
+	s.AdmissionWindow = p.between("admission.window", c.Admission.Window, 7*policy.Day)
+	s.AdmissionKeys = p.number("admission.keys", c.Admission.Keys, 100, 10000000)
 	s.PreparedBytes = p.size("redis.preparedBytes", c.Redis.PreparedBytes, 1<<20, 1<<40)
 	if s.Redis != nil {
 		s.Cluster = trimmed(c.Redis.Cluster.Addresses)
@@ -302,6 +310,10 @@ func (p *problems) storage(c *Config) StorageSettings {
 	if s.Redis == nil && s.MemoryBytes < 1<<20 {
 		p.add("memory.bytes", "%q; expected at least 1MiB, since there is no redis.address", c.Memory.Bytes)
 	}
+	s.Place = strings.Join([]string{
+		strings.TrimSpace(c.Redis.Address), c.Redis.Database, c.Redis.Sentinel.Master,
+		strings.Join(c.Redis.Sentinel.Addresses, ","), strings.Join(c.Redis.Cluster.Addresses, ","),
+	}, " ")
 	s.Fingerprint = fingerprint(c, s)
 	return s
 }
@@ -319,7 +331,7 @@ func fingerprint(c *Config, s StorageSettings) string {
 		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout,
 		r.MaxReplyBytes, r.PreparedBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
 		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
-		c.Session.TTL, c.Session.Max,
+		c.Session.TTL, c.Session.Max, c.Admission.Bytes, c.Admission.Window, c.Admission.Keys,
 		r.Sentinel.Master, strings.Join(r.Sentinel.Addresses, ","), r.Sentinel.Username, strings.Join(r.Cluster.Addresses, ","),
 	}
 	if s.Redis != nil && s.Redis.Sentinels != nil {

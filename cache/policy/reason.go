@@ -62,6 +62,7 @@ const (
 	ReasonTimeout       = "origin-timeout" // the origin took longer than limits.fetchTimeout
 	ReasonRedirect      = "redirect"       // it leads elsewhere than to the page, its language or its module
 	ReasonElsewhere     = "not-shared"     // another process has just had an answer that is not for others
+	ReasonAdmission     = "admission"      // nobody has asked for it before, and what such pages may take is taken
 	ReasonVariantFailed = "variant-failed" // the variant list could not be written
 
 	// The storage.

@@ -42,6 +42,30 @@ func dimensions(r *Rule, req *http.Request) (parts []string, sure bool) {
 	return parts, sure
 }
 
+// Alternatives returns what Dimensions returns for a request, and for others that differ
+// from it in their language alone. One list of no parts stands for a rule that varies by
+// nothing.
+func (r *Rule) Alternatives(req *http.Request) [][]string {
+	own, _ := r.Dimensions(req)
+	all := [][]string{own}
+	if r.Language == nil {
+		return all
+	}
+	last := len(own) - 1
+	others := []string{""}
+	codes := r.Language.Codes()
+	for i := 0; i < len(codes); i++ {
+		language, _, _ := strings.Cut(codes[i], "_")
+		others = append(others, codes[i], codes[i]+robotMark, "~"+language, "~"+language+robotMark)
+	}
+	for i := 0; i < len(others); i++ {
+		if part := "l " + others[i]; part != own[last] {
+			all = append(all, append(own[:last:last], part))
+		}
+	}
+	return all
+}
+
 // Asking returns the fields, the cookies and the kind of client by which a request has
 // the given parts of a key as its Dimensions.
 func Asking(r *Rule, parts []string) (header http.Header, cookies []string, robot bool) {

@@ -3,11 +3,13 @@ package rule_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
@@ -263,4 +265,37 @@ func TestHasCookie(t *testing.T) {
 	}
 	assert.False(t, rule.HasCookie("session_id", request("/")))
 	assert.False(t, rule.HasCookie("", request("/", "Cookie: =1")))
+}
+
+// TestAlternatives: what a page is stored under for anybody is among what it may be stored
+// under for one who differs in nothing but the language.
+func TestAlternatives(t *testing.T) {
+	l := keys.NewLanguages([]string{"en_US", "fr_FR"})
+	ru := &rule.Rule{Headers: []string{"x-currency"}, Cookies: []string{"colour"}, Language: &l}
+	request := func(colour, cookie, accept, agent string) *http.Request {
+		r := &http.Request{URL: &url.URL{Path: "/"}, Header: http.Header{"Cookie": {"colour=" + colour}}}
+		if cookie != "" {
+			r.Header.Add("Cookie", "frontend_lang="+cookie)
+		}
+		if accept != "" {
+			r.Header.Set("Accept-Language", accept)
+		}
+		r.Header.Set("User-Agent", agent)
+		return r
+	}
+	for _, mine := range []*http.Request{request("red", "", "", ""), request("red", "fr_FR", "", "Googlebot"), request("red", "", "de", "")} {
+		for _, cookie := range []string{"", "en_US", "fr_FR", "fr_BE", "de_DE"} {
+			for _, accept := range []string{"", "fr", "en-GB,en;q=0.5", "de-DE"} {
+				for _, agent := range []string{"", "Mozilla", "Googlebot"} {
+					red, _ := ru.Dimensions(request("red", cookie, accept, agent))
+					blue, _ := ru.Dimensions(request("blue", cookie, accept, agent))
+					require.Contains(t, ru.Alternatives(mine), red)
+					require.NotContains(t, ru.Alternatives(mine), blue)
+				}
+			}
+		}
+	}
+	require.Equal(t, [][]string{nil}, (&rule.Rule{}).Alternatives(request("red", "", "", "")))
+	unknown := keys.UnknownLanguages()
+	require.Len(t, (&rule.Rule{Language: &unknown}).Alternatives(request("red", "", "fr", "")), 2, "nobody says which there are")
 }

@@ -41,6 +41,16 @@ func (e *Entry) IsList() bool {
 	return e.Status == 0
 }
 
+// Has reports whether a list has the variant of an identity.
+func (e *Entry) Has(id string) bool {
+	for i := 0; i < len(e.Variants); i++ {
+		if e.Variants[i] == id {
+			return true
+		}
+	}
+	return false
+}
+
 // Length returns the length of the plain body.
 func (e *Entry) Length() int {
 	if e.Plain > 0 {

@@ -274,5 +274,5 @@ func (t *Tier) Has(v *View, key string) bool {
 func (v *View) Usable(e *Entry) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return v.head.Epoch != 0 && v.checked != 0 && len(v.pending) == 0 && v.check(e) == Valid
+	return v.head.Epoch != 0 && v.checked != 0 && v.waits == 0 && v.check(e) == Valid
 }

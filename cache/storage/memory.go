@@ -57,6 +57,18 @@ func (m *Memory) Remove(tenant string, ids []string) error {
 	return nil
 }
 
+// Drop implements Storage.
+func (m *Memory) Drop(tenant string, ids []string) error {
+	for i := 0; i < len(ids); i++ {
+		id := inMemory(tenant, ids[i])
+		if e := m.entries.Get(id, nowMS()); e != nil && e.IsList() {
+			_ = m.Remove(tenant, e.Variants) // cannot fail
+		}
+		m.entries.Remove(id)
+	}
+	return nil
+}
+
 // Head implements Storage.
 func (m *Memory) Head(tenant string) (Head, error) {
 	m.mu.Lock()

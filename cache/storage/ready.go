@@ -49,7 +49,7 @@ type License struct {
 func (v *View) License(r *Ready) *License {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.head.Seq != r.Seq || v.head.Epoch != r.Entry.Epoch || v.checked == 0 || len(v.pending) > 0 {
+	if v.head.Seq != r.Seq || v.head.Epoch != r.Entry.Epoch || v.checked == 0 || v.waits > 0 {
 		return nil
 	}
 	if v.license == nil {

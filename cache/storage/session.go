@@ -15,15 +15,24 @@ import (
 // unknown, and an unknown session is treated like a special one: so it does no
 // harm to lose a member, or the whole set.
 //
-// A mark as special replaces what is there, the note of a beginning does not.
-// So it does not matter in which order the two arrive.
+// A mark as special replaces the note of a beginning, and is made of nothing else: so
+// whoever makes ids up adds nothing to the set. For that no note of a beginning may
+// come after a mark that found nothing. A command that was sent can arrive after its
+// sender has given up waiting, so a beginning takes two: the first notes that the
+// session is about to begin, which counts as special, and only if that was answered the
+// second makes a default one of exactly this note. Whichever of them is late, a mark
+// that the visitor's later requests make finds the note, or the second command does
+// not.
 
-func sessionScore(until int64, special bool) int64 {
-	until -= until % 2
-	if special {
-		until++
-	}
-	return until
+// The kinds of scores, modulo 4. Those of special sessions are odd.
+const (
+	scoreDefault = 0
+	scoreSpecial = 1
+	scoreBegins  = 3
+)
+
+func sessionScore(until, kind int64) int64 {
+	return until - until%4 + kind
 }
 
 func sessionState(score, now int64) int {
@@ -117,37 +126,56 @@ func visitAny(s *Redis, tenant, key, session string, state int) (*Entry, Head, i
 	return e, head, found, err
 }
 
-// Bear implements Storage.
+// bearScript makes a default session of one that is about to begin.
+//
+// KEYS[1] the sessions; ARGV[1] the session, ARGV[2] its score, ARGV[3] the one that it gets.
+const bearScript = `
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+return 1`
+
+// Bear implements Storage: two round trips.
 func (s *Redis) Bear(tenant, session string, ttl int64, most int) error {
-	return s.note(tenant, []string{"NX"}, []string{session}, sessionScore(nowMS()+ttl, false), most)
+	key := keys.Sessions(tenant)
+	until := nowMS() + ttl
+	begins := strconv.FormatInt(sessionScore(until, scoreBegins), 10)
+	replies, err := s.note(tenant, []string{"ZADD", key, "NX", begins, session}, strconv.Itoa(-most-1))
+	if err != nil || replies[0].Int == 0 { // it is known
+		return err
+	}
+	_, err = s.do(redis.Command{Args: []string{"EVAL", bearScript, "1", key, session, begins, strconv.FormatInt(sessionScore(until, scoreDefault), 10)}})
+	return err
 }
 
 // Special implements Storage.
 func (s *Redis) Special(tenant string, sessions []string, ttl int64, most int) error {
-	return s.note(tenant, nil, sessions, sessionScore(nowMS()+ttl, true), most)
+	score := strconv.FormatInt(sessionScore(nowMS()+ttl, scoreSpecial), 10)
+	args := []string{"ZADD", keys.Sessions(tenant), "XX"}
+	for i := 0; i < len(sessions); i++ {
+		args = append(args, score, sessions[i])
+	}
+	_, err := s.note(tenant, args, strconv.Itoa(-most-1))
+	return err
 }
 
-func (s *Redis) note(tenant string, how, sessions []string, score int64, most int) error {
+// note runs a command on what is known of sessions, and drops those whose rank is
+// most at most.
+func (s *Redis) note(tenant string, args []string, most string) ([]redis.Reply, error) {
 	key := keys.Sessions(tenant)
-	args := append([]string{"ZADD", key}, how...)
-	for i := 0; i < len(sessions); i++ {
-		args = append(args, strconv.FormatInt(score, 10), sessions[i])
-	}
 	replies, err := ask(s,
 		redis.Command{Args: args},
-		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", strconv.Itoa(-most - 1)}},
+		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", most}},
 	)
 	if err != nil {
-		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	if redis.Code(replies[0]) == "WRONGTYPE" { // something else stands in its place
 		if err := s.Forget(tenant); err != nil {
-			return err
+			return nil, err
 		}
-		_, err = s.do(redis.Command{Args: args})
-		return err
+		return s.do(redis.Command{Args: args})
 	}
-	return firstError(replies, "ZADD")
+	return replies, firstError(replies, "ZADD")
 }
 
 // Forget implements Storage.
@@ -174,17 +202,21 @@ func (m *Memory) Bear(tenant, session string, ttl int64, most int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, known := m.sessions[inMemory(tenant, session)]; !known {
-		m.note(inMemory(tenant, session), sessionScore(nowMS()+ttl, false), most)
+		m.note(inMemory(tenant, session), sessionScore(nowMS()+ttl, scoreDefault), most)
 	}
 	return nil
 }
 
 // Special implements Storage.
-func (m *Memory) Special(tenant string, sessions []string, ttl int64, most int) error {
+func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	score := sessionScore(nowMS()+ttl, scoreSpecial)
 	for i := 0; i < len(sessions); i++ {
-		m.note(inMemory(tenant, sessions[i]), sessionScore(nowMS()+ttl, true), most)
+		member := inMemory(tenant, sessions[i])
+		if _, known := m.sessions[member]; known {
+			m.sessions[member] = score
+		}
 	}
 	return nil
 }
@@ -249,6 +281,9 @@ func (t *Tier) LookupFor(v *View, key, session string) *Found {
 		return &Found{Reason: reason}
 	}
 	verdict := v.Check(near)
+	if now >= near.Life.Born+near.Life.TTL || verdict != Valid {
+		noteAsked(v, key)
+	}
 	if verdict == Purged {
 		t.memory.Remove(key)
 		f := fromRemote(t, v, key, now)
@@ -279,14 +314,13 @@ func (t *Tier) Special(v *View, sessions []string) {
 	if len(todo) == 0 {
 		return
 	}
-	p := Purge{Special: todo}
 	if t.ready(v) != "" {
-		t.keep(v, p)
+		t.keepSessions(v, todo)
 		return
 	}
 	if err := t.remote.Special(v.tenant, todo, t.o.SessionTTL, t.o.Sessions); err != nil {
 		t.failed(v, "session", err)
-		t.keep(v, p)
+		t.keepSessions(v, todo)
 		return
 	}
 	v.guard.success()

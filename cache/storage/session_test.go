@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,18 +84,39 @@ func TestAMarkThatCannotBeWritten(t *testing.T) {
 	require.Empty(t, s.written(), "nothing had to be purged")
 }
 
-// TestSessionsInAFullJournal: what does not fit is made up for by forgetting.
-func TestSessionsInAFullJournal(t *testing.T) {
+// TestManyMarksThatCannotBeWritten: beyond session.max nothing is known of any session any
+// more. No page is purged for them, whoever makes them up.
+func TestManyMarksThatCannotBeWritten(t *testing.T) {
 	s := newScript()
 	r := newReplica(s, forever)
-	r.o.SessionTTL, r.o.Sessions = 3600000, 100
-	r.Failures(100)
-	r.Bear(r.v, "other")
-	s.fail("special", "forget", "purge")
-	for _, session := range []string{"a", "b", "c", "other", "d"} {
-		r.Special(r.v, []string{session})
+	r.o.SessionTTL, r.o.Sessions = 3600000, 2000
+	r.Failures(1000000)
+	r.put(t, "k")
+	for _, session := range []string{"visitor", "another", "third"} {
+		r.Bear(r.v, session)
 	}
+	s.fail("special", "forget")
+	r.Special(r.v, []string{"visitor"})
+	for i := 0; i < 1500; i++ {
+		r.Special(r.v, []string{fmt.Sprint("invented", i)})
+	}
+	require.Equal(t, 1, r.v.Pending())
 	s.heal()
-	require.Equal(t, SessionUnknown, r.LookupFor(r.v, "k", "other").Session)
+	require.Equal(t, SessionSpecial, r.LookupFor(r.v, "k", "visitor").Session)
+	require.Equal(t, SessionDefault, r.LookupFor(r.v, "k", "another").Session)
 	require.Zero(t, r.v.Pending())
+
+	s.fail("special", "forget")
+	for i := 0; i < 2100; i++ {
+		r.Special(r.v, []string{fmt.Sprint("also invented", i)})
+	}
+	r.Special(r.v, []string{"third"})
+	s.heal()
+	for _, session := range []string{"another", "third"} {
+		f := r.LookupFor(r.v, "k", session)
+		require.Equal(t, SessionUnknown, f.Session)
+		require.NotNil(t, f.Entry, "what is stored is good")
+	}
+	require.Zero(t, r.v.Pending())
+	require.Empty(t, s.written(), "nothing had to be purged")
 }

@@ -41,7 +41,7 @@ type question struct {
 func newQuestion(v *View) *question {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && len(v.pending) == 0 {
+	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && v.waits == 0 {
 		v.question = &question{head: v.head, era: v.era, expect: position(v.head), ask: askPosition(v.tenant)}
 	}
 	return v.question

@@ -106,6 +106,26 @@ func (s *Sieve) Put(id string, e *Entry, expires int64) bool {
 	return true
 }
 
+// Replace is Put for what is there already, under the same id. What is not there does
+// not come.
+func (s *Sieve) Replace(id string, e *Entry, expires int64) {
+	s.mu.Lock()
+	_, found := s.index[id]
+	s.mu.Unlock()
+	if found {
+		s.Put(id, e, expires)
+	}
+}
+
+// Room reports whether an entry can come without another having to go.
+func (s *Sieve) Room(id string, e *Entry) bool {
+	size := e.Size() + int64(len(id))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.index[id]
+	return found || s.bytes+size <= s.max
+}
+
 // laneFor returns the list of a tenant.
 func (s *Sieve) laneFor(tenant string) int {
 	i, found := s.laneOf[tenant]

@@ -39,9 +39,6 @@ type Purge struct {
 	Soft    bool
 	All     bool
 	Members []string // TagMark and PrefixMark
-
-	Special []string // sessions that are to be marked, hashed
-	Forget  bool     // all that is known of sessions
 }
 
 // What is known of a session.
@@ -89,6 +86,8 @@ type Storage interface {
 	Store(tenant, id string, e *Entry, ttl int64) error
 	// Remove drops entries.
 	Remove(tenant string, ids []string) error
+	// Drop is Remove that drops, with the list of a page's variants, these, too.
+	Drop(tenant string, ids []string) error
 	// Head returns the tenant's position, and starts a state where there is none.
 	Head(tenant string) (Head, error)
 	// Marks returns what came after since, everything if since is of another state.
@@ -99,10 +98,11 @@ type Storage interface {
 	// for no entry.
 	Visit(tenant, id, session string) (*Entry, Head, int, error)
 	// Bear notes a session that has just begun, unless it is known already, for
-	// ttl ms. Of most sessions at most is anything known; the oldest go.
+	// ttl ms. Of most sessions at most is anything known; the oldest go. If it
+	// returns an error, the session is not a default one, and will not become one.
 	Bear(tenant, session string, ttl int64, most int) error
-	// Special notes that sessions are not default ones any more, if they ever
-	// were, or are noted later as having begun.
+	// Special notes that sessions are not default ones any more. Of one that is not
+	// known nothing is noted: whoever makes ids up takes nobody's place.
 	Special(tenant string, sessions []string, ttl int64, most int) error
 	// Forget drops what is known of all sessions.
 	Forget(tenant string) error

@@ -21,6 +21,8 @@ type TierOptions struct {
 	MaxPause      int64
 	SessionTTL    int64 // how long a session is known
 	Sessions      int   // of how many something is known
+	Admission     AdmissionOptions
+	Place         string // what Join goes by: where the storage is
 	Log           func(message string)
 }
 
@@ -34,6 +36,7 @@ type Tier struct {
 	redis   *Redis // remote, if that is what it is
 	seen    *Sieve // what is known of entries in Redis where there is no memory tier
 	memory  *Sieve // nil: the storage is in this process itself
+	here    *Sieve // the storage, if it is in this process
 	breaker breaker
 
 	near     *Sieve // what is in this process: memory, or the storage itself; may be nil
@@ -65,6 +68,7 @@ func NewTier(remote Storage, o TierOptions) *Tier {
 // state changes through this tier alone, so what is known of it is current.
 func NewLocalTier(m *Memory, o TierOptions) *Tier {
 	t := NewTier(m, o)
+	t.here = m.entries
 	if t.memory == nil {
 		t.near, t.patience = m.entries, noLimit
 	}
@@ -74,19 +78,24 @@ func NewLocalTier(m *Memory, o TierOptions) *Tier {
 // noLimit is longer than any process lives, in ms, and not too long to be counted in ns.
 const noLimit = 1 << 42
 
-// View returns the view of a tenant's purge state.
+// View returns the view of a tenant's purge state. A new one takes over what other tiers
+// of this process could not write.
 func (t *Tier) View(tenant string) *View {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	v := t.views[tenant]
+	tiersMu.Lock()
+	defer tiersMu.Unlock()
+	v := viewOf(t, tenant)
 	if v == nil {
 		v = newView(tenant)
 		v.guard = &t.breaker
 		v.patience = t.patience
+		v.admission = newAdmission(t.o.Admission)
 		if t.redis != nil && t.redis.cluster != nil { // its nodes fail one by one
 			v.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
 		}
+		takeOver(t, v)
+		t.mu.Lock()
 		t.views[tenant] = v
+		t.mu.Unlock()
 	}
 	return v
 }
@@ -107,6 +116,9 @@ type Found struct {
 func (t *Tier) Lookup(v *View, key string) *Found {
 	now := nowMS()
 	if f := fromTier(t, v, key, now); f != nil {
+		if e := f.Entry; e != nil && (now >= e.Life.Born+e.Life.TTL || f.Soft) {
+			noteAsked(v, key)
+		}
 		return f
 	}
 	return fromRemote(t, v, key, now)
@@ -136,6 +148,7 @@ func (t *Tier) fromMemory(v *View, key string, e *Entry) *Found {
 		verdict, head, _ = v.judge(e, 0)
 	}
 	if verdict == Purged {
+		noteAsked(v, key)
 		t.memory.Remove(key)
 		return nil
 	}
@@ -145,7 +158,11 @@ func (t *Tier) fromMemory(v *View, key string, e *Entry) *Found {
 // LookupRemote is Lookup past the memory tier: another process may have stored a
 // newer entry than the one that is there.
 func (t *Tier) LookupRemote(v *View, key string) *Found {
-	return fromRemote(t, v, key, nowMS())
+	f := fromRemote(t, v, key, nowMS())
+	if f.Entry != nil { // it may be about to be refreshed
+		noteAsked(v, key)
+	}
+	return f
 }
 
 func fromRemote(t *Tier, v *View, key string, now int64) *Found {
@@ -214,6 +231,9 @@ func found(t *Tier, v *View, key string, e *Entry, head Head, err error, now, as
 // accept takes an entry of the remote storage unless it has been purged.
 func (t *Tier) accept(v *View, key string, e *Entry, now int64, f *Found) {
 	verdict := (*View).Check(v, e)
+	if now >= e.Life.Born+e.Life.TTL || verdict != Valid { // it will be stored anew
+		noteAsked(v, key)
+	}
 	if verdict == Purged {
 		f.Reason = policy.ReasonPurged
 		return
@@ -235,7 +255,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 	if e.Epoch == 0 {
 		return policy.ReasonStoreError // the storage did not answer before the origin was asked
 	}
-	if v.Check(e) == Purged {
+	if (*View).Check(v, e) == Purged {
 		return policy.ReasonPurged
 	}
 	now := nowMS()
@@ -243,8 +263,12 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 	if ttl <= 0 {
 		return policy.ReasonExpired
 	}
-	if !v.guard.allow(ticks()) {
+	asked := ticks()
+	if !(*breaker).allow(v.guard, asked) {
 		return policy.ReasonStoreOpen
+	}
+	if !admits(t, v, e, asked) {
+		return policy.ReasonAdmission
 	}
 	var err error
 	if l == nil || l.Released {
@@ -262,9 +286,9 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 	if err != nil {
 		return t.unwritten(v, "store", err)
 	}
-	v.guard.success()
+	(*breaker).success(v.guard)
 	if t.memory != nil {
-		t.memory.Put(e.Key, e, now+ttl)
+		t.memory.Replace(e.Key, e, now+ttl) // else a lookup that finds it, the second that asks for it, puts it there
 	}
 	return ""
 }
@@ -280,6 +304,42 @@ func (t *Tier) Remove(v *View, fullKeys []string) {
 		ids = append(ids, keys.ID(fullKeys[i]))
 	}
 	t.RemoveIDs(v, ids)
+}
+
+// Drop is Remove that drops, with the list of a page's variants, these, too. What
+// fails is not tried again.
+func (t *Tier) Drop(v *View, fullKeys []string) {
+	ids := make([]string, 0, len(fullKeys))
+	for i := 0; i < len(fullKeys); i++ {
+		if s := t.memory; s != nil {
+			s.Remove(fullKeys[i]) // variants are not taken from there without their list, see LookupVariant
+		}
+		if t.seen != nil {
+			t.seen.Remove(fullKeys[i])
+		}
+		ids = append(ids, keys.ID(fullKeys[i]))
+	}
+	if len(ids) == 0 || t.ready(v) != "" {
+		return
+	}
+	if err := t.remote.Drop(v.tenant, ids); err != nil {
+		t.failed(v, "drop", err)
+		return
+	}
+	v.guard.success()
+}
+
+// LookupVariant is Lookup for a variant that a list has led to. In the memory tier there
+// may be variants of a list that was dropped.
+func (t *Tier) LookupVariant(v *View, list *Entry, key string) *Found {
+	if t.memory == nil || list.Has(keys.ID(key)) {
+		return t.Lookup(v, key)
+	}
+	f := t.LookupRemote(v, key)
+	if f.Entry != nil { // the list is older than the one that led to it
+		t.LookupRemote(v, list.Key)
+	}
+	return f
 }
 
 // RemoveIDs drops entries of the storage by their identities.
@@ -307,20 +367,12 @@ func (t *Tier) Purge(v *View, p Purge) (Head, error) {
 		t.keep(v, p)
 		return Head{}, fmt.Errorf("%w; the purge is kept and will be applied", err)
 	}
+	tell(t, v.tenant, p)
 	return head, nil
 }
 
 // write sends a purge to the storage and takes the marks over into the view.
 func (t *Tier) write(v *View, p Purge) (Head, error) {
-	if p.Forget || len(p.Special) > 0 {
-		if err := t.writeSessions(v, p); err != nil {
-			t.failed(v, "session", err)
-			return Head{}, err
-		}
-		if !p.All && len(p.Members) == 0 {
-			return Head{}, nil
-		}
-	}
 	local := v.Head()
 	head, err := t.remote.Purge(v.tenant, p)
 	if err != nil {
@@ -341,11 +393,26 @@ func (t *Tier) write(v *View, p Purge) (Head, error) {
 	return head, nil
 }
 
-func (t *Tier) writeSessions(v *View, p Purge) error {
-	if p.Forget {
-		return t.remote.Forget(v.tenant)
+// writeSessions writes the marks of sessions that wait for that. It reports whether none
+// is left.
+func (t *Tier) writeSessions(v *View) bool {
+	for {
+		list, forget := v.firstSessions()
+		var err error
+		if forget {
+			err = t.remote.Forget(v.tenant)
+		} else if len(list) > 0 {
+			err = t.remote.Special(v.tenant, list, t.o.SessionTTL, t.o.Sessions)
+		} else {
+			return true
+		}
+		if err != nil {
+			t.failed(v, "session", err)
+			return false
+		}
+		v.guard.success()
+		v.sessionsWritten(list, forget)
 	}
-	return t.remote.Special(v.tenant, p.Special, t.o.SessionTTL, t.o.Sessions)
 }
 
 // ready reports why the storage must not be asked for this tenant now: the
@@ -416,8 +483,23 @@ func moved(t *Tier, v *View) bool {
 // keep journals a purge, and sees to it that it is tried again even if no
 // request comes.
 func (t *Tier) keep(v *View, p Purge) {
-	if v.journal(p, t.o.Journal) {
+	t.journal(v, []Purge{p}, nil, false)
+	inherit(t, v, []Purge{p}, nil)
+}
+
+// keepSessions is keep for marks of sessions.
+func (t *Tier) keepSessions(v *View, sessions []string) {
+	t.journal(v, nil, sessions, false)
+	inherit(t, v, nil, sessions)
+}
+
+// journal is keep for this tier alone.
+func (t *Tier) journal(v *View, purges []Purge, sessions []string, forget bool) {
+	if len(purges) > 0 && v.journal(purges, t.o.Journal) {
 		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d purges wait for the storage; they became a purge of everything", v.tenant, t.o.Journal))
+	}
+	if (len(sessions) > 0 || forget) && v.journalSessions(sessions, forget, t.o.Sessions) {
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be noted as special; nothing is known of any session now", v.tenant, t.o.Sessions))
 	}
 	t.retryLater(v)
 }
@@ -452,10 +534,13 @@ func (t *Tier) replay(v *View) bool {
 		return false
 	}
 	defer v.replayMu.Unlock()
+	if !t.writeSessions(v) {
+		return false
+	}
 	for {
 		p, ok := v.first()
 		if !ok {
-			return true
+			return v.Pending() == 0 // what came meanwhile is for the next one
 		}
 		if _, err := t.write(v, p); err != nil {
 			return false
@@ -565,8 +650,10 @@ func (t *Tier) unwritten(v *View, what string, err error) string {
 	return policy.ReasonStoreError
 }
 
-// Close gives back what the tier holds. Purges that still wait are given up.
+// Close gives back what the tier holds. What could not be written is for the tiers that
+// come after it.
 func (t *Tier) Close() {
+	leave(t)
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()

@@ -39,8 +39,11 @@ type View struct {
 	hard     map[string]int64
 	soft     map[string]int64
 	prefixes []prefixMark
-	question *question // nil: there is none, or it has to be made
-	pending  []Purge   // purges that could not be written yet
+	question *question       // nil: there is none, or it has to be made
+	pending  []Purge         // purges that could not be written yet
+	special  map[string]bool // sessions, hashed, of which that could not be written yet
+	forgets  bool            // these were too many: all that is known of sessions is to be forgotten
+	waits    int             // what has still to be written
 	retrying bool
 	era      int64            // of the server that the state was read from; 0: none yet
 	license  *License         // nil: nothing has been licensed at this position
@@ -48,6 +51,8 @@ type View struct {
 	noted    map[string]int64 // when sessions were written down as special, in ticks
 
 	replayMu sync.Mutex // one replay of the journal at a time
+
+	admission *admission // nil: everything is stored
 }
 
 type prefixMark struct {
@@ -64,7 +69,7 @@ func newView(tenant string) *View {
 	session := keys.Sessions(tenant)
 	return &View{
 		askSession: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n$",
-		tenant:     tenant, Served: new(int64), Bypassed: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{},
+		tenant:     tenant, Served: new(int64), Bypassed: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}, special: map[string]bool{},
 	}
 }
 
@@ -217,7 +222,7 @@ func (v *View) judge(e *Entry, since int64) (verdict int, head Head, current boo
 // current reports whether the state was known to be current after since, and may be
 // relied on. The caller holds the view's lock.
 func (v *View) current(since int64) bool {
-	return v.checked > since && v.head.Epoch != 0 && len(v.pending) == 0
+	return v.checked > since && v.head.Epoch != 0 && v.waits == 0
 }
 
 func (v *View) check(e *Entry) int {
@@ -265,10 +270,11 @@ func (v *View) settled(era int64) {
 	v.checked = 0 // what is known may have been lost there
 }
 
-// Pending returns how many purges wait to be written.
+// Pending returns how much waits to be written: each purge counts, and the marks of
+// sessions together.
 func (v *View) Pending() int {
 	v.mu.RLock()
-	n := len(v.pending)
+	n := v.waits
 	v.mu.RUnlock()
 	return n
 }
@@ -283,19 +289,58 @@ func (v *View) distrust(now int64) {
 	v.doubted = now
 }
 
-// journal keeps a purge until it can be written. Beyond most the journal
+// journal keeps purges until they can be written. Beyond most the journal
 // becomes one purge of everything, which loses nothing; it reports that.
-func (v *View) journal(p Purge, most int) bool {
+func (v *View) journal(list []Purge, most int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoke()
-	if len(v.pending) < most {
-		v.pending = append(v.pending, p)
-		return false
+	full := len(v.pending)+len(list) > most
+	if !full {
+		v.pending = append(v.pending, list...)
+	} else if len(v.pending) > 0 { // the first may be on its way to the storage: it stays where it is
+		v.pending = append(v.pending[:1:1], Purge{All: true})
+	} else {
+		v.pending = []Purge{{All: true}}
 	}
-	// The first may be on its way to the storage: it stays where it is.
-	v.pending = append(v.pending[:1:1], Purge{All: true, Forget: true})
-	return true
+	(*View).weigh(v)
+	return full
+}
+
+// journalSessions keeps the marks of sessions until they can be written. Beyond most
+// nothing is to be known of any session; it reports that.
+func (v *View) journalSessions(list []string, forget bool, most int) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.revoke()
+	for i := 0; i < len(list); i++ {
+		v.special[list[i]] = true
+	}
+	full := len(v.special) > most
+	if full || forget {
+		v.special = map[string]bool{}
+		v.forgets = true
+	}
+	(*View).weigh(v)
+	return full
+}
+
+// weigh counts what has still to be written. The caller holds the view's lock.
+func (v *View) weigh() {
+	v.waits = len(v.pending)
+	if v.forgets || len(v.special) > 0 {
+		v.waits++
+	}
+}
+
+// kept returns all that has still to be written.
+func (v *View) kept() (purges []Purge, sessions []string, forget bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for session := range v.special {
+		sessions = append(sessions, session)
+	}
+	return append(purges, v.pending...), sessions, v.forgets
 }
 
 func (v *View) first() (Purge, bool) {
@@ -311,6 +356,38 @@ func (v *View) written() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.pending = v.pending[1:]
+	(*View).weigh(v)
+}
+
+// maxMarked bounds the sessions that one command marks.
+const maxMarked = 500
+
+// firstSessions returns sessions whose marks have still to be written, or that all are
+// to be forgotten first.
+func (v *View) firstSessions() (list []string, forget bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.forgets {
+		return nil, true
+	}
+	for session := range v.special {
+		if list = append(list, session); len(list) == maxMarked {
+			break
+		}
+	}
+	return list, false
+}
+
+func (v *View) sessionsWritten(list []string, forgot bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := 0; i < len(list); i++ {
+		delete(v.special, list[i])
+	}
+	if forgot {
+		v.forgets = false
+	}
+	(*View).weigh(v)
 }
 
 func (v *View) scheduleRetry() bool {

@@ -116,6 +116,8 @@ func Purges(address, tenant string) string {
 		r.check(f.Entry == nil && f.Head.Epoch != 0, "%d: first lookup: %s", i, f.Reason)
 		r.check(a.Store(va, page(tenant, key, f.Head, []string{"y", "x"})) == "", "%d: store", i)
 		f = a.Lookup(va, key)
+		r.check(f.Entry != nil && !f.Memory && !f.Soft, "%d: the second that asks", i)
+		f = a.Lookup(va, key)
 		r.check(f.Entry != nil && f.Memory && !f.Soft, "%d: hit in memory", i)
 		f = b.Lookup(vb, key)
 		r.check(f.Entry != nil && !f.Memory, "%d: hit in the storage", i)

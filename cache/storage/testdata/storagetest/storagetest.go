@@ -66,6 +66,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"a position ahead of the state", ahead},
 		{"sessions", sessions},
 		{"sessions are bounded", manySessions},
+		{"sessions that are made up", inventedSessions},
+		{"entries are dropped with their variants", dropped},
 		{"locks", locks},
 		{"lookups with a lock", lookupsWithLock},
 	} {
@@ -422,11 +424,12 @@ func sessions(t *testing.T, s storage.Storage, tenant string) {
 
 	require.NoError(t, s.Special(tenant, []string{"a", "c"}, hour, most))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"))
+	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "c"))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "b"))
 	require.NoError(t, s.Bear(tenant, "a", hour, most))
 	require.NoError(t, s.Bear(tenant, "c", hour, most))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"), "it stays special")
-	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "c"), "also where the beginning is noted late")
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "c"), "it was made up when it was marked")
 
 	h := head(t, s, tenant)
 	require.NoError(t, s.Store(tenant, id("a"), Entry(tenant, "k", h), hour))
@@ -455,6 +458,43 @@ func manySessions(t *testing.T, s storage.Storage, tenant string) {
 	}
 	require.LessOrEqual(t, known, most)
 	require.Positive(t, known)
+}
+
+// inventedSessions: marks of sessions that nobody saw begin push out none that is known.
+func inventedSessions(t *testing.T, s storage.Storage, tenant string) {
+	const hour, most = 3600 * 1000, 10
+	for i := 0; i < most-1; i++ {
+		require.NoError(t, s.Bear(tenant, fmt.Sprint("s", i), hour, most))
+	}
+	require.NoError(t, s.Special(tenant, []string{"s0"}, hour, most))
+	for i := 0; i < 10*most; i++ {
+		require.NoError(t, s.Special(tenant, []string{fmt.Sprint("a", i), fmt.Sprint("b", i)}, hour, most))
+		require.Equal(t, storage.SessionUnknown, state(t, s, tenant, fmt.Sprint("a", i)))
+	}
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "s0"))
+	for i := 1; i < most-1; i++ {
+		require.Equal(t, storage.SessionDefault, state(t, s, tenant, fmt.Sprint("s", i)))
+	}
+}
+
+func dropped(t *testing.T, s storage.Storage, tenant string) {
+	h := head(t, s, tenant)
+	list := Entry(tenant, "list", h)
+	list.Status, list.Body, list.Header, list.Vary, list.Variants = 0, []byte{}, http.Header{}, []string{"accept"}, []string{id("v"), id("w")}
+	page := Entry(tenant, "0\npage", h)
+	page.Key, page.Body = "page", []byte("oc1 \n\n0\n"+id("x")+"\n"+strings.Repeat("\n0\n"+id("x"), 30))
+	for _, c := range []string{"a", "v", "w", "x", "y"} {
+		require.NoError(t, s.Store(tenant, id(c), page, 60000))
+	}
+	require.NoError(t, s.Store(tenant, id("l"), list, 60000))
+	require.NoError(t, s.Drop(tenant, []string{id("a"), id("n"), id("l")}))
+	for _, c := range []string{"a", "v", "w", "l"} {
+		require.Nil(t, lookup(t, s, tenant, id(c)), c)
+	}
+	for _, c := range []string{"x", "y"} {
+		require.NotNil(t, lookup(t, s, tenant, id(c)), "%s: nobody named it", c)
+	}
+	require.Equal(t, h, head(t, s, tenant), "no purge")
 }
 
 func sharedEntries(t *testing.T, a, b storage.Storage, tenant string) {

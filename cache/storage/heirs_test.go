@@ -1,0 +1,160 @@
+package storage
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+// joinedReplica is newReplica of a tier that the others know, at a place.
+func joinedReplica(t *testing.T, s Storage, place string) *replica {
+	t.Helper()
+	r := newReplica(s, forever)
+	r.o.Place = place
+	r.o.Sessions, r.o.SessionTTL = 100, forever
+	r.Failures(1000)
+	r.views = map[string]*View{}
+	Join(r.Tier)
+	t.Cleanup(r.Close)
+	r.v = r.View("t")
+	return r
+}
+
+// forgetDebts leaves nothing for other tests.
+func forgetDebts(t *testing.T) {
+	t.Cleanup(func() {
+		tiersMu.Lock()
+		defer tiersMu.Unlock()
+		debts = nil
+	})
+}
+
+var purgeOfX = Purge{Members: []string{TagMark("x", false)}}
+
+func TestWhatATierKeepsIsHandedOn(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(t *testing.T, a *replica, next func() *replica) *replica
+	}{
+		{"to one that comes later", func(t *testing.T, a *replica, next func() *replica) *replica {
+			a.keepOne(t)
+			return next()
+		}},
+		{"to one that is there", func(t *testing.T, a *replica, next func() *replica) *replica {
+			b := next()
+			a.keepOne(t)
+			return b
+		}},
+		{"to one that comes when the first is closed", func(t *testing.T, a *replica, next func() *replica) *replica {
+			a.keepOne(t)
+			a.Close()
+			return next()
+		}},
+		{"by a request that outlives its tier", func(t *testing.T, a *replica, next func() *replica) *replica {
+			a.Close()
+			a.keepOne(t)
+			return next()
+		}},
+		{"by a request that outlives its tier, to one that is there", func(t *testing.T, a *replica, next func() *replica) *replica {
+			b := next()
+			a.Close()
+			a.keepOne(t)
+			return b
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			forgetDebts(t)
+			server := newScript() // the second one reaches it
+			broken := &script{Storage: server.Storage, counts: map[string]int{}, before: map[string]func(int) error{}, after: map[string]func(int){}}
+			a := joinedReplica(t, broken, "redis:1")
+			a.put(t, "k", "x")
+			a.put(t, "other", "y")
+			a.Bear(a.v, "visitor")
+			broken.fail("purge", "special")
+			b := c.do(t, a, func() *replica { return joinedReplica(t, server, "redis:1") })
+			require.Equal(t, 2, b.v.Pending())
+			f := b.Lookup(b.v, "k")
+			require.Nil(t, f.Entry)
+			require.Equal(t, policy.ReasonPurged, f.Reason)
+			require.NotNil(t, b.Lookup(b.v, "other").Entry)
+			require.Equal(t, SessionSpecial, b.LookupFor(b.v, "other", "visitor").Session)
+			require.Zero(t, b.v.Pending())
+			require.Contains(t, b.logged(), "written to this one before it is used")
+		})
+	}
+}
+
+func (r *replica) keepOne(t *testing.T) {
+	t.Helper()
+	_, err := r.Tier.Purge(r.v, purgeOfX)
+	require.Error(t, err)
+	r.Tier.Special(r.v, []string{"visitor"})
+}
+
+// TestWhatIsOwedToAnotherPlace: whoever used another server meanwhile finds what was not
+// written to the first one.
+func TestWhatIsOwedToAnotherPlace(t *testing.T) {
+	forgetDebts(t)
+	first, second := newScript(), newScript()
+	a := joinedReplica(t, first, "redis:1")
+	a.put(t, "k", "x")
+	first.fail("purge", "special")
+	a.keepOne(t)
+	b := joinedReplica(t, second, "redis:2")
+	require.Equal(t, 2, b.v.Pending())
+	require.Empty(t, b.Lookup(b.v, "k").Reason)
+	require.Zero(t, b.v.Pending())
+	a.Close()
+	first.heal()
+	c := joinedReplica(t, first, "redis:1")
+	require.Equal(t, policy.ReasonPurged, c.Lookup(c.v, "k").Reason)
+	require.Empty(t, debts, "it was paid")
+}
+
+// TestNothingIsOwedWhereAnotherTierHasIt: the tenant's cache is not purged for nothing.
+func TestNothingIsOwedWhereAnotherTierHasIt(t *testing.T) {
+	forgetDebts(t)
+	server := newScript()
+	broken := &script{Storage: server.Storage, counts: map[string]int{}, before: map[string]func(int) error{}, after: map[string]func(int){}}
+	a := joinedReplica(t, broken, "redis:1")
+	broken.fail("purge", "special")
+	a.keepOne(t)
+	b := joinedReplica(t, server, "redis:1")
+	b.put(t, "k", "x")
+	a.Close()
+	require.Empty(t, debts)
+	require.NotNil(t, b.Lookup(b.v, "k").Entry)
+}
+
+// TestAPurgeIsToldToOtherStorages: a request that began with the options of before knows
+// nothing of the next storage.
+func TestAPurgeIsToldToOtherStorages(t *testing.T) {
+	forgetDebts(t)
+	a := joinedReplica(t, newScript(), "memory 1")
+	b := joinedReplica(t, newScript(), "memory 2")
+	alone := newReplica(newScript(), forever)
+	b.put(t, "k", "x")
+	alone.put(t, "k", "x")
+	a.purge(t, TagMark("x", false))
+	require.Equal(t, policy.ReasonPurged, b.Lookup(b.v, "k").Reason)
+	require.NotNil(t, alone.Lookup(alone.v, "k").Entry, "it was never joined")
+}
+
+// TestManyDebts: beyond the bound everybody's cache begins anew.
+func TestManyDebts(t *testing.T) {
+	forgetDebts(t)
+	s := newScript()
+	for i := 0; i <= maxDebts; i++ {
+		debts = append(debts, debt{place: "redis:1", tenant: string(rune('a' + i)), purges: []Purge{purgeOfX}})
+	}
+	a := joinedReplica(t, newScript(), "redis:2")
+	a.remote.(*script).fail("purge", "special")
+	a.keepOne(t)
+	a.Close()
+	require.Len(t, debts, 2)
+	b := joinedReplica(t, s, "redis:3")
+	b.Lookup(b.v, "k")
+	require.Contains(t, s.written(), Purge{All: true})
+}
