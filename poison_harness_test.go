@@ -246,7 +246,7 @@ func newPoisoned(t *testing.T, load loader, o options, page func(n int) string, 
 	t.Helper()
 	p := &poisonedSite{t: t, page: page, origin: origin, answer: origin, tenant: fmt.Sprintf("poison%d", tenants.Add(1))}
 	with := func(tenant string) options {
-		all := options{"tenant": tenant, "purge": options{"networks": []string{"127.0.0.1"}}, "limits": options{"refreshes": "10000"}}
+		all := options{"tenant": tenant, "purge": options{"networks": []string{"127.0.0.1"}}, "limits": options{"refreshes": "10000"}, "memory": options{"bytes": "256MiB"}}
 		for name, value := range o {
 			all[name] = value
 		}

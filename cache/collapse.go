@@ -38,7 +38,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 	}
 	until := time.Now().Add(time.Duration(h.s.Limits.CoalesceWait) * time.Millisecond)
 	tired := false // of waiting
-	for v.own == "" && collapses(h, v) {
+	for asks := true; v.own == "" && collapses(h, v, asks); asks = false {
 		if tired = !time.Now().Before(until); tired {
 			break
 		}
@@ -102,15 +102,15 @@ func mayShare(h *Handler, v *visit) bool {
 }
 
 // collapses reports whether a visit may share the origin's answer with others:
-// one is expected that is for everybody.
-func collapses(h *Handler, v *visit) bool {
+// one is expected that is for everybody. For asks see refusedFor.
+func collapses(h *Handler, v *visit, asks bool) bool {
 	if v.head.Epoch == 0 || !mayShare(h, v) {
 		return false
 	}
 	if e := v.entry; e != nil && (e.Life.NoCache || e.Life.TTL == 0) {
 		return false // everybody has to ask
 	}
-	reason := refusedFor(h.identities, v)
+	reason := refusedFor(h.identities, v, asks)
 	if v.rule.Nobody {
 		v.own = reason
 	}
@@ -246,7 +246,7 @@ func lookAgainFor(h *Handler, rw http.ResponseWriter, v *visit, f *flight) (answ
 	v.flight = f
 	answered = lookAgain(h, rw, v)
 	v.flight = nil
-	return answered, flightKey(v) == f.key && collapses(h, v)
+	return answered, flightKey(v) == f.key && collapses(h, v, false)
 }
 
 // lookAgain looks a page up that may have been stored meanwhile, and answers with

@@ -140,6 +140,13 @@ func (sh *Shared) abandon(f *flight) bool {
 	return true
 }
 
+// ends notes how a flight's request is ended.
+func (sh *Shared) ends(f *flight, cancel func()) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	f.cancel = cancel
+}
+
 // orphaned is called when the visitor that a flight began for has gone, or one who waited
 // for it. The flight goes on, since its answer is for everybody; but where most others do
 // so, and nobody waits for this one, it is ended.

@@ -128,19 +128,22 @@ func setList(m *identities, v *visit, l *storage.List) {
 }
 
 // refusedFor returns why it is not worth while to wait for the origin's answer to
-// another request, or to ask as nobody, "" if it is.
-func refusedFor(m *identities, v *visit) string {
+// another request, or to ask as nobody, "" if it is. Of those that a long streak keeps from
+// that, one in probes is let through; asks says that this one would ask now.
+func refusedFor(m *identities, v *visit, asks bool) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r, known := m.alone[v.primary]; known && v.now < r.until {
 		return r.reason
 	}
-	if s := m.streaks[v.rule.Name]; s != nil && s.length >= longStreak {
-		if s.asked++; s.asked%probes != 0 {
-			return s.reason
-		}
+	s := m.streaks[v.rule.Name]
+	if s == nil || s.length < longStreak || !asks {
+		return ""
 	}
-	return ""
+	if s.asked++; s.asked%probes == 0 {
+		return ""
+	}
+	return s.reason
 }
 
 // sole notes that the origin's answer to one was not for others.

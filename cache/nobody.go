@@ -130,7 +130,7 @@ func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight) bool {
 		if fl == nil {
 			fl = loneFlight()
 		}
-		fl.cancel = g.cancel
+		h.shared.ends(fl, g.cancel)
 		stop := context.AfterFunc(g.visitor, func() { h.shared.orphaned(fl, h.s.Fill.Abandoned) })
 		defer func() { stop() }()
 		defer func() { land(h.shared, fl, landing{}) }() // unless it has landed
@@ -138,7 +138,7 @@ func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight) bool {
 	f := &fetching{h: h, v: v, requested: v.now, filling: g}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { judge(f, c) }
-	c.outgrown = func(c *capture) { outgrow(f, c) }
+	c.outgrown = func(c *capture) { outgrowBegun(f, c) }
 	out := asNobody(g.ctx, h, v)
 	locate(h, f, out)
 	if v.entry != nil && v.state == policy.Expired {
@@ -305,12 +305,18 @@ func outgrow(f *fetching, c *capture) {
 	bear(h, v, c.status, c.header)
 	label(h, c.header, forwarded(h, v.fwd, 0, policy.ReasonTooLarge))
 	c.mode = passing
-	copyHeader(g.rw.Header(), c.header)
-	c.flush = c.header["Content-Length"] == nil
-	if c.body != nil {
-		g.rw.WriteHeader(c.status)
-		_, c.failed = g.rw.Write(c.body)
+}
+
+// outgrowBegun is outgrow for an answer of which a part has been kept.
+func outgrowBegun(f *fetching, c *capture) {
+	outgrow(f, c)
+	if c.mode != passing {
+		return
 	}
+	copyHeader(c.rw.Header(), c.header)
+	c.flush = true
+	c.rw.WriteHeader(c.status)
+	_, c.failed = c.rw.Write(c.body)
 }
 
 // finishFilling stores and answers when the origin is done. See fillPage.
@@ -330,7 +336,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	case g.refused != "":
 		count(h, g.refused)
 		return false
-	case g.visitor != nil && g.visitor.Err() != nil: // it was ended with its visitor
+	case (f.aborted || g.passing) && g.visitor != nil && g.visitor.Err() != nil: // it was ended with its visitor
 		rw.WriteHeader(statusClientClosedRequest)
 		return true
 	case f.aborted || g.passing:

@@ -303,7 +303,7 @@ func findVaried(h *Handler, v *visit, one bool) *storage.Found {
 // which costs another exchange where it is there.
 func mayLock(h *Handler, v *visit) bool {
 	return !v.looked && h.shared.redis != nil && !v.id.byHeader && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
-		mayShare(h, v) && refusedFor(h.identities, v) == ""
+		mayShare(h, v) && refusedFor(h.identities, v, false) == ""
 }
 
 // lookupOrLock looks a page up, and claims the lock for it if it is not there.
