@@ -613,3 +613,21 @@ func TestAFormThatIsNone(t *testing.T) {
 		}
 	})
 }
+
+// TestPublicLiftsNothing: a file that calls itself public is asked for as nobody, and whoever
+// has a session that may be special gets their own.
+func TestPublicLiftsNothing(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			who := "nobody"
+			if strings.Contains(r.Header.Get("Cookie"), sid(7)) {
+				who = "ann"
+			}
+			page("for "+who, "Cache-Control: public, max-age=31536000, immutable")(rw, r)
+		})
+		for i := 0; i < 3; i++ {
+			assert.Equal(t, "for ann", s.get("/web/image/7-abcdef/x", "Cookie: session_id="+sid(7)).body)
+			assert.Equal(t, "for nobody", s.get("/web/image/7-abcdef/x").body)
+		}
+	})
+}
