@@ -172,7 +172,7 @@ var costlies = []costly{
 	}},
 	{name: "30000 fields", of: func(n int) *oddRequest {
 		return costlyAt("/shop", append(manyFields(30000, 10), fmt.Sprint("X-N: ", n))...)
-	}},
+	}, passes: true},
 	{name: "30000 fields of one name", of: func(n int) *oddRequest {
 		return costlyAt("/shop", strings.Split(fmt.Sprint("X-N: ", n)+strings.Repeat("\nX-N: 0123456789", 30000), "\n")...)
 	}},

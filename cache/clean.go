@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/policy"
 )
 
 // Some servers take X_Openerp_Session_Id for X-Openerp-Session-Id: WSGI and CGI write both
@@ -50,6 +51,17 @@ func countingFields(s *config.Settings) map[string]bool {
 const oddInName = "_.!#$%&'*+^`|~"
 
 var folding = strings.NewReplacer("_", "-", ".", "-", "!", "-", "#", "-", "$", "-", "%", "-", "&", "-", "'", "-", "*", "-", "+", "-", "^", "-", "`", "-", "|", "-", "~", "-")
+
+// mostFields is how many fields of a request are looked at one by one. Odoo takes 100
+// (Python's http.client, _MAXHEADERS), and refuses more with the same status.
+const mostFields = 1000
+
+// refuseFields answers a request that has more.
+func refuseFields(h *Handler, rw http.ResponseWriter) {
+	count(h, policy.ReasonRequestLimit)
+	label(h, rw.Header(), h.hitless(policy.ReasonRequestLimit))
+	rw.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+}
 
 // clean removes the fields of a request that a server may take for others, and reports
 // whether the request is larger than what is looked at. Each length is asked for by one call.

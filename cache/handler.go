@@ -95,6 +95,10 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 		h.serveControl(rw, r)
 		return
 	}
+	if len(r.Header) > mostFields {
+		refuseFields(h, rw)
+		return
+	}
 	over := clean(h, r)
 	announce(h, r)
 	if h.s.Debug {

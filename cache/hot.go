@@ -143,6 +143,9 @@ func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string)
 
 // unusual looks for what is ready for a request by those of its fields that tell.
 func unusual(h *Handler, rw http.ResponseWriter, r *http.Request) int {
+	if len(r.Header) > h.s.Limits.RequestFields {
+		return hotNo
+	}
 	key := hotKey(h, r)
 	if key == "" {
 		return hotNo
@@ -167,7 +170,7 @@ func unusual(h *Handler, rw http.ResponseWriter, r *http.Request) int {
 // hotBypass hands a request on of which it is known that the cache has no part in those of
 // its key.
 func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request) int {
-	if r.Header["Cookie"] != nil || len(r.Header) > h.s.Limits.RequestFields {
+	if r.Header["Cookie"] != nil {
 		return hotNo
 	}
 	announce(h, r)
