@@ -54,7 +54,7 @@ var folding = strings.NewReplacer("_", "-", ".", "-", "!", "-", "#", "-", "$", "
 
 // mostFields is how many fields of a request are looked at one by one. Odoo takes 100
 // (Python's http.client, _MAXHEADERS), and refuses more with the same status.
-const mostFields = 1000
+const mostFields = 2000
 
 // refuseFields answers a request that has more.
 func refuseFields(h *Handler, rw http.ResponseWriter) {
