@@ -61,7 +61,7 @@ func asksForConsent(e *storage.Entry) bool {
 }
 
 // consents reads the cookie of the cookies bar, {"required": true, "optional": true},
-// which its script writes as it is or escaped. One that is given twice counts for none.
+// which its script writes as it is or escaped, and other clients in quotes. One that is given twice counts for none.
 func consents(cookies []string) bool {
 	if len(cookies) == 0 || !strings.Contains(cookies[0], fill.ConsentCookie) && len(cookies) == 1 {
 		return false
@@ -73,6 +73,9 @@ func consents(cookies []string) bool {
 		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
 		if name != fill.ConsentCookie {
 			continue
+		}
+		if strings.HasPrefix(value, `"`) {
+			value = unescaped(strings.Trim(value, `"`))
 		}
 		if text, err := url.QueryUnescape(value); err == nil {
 			value = text
