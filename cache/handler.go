@@ -36,6 +36,7 @@ type Handler struct {
 	ages     []string  // Age by seconds
 
 	addressed []string        // header fields of responses that are meant for the cache
+	passing   []string        // fields of requests that middlewares in front set for the origin
 	telling   []string        // fields of requests that decide on what the table answers with
 	counting  map[string]bool // folded names of fields that count, see clean
 }
@@ -44,6 +45,7 @@ type Handler struct {
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
+	h.passing = s.Fill.Headers
 	h.telling = append(append([]string{}, telling...), s.Fill.Headers...)
 	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)

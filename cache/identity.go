@@ -221,7 +221,7 @@ func address(h *Handler, r *http.Request) string {
 // nil if there are none.
 func passedFields(h *Handler, r *http.Request) http.Header {
 	var passed http.Header
-	for _, name := range h.s.Fill.Headers {
+	for _, name := range h.passing {
 		if lines := r.Header[name]; lines != nil {
 			if passed == nil {
 				passed = http.Header{}
@@ -273,12 +273,8 @@ func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (f
 	return rule.First(h.s.Plan, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), path, r)
 }
 
-// addressKey is the key of an address but for what its rule varies by.
-func addressKey(h *Handler, ru *rule.Rule, target keys.Target, passed http.Header) string {
-	key := keys.Primary(h.s.Tenant, ru.Name, target, nil)
-	if passed == nil {
-		return key
-	}
+// withPassed adds to the key of an address what middlewares in front have set.
+func withPassed(key string, passed http.Header) string {
 	fields := &strings.Builder{}
 	_ = passed.WriteSubset(fields, nil)
 	return keys.Extend(key, []string{"f " + fields.String()})
@@ -287,7 +283,10 @@ func addressKey(h *Handler, ru *rule.Rule, target keys.Target, passed http.Heade
 // identifyNew is identify for an address that is not known. It is apart since most are,
 // and an interpreter pays for all of a function that it calls.
 func identifyNew(h *Handler, r *http.Request, at string) *identity {
-	id := &identity{target: keys.TargetOf(r), passed: passedFields(h, r)}
+	id := &identity{target: keys.TargetOf(r)}
+	if !strings.HasPrefix(at, r.Method) { // then there may be some, see address
+		id.passed = passedFields(h, r)
+	}
 	sure := true
 	id.path, sure = keys.RoutedPath(r.URL)
 	id.odd = !sure
@@ -298,7 +297,10 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id.target.Query, id.forward, id.tooMany = keys.Query(r.URL.RawQuery, r.URL.ForceQuery, id.rule.Keep, id.rule.Ignore, h.s.Limits.QueryParams)
 	id.varies = len(id.rule.Cookies) > 0 || id.rule.Language != nil || len(id.rule.Headers) > 0
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
-	id.key = addressKey(h, id.rule, id.target, id.passed)
+	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
+	if id.passed != nil {
+		id.key = withPassed(id.key, id.passed)
+	}
 	if id.path != "" && id.path[0] == '/' { // else another target has the same address
 		return putIdentity(h.identities, at, id)
 	}

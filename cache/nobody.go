@@ -69,6 +69,7 @@ type fillState struct {
 	cancel  func()
 	ctx     context.Context
 	timer   *time.Timer
+	stop    func() bool     // ends the watch over the visitor
 	visitor context.Context // of the visitor it was begun for, nil: there is none
 	rw      http.ResponseWriter
 
@@ -116,25 +117,11 @@ func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight) bool {
 		return false
 	}
 	g := &fillState{rw: rw}
-	if rw != nil {
-		g.visitor = v.r.Context()
+	if fl == nil {
+		fl = loneFlight()
 	}
-	g.ctx, g.cancel = context.WithCancel(ownContext(v.r.Context()))
-	defer func() { g.cancel() }()
-	g.timer = time.AfterFunc(time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond, func() {
-		atomic.StoreInt32(&g.late, 1)
-		g.cancel()
-	})
-	defer func() { g.timer.Stop() }()
-	if g.visitor != nil {
-		if fl == nil {
-			fl = loneFlight()
-		}
-		h.shared.ends(fl, g.cancel)
-		stop := context.AfterFunc(g.visitor, func() { h.shared.orphaned(fl, h.s.Fill.Abandoned) })
-		defer func() { stop() }()
-		defer func() { land(h.shared, fl, landing{}) }() // unless it has landed
-	}
+	beginFilling(h, g, fl, v.r.Context())
+	defer func() { endFilling(h, g, fl) }()
 	f := &fetching{h: h, v: v, requested: v.now, filling: g}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { judge(f, c) }
@@ -147,6 +134,32 @@ func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight) bool {
 	v.sent = out.Header
 	runFilling(f, c, out)
 	return finishFilling(f, rw, c)
+}
+
+// beginFilling gives a filling request a life of its own: it ends after limits.fetchTimeout.
+func beginFilling(h *Handler, g *fillState, fl *flight, visitor context.Context) {
+	g.ctx, g.cancel = context.WithCancel(ownContext(visitor))
+	g.timer = time.AfterFunc(time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond, func() {
+		atomic.StoreInt32(&g.late, 1)
+		g.cancel()
+	})
+	if g.rw == nil {
+		return
+	}
+	g.visitor = visitor
+	h.shared.ends(fl, g.cancel)
+	g.stop = context.AfterFunc(visitor, func() { h.shared.orphaned(fl, h.s.Fill.Abandoned) })
+}
+
+// endFilling gives back what beginFilling has begun, and lands the flight, unless it has
+// landed.
+func endFilling(h *Handler, g *fillState, fl *flight) {
+	if g.stop != nil {
+		g.stop()
+		land(h.shared, fl, landing{})
+	}
+	g.timer.Stop()
+	g.cancel()
 }
 
 // runFilling calls the origin. If its answer breaks off, Traefik panics with

@@ -201,7 +201,10 @@ func pagesAt(h *Handler, v *visit, u *url.URL, list []string) []string {
 		return list
 	}
 	dimensions := ru.Alternatives(r)
-	key := addressKey(h, ru, target, passedFields(h, v.r))
+	key := keys.Primary(h.s.Tenant, ru.Name, target, nil)
+	if passed := passedFields(h, v.r); passed != nil {
+		key = withPassed(key, passed)
+	}
 	for i := 0; i < len(dimensions); i++ {
 		list = append(list, keys.Extend(key, dimensions[i]))
 	}

@@ -27,8 +27,6 @@ type Page struct {
 
 	Names  []string    // lower case: request fields by which the page's answers differ (Vary)
 	Varied http.Header // their values, as the key has them
-
-	Method string // empty: GET
 }
 
 // Options are the same for all pages.
@@ -65,13 +63,20 @@ const Coding = "identity"
 
 // Request returns the request that asks the origin for a page.
 func Request(ctx context.Context, p *Page, o *Options) *http.Request {
-	header, cookies, isRobot := rule.Asking(p.Rule, p.Values)
-	setOnce(header, "User-Agent", browser)
-	if isRobot {
-		header["User-Agent"] = []string{robot}
+	t := &p.Target
+	asked, cookies, isRobot := rule.Asking(p.Rule, p.Values)
+	header := http.Header{
+		"User-Agent": agentOf[isRobot], "Accept": acceptAll, "Accept-Encoding": acceptPlain,
+		"X-Disable-Tracking": untracked, ContextHeader: noContext,
+		"X-Forwarded-Host":  {t.Host}, // without it Odoo heeds no proxy (odoo/http.py)
+		"X-Forwarded-Proto": {t.Scheme},
 	}
-	setOnce(header, "Accept", "*/*")
-	setOnce(header, "Accept-Encoding", Coding)
+	if t.Forwarded != "" {
+		header["X-Forwarded-Host"] = []string{t.Forwarded}
+	}
+	for name, lines := range asked {
+		header[name] = lines
+	}
 	for name, lines := range p.Passed {
 		header[name] = lines
 	}
@@ -84,54 +89,48 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 	if len(cookies) > 0 {
 		header["Cookie"] = []string{strings.Join(cookies, "; ")}
 	}
-	host := p.Target.Forwarded
-	if host == "" {
-		host = p.Target.Host
-	}
-	header["X-Forwarded-Host"] = []string{host} // without it Odoo heeds no proxy (odoo/http.py)
-	header["X-Forwarded-Proto"] = []string{p.Target.Scheme}
-	header["X-Disable-Tracking"] = []string{"1"} // a fill is nobody's visit (addons/website/models/ir_http.py)
 	if o.EdgeHeader != "" {
 		header[o.EdgeHeader] = o.Edge
 	}
-	header[ContextHeader] = []string{DefaultContext}
 	if p.Context != "" {
 		header[ContextHeader] = []string{p.Context}
 	}
-	u := address(p.Target)
+	u := address(t)
 	out := &http.Request{
-		Method: http.MethodGet, URL: u, Host: p.Target.Host, RequestURI: u.RequestURI(),
+		Method: http.MethodGet, URL: u, Host: t.Host, RequestURI: t.Path,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Body: http.NoBody, RemoteAddr: o.Address,
 	}
-	if p.Method != "" {
-		out.Method = p.Method
+	if u.RawQuery != "" || u.ForceQuery {
+		out.RequestURI += "?" + u.RawQuery
 	}
 	return out.WithContext(ctx)
 }
 
+// Values of fields that are the same in all requests. They are never changed.
+var (
+	agentOf     = map[bool][]string{false: {browser}, true: {robot}}
+	acceptAll   = []string{"*/*"}
+	acceptPlain = []string{Coding}
+	noContext   = []string{DefaultContext}
+	untracked   = []string{"1"} // a fill is nobody's visit (addons/website/models/ir_http.py)
+)
+
 // address is where a page is.
-func address(t keys.Target) *url.URL {
-	u := &url.URL{RawQuery: t.Query}
+func address(t *keys.Target) *url.URL {
+	u := &url.URL{Path: t.Path, RawQuery: t.Query}
 	if t.Query == keys.EmptyQuery {
 		u.RawQuery = ""
 		u.ForceQuery = true
 	}
-	path, err := url.PathUnescape(t.Path)
-	if err != nil {
-		path = t.Path
+	if strings.IndexByte(t.Path, '%') < 0 {
+		return u
 	}
-	u.Path = path
-	if u.EscapedPath() != t.Path {
-		u.RawPath = t.Path
+	if path, err := url.PathUnescape(t.Path); err == nil {
+		u.Path = path
+		u.RawPath = t.Path // of which url.URL takes no notice where it would write the same
 	}
 	return u
-}
-
-func setOnce(header http.Header, name, value string) {
-	if header[name] == nil {
-		header[name] = []string{value}
-	}
 }
 
 // setVaried sets a field that the answers differ by as the key has it.
