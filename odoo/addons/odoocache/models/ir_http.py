@@ -202,7 +202,11 @@ class IrHttp(models.AbstractModel):
             response.headers[const.HEADER_CONTEXT] = (
                 const.CONTEXT_DEFAULT if current.parts is None else current.asked)
         if current.asked is not None:
-            response.headers.remove('Set-Cookie')  # nobody is there to keep one
+            # Nobody is there to keep a cookie. The page's language is a fact about the page:
+            # the edge reads it here (http_routing/models/ir_http.py sets it).
+            kept = [line for line in response.headers.getlist('Set-Cookie')
+                    if line.startswith('frontend_lang=')]
+            response.headers.setlist('Set-Cookie', kept)
         if not current.collect:
             return
         if private:

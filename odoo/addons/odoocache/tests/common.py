@@ -56,6 +56,15 @@ class EdgeCase(HttpCase):
         self.assertEqual(response.headers.get(const.HEADER_CACHE) == 'no-store', own, response.url)
         self.assertEqual(const.HEADER_TAGS not in response.headers, own, response.url)
 
+    def assertFillCookies(self, response, language=None):
+        """Asserts that the answer sets no cookie but the language of the page."""
+        lines = response.raw.headers.getlist('Set-Cookie')
+        values = [line.partition(';')[0] for line in lines]
+        for value in values:
+            self.assertRegex(value, '^frontend_lang=', response.url)
+        if language:
+            self.assertEqual(values, [f'frontend_lang={language}'], response.url)
+
     def assertOneContext(self, values):
         """Asserts that this is one signed value."""
         [value] = set(values)

@@ -44,6 +44,14 @@ class TestContext(EdgeCase):
         self.assertContext(response, '0')
         self.assertNotIn(const.COOKIE_CONTEXT, response.cookies)
 
+    def test_a_fill_keeps_the_language_of_its_page(self):
+        french = self.env['res.lang']._activate_lang('fr_FR')
+        self.website.language_ids += french
+        self.page_with('hello')
+        for asked in ('0', self.sign()):
+            response = self.fill(f'/{french.url_code}/odoocache-page', asked)
+            self.assertFillCookies(response, 'fr_FR')
+
     def test_a_context_without_its_session(self):
         page = '<i t-out="\'layout %s.\' % request.session.get(\'website_7_layout_mode\')"/>'
         self.page_with(page)
@@ -61,7 +69,7 @@ class TestContext(EdgeCase):
             response = self.fill(url, value)
             self.assertContext(response, value)
             self.assertIn('layout list.', response.text)
-            self.assertNotIn('Set-Cookie', response.headers)
+            self.assertFillCookies(response)
             response = self.fill(url)
             self.assertContext(response, '0')
             self.assertIn('layout None.', response.text)
@@ -91,7 +99,7 @@ class TestContext(EdgeCase):
             response = self.fill('/odoocache-page', wrong)
             self.assertContext(response, '0')
             self.assertIn('layout None.', response.text, wrong)
-            self.assertNotIn('Set-Cookie', response.headers)
+            self.assertFillCookies(response)
 
     def test_who_may_ask_for_a_context(self):
         self.page_with('<i t-out="\'layout %s.\' % request.session.get(\'website_7_layout_mode\')"/>')
@@ -135,7 +143,7 @@ class TestContext(EdgeCase):
         self.assertTrue(tries)
         self.assertContext(response, value)
         self.assertIn('layout list.', response.text)
-        self.assertNotIn('Set-Cookie', response.headers)
+        self.assertFillCookies(response)
 
     def test_too_long_a_context(self):
         self.visit_with(**{f'website_{i}_layout_mode': 'list' for i in range(30)})
@@ -246,7 +254,7 @@ class TestContext(EdgeCase):
                     self.assertContext(response, value)
                     self.assertIn(f'from {code}.', response.text)
                     self.assertIn(f'"geoip_country_code": {json.dumps(code)}', response.text)
-                    self.assertNotIn('Set-Cookie', response.headers)
+                    self.assertFillCookies(response)
         for asked in (None, '0' * 32, self.sign(website_7_layout_mode='list'), self.sign(country='france')):
             self.assertContext(self.fill('/odoocache-page', asked), 'private')
             self.assertContext(self.fill('/contactus', asked), 'private')

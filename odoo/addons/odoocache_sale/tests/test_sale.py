@@ -236,7 +236,7 @@ class TestSale(EdgeCase):
             response = self.fill(url, context)
             self.assertContext(response, context)
             self.assertEqual(self.price(response), price)
-            self.assertNotIn('Set-Cookie', response.headers)
+            self.assertFillCookies(response)
             self.assertContext(self.fill('/shop', context), context)
             self.assertContext(self.fill('/contactus', context), context)
         self.assertNotIn(self.price(self.fill(url)), (3, 4))
