@@ -29,6 +29,11 @@ func asNobody(more options) options {
 // html is a page as Odoo ends it.
 func htmlPage(body string) string { return "<html><body>" + body + "</body></html>" }
 
+// infoPage is a page with what Odoo writes of a session, as JSON.
+func infoPage(info, body string) string {
+	return "<html><head><script>odoo.__session_info__ = {" + info + "};</script></head><body>" + body + "</body></html>"
+}
+
 // chunked answers without a length.
 func chunked(body string, lines ...string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
@@ -316,7 +321,7 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 			stays  bool
 		}{
 			{"personal", page(htmlPage(`"is_public": false`), "Content-Type: text/html"), false},
-			{"country", page(htmlPage(`"geoip_country_code": "FR"`), "Content-Type: text/html"), false},
+			{"country", page(infoPage(`"geoip_country_code": "FR"`, ""), "Content-Type: text/html"), false},
 			{"no-store", page("x", "Cache-Control: no-store"), false},
 			{"too large", page(strings.Repeat("x", 5000)), false},
 			{"not found", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }, false},
@@ -503,7 +508,7 @@ func TestCountries(t *testing.T) {
 		if strings.HasPrefix(r.Header.Get("X-Forwarded-For"), "203.0.113.") || strings.HasPrefix(r.RemoteAddr, "203.0.113.") {
 			country, price = `"FR"`, "EUR"
 		}
-		page(htmlPage(`"geoip_country_code": `+country+" "+price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
+		page(infoPage(`"geoip_country_code": `+country, price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
 	}
 	both(t, func(t *testing.T, load loader) {
 		t.Run("without a field", func(t *testing.T) {
@@ -541,7 +546,7 @@ func TestCountries(t *testing.T) {
 			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").cacheStatus(), "; hit")
 		})
 		t.Run("no database", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(nil), page(htmlPage(`"geoip_country_code": null`), "Content-Type: text/html"))
+			s := newCrowdedSite(t, load, asNobody(nil), page(infoPage(`"geoip_country_code": null`, ""), "Content-Type: text/html"))
 			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr).cacheStatus(), "stored")
 			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+none).cacheStatus(), "; hit")
 			before := s.renders()
@@ -549,7 +554,7 @@ func TestCountries(t *testing.T) {
 			assert.Equal(t, 1, s.renders()-before, "it is found out once")
 		})
 		t.Run("a database that comes later", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(nil), page(htmlPage(`"geoip_country_code": null USD`), "Content-Type: text/html"))
+			s := newCrowdedSite(t, load, asNobody(nil), page(infoPage(`"geoip_country_code": null`, "USD"), "Content-Type: text/html"))
 			s.get("/shop")
 			require.Contains(t, s.get("/shop").cacheStatus(), "; hit")
 			s.answers(odoo)
@@ -629,5 +634,106 @@ func TestPublicLiftsNothing(t *testing.T) {
 			assert.Equal(t, "for ann", s.get("/web/image/7-abcdef/x", "Cookie: session_id="+sid(7)).body)
 			assert.Equal(t, "for nobody", s.get("/web/image/7-abcdef/x").body)
 		}
+	})
+}
+
+// presetOptions are those of a shop.
+func asPreset(more options) options {
+	return mergeOptions(options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, more)
+}
+
+// TestCountrySignInContent: words in a page that an author has written must not empty
+// the cache, and keep it empty.
+func TestCountrySignInContent(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		info := `"is_public": true, "geoip_country_code": null`
+		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+			post := ""
+			if strings.HasPrefix(r.URL.Path, "/forum") { // a post, an Html field: quotes in text are as they are
+				post = `<p>How do I read "geoip_country_code": "FR" in a module?</p>`
+			}
+			page(infoPage(info, post), "Content-Type: text/html")(rw, r)
+		})
+		s.get("/shop")
+		s.get("/shop/desk-1")
+		require.Contains(t, s.get("/shop").cacheStatus(), "hit")
+		s.get("/forum/help-1/question-2", "Range: bytes=0-9999") // asks for themselves
+		assert.Contains(t, s.get("/shop").cacheStatus(), "hit", "nothing was purged")
+		s.get("/shop/desk-2")
+		assert.Contains(t, s.get("/shop/desk-2").cacheStatus(), "hit", "pages are stored as before")
+	})
+}
+
+// TestAFillHeaderThatIsUsual: a field in fill.headers is part of the key, also on the short way.
+func TestAFillHeaderThatIsUsual(t *testing.T) {
+	for _, name := range []string{"Cf-Ipcountry", "True-Client-Ip", "X-Requested-With", "X-Correlation-Id", "X-Request-Id", "Via", "Cf-Visitor"} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := newSite(t, load, asPreset(options{"fill": options{"headers": []string{name}}}), func(rw http.ResponseWriter, r *http.Request) {
+					page(htmlPage("for "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
+				})
+				for i := 0; i < 4; i++ {
+					require.Contains(t, s.get("/shop").body, "for .")
+				}
+				for i := 0; i < 3; i++ {
+					assert.Contains(t, s.get("/shop", name+": FR").body, "for FR.")
+				}
+				for i := 0; i < 3; i++ {
+					assert.Contains(t, s.get("/shop", name+": US").body, "for US.")
+				}
+			})
+		})
+	}
+}
+
+// TestARedirectKeepsTheQuery: a redirect to the page's own address has what the visitor's query had.
+func TestARedirectKeepsTheQuery(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+			to := "/shop/customizable-desk-1"
+			if r.URL.RawQuery != "" {
+				to += "?" + r.URL.RawQuery
+			}
+			http.Redirect(rw, r, to, http.StatusMovedPermanently)
+		})
+		for _, query := range []string{"", "?gclid=abc", "?utm_source=x&page=2", "?utm_source=x&gclid=abc", ""} {
+			assert.Equal(t, "/shop/customizable-desk-1"+query, s.get("/shop/desk-1"+query).header.Get("Location"))
+		}
+	})
+}
+
+// TestGivenAnswersVary: an answer that is given without being stored (404, a redirect in its
+// module) is for those alone who send what it differs by, as one that is stored.
+func TestGivenAnswersVary(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Vary", "X-Region")
+			region := r.Header.Get("X-Region")
+			if r.URL.Path == "/shop" {
+				page(htmlPage("of "+region+"."), "Content-Type: text/html", "Vary: X-Region")(rw, r)
+				return
+			}
+			http.Redirect(rw, r, "/shop/category/desks-"+map[string]string{"": "1", "EU": "2"}[region], http.StatusFound)
+		})
+		assert.Contains(t, s.get("/shop", "X-Region: EU").body, "of EU.", "stored pages are right")
+		assert.Equal(t, "/shop/category/desks-2", s.get("/shop/category/desks-9", "X-Region: EU").header.Get("Location"))
+	})
+}
+
+// TestProbedByContent: an Odoo that does not write the country (14): a page whose author has
+// written the words.
+func TestProbedByContent(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+			body := "x"
+			if strings.HasPrefix(r.URL.Path, "/forum") {
+				body = `<p>How do I read "geoip_country_code": "FR" in a module?</p>`
+			}
+			page(htmlPage(body), "Content-Type: text/html")(rw, r)
+		})
+		s.get("/shop")
+		require.Contains(t, s.get("/shop").cacheStatus(), "hit")
+		s.get("/forum/help-1/question-2") // a plain GET
+		assert.Contains(t, s.get("/shop").cacheStatus(), "hit", "nothing was purged")
 	})
 }

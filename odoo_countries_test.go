@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -153,4 +155,47 @@ func (e *edge) settles() {
 		}
 		return same > 10
 	})
+}
+
+// TestOdooCountrySignInAPost: what TestCountrySignInContent shows, with a post in the
+// forum of a real Odoo 19 without GeoIP.
+func TestOdooCountrySignInAPost(t *testing.T) {
+	odoo := needOdoo(t)
+	e := odoo.behind(t, nil)
+	for i := 0; i < 2; i++ {
+		e.visitor(shopHost, browserLanguage).get("/shop")
+	}
+	require.Contains(t, e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus(), "; hit")
+	before := e.stored()
+
+	unpost := func() {
+		admin := odoo.visitor(t, shopHost, browserLanguage)
+		admin.signIn("admin")
+		for _, r := range admin.read("forum.post", []interface{}{[]interface{}{"name", "=", "How do I read the country?"}}, "id") {
+			admin.call("forum.post", "unlink", []interface{}{[]interface{}{r["id"]}}, nil)
+		}
+	}
+	unpost()
+	t.Cleanup(unpost)
+
+	author := e.visitor(shopHost, browserLanguage) // signed up for the portal, no more
+	author.signIn("portal")
+	form := author.follow("/forum/help-1/ask")
+	got := author.post("/forum/help-1/new", url.Values{
+		"post_name": {"How do I read the country?"}, "csrf_token": {csrfToken(t, form.body)},
+		"content": {`<p>In my module: {"geoip_country_code": "FR"} is what I see. Why?</p>`},
+	})
+	post := got.header.Get("Location")
+	t.Logf("the post: %d %s", got.status, post)
+	require.Equal(t, http.StatusSeeOther, got.status)
+	require.Contains(t, e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus(), "; hit", "a POST purges nothing")
+	read := author.follow(post) // they read their own post, which may still wait to be released
+	t.Logf("the post is read: %d %s", read.status, read.cacheStatus())
+	require.Contains(t, read.body, `"geoip_country_code": "FR"`, "Odoo writes quotes in a text as they are")
+	time.Sleep(1500 * time.Millisecond)
+	after := e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus()
+	again := e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus()
+	t.Logf("stored before %d; /shop after: %s; again: %s\n%s", before, after, again, tail(e.log(), 3))
+	assert.Contains(t, after, "; hit", "nothing has changed")
+	assert.Contains(t, again, "; hit", "pages are stored as before")
 }

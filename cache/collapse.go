@@ -306,6 +306,9 @@ func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight) b
 	if e == nil || e.Key != flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" || !forConsent(h, v, e) {
 		return false
 	}
+	if f.given != nil && len(f.vary) > 0 && keys.Variant("", f.vary, v.r.Header) != f.variant {
+		return false
+	}
 	if f.given != nil {
 		count(h, "collapsed")
 		sendFilled(h, rw, v, e, nil, forwarded(h, v.fwd, 0, "")+"; collapsed"+detailOf(f.reason))

@@ -38,7 +38,22 @@ var (
 	countryField = []byte(`"geoip_country_code"`)
 	// countrySign is what follows where it does.
 	countrySign = []byte(`"geoip_country_code": "`)
+	endOfHead   = []byte("</head>")
+	bodyBegins  = []byte("<body")
 )
+
+// head returns what of a page is Odoo's own: it writes what it knows of the session into a
+// script there (addons/website/views/website_templates.xml, frontend_layout). Its authors
+// write what follows, and may write the same words.
+func head(body []byte) []byte {
+	if end := bytes.Index(body, endOfHead); end >= 0 {
+		body = body[:end]
+	}
+	if end := bytes.Index(body, bodyBegins); end >= 0 {
+		body = body[:end]
+	}
+	return body
+}
 
 // countryTag is borne by pages that were rendered for the country in their key.
 var countryTag = keys.HashTag("c", "country")
@@ -81,7 +96,7 @@ func rendersByCountry(f *fetching, body []byte) bool {
 		return h.s.Country.GeoIP
 	}
 	c := countryOf(h)
-	if state := atomic.LoadInt32(&c.state); state != countryUnknown || !bytes.Contains(body, countryField) {
+	if state := atomic.LoadInt32(&c.state); state != countryUnknown || !bytes.Contains(head(body), countryField) {
 		return state == byCountry
 	}
 	c.mu.Lock()
@@ -99,7 +114,7 @@ func probe(f *fetching, c *country) {
 	for _, path := range []string{h.s.CSRF.Path, f.v.target.Path} {
 		told := 0
 		for i := 0; i < len(probed); i++ {
-			body := probeFrom(f, path, probed[i])
+			body := head(probeFrom(f, path, probed[i]))
 			if bytes.Contains(body, countrySign) {
 				learnCountries(h, c)
 				return
@@ -181,7 +196,7 @@ const reasonLocate = "locate"
 func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bool) {
 	v, g := f.v, f.filling
 	if g == nil {
-		if !bytes.Contains(body, countrySign) {
+		if !bytes.Contains(head(body), countrySign) {
 			return "", false
 		}
 		if !countryAgrees(v, body) {
@@ -209,6 +224,7 @@ func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bo
 // countryAgrees reports whether the country that a page was rendered for is named by a field
 // in its key. A page that names none is for those whose field names none.
 func countryAgrees(v *visit, body []byte) bool {
+	body = head(body)
 	at := bytes.Index(body, countryField)
 	if at < 0 {
 		return false

@@ -24,6 +24,8 @@ type flight struct {
 type landing struct {
 	entry   *storage.Entry // what was stored, nil if nothing was
 	given   *storage.Entry // what was not stored, and is for all who wait
+	vary    []string       // request fields by which what is given differs
+	variant string         // their values in the request that was sent, see keys.Variant
 	refused bool           // the answer is not one for everybody
 	errored bool           // the origin answered with an error, or broke off
 	reason  string         // why nothing was stored

@@ -38,6 +38,7 @@ type Handler struct {
 	addressed []string        // header fields of responses that are meant for the cache
 	passing   []string        // fields of requests that middlewares in front set for the origin
 	telling   []string        // fields of requests that decide on what the table answers with
+	usual     map[string]bool // fields of requests that have no part in it
 	counting  map[string]bool // folded names of fields that count, see clean
 }
 
@@ -47,6 +48,7 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.passing = s.Fill.Headers
 	h.telling = append(append([]string{}, telling...), s.Fill.Headers...)
+	h.usual = usualFor(h.telling)
 	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.away = h.view.OpenUntil()
@@ -72,7 +74,7 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	tried := hotNo
 	if r.Method == http.MethodGet && r.ContentLength == 0 {
 		fields := &strings.Builder{} // of the request's header that may decide on its answer
-		_ = r.Header.WriteSubset(fields, usual)
+		_ = r.Header.WriteSubset(fields, h.usual)
 		key := strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
 		if x, found := h.table.Load(key); found {
 			p, _ := x.(*hotPage)

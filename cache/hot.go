@@ -80,6 +80,17 @@ var usual = map[string]bool{
 	"X-Odoo-Cache-Edge": true, "X-Real-Ip": true, "X-Request-Id": true, "X-Requested-With": true,
 }
 
+// usualFor returns the usual fields of a handler: those that it has in its keys are none.
+func usualFor(telling []string) map[string]bool {
+	fields := map[string]bool{}
+	for name := range usual {
+		if !hasName(telling, name) {
+			fields[name] = true
+		}
+	}
+	return fields
+}
+
 // hotKey is what of a GET decides on its answer, but for cookies and languages; "" if it
 // has anything that takes thought.
 func hotKey(h *Handler, r *http.Request) string {

@@ -203,7 +203,14 @@ func judge(f *fetching, c *capture) {
 	length := contentLength(c.header)
 	switch {
 	case f.admission.Store || givable(h, v, c.status, c.header):
-		g.given = !f.admission.Store
+		if g.given = !f.admission.Store; g.given {
+			names, reason := policy.Varies(c.header, v.rule.Terms)
+			if reason != "" {
+				refuse(f, reason)
+				return
+			}
+			f.admission.Vary = notOurs(names, v.rule)
+		}
 		if length > c.limit {
 			outgrow(f, c)
 			return
@@ -306,7 +313,7 @@ func outgrow(f *fetching, c *capture) {
 	f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
 	v.own = policy.ReasonTooLarge
 	gone(f)
-	if g.rw == nil {
+	if g.rw == nil || !meant(f) || knownByCountry(h) && !g.located {
 		g.refused = policy.ReasonTooLarge
 		c.mode = cutting
 		return
@@ -364,7 +371,15 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 		if c.status < 500 {
 			gone(f)
 		}
-		return give(f, rw, givenEntry(f, c), reasonOf(f))
+		e := givenEntry(f, c)
+		if reason := withheld(v, e); rw != nil && (reason != "" || !meant(f)) {
+			if v.own = reason; reason == "" {
+				v.own = reasonOf(f)
+			}
+			tell(f, e, reasonOf(f))
+			return false
+		}
+		return give(f, rw, e, reasonOf(f))
 	}
 	reason := storeFetched(f, c, c.status, storedHeader(f, c.header))
 	if reason == "" {
@@ -438,12 +453,21 @@ func sendFilled(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, 
 	sendBody(rw, v.r, e.Status, header, body, e.Life.Born)
 }
 
+// tell gives those who wait what is not stored, and says by which fields it differs.
+func tell(f *fetching, e *storage.Entry, reason string) {
+	if v := f.v; v.flight != nil {
+		l := landing{given: e, reason: reason, vary: f.admission.Vary}
+		if len(l.vary) > 0 {
+			l.variant = keys.Variant("", l.vary, v.sent)
+		}
+		land(f.h.shared, v.flight, l)
+	}
+}
+
 // give answers all who wait with what is not stored.
 func give(f *fetching, rw http.ResponseWriter, e *storage.Entry, reason string) bool {
 	h, v := f.h, f.v
-	if v.flight != nil {
-		land(h.shared, v.flight, landing{given: e, reason: reason})
-	}
+	tell(f, e, reason)
 	if rw != nil {
 		sendFilled(h, rw, v, e, f.plain, forwarded(h, v.fwd, 0, reason))
 	}

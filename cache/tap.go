@@ -52,15 +52,26 @@ func (t *tap) Write(p []byte) (int, error) {
 	if !t.decided {
 		(*tap).WriteHeader(t, http.StatusOK)
 	}
-	if t.country != nil && bytes.Contains(p, countrySign) {
-		learnCountries(t.h, t.country)
-		t.country = nil
+	if t.country != nil {
+		watch(t, p)
 	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {
 		flushed(t.ResponseWriter)
 	}
 	return n, err
+}
+
+// watch looks for the visitor's country in a part of a page, up to the end of its head.
+func watch(t *tap, p []byte) {
+	own := head(p)
+	if bytes.Contains(own, countrySign) {
+		learnCountries(t.h, t.country)
+		t.country = nil
+	}
+	if len(own) < len(p) {
+		t.country = nil
+	}
 }
 
 // flushed sends what has been written on to the client. The interpreter would not let

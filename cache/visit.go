@@ -207,6 +207,9 @@ func lookup(h *Handler, v *visit) {
 	if reason := withheld(v, e); reason != "" {
 		v.state, v.reason, v.fwd = 0, reason, "request"
 		v.entry = nil
+		if reason == policy.ReasonRedirect {
+			v.own = reason
+		}
 		return
 	}
 	located := v.rule.Country != "" && hasName(e.Tags, countryTag) // a refresh has no visitor's address
@@ -231,6 +234,9 @@ func withheld(v *visit, e *storage.Entry) string {
 	}
 	if len(v.r.Header["Authorization"]) > 0 && !e.Life.Shared {
 		return policy.ReasonAuthorization
+	}
+	if e.Status >= 300 && e.Status < 400 && v.rule.Nobody && v.forward != v.r.URL.RawQuery {
+		return policy.ReasonRedirect // its parameters go with the visitor, as far as Odoo says where
 	}
 	return ""
 }

@@ -17,6 +17,15 @@ func varyLines(h http.Header) []string {
 	return lines
 }
 
+// Varies returns the request fields by which a response differs, in lower case and sorted,
+// whatever its status; or why the response is for no other request (RFC 9111 §4.1).
+func Varies(h http.Header, t Terms) (names []string, reason string) {
+	if h["Vary"] == nil && h["Content-Encoding"] == nil {
+		return nil, ""
+	}
+	return varyOf(varyLines(h), t.VaryNames)
+}
+
 // varyOf reads the lines of Vary into sorted lower-case names, or returns why
 // the response cannot be stored (RFC 9111 §4.1).
 func varyOf(lines []string, most int) (names []string, reason string) {
