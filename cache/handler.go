@@ -37,6 +37,7 @@ type Handler struct {
 
 	addressed []string        // header fields of responses that are meant for the cache
 	telling   []string        // fields of requests that decide on what the table answers with
+	usual     map[string]bool // and those that have no part in it
 	counting  map[string]bool // folded names of fields that count, see clean
 }
 
@@ -45,6 +46,7 @@ type Handler struct {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.telling = append(append([]string{}, telling...), s.Fill.Headers...)
+	h.usual = usualBut(s.Fill.Headers)
 	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.away = h.view.OpenUntil()
@@ -70,7 +72,7 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	tried := hotNo
 	if r.Method == http.MethodGet && r.ContentLength == 0 {
 		fields := &strings.Builder{} // of the request's header that may decide on its answer
-		_ = r.Header.WriteSubset(fields, usual)
+		_ = r.Header.WriteSubset(fields, h.usual)
 		key := strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
 		if x, found := h.table.Load(key); found {
 			p, _ := x.(*hotPage)

@@ -80,6 +80,18 @@ var usual = map[string]bool{
 	"X-Odoo-Cache-Edge": true, "X-Real-Ip": true, "X-Request-Id": true, "X-Requested-With": true,
 }
 
+// usualBut returns the usual fields without those that middlewares in front set for Odoo:
+// these are part of the key.
+func usualBut(names []string) map[string]bool {
+	but := make(map[string]bool, len(usual))
+	for name := range usual {
+		if !hasName(names, name) {
+			but[name] = true
+		}
+	}
+	return but
+}
+
 // hotKey is what of a GET decides on its answer, but for cookies and languages; "" if it
 // has anything that takes thought.
 func hotKey(h *Handler, r *http.Request) string {

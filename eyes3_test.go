@@ -1,0 +1,32 @@
+package odoocache_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestUsualFieldsOfMiddlewares: a field that most requests have may be one that a middleware
+// sets for Odoo, too.
+func TestUsualFieldsOfMiddlewares(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, field := range []string{"CF-IPCountry", "Cf-Visitor", "X-Request-Id"} {
+			o := asNobody(nil)
+			o["fill"] = options{"headers": []string{field}}
+			s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+				page("field "+r.Header.Get(field))(rw, r)
+			})
+			for round := 0; round < 4; round++ {
+				for _, value := range []string{"", "a", "b"} {
+					if value == "" {
+						assert.Equal(t, "field ", s.get("/").body)
+						continue
+					}
+					assert.Equal(t, "field "+value, s.get("/", field+": "+value).body)
+				}
+			}
+			assert.Equal(t, 3, s.renders())
+		}
+	})
+}
