@@ -30,3 +30,19 @@ func TestUsualFieldsOfMiddlewares(t *testing.T) {
 		}
 	})
 }
+
+// TestPlainRulesKnowNoSessions: what is ready for everybody is for a session of a plain rule
+// where the long way says so, and nowhere else.
+func TestPlainRulesKnowNoSessions(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, cookie := range []string{"odoocache_context=0; session_id=" + sid(1), "session_id=" + sid(2)} {
+			s := newSite(t, load, options{"rules": []options{{"match": everything, "ttl": "60"}}}, func(rw http.ResponseWriter, r *http.Request) {
+				page("page")(rw, r)
+			})
+			for i := 0; i < 4; i++ {
+				s.get("/")
+			}
+			assert.NotContains(t, s.get("/", "Cookie: "+cookie).cacheStatus(), "; hit", cookie)
+		}
+	})
+}
