@@ -1,7 +1,9 @@
 package odoocache_test
 
 import (
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,6 +45,33 @@ func TestPlainRulesKnowNoSessions(t *testing.T) {
 				s.get("/")
 			}
 			assert.NotContains(t, s.get("/", "Cookie: "+cookie).cacheStatus(), "; hit", cookie)
+		}
+	})
+}
+
+// TestALargeFileLeavesTheSession: the session that Odoo begins for nobody does not take the
+// place of the visitor's.
+func TestALargeFileLeavesTheSession(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, announced := range []bool{true, false} {
+			for _, session := range []string{"ignore", ""} {
+				s := newSite(t, load, asNobody(options{"maxBody": "1000", "session": session}), func(rw http.ResponseWriter, r *http.Request) {
+					if !strings.Contains(r.Header.Get("Cookie"), "session_id=") {
+						rw.Header().Set("Set-Cookie", "session_id="+sid(7))
+					}
+					if announced {
+						page(strings.Repeat("x", 4000), "Content-Type: image/png")(rw, r)
+					} else {
+						rw.Header().Set("Content-Type", "image/png")
+						_, _ = io.WriteString(rw, strings.Repeat("x", 2000))
+						_, _ = io.WriteString(rw, strings.Repeat("x", 2000))
+					}
+				})
+				got := s.get("/image", "Cookie: odoocache_context=0; session_id="+sid(1))
+				assert.Len(t, got.body, 4000)
+				assert.Empty(t, got.header["Set-Cookie"])
+				assert.Contains(t, got.cacheStatus(), "detail=too-large")
+			}
 		}
 	})
 }

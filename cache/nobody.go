@@ -286,17 +286,21 @@ func module(path string) string {
 }
 
 // outgrow lets an answer that is larger than what is kept go to its visitor alone, as it
-// comes, with the session that its tokens are of. Others are told at once.
+// comes, with the session that its tokens are of. A visitor who has a session keeps it: they
+// ask for themselves, unless the answer does not depend on sessions. Others are told at once.
 func outgrow(f *fetching, c *capture) {
 	h, v, g := f.h, f.v, f.filling
 	unshared(h, v, policy.ReasonTooLarge)
 	f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
 	v.own = policy.ReasonTooLarge
 	gone(f)
-	if g.rw == nil {
+	if g.rw == nil || v.cookie && !v.rule.Terms.AnySession { // else the tokens are of another session than the visitor's
 		g.refused = policy.ReasonTooLarge
 		c.mode = cutting
 		return
+	}
+	if v.cookie { // which stays the visitor's
+		delete(c.header, "Set-Cookie")
 	}
 	g.solo = true
 	g.timer.Stop()
