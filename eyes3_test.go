@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -73,5 +74,26 @@ func TestALargeFileLeavesTheSession(t *testing.T) {
 				assert.Contains(t, got.cacheStatus(), "detail=too-large")
 			}
 		}
+	})
+}
+
+// TestARefusedAnswerIsNotAFailure: what is cut off since it is for nobody else lets no stale
+// copy stand in.
+func TestARefusedAnswerIsNotAFailure(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(options{"ttl": "50ms", "staleIfError": "1h"}), page(htmlPage("old"), "Content-Type: text/html"))
+		s.get("/")
+		s.answers(func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Cache-Control", "private")
+			for i := 0; i < 10; i++ {
+				if _, err := io.WriteString(rw, strings.Repeat("x", 10000)); err != nil {
+					panic(http.ErrAbortHandler) // as Traefik's proxy does
+				}
+			}
+		})
+		time.Sleep(60 * time.Millisecond)
+		got := s.get("/")
+		assert.Len(t, got.body, 100000)
+		assert.Contains(t, got.cacheStatus(), "detail=private")
 	})
 }

@@ -332,14 +332,14 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 			panic(http.ErrAbortHandler) // the client sees it break off, as it did
 		}
 		return true
+	case g.refused != "": // it may have been cut off for that
+		count(h, g.refused)
+		return false
 	case f.standIn || (f.aborted || g.passing) && mayStandIn(f):
 		f.deliverStale(rw, c)
 		return true
 	case atomic.LoadInt32(&g.late) != 0:
 		return giveTimeout(f, rw)
-	case g.refused != "":
-		count(h, g.refused)
-		return false
 	case (f.aborted || g.passing) && g.visitor != nil && g.visitor.Err() != nil: // it was ended with its visitor
 		rw.WriteHeader(statusClientClosedRequest)
 		return true
