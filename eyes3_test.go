@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,5 +96,26 @@ func TestARefusedAnswerIsNotAFailure(t *testing.T) {
 		got := s.get("/")
 		assert.Len(t, got.body, 100000)
 		assert.Contains(t, got.cacheStatus(), "detail=private")
+	})
+}
+
+// TestACountryThatNobodyTells: where no probe tells whether pages depend on the country, a page
+// is not asked for again and again.
+func TestACountryThatNobodyTells(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		var n atomic.Int64
+		o := asNobody(options{"vary": options{"headers": []string{"CF-IPCountry"}}})
+		o["country"] = options{"header": "CF-IPCountry"}
+		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+			n.Add(1)
+			if r.URL.RawQuery == "" {
+				rw.WriteHeader(404)
+				return
+			}
+			page(htmlPage(`"geoip_country_code": null`), "Content-Type: text/html")(rw, r)
+		})
+		got := s.get("/shop?x=1", "CF-IPCountry: XX")
+		assert.Equal(t, 200, got.status)
+		assert.Less(t, n.Load(), int64(12))
 	})
 }

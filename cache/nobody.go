@@ -366,6 +366,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	count(h, reason)
 	switch {
 	case reason == reasonLocate:
+		v.locates = true
 		return false // asked again with the visitor's address
 	case f.stored != nil && passes(reason): // it could not be written, or a purge has passed
 		if !meant(f) {
