@@ -119,3 +119,29 @@ func TestACountryThatNobodyTells(t *testing.T) {
 		assert.Less(t, n.Load(), int64(12))
 	})
 }
+
+// TestALockOfOneWhoAsksForThemselves: nobody waits for an answer that is for one visitor.
+func TestALockOfOneWhoAsksForThemselves(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		server := startServer(t, "--appendonly", "no")
+		var held, own atomic.Int64
+		o := asNobody(nil)
+		o["redis"] = options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}
+		s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Disable-Tracking") == "" {
+				own.Add(1)
+				for _, key := range strings.Fields(server.must("KEYS oc:*:l:*")) {
+					if !strings.Contains(server.must("GET "+key), "!") {
+						held.Add(1)
+					}
+				}
+			}
+			page("mine", "Set-Cookie: ab=1")(rw, r)
+		})
+		for i := 0; i < 14; i++ {
+			s.get("/" + strings.Repeat("p", i+1))
+		}
+		assert.EqualValues(t, 14, own.Load())
+		assert.Zero(t, held.Load())
+	})
+}

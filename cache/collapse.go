@@ -87,6 +87,7 @@ func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 			return
 		}
 	}
+	h.shared.tier.Unlock(h.view, v.lock, 0) // nobody waits for an answer that is not stored
 	passOwn(h, rw, v)
 }
 
