@@ -76,7 +76,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 }
 
 // askAlone asks the origin for one visit. tired says that it has waited for another's
-// answer.
+// answer, or has asked as nobody often enough.
 func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 	if !v.rule.Nobody {
 		fetch(h, rw, v)
