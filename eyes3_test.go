@@ -145,3 +145,17 @@ func TestALockOfOneWhoAsksForThemselves(t *testing.T) {
 		assert.Zero(t, held.Load())
 	})
 }
+
+// TestStrangersContextsEndNoRule: contexts that somebody makes up keep nobody else from being
+// answered as nobody.
+func TestStrangersContextsEndNoRule(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(nil), page(htmlPage("page"), "Content-Type: text/html"))
+		for i := 0; i < 20; i++ {
+			assert.Contains(t, s.get("/", "Cookie: odoocache_context=made-up-by-somebody-"+strings.Repeat("x", i)).cacheStatus(), "detail=context")
+		}
+		for i := 0; i < 5; i++ {
+			assert.Contains(t, s.get("/"+strings.Repeat("p", i+1)).cacheStatus(), "stored")
+		}
+	})
+}
