@@ -159,3 +159,33 @@ func TestStrangersContextsEndNoRule(t *testing.T) {
 		}
 	})
 }
+
+// TestAnAddressIsForItsVisitor: an error that shows the address that it was asked from is not
+// given to others who wait.
+func TestAnAddressIsForItsVisitor(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		const first, other = "203.0.113.7", "203.0.113.8"
+		g := newGate(t)
+		o := asNobody(options{"vary": options{"headers": []string{"CF-IPCountry"}}})
+		o["country"] = options{"header": "CF-IPCountry", "geoip": "true"}
+		var n atomic.Int64
+		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+			if n.Add(1) == 1 {
+				<-g.ch
+			}
+			rw.WriteHeader(503)
+			_, _ = io.WriteString(rw, "no service for "+r.Header.Get("X-Forwarded-For"))
+		})
+		c, d := newCrowd(t, g), newCrowd(t, g)
+		c.ask(1, s.url+"/", "CF-IPCountry: FR", "X-Forwarded-For: "+first)
+		assert.Eventually(t, func() bool { return n.Load() == 1 }, waitFor, tick)
+		d.ask(3, s.url+"/", "CF-IPCountry: FR", "X-Forwarded-For: "+other)
+		s.waiting(3)
+		g.open()
+		assert.Contains(t, c.all()[0].body, first)
+		for _, r := range d.all() {
+			assert.Equal(t, 503, r.status)
+			assert.Contains(t, r.body, other)
+		}
+	})
+}

@@ -430,10 +430,11 @@ func sendFilled(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, 
 	sendBody(rw, v.r, e.Status, header, body, e.Life.Born)
 }
 
-// give answers all who wait with what is not stored.
+// give answers all who wait with what is not stored. What was asked for with the visitor's
+// address is for the visitor alone: it may show that.
 func give(f *fetching, rw http.ResponseWriter, e *storage.Entry, reason string) bool {
 	h, v := f.h, f.v
-	if v.flight != nil {
+	if v.flight != nil && !f.filling.located {
 		land(h.shared, v.flight, landing{given: e, reason: reason})
 	}
 	if rw != nil {
