@@ -189,3 +189,35 @@ func TestAnAddressIsForItsVisitor(t *testing.T) {
 		}
 	})
 }
+
+// TestAMissingPageWithAToken: where forms are not completed, nobody's token is not given to a
+// visitor: it is of a session that they do not have.
+func TestAMissingPageWithAToken(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		token := strings.Repeat("a", 40) + "o1999999999"
+		for _, mode := range []string{"refuse", "complete", "ignore"} {
+			o := asNobody(options{"status": []string{"200"}})
+			o["csrf"] = options{"mode": mode}
+			s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header().Set("Content-Type", "text/html")
+				if r.Header.Get("X-Disable-Tracking") != "" {
+					rw.Header().Set("Set-Cookie", "session_id="+sid(7))
+				}
+				rw.WriteHeader(404)
+				_, _ = io.WriteString(rw, htmlPage(`<input name="csrf_token" value="`+token+`">`))
+			})
+			for i := 0; i < 10; i++ {
+				got := s.get("/" + strings.Repeat("p", i+1))
+				assert.Equal(t, 404, got.status)
+				if mode == "refuse" {
+					assert.Contains(t, got.body, token)
+					assert.Contains(t, got.cacheStatus(), "detail=csrf")
+					assert.Empty(t, s.request().Header.Get("X-Disable-Tracking"), "they ask for themselves")
+				}
+				if mode == "complete" {
+					assert.NotContains(t, got.body, token)
+				}
+			}
+		}
+	})
+}

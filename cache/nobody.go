@@ -355,7 +355,11 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 		if c.status < 500 {
 			gone(f)
 		}
-		return give(f, rw, givenEntry(f, c), reasonOf(f))
+		e := givenEntry(f, c)
+		if e == nil {
+			return refuseGiven(f, c)
+		}
+		return give(f, rw, e, reasonOf(f))
 	}
 	reason := storeFetched(f, c, c.status, storedHeader(f, c.header))
 	if reason == "" {
@@ -443,14 +447,27 @@ func give(f *fetching, rw http.ResponseWriter, e *storage.Entry, reason string) 
 	return true
 }
 
-// givenEntry is what all who wait for an answer get that is not stored.
+// refuseGiven is give for an answer whose tokens are of a session that no visitor has.
+func refuseGiven(f *fetching, c *capture) bool {
+	if f.v.own = policy.ReasonCSRF; c.status < 500 { // else nothing is remembered
+		refuse(f, policy.ReasonCSRF)
+	}
+	count(f.h, policy.ReasonCSRF)
+	return false
+}
+
+// givenEntry is what all who wait for an answer get that is not stored. It is nil if nobody
+// could use the tokens in it.
 func givenEntry(f *fetching, c *capture) *storage.Entry {
 	v := f.v
 	header := storedHeader(f, c.header)
 	body := c.body
 	if plainly(f, c, header) {
 		body = c.body
-		if found := tokens(body); len(found) > 0 && f.h.s.CSRF.Complete {
+		if found := tokens(body); len(found) > 0 && !f.h.s.CSRF.Tokens {
+			if !f.h.s.CSRF.Complete {
+				return nil
+			}
 			body = withPlaceholders(body, found)
 		}
 	}
