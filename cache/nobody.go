@@ -79,7 +79,6 @@ type fillState struct {
 	ended   bool     // its body was in a coding that tells its end
 	late    int32    // atomic: it took longer than limits.fetchTimeout
 	located bool     // it was sent with the visitor's address
-	tags    []string // hashed, of what was seen in the body
 }
 
 // pageOf returns what the key of a visit holds.
