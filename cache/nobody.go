@@ -72,13 +72,13 @@ type fillState struct {
 	visitor context.Context // of the visitor it was begun for, nil: there is none
 	rw      http.ResponseWriter
 
-	solo    bool     // its answer has outgrown its bound, and goes to its visitor alone
-	given   bool     // its answer is not stored, and is for all who wait
-	passing bool     // its answer says nothing of the page
-	refused string   // why its answer is for nobody
-	ended   bool     // its body was in a coding that tells its end
-	late    int32    // atomic: it took longer than limits.fetchTimeout
-	located bool     // it was sent with the visitor's address
+	solo    bool   // its answer has outgrown its bound, and goes to its visitor alone
+	given   bool   // its answer is not stored, and is for all who wait
+	passing bool   // its answer says nothing of the page
+	refused string // why its answer is for nobody
+	ended   bool   // its body was in a coding that tells its end
+	late    int32  // atomic: it took longer than limits.fetchTimeout
+	located bool   // it was sent with the visitor's address
 }
 
 // pageOf returns what the key of a visit holds.

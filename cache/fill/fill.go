@@ -27,8 +27,6 @@ type Page struct {
 
 	Names  []string    // lower case: request fields by which the page's answers differ (Vary)
 	Varied http.Header // their values, as the key has them
-
-	Method string // empty: GET
 }
 
 // Options are the same for all pages.
@@ -103,9 +101,6 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 		Method: http.MethodGet, URL: u, Host: p.Target.Host, RequestURI: u.RequestURI(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Body: http.NoBody, RemoteAddr: o.Address,
-	}
-	if p.Method != "" {
-		out.Method = p.Method
 	}
 	return out.WithContext(ctx)
 }
