@@ -80,8 +80,8 @@ func clean(h *Handler, r *http.Request) (over bool) {
 		}
 		over = over || tooMuch(lines, fields, most)
 	}
-	if lines := in["Cookie"]; lines != nil {
-		over = over || strings.Count(lines[0], ";") >= fields
+	if lines := in["Cookie"]; len(lines) > 0 {
+		over = over || strings.Count(strings.Join(lines, ";"), ";") >= fields
 	}
 	return over
 }

@@ -37,9 +37,10 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 		return
 	}
 	until := time.Now().Add(time.Duration(h.s.Limits.CoalesceWait) * time.Millisecond)
-	tired := false // of waiting
+	tired := false // of waiting, or of asking as nobody
+	leads := 0
 	for asks := true; v.own == "" && collapses(h, v, asks); asks = false {
-		if tired = !time.Now().Before(until); tired {
+		if tired = leads == maxFills || !time.Now().Before(until); tired {
 			break
 		}
 		f, w := joinFlight(h.shared, flightKey(v), h.s.Limits.Waiters)
@@ -47,6 +48,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 			if lead(h, rw, v, f, until) {
 				return
 			}
+			leads++
 			continue
 		}
 		v.lock = nil // it is of the one who leads
@@ -74,7 +76,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 }
 
 // askAlone asks the origin for one visit. tired says that it has waited for another's
-// answer.
+// answer, or has asked as nobody often enough.
 func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 	if !v.rule.Nobody {
 		fetch(h, rw, v)
@@ -85,6 +87,7 @@ func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 			return
 		}
 	}
+	h.shared.tier.Unlock(h.view, v.lock, 0) // nobody waits for an answer that is not stored
 	passOwn(h, rw, v)
 }
 

@@ -169,7 +169,7 @@ func probeFrom(f *fetching, path, address string) (body []byte) {
 // is for the country in the key.
 func locate(h *Handler, f *fetching, out *http.Request) {
 	v := f.v
-	if v.rule.Country == "" || f.filling.rw == nil || !knownByCountry(h) {
+	if v.rule.Country == "" || f.filling.rw == nil || !v.locates && !knownByCountry(h) {
 		return
 	}
 	f.filling.located = true

@@ -511,7 +511,16 @@ func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string
 		key = consenting + key
 		p, _ = x.(*hotPage)
 	}
-	if who.session == "" || who.told || p.rule.Terms.AnySession {
+	if who.session == "" || p.rule.Terms.AnySession {
+		return p, nil, key, hotYes
+	}
+	if !p.rule.Nobody { // nothing that is known of the session counts, see withheld
+		if !p.ready.Entry.Life.Public {
+			return nil, nil, "", hotNo
+		}
+		return p, nil, key, hotYes
+	}
+	if who.told {
 		return p, nil, key, hotYes
 	}
 	if p.remote && who.score != "" {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -155,7 +156,7 @@ func sole(m *identities, v *visit, reason string) {
 		m.alone = map[string]lone{}
 	}
 	m.alone[v.primary] = lone{until: until, reason: reason}
-	if !v.rule.Nobody {
+	if !v.rule.Nobody || ofOnePage(reason) {
 		return
 	}
 	s := m.streaks[v.rule.Name]
@@ -164,6 +165,12 @@ func sole(m *identities, v *visit, reason string) {
 		m.streaks[v.rule.Name] = s
 	}
 	s.length++
+}
+
+// ofOnePage reports whether a reason says nothing of other pages of a rule: anybody can make
+// a context up, a page may be large, and another process does not tell why it refused one.
+func ofOnePage(reason string) bool {
+	return reason == policy.ReasonContext || reason == policy.ReasonTooLarge || reason == policy.ReasonElsewhere
 }
 
 // shared notes that a page of a rule was stored.

@@ -73,14 +73,13 @@ type fillState struct {
 	visitor context.Context // of the visitor it was begun for, nil: there is none
 	rw      http.ResponseWriter
 
-	solo    bool     // its answer has outgrown its bound, and goes to its visitor alone
-	given   bool     // its answer is not stored, and is for all who wait
-	passing bool     // its answer says nothing of the page
-	refused string   // why its answer is for nobody
-	ended   bool     // its body was in a coding that tells its end
-	late    int32    // atomic: it took longer than limits.fetchTimeout
-	located bool     // it was sent with the visitor's address
-	tags    []string // hashed, of what was seen in the body
+	solo    bool   // its answer has outgrown its bound, and goes to its visitor alone
+	given   bool   // its answer is not stored, and is for all who wait
+	passing bool   // its answer says nothing of the page
+	refused string // why its answer is for nobody
+	ended   bool   // its body was in a coding that tells its end
+	late    int32  // atomic: it took longer than limits.fetchTimeout
+	located bool   // it was sent with the visitor's address
 }
 
 // pageOf returns what the key of a visit holds.
@@ -306,17 +305,22 @@ func module(path string) string {
 }
 
 // outgrow lets an answer that is larger than what is kept go to its visitor alone, as it
-// comes, with the session that its tokens are of. Others are told at once.
+// comes, with the session that its tokens are of. A visitor who has a session keeps it: they
+// ask for themselves, unless the answer does not depend on sessions. Others are told at once.
 func outgrow(f *fetching, c *capture) {
 	h, v, g := f.h, f.v, f.filling
 	unshared(h, v, policy.ReasonTooLarge)
 	f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
 	v.own = policy.ReasonTooLarge
 	gone(f)
-	if g.rw == nil || !meant(f) || knownByCountry(h) && !g.located {
+	if g.rw == nil || !meant(f) || knownByCountry(h) && !g.located ||
+		v.cookie && !v.rule.Terms.AnySession { // else the tokens are of another session than the visitor's
 		g.refused = policy.ReasonTooLarge
 		c.mode = cutting
 		return
+	}
+	if v.cookie { // which stays the visitor's
+		delete(c.header, "Set-Cookie")
 	}
 	g.solo = true
 	g.timer.Stop()
@@ -348,14 +352,14 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 			panic(http.ErrAbortHandler) // the client sees it break off, as it did
 		}
 		return true
+	case g.refused != "": // it may have been cut off for that
+		count(h, g.refused)
+		return false
 	case f.standIn || (f.aborted || g.passing) && mayStandIn(f):
 		f.deliverStale(rw, c)
 		return true
 	case atomic.LoadInt32(&g.late) != 0:
 		return giveTimeout(f, rw)
-	case g.refused != "":
-		count(h, g.refused)
-		return false
 	case (f.aborted || g.passing) && g.visitor != nil && g.visitor.Err() != nil: // it was ended with its visitor
 		rw.WriteHeader(statusClientClosedRequest)
 		return true
@@ -372,6 +376,9 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 			gone(f)
 		}
 		e := givenEntry(f, c)
+		if e == nil {
+			return refuseGiven(f, c)
+		}
 		if reason := withheld(v, e); rw != nil && (reason != "" || !meant(f)) {
 			if v.own = reason; reason == "" {
 				v.own = reasonOf(f)
@@ -390,6 +397,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	count(h, reason)
 	switch {
 	case reason == reasonLocate:
+		v.locates = true
 		return false // asked again with the visitor's address
 	case f.stored != nil && passes(reason): // it could not be written, or a purge has passed
 		if !meant(f) {
@@ -453,9 +461,10 @@ func sendFilled(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, 
 	sendBody(rw, v.r, e.Status, header, body, e.Life.Born)
 }
 
-// tell gives those who wait what is not stored, and says by which fields it differs.
+// tell gives those who wait what is not stored, and says by which fields it differs. What
+// was asked for with the visitor's address is for the visitor alone: it may show that.
 func tell(f *fetching, e *storage.Entry, reason string) {
-	if v := f.v; v.flight != nil {
+	if v := f.v; v.flight != nil && !f.filling.located {
 		l := landing{given: e, reason: reason, vary: f.admission.Vary}
 		if len(l.vary) > 0 {
 			l.variant = keys.Variant("", l.vary, v.sent)
@@ -474,14 +483,27 @@ func give(f *fetching, rw http.ResponseWriter, e *storage.Entry, reason string) 
 	return true
 }
 
-// givenEntry is what all who wait for an answer get that is not stored.
+// refuseGiven is give for an answer whose tokens are of a session that no visitor has.
+func refuseGiven(f *fetching, c *capture) bool {
+	if f.v.own = policy.ReasonCSRF; c.status < 500 { // else nothing is remembered
+		refuse(f, policy.ReasonCSRF)
+	}
+	count(f.h, policy.ReasonCSRF)
+	return false
+}
+
+// givenEntry is what all who wait for an answer get that is not stored. It is nil if nobody
+// could use the tokens in it.
 func givenEntry(f *fetching, c *capture) *storage.Entry {
 	v := f.v
 	header := storedHeader(f, c.header)
 	body := c.body
 	if plainly(f, c, header) {
 		body = c.body
-		if found := tokens(body); len(found) > 0 && f.h.s.CSRF.Complete {
+		if found := tokens(body); len(found) > 0 && !f.h.s.CSRF.Tokens {
+			if !f.h.s.CSRF.Complete {
+				return nil
+			}
 			body = withPlaceholders(body, found)
 		}
 	}

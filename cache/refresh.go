@@ -30,6 +30,7 @@ func (h *Handler) refresh(v *visit) {
 	b.session = false
 	b.sid = ""
 	b.flight = f
+	b.lock = nil // of the visit's flight
 	go func() {
 		defer cancel()
 		defer func() { h.shared.end(f) }() // the interpreter drops a deferred call of a method of ours here

@@ -25,6 +25,7 @@ type visit struct {
 	context string // what the addon's cookie says that pages are rendered for
 	agrees  bool   // to optional cookies
 	consent bool   // the key says so
+	locates bool   // its page is asked for with its address
 	own     string // why the visitor has to ask for themselves: nobody's answer was not for others
 	cc      policy.Directives
 
