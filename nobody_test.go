@@ -664,6 +664,30 @@ func TestCountrySignInContent(t *testing.T) {
 	})
 }
 
+// TestAFilterOfDatabasesIsStored: a field that a middleware in front sets is part of the key,
+// also where pages are in Redis.
+func TestAFilterOfDatabasesIsStored(t *testing.T) {
+	server := startServer(t)
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asPreset(options{"redis": options{"address": server.address}}), func(rw http.ResponseWriter, r *http.Request) {
+			page(htmlPage("of "+strings.Join(r.Header["X-Odoo-Dbfilter"], "|")+"."), "Content-Type: text/html")(rw, r)
+		})
+		for i := 0; i < 3; i++ {
+			for _, c := range [][]string{{}, {"^shop$"}, {"^other$"}, {"^shop$", "^other$"}, {"^shop$, ^other$"}} {
+				var lines []string
+				for _, value := range c {
+					lines = append(lines, "X-Odoo-Dbfilter: "+value)
+				}
+				got := s.get("/shop", lines...)
+				assert.Contains(t, got.body, "of "+strings.Join(c, "|")+".", "%q", c)
+				if i > 0 {
+					assert.Contains(t, got.cacheStatus(), "; hit", "%q", c)
+				}
+			}
+		}
+	})
+}
+
 // TestAFillHeaderThatIsUsual: a field in fill.headers is part of the key, also on the short way.
 func TestAFillHeaderThatIsUsual(t *testing.T) {
 	for _, name := range []string{"Cf-Ipcountry", "True-Client-Ip", "X-Requested-With", "X-Correlation-Id", "X-Request-Id", "Via", "Cf-Visitor"} {

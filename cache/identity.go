@@ -281,10 +281,14 @@ func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (f
 }
 
 // withPassed adds to the key of an address what middlewares in front have set.
-func withPassed(key string, passed http.Header) string {
-	fields := &strings.Builder{}
-	_ = passed.WriteSubset(fields, nil)
-	return keys.Extend(key, []string{"f " + fields.String()})
+func withPassed(h *Handler, key string, passed http.Header) string {
+	fields := make([]string, 0, len(passed))
+	for _, name := range h.passing {
+		if lines := passed[name]; lines != nil {
+			fields = append(fields, keys.Extend("f "+name+" ", lines))
+		}
+	}
+	return keys.Extend(key, fields)
 }
 
 // identifyNew is identify for an address that is not known. It is apart since most are,
@@ -306,7 +310,7 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
 	if id.passed != nil {
-		id.key = withPassed(id.key, id.passed)
+		id.key = withPassed(h, id.key, id.passed)
 	}
 	if id.path != "" && id.path[0] == '/' { // else another target has the same address
 		return putIdentity(h.identities, at, id)

@@ -367,6 +367,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 		if v.own = f.admission.Reason; v.own == "" {
 			v.own = policy.ReasonPanic
 		}
+		unshared(h, v, v.own)
 		return false
 	case f.validated:
 		return finishValidated(f, rw, c)
@@ -405,8 +406,12 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 			return false
 		}
 		return give(f, rw, f.stored, reason)
-	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated || reason == policy.ReasonCountry && g.located: // of this visitor's address
+	case reason == policy.ReasonCountry && g.located: // of this visitor's address
 		v.own = reason
+		return false
+	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated: // of this answer
+		v.own = reason
+		unshared(h, v, reason)
 		return false
 	case reason == policy.ReasonPersonal:
 		h.logf("%s: a page that was asked for as nobody has a sign of a visitor; it was not stored, and this should not be possible", v.id.path)

@@ -285,7 +285,7 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 		return policy.ReasonCoding
 	}
 	if contentLength(c.header) < 0 && !endedWell(f, header.Get("Content-Type"), c.body) {
-		return policy.ReasonTruncated
+		return policy.ReasonNoEnd
 	}
 	body, tags, reason := publicBody(f, c, header)
 	if reason != "" {

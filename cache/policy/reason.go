@@ -46,6 +46,7 @@ const (
 	ReasonTooLarge      = "too-large"      // body over maxBody
 	ReasonHeaderLimit   = "header-limit"   // headers over limits.headerBytes
 	ReasonTruncated     = "truncated"      // shorter or longer than Content-Length
+	ReasonNoEnd         = "no-end"         // without Content-Length, and its content does not tell its end
 	ReasonTrailer       = "trailer"        // a response with trailers
 	ReasonSendfile      = "sendfile"       // X-Accel-Redirect, X-Sendfile: no body of its own
 	ReasonRequire       = "require"        // a required response header is missing

@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"fmt"
 	"math/rand"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,8 +43,12 @@ func (m *Memory) Lookup(tenant, id string) (*Entry, Head, error) {
 	return m.entries.Get(inMemory(tenant, id), nowMS()), head, err
 }
 
-// Store implements Storage.
+// Store implements Storage. It refuses what the encoding does, so that no key is good in
+// memory alone.
 func (m *Memory) Store(tenant, id string, e *Entry, ttl int64) error {
+	if strings.IndexByte(e.Key, '\n') >= 0 {
+		return fmt.Errorf("%w: a key has a line break", ErrCorrupt)
+	}
 	if !m.entries.Put(inMemory(tenant, id), e, nowMS()+ttl) {
 		return ErrTooLarge
 	}

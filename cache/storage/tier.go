@@ -281,6 +281,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 		return policy.ReasonTooLarge
 	}
 	if errors.Is(err, ErrCorrupt) { // cannot be encoded: the storage was not asked
+		t.o.Log(fmt.Sprintf("odoocache: %v; %s was not stored", err, e.Path))
 		return policy.ReasonStoreCorrupt
 	}
 	if err != nil {
