@@ -135,6 +135,52 @@ func TestOfOneReason(t *testing.T) {
 	})
 }
 
+// TestStreaksOfStrangers: what a client makes up of its own key says nothing of others' pages,
+// whatever the answer.
+func TestStreaksOfStrangers(t *testing.T) {
+	attacks := map[string]func(s *site, n int){
+		"a context": func(s *site, n int) {
+			s.get("/shop/desk-1", fmt.Sprintf("Cookie: odoocache_context=invented-by-me-%d", n))
+		},
+		"X-Odoo-Database":               func(s *site, n int) { s.get("/shop/desk-1", fmt.Sprintf("X-Odoo-Database: no%d", n)) },
+		"X-Odoo-Dbfilter":               func(s *site, n int) { s.get("/shop/desk-1", fmt.Sprintf("X-Odoo-Dbfilter: no%d", n)) },
+		"a parameter that Odoo refuses": func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-1?order=%%00&n=%d", n)) },
+		"a host":                        func(s *site, n int) { s.get("/shop/desk-1", fmt.Sprintf("Host: no%d.example", n)) },
+		"paths that lead elsewhere":     func(s *site, n int) { s.get(fmt.Sprintf("/shop/elsewhere-%d", n)) },
+		"paths that are refused":        func(s *site, n int) { s.get(fmt.Sprintf("/shop/refused-%d", n)) },
+		"one page that sets a cookie":   func(s *site, n int) { s.get(fmt.Sprintf("/shop/cookie?n=%d", n)) },
+		"a parameter with a cookie":     func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d?cookie", n)) },
+		"a database with a cookie":      func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d", n), "X-Odoo-Dbfilter: cookie") },
+		"a host with a cookie":          func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d", n), "Host: cookie.example") },
+		"a language with a cookie":      func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d", n), "Cookie: frontend_lang=fr_FR") },
+	}
+	for name, attack := range attacks {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := newSite(t, load, options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, func(rw http.ResponseWriter, r *http.Request) {
+					db, all := r.Header.Get("X-Odoo-Database")+r.Header.Get("X-Odoo-Dbfilter"), r.Host+r.RequestURI+r.Header.Get("Cookie")
+					switch {
+					case db == "cookie" || strings.Contains(all, "cookie") || strings.Contains(all, "fr_FR"):
+						page(htmlPage("x"), "Content-Type: text/html", "Set-Cookie: ab=1")(rw, r)
+					case db != "" || strings.HasPrefix(r.Host, "no") || strings.Contains(all, "elsewhere"):
+						http.Redirect(rw, r, "/web/database/selector", http.StatusFound)
+					case strings.Contains(all, "%00") || strings.Contains(all, "refused"):
+						rw.WriteHeader(http.StatusUnprocessableEntity)
+					default:
+						page(htmlPage("x"), "Content-Type: text/html")(rw, r)
+					}
+				})
+				for i := 0; i < 8; i++ {
+					for j := 0; j < 9; j++ {
+						attack(s, 100*i+j)
+					}
+					assert.Contains(t, s.get(fmt.Sprintf("/shop/table-%d", i)).cacheStatus(), "stored")
+				}
+			})
+		})
+	}
+}
+
 // TestAFillOutlivesItsVisitor: a visitor who gives up leaves the page to others.
 func TestAFillOutlivesItsVisitor(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {

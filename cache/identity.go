@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -46,7 +47,7 @@ type identities struct {
 	mu        sync.Mutex
 	byAddress map[string]*identity
 	alone     map[string]lone    // by key
-	streaks   map[string]*streak // by rule
+	streaks   map[string]*streak // by form, see keyForm
 	values    map[string]string  // what rules vary by, of requests with the same fields
 	senders   map[string]*sender // by Cookie field
 }
@@ -95,15 +96,15 @@ type lone struct {
 // costs a render.
 const refusalTime = 60 * 1000
 
-// streak is what is remembered of a rule whose pages are refused one after the other for
-// the same reason, such as a cookie that is on all of them.
+// streak is what is remembered of pages that the site refuses one after the other for the
+// same reason, such as a cookie that is on all of them. It is of one form of their keys.
 type streak struct {
 	reason string
-	length int
-	asked  int // how often it has been looked at since it is long
+	paths  []string // that were refused, as hashes, each once and longStreak at most
+	asked  int      // how often it has been looked at since it is long
 }
 
-// From longStreak refusals on, one request in probes of a rule is asked as nobody.
+// From longStreak refused paths on, one request in probes of a form is asked as nobody.
 const (
 	longStreak = 8
 	probes     = 8
@@ -136,8 +137,11 @@ func refusedFor(m *identities, v *visit, asks bool) string {
 	if r, known := m.alone[v.primary]; known && v.now < r.until {
 		return r.reason
 	}
-	s := m.streaks[v.rule.Name]
-	if s == nil || s.length < longStreak || !asks {
+	if !asks || len(m.streaks) == 0 {
+		return ""
+	}
+	s := m.streaks[keyForm(v)]
+	if s == nil || len(s.paths) < longStreak {
 		return ""
 	}
 	if s.asked++; s.asked%probes == 0 {
@@ -155,23 +159,68 @@ func sole(m *identities, v *visit, reason string) {
 		m.alone = map[string]lone{}
 	}
 	m.alone[v.primary] = lone{until: until, reason: reason}
-	if !v.rule.Nobody {
-		return
+	if v.rule.Nobody && v.target.Query == "" && ofSite(reason) {
+		lengthen(m, v, reason)
 	}
-	s := m.streaks[v.rule.Name]
-	if s == nil || s.reason != reason {
-		s = &streak{reason: reason}
-		m.streaks[v.rule.Name] = s
-	}
-	s.length++
 }
 
-// shared notes that a page of a rule was stored.
+// lengthen adds the path of a visit to the streak of its form. The caller holds the lock.
+func lengthen(m *identities, v *visit, reason string) {
+	form := keyForm(v)
+	s := m.streaks[form]
+	if s == nil && len(m.streaks) >= m.max {
+		m.streaks = map[string]*streak{}
+	}
+	if s == nil || s.reason != reason {
+		s = &streak{reason: reason}
+		m.streaks[form] = s
+	}
+	path := keys.ID(v.id.path)
+	if len(s.paths) < longStreak && !hasName(s.paths, path) {
+		s.paths = append(s.paths, path)
+	}
+}
+
+// keyForm hashes all of a visit's key but its path and query: a client that makes the rest of
+// it up is in a streak of its own.
+func keyForm(v *visit) string {
+	of := *v.target
+	of.Path, of.Query = "/", ""
+	form := keys.Primary("", v.rule.Name, of, v.values)
+	if v.id.passed != nil {
+		form = withPassed(form, v.id.passed)
+	}
+	if v.context != "" && v.context != defaultContext {
+		form = keys.Extend(form, []string{"x " + v.context})
+	}
+	if v.consent {
+		form = keys.Extend(form, []string{"consent"})
+	}
+	if v.list != nil {
+		form = keys.Variant(form, v.list.Vary, v.r.Header)
+	}
+	return keys.ID(form)
+}
+
+// ofSite reports whether a refusal is for how the site answers, which its other pages may
+// share. A status, a redirect, a context or a text in a page says nothing of others.
+func ofSite(reason string) bool {
+	switch reason {
+	case policy.ReasonSetCookie, policy.ReasonPrivate, policy.ReasonNoStore, policy.ReasonNoCache, policy.ReasonNoTTL, policy.ReasonExpired,
+		policy.ReasonAppNoStore, policy.ReasonAppHeader, policy.ReasonVaryStar, policy.ReasonVaryCookie, policy.ReasonVaryLimit,
+		policy.ReasonHeaderLimit, policy.ReasonTrailer, policy.ReasonRequire, policy.ReasonRefuse, policy.ReasonTagSyntax, policy.ReasonTagLimit,
+		policy.ReasonCoding, policy.ReasonCSRF, policy.ReasonCountry:
+		return true
+	}
+	return false
+}
+
+// shared notes that a page was stored: it ends the streak of its form.
 func shared(m *identities, v *visit) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.streaks[v.rule.Name] != nil {
-		delete(m.streaks, v.rule.Name)
+	if len(m.streaks) > 0 {
+		delete(m.streaks, keyForm(v))
 	}
 }
 
