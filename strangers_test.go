@@ -170,6 +170,41 @@ func TestInventedSessionsPushOutNone(t *testing.T) {
 	})
 }
 
+// TestSessionsOfAStranger: sessions that somebody has Odoo begin take no place of one that is
+// in use. Those that nobody uses go.
+func TestSessionsOfAStranger(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		n := 0
+		s := newSite(t, load, options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "session": options{"max": "100"}}, func(rw http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.Header.Get("Cookie"), "session_id") {
+				n++
+				rw.Header().Set("Set-Cookie", fmt.Sprintf("session_id=%s%05d; Path=/", strings.Repeat("a", 80), n))
+			}
+			page(htmlPage("x"), "Content-Type: text/html")(rw, r)
+		})
+		begin := func() string {
+			line, _, _ := strings.Cut(s.do(http.MethodHead, "/robots.txt", "").header.Get("Set-Cookie"), ";")
+			require.Contains(t, line, "session_id=")
+			return "Cookie: " + line
+		}
+		s.get("/shop")
+		mine, unused := begin(), begin()
+		for i := 0; i < 300; i++ {
+			begin()
+			if i%40 == 0 {
+				require.Contains(t, s.get("/shop", mine).cacheStatus(), "; hit", i)
+			}
+		}
+		assert.Contains(t, s.get("/shop", mine).cacheStatus(), "; hit")
+		assert.Contains(t, s.get("/shop", unused).cacheStatus(), "detail=session")
+		s.do(http.MethodPost, "/shop/cart/update", "a=b", mine)
+		for i := 0; i < 60; i++ {
+			assert.Contains(t, s.get("/shop", mine).cacheStatus(), "detail=session", "special, and stays so")
+			begin()
+		}
+	})
+}
+
 // TestAdmission: addresses that are asked for once do not push out those that are asked for
 // again, and take no more than their share.
 func TestAdmission(t *testing.T) {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"net/http"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,7 +48,7 @@ type identities struct {
 	mu        sync.Mutex
 	byAddress map[string]*identity
 	alone     map[string]lone    // by key
-	streaks   map[string]*streak // by rule
+	streaks   map[string]*streak // by form, see keyForm
 	values    map[string]string  // what rules vary by, of requests with the same fields
 	senders   map[string]*sender // by Cookie field
 }
@@ -96,15 +97,15 @@ type lone struct {
 // costs a render.
 const refusalTime = 60 * 1000
 
-// streak is what is remembered of a rule whose pages are refused one after the other for
-// the same reason, such as a cookie that is on all of them.
+// streak is what is remembered of pages that the site refuses one after the other for the
+// same reason, such as a cookie that is on all of them. It is of one form of their keys.
 type streak struct {
 	reason string
-	length int
-	asked  int // how often it has been looked at since it is long
+	paths  []string // that were refused, as hashes, each once and longStreak at most
+	asked  int      // how often it has been looked at since it is long
 }
 
-// From longStreak refusals on, one request in probes of a rule is asked as nobody.
+// From longStreak refused paths on, one request in probes of a form is asked as nobody.
 const (
 	longStreak = 8
 	probes     = 8
@@ -137,8 +138,11 @@ func refusedFor(m *identities, v *visit, asks bool) string {
 	if r, known := m.alone[v.primary]; known && v.now < r.until {
 		return r.reason
 	}
-	s := m.streaks[v.rule.Name]
-	if s == nil || s.length < longStreak || !asks {
+	if !asks || len(m.streaks) == 0 {
+		return ""
+	}
+	s := m.streaks[keyForm(v)]
+	if s == nil || len(s.paths) < longStreak {
 		return ""
 	}
 	if s.asked++; s.asked%probes == 0 {
@@ -156,29 +160,68 @@ func sole(m *identities, v *visit, reason string) {
 		m.alone = map[string]lone{}
 	}
 	m.alone[v.primary] = lone{until: until, reason: reason}
-	if !v.rule.Nobody || ofOnePage(reason) {
-		return
+	if v.rule.Nobody && v.target.Query == "" && ofSite(reason) {
+		lengthen(m, v, reason)
 	}
-	s := m.streaks[v.rule.Name]
+}
+
+// lengthen adds the path of a visit to the streak of its form. The caller holds the lock.
+func lengthen(m *identities, v *visit, reason string) {
+	form := keyForm(v)
+	s := m.streaks[form]
+	if s == nil && len(m.streaks) >= m.max {
+		m.streaks = map[string]*streak{}
+	}
 	if s == nil || s.reason != reason {
 		s = &streak{reason: reason}
-		m.streaks[v.rule.Name] = s
+		m.streaks[form] = s
 	}
-	s.length++
+	path := keys.ID(v.id.path)
+	if len(s.paths) < longStreak && !hasName(s.paths, path) {
+		s.paths = append(s.paths, path)
+	}
 }
 
-// ofOnePage reports whether a reason says nothing of other pages of a rule: anybody can make
-// a context up, a page may be large, and another process does not tell why it refused one.
-func ofOnePage(reason string) bool {
-	return reason == policy.ReasonContext || reason == policy.ReasonTooLarge || reason == policy.ReasonElsewhere
+// keyForm hashes all of a visit's key but its path and query: a client that makes the rest of
+// it up is in a streak of its own.
+func keyForm(v *visit) string {
+	of := *v.target
+	of.Path, of.Query = "/", ""
+	form := keys.Primary("", v.rule.Name, of, v.values)
+	if v.id.passed != nil {
+		form = withPassed(form, v.id.passed)
+	}
+	if v.context != "" && v.context != defaultContext {
+		form = keys.Extend(form, []string{"x " + v.context})
+	}
+	if v.consent {
+		form = keys.Extend(form, []string{"consent"})
+	}
+	if v.list != nil {
+		form = keys.Variant(form, v.list.Vary, v.r.Header)
+	}
+	return keys.ID(form)
 }
 
-// shared notes that a page of a rule was stored.
+// ofSite reports whether a refusal is for how the site answers, which its other pages may
+// share. A status, a redirect, a context or a text in a page says nothing of others.
+func ofSite(reason string) bool {
+	switch reason {
+	case policy.ReasonSetCookie, policy.ReasonPrivate, policy.ReasonNoStore, policy.ReasonNoCache, policy.ReasonNoTTL, policy.ReasonExpired,
+		policy.ReasonAppNoStore, policy.ReasonAppHeader, policy.ReasonVaryStar, policy.ReasonVaryCookie, policy.ReasonVaryLimit,
+		policy.ReasonHeaderLimit, policy.ReasonTrailer, policy.ReasonRequire, policy.ReasonRefuse, policy.ReasonTagSyntax, policy.ReasonTagLimit,
+		policy.ReasonCoding, policy.ReasonNoEnd, policy.ReasonCSRF, policy.ReasonCountry:
+		return true
+	}
+	return false
+}
+
+// shared notes that a page was stored: it ends the streak of its form.
 func shared(m *identities, v *visit) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.streaks[v.rule.Name] != nil {
-		delete(m.streaks, v.rule.Name)
+	if len(m.streaks) > 0 {
+		delete(m.streaks, keyForm(v))
 	}
 }
 
@@ -281,14 +324,16 @@ func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (f
 }
 
 // withPassed adds to the key of an address what middlewares in front have set.
-func withPassed(h *Handler, key string, passed http.Header) string {
-	fields := make([]string, 0, len(passed))
-	for _, name := range h.passing {
-		if lines := passed[name]; lines != nil {
-			fields = append(fields, keys.Extend("f "+name+" ", lines))
-		}
+func withPassed(key string, passed http.Header) string {
+	names := make([]string, 0, len(passed))
+	for name := range passed {
+		names = append(names, name)
 	}
-	return keys.Extend(key, fields)
+	sort.Strings(names)
+	for i, name := range names {
+		names[i] = keys.Extend("f "+name+" ", passed[name])
+	}
+	return keys.Extend(key, names)
 }
 
 // identifyNew is identify for an address that is not known. It is apart since most are,
@@ -310,7 +355,7 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id.campaign = id.forward != r.URL.RawQuery && strings.Contains(r.URL.RawQuery, "utm_")
 	id.key = keys.Primary(h.s.Tenant, id.rule.Name, id.target, nil)
 	if id.passed != nil {
-		id.key = withPassed(h, id.key, id.passed)
+		id.key = withPassed(id.key, id.passed)
 	}
 	if id.path != "" && id.path[0] == '/' { // else another target has the same address
 		return putIdentity(h.identities, at, id)

@@ -203,7 +203,7 @@ func pagesAt(h *Handler, v *visit, u *url.URL, list []string) []string {
 	dimensions := ru.Alternatives(r)
 	key := keys.Primary(h.s.Tenant, ru.Name, target, nil)
 	if passed := passedFields(h, v.r); passed != nil {
-		key = withPassed(h, key, passed)
+		key = withPassed(key, passed)
 	}
 	for i := 0; i < len(dimensions); i++ {
 		list = append(list, keys.Extend(key, dimensions[i]))

@@ -17,7 +17,9 @@ type Memory struct {
 
 	mu       sync.Mutex
 	states   map[string]*state
-	sessions map[string]int64
+	sessions map[string]int64 // that have begun or been used of late
+	older    map[string]int64 // the others, of which none is in sessions
+	begun    int              // sessions since the others became that
 }
 
 type state struct {
@@ -29,7 +31,7 @@ type state struct {
 // NewMemory returns a storage of size bytes that keeps at most marks purge
 // marks of each tenant.
 func NewMemory(size int64, marks int) *Memory {
-	return &Memory{entries: NewSieve(size), limit: marks, states: map[string]*state{}, sessions: map[string]int64{}}
+	return &Memory{entries: NewSieve(size), limit: marks, states: map[string]*state{}, sessions: map[string]int64{}, older: map[string]int64{}}
 }
 
 // Entries returns the cache behind the storage.

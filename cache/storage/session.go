@@ -184,10 +184,18 @@ func (s *Redis) Forget(tenant string) error {
 	return err
 }
 
-// Visit implements Storage.
+// Visit implements Storage. A default session that is visited counts as used.
 func (m *Memory) Visit(tenant, id, session string) (*Entry, Head, int, error) {
+	member := inMemory(tenant, session)
 	m.mu.Lock()
-	state := sessionState(m.sessions[inMemory(tenant, session)], nowMS())
+	score, recent := m.sessions[member]
+	if !recent {
+		score = m.older[member]
+	}
+	state := sessionState(score, nowMS())
+	if !recent && state == SessionDefault {
+		m.used(member, score)
+	}
 	m.mu.Unlock()
 	if id == "" {
 		head, err := m.Head(tenant)
@@ -197,12 +205,19 @@ func (m *Memory) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	return e, head, state, err
 }
 
+// used moves an older session to those used of late, and keeps its score.
+func (m *Memory) used(member string, score int64) {
+	delete(m.older, member)
+	m.sessions[member] = score
+}
+
 // Bear implements Storage.
 func (m *Memory) Bear(tenant, session string, ttl int64, most int) error {
+	member := inMemory(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.sessions[inMemory(tenant, session)]; !known {
-		m.note(inMemory(tenant, session), sessionScore(nowMS()+ttl, scoreDefault), most)
+	if m.sessions[member] == 0 && m.older[member] == 0 {
+		m.note(member, sessionScore(nowMS()+ttl, scoreDefault), most)
 	}
 	return nil
 }
@@ -216,18 +231,30 @@ func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) err
 		member := inMemory(tenant, sessions[i])
 		if _, known := m.sessions[member]; known {
 			m.sessions[member] = score
+		} else if _, known := m.older[member]; known {
+			m.older[member] = score
 		}
 	}
 	return nil
 }
 
-// note keeps a score. When the limit is reached, everything is forgotten: there
-// is no order by which to find the oldest.
+// note keeps the score of a session that begins. Each time half of most have begun, those
+// go that have not been used since the time before. If most are in use, any of the older go.
 func (m *Memory) note(member string, score int64, most int) {
-	if len(m.sessions) >= most {
+	half := (most + 1) / 2
+	if m.begun >= half || len(m.sessions) >= most {
+		m.begun = 0
+		m.older = m.sessions
 		m.sessions = map[string]int64{}
 	}
+	for other := range m.older {
+		if len(m.older)+len(m.sessions) < most {
+			break
+		}
+		delete(m.older, other)
+	}
 	m.sessions[member] = score
+	m.begun++
 }
 
 // Forget implements Storage. It forgets the sessions of all tenants, which is
@@ -236,6 +263,8 @@ func (m *Memory) Forget(_ string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sessions = map[string]int64{}
+	m.older = map[string]int64{}
+	m.begun = 0
 	return nil
 }
 

@@ -98,8 +98,8 @@ type Storage interface {
 	// for no entry.
 	Visit(tenant, id, session string) (*Entry, Head, int, error)
 	// Bear notes a session that has just begun, unless it is known already, for
-	// ttl ms. Of most sessions at most is anything known; the oldest go. If it
-	// returns an error, the session is not a default one, and will not become one.
+	// ttl ms. Of most sessions at most is anything known; the oldest go, or those
+	// that were not used for longest. If it returns an error, the session is not a default one, and will not become one.
 	Bear(tenant, session string, ttl int64, most int) error
 	// Special notes that sessions are not default ones any more. Of one that is not
 	// known nothing is noted: whoever makes ids up takes nobody's place.
