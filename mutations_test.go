@@ -54,7 +54,8 @@ var mutations = []mutation{
 `, "TestFoldedFields/compiled$"},
 	{"encoded slashes are no bypass", "cache/visit.go", `	case v.id.odd || v.target.Path == ""`, `	case v.target.Path == ""`, "TestPathsAsOdooRoutesThem/compiled$"},
 	ofFill("pages of context 0 are filled with a session", `if v.context == "0" { out.Header["Cookie"] = v.r.Header["Cookie"] }`, "TestDeception/compiled/addon,_misjudged$"),
-	{"nobody looks at the length of fields", "cache/clean.go", "if len(lines) == 1 && len(lines[0]) <= most {", "if true {", "TestCost"},
+	{"nobody looks at the length of fields", "cache/clean.go", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "TestCost"},
+	{"nobody counts the members of fields", "cache/clean.go", "return n >= fields", "return false", "TestCost"},
 	{"nobody looks at the number of parameters", "cache/clean.go", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "TestReasons/too_many_parameters"},
 }
 

@@ -570,7 +570,12 @@ func remember(m *identities, field string, who *sender) {
 	m.senders[field] = who
 }
 
+// readSender is senderOf for a field that is not remembered. The request may not have gone
+// through clean.
 func (h *Handler) readSender(r *http.Request, field string) *sender {
+	if crowded("Cookie", field, h.s.Limits.RequestFields) {
+		return nil
+	}
 	who := &sender{rest: field, agrees: consents(r.Header["Cookie"])}
 	if strings.Contains(field, h.s.ContextCookie) {
 		if rule.OnlyValue(h.s.ContextCookie, r) != defaultContext {

@@ -116,6 +116,9 @@ func markAll(h *Handler, v *visit) {
 		}
 	}
 	for _, value := range v.r.Header["X-Openerp-Session-Id"] {
+		if len(list) > maxSessions {
+			break
+		}
 		list = append(list, keys.SessionID(value))
 	}
 	query := v.r.URL.RawQuery
@@ -213,8 +216,8 @@ func unescaped(field string) string {
 }
 
 func addSessions(list []string, found [][]string) []string {
-	for i := 0; i < len(found); i++ {
-		if id := keys.SessionID(found[i][1]); len(list) <= maxSessions && !hasName(list, id) {
+	for i := 0; i < len(found) && len(list) <= maxSessions; i++ {
+		if id := keys.SessionID(found[i][1]); !hasName(list, id) {
 			list = append(list, id)
 		}
 	}

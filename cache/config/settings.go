@@ -92,7 +92,7 @@ type LimitSettings struct {
 	Addresses    int
 
 	RequestBytes  int // of a target, a field
-	RequestFields int // fields, lines of one, cookies
+	RequestFields int // fields, lines of one, members of one
 }
 
 // StorageSettings say what the entries are kept in. Middlewares with equal

@@ -12,7 +12,7 @@ const (
 	ReasonAuthorization   = "authorization"    // RFC 9111 §3.5
 	ReasonSessionHeader   = "session-header"   // X-Openerp-Session-Id, X-Odoo-Database: they choose what Odoo answers from
 	ReasonTarget          = "target"           // the target of the request is no path, or one that servers read differently
-	ReasonRequestLimit    = "request-limit"    // a target, field or number of fields over limits.requestBytes or limits.requestFields
+	ReasonRequestLimit    = "request-limit"    // a target, field, or number of fields or members over limits.requestBytes or limits.requestFields
 	ReasonCookie          = "cookie"           // a cookie that the rule varies by, and servers read differently
 	ReasonSession         = "session"          // a session cookie, and the response is not for everybody
 	ReasonRequestNoStore  = "request-no-store" // RFC 9111 §5.2.1.5

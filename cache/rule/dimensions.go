@@ -199,14 +199,18 @@ func HasCookie(name string, req *http.Request) bool {
 
 // occurrences counts how often a name stands in Cookie fields, not as a part of
 // another name. One inside a value counts, too: what follows a byte that only
-// some servers take for white space is a name to them.
+// some servers take for white space is a name to them. Where it stands more than maxOccurrences
+// times, as a part of other names or not, it counts as given twice.
 func occurrences(name string, lines []string) int {
 	if name == "" {
 		return 0
 	}
-	n := 0
+	n, all := 0, 0
 	for i := 0; i < len(lines); i++ {
 		line := lines[i]
+		if all += strings.Count(line, name); all > maxOccurrences {
+			return 2
+		}
 		for from := 0; from <= len(line); {
 			at := strings.Index(line[from:], name)
 			if at < 0 {
@@ -221,6 +225,9 @@ func occurrences(name string, lines []string) int {
 	}
 	return n
 }
+
+// maxOccurrences bounds how often a cookie's name is looked at in a request.
+const maxOccurrences = 64
 
 func inName(c byte) bool {
 	return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')

@@ -299,3 +299,16 @@ func TestAlternatives(t *testing.T) {
 	unknown := keys.UnknownLanguages()
 	require.Len(t, (&rule.Rule{Language: &unknown}).Alternatives(request("red", "", "fr", "")), 2, "nobody says which there are")
 }
+
+// TestCookieNameTooOften: a name that stands in a request more often than is looked at
+// counts as given twice, over all lines, and whatever it is a part of.
+func TestCookieNameTooOften(t *testing.T) {
+	for n, want := range map[int]string{60: "v", 64: "", 2000: ""} {
+		r := request("/", "Cookie: a=v", "Cookie: "+strings.Repeat("xa ", n/2), "Cookie: "+strings.Repeat("xa ", n-n/2))
+		require.Equal(t, want, rule.OnlyValue("a", r), n)
+		value, sure := rule.CookieValue("a", r)
+		require.Equal(t, want, value)
+		require.Equal(t, want != "", sure)
+		require.True(t, rule.HasCookie("a", r))
+	}
+}
