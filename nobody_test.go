@@ -393,6 +393,45 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 	})
 }
 
+// TestConsentAsOdooReadsIt: the page of those who agree is for whoever Odoo takes for one of
+// them, and for nobody else.
+func TestConsentAsOdooReadsIt(t *testing.T) {
+	const agrees = `{"required": true, "optional": true}`
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			text := "blocked"
+			if strings.Contains(r.Header.Get("Cookie"), agrees) {
+				text = "live"
+			}
+			page(htmlPage(text+` <div id="website_cookies_bar">`), "Content-Type: text/html")(rw, r)
+		})
+		s.get("/")
+		s.get("/", "Cookie: website_cookies_bar="+agrees)
+		for value, want := range map[string]bool{
+			agrees: true, `{"required":true,"optional":true}`: true, `{"optional":true}`: true, `{ "optional" : true , "ts": 1}`: true,
+			`"{\"required\": true\054 \"optional\": true}"`: true, `%7B%22optional%22%3A%20true%7D`: true, `{"optional":false,"optional":true}`: true,
+			`{"\u006fptional":true}`: true, `{"optional":1}`: true, `{"optional":"no"}`: true, `{"optional":[0]}`: true, `{"optional":{"a":0}}`: true,
+
+			`{"optional":false}`: false, `{"optional":null}`: false, `{"optional":0}`: false, `{"optional":-0.0}`: false, `{"optional":""}`: false, `{"optional":[]}`: false, `{"optional":{}}`: false,
+			`{"optional":true,"optional":false}`: false, `{"a":{"optional":true},"optional":false}`: false, `{"a":{"optional":true}}`: false,
+			`{"optional":true`: false, `["optional":true]`: false, `["optional",true]`: false, `{"optional":trueish}`: false, `{"opt ional":true}`: false, `{"Optional":true}`: false,
+			`{"optional":true}x`: false, `x{"optional":true}`: false, `{"optional":true,}`: false, `{'optional':true}`: false, `{"optional":True}`: false,
+			`{"required":"\"optional\":true"}`: false, `{"a": "\\"optional\":true", "optional": false}`: false,
+			`{"optional":false,"a":"%22,%22optional%22:true,%22b%22:%22"}`: false, `%7B%22optional%22%3Atrue`: false, `%7B%22optional%22%3Atrue%zz`: false,
+			`"{\"optional\": true}`: false, `{\"optional\": true}`: false, `""`: false, `"`: false, ``: false, `true`: false, `"true"`: false, `null`: false, `%`: false,
+			`{"optional":true,"a":"` + strings.Repeat("a", 200) + `"}`: false, strings.Repeat(`{"optional":`, 1000): false,
+		} {
+			got := s.get("/", "Cookie: website_cookies_bar="+value)
+			text := "blocked"
+			if want {
+				text = "live"
+			}
+			assert.Contains(t, got.body, text, "%s: %s", value, got.cacheStatus())
+			assert.Contains(t, got.cacheStatus(), "; hit", value)
+		}
+	})
+}
+
 // TestConsent: pages that differ for visitors who agree to optional cookies are two; others
 // stay one.
 func TestConsent(t *testing.T) {

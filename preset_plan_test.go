@@ -31,7 +31,7 @@ func TestPlanInterpreted(t *testing.T) {
 		if !strings.HasPrefix(path, "/") {
 			continue
 		}
-		for _, query := range []string{"", "page=2", "debug=1", "de%62ug", "attribute_values=1", "Email=x", "my_name=x", "utm_name=x"} {
+		for _, query := range []string{"", "page=2", "debug=1", "de%62ug", "attribute_values=1", "Email=x", "my_name=x", "utm_name=x", "a[email]=x", "firstName=x", "a@b", "max_price=1"} {
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
 				if method != http.MethodGet && query != "" {
 					continue
@@ -62,13 +62,15 @@ func TestPresetOneEntryOfStaticFiles(t *testing.T) {
 	})
 }
 
-// TestPresetPersonalParameters: names of form fields are personal in any case and by kind.
+// TestPresetPersonalParameters: names of form fields are personal in any case and by words, and
+// so is a mail address or a token as a name; parameters of Odoo are not.
 func TestPresetPersonalParameters(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
 		s := newSite(t, load, options{"preset": "odoo"}, page("page", "Content-Type: text/html"))
 		for query, stored := range map[string]bool{
 			"partner_phone=1": false, "x_born=1": false, "Email=x": false, "E%4dail=x": false, "Partner_Name=x": false, "work_email=x": false,
-			"names=1": true, "phones=1": true, "utm_name=x": true, "q=1": true,
+			"a[email]=x": false, "email%5B%5D=x": false, "firstName=x": false, "john.doe@example.com": false, "john.doe%40example.com=1": false, "3f2504e0-4f89-11d3-9a0c-0305e82c3301": false, "abcdefghijklmnopqrstuvwxyz0123456789": false,
+			"names=1": true, "phones=1": true, "page=2": true, "order=name": true, "search=mobile": true, "attrib=1-2": true, "min_price=1&max_price=2": true, "ppg=20&category=1": true, "tags=1&date=upcoming": true, "product_id=7": true, "utm_name=x": true, "q=1": true,
 		} {
 			got, err := send(http.MethodGet, s.url+"/contactus?"+query, "", nil)
 			require.NoError(t, err)

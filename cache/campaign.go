@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -74,13 +75,45 @@ func consents(cookies []string) bool {
 		if name != fill.ConsentCookie {
 			continue
 		}
-		if strings.HasPrefix(value, `"`) {
-			value = unescaped(strings.Trim(value, `"`))
-		}
-		if text, err := url.QueryUnescape(value); err == nil {
-			value = text
-		}
-		return strings.Contains(strings.ReplaceAll(value, " ", ""), `"optional":true`)
+		return agrees(value)
+	}
+	return false
+}
+
+// maxConsent bounds a value of the cookie that is read.
+const maxConsent = 200
+
+// agrees reads a value of that cookie as Odoo does (addons/website/models/ir_http.py,
+// _is_allowed_cookie): it is a JSON object, of which the last member "optional" is true as
+// Python sees it. Whatever cannot be read is no consent.
+func agrees(value string) bool {
+	if value == `{"required": true, "optional": true}` || value == `{"required":true,"optional":true}` {
+		return true
+	}
+	if len(value) > maxConsent {
+		return false
+	}
+	if len(value) > 1 && strings.HasPrefix(value, `"`) && strings.HasSuffix(value, `"`) {
+		value = unescaped(value[1 : len(value)-1])
+	}
+	if strings.HasPrefix(value, "%") { // else it is no escape, but part of a text in it
+		value, _ = url.QueryUnescape(value)
+	}
+	var members map[string]interface{}
+	if json.Unmarshal([]byte(value), &members) != nil {
+		return false
+	}
+	switch optional := members["optional"].(type) {
+	case bool:
+		return optional
+	case float64:
+		return optional != 0
+	case string:
+		return optional != ""
+	case []interface{}:
+		return len(optional) > 0
+	case map[string]interface{}:
+		return len(optional) > 0
 	}
 	return false
 }

@@ -11,7 +11,7 @@ type Names struct {
 	exact map[string]bool
 	like  *regexp.Regexp // matches the others; nil: there are none
 	list  []string
-	fold  bool
+	words bool
 }
 
 // NewNames builds a set.
@@ -31,14 +31,46 @@ func NewNames(list []string) Names {
 	return n
 }
 
-// NewFoldedNames builds a set in which the case of letters does not count.
-func NewFoldedNames(list []string) Names {
-	n := Names{exact: map[string]bool{}, list: list, fold: true}
-	if len(list) > 0 {
-		n.like = regexp.MustCompile(`^(?i:` + expression(list, `(?s:.*)`) + `)$`)
+// NewWordNames builds a set of words. It has each name with one of them in it: customer-email,
+// a[email] and userEmail have email. A word ends at whatever is no letter, and where an upper
+// case letter follows a lower case one; else case does not count. A space in a word may be
+// such an end: "first name" is in firstname, first-name and firstName. A * that begins or ends
+// a word says that it need not begin or end there.
+func NewWordNames(list []string) Names {
+	n := Names{exact: map[string]bool{}, list: list, words: true}
+	if len(list) == 0 {
+		return n
 	}
+	parts := make([]string, 0, len(list))
+	for i := 0; i < len(list); i++ {
+		word := wordExpression(list[i])
+		if !strings.HasPrefix(list[i], "*") {
+			word = noLetter + word
+		}
+		if !strings.HasSuffix(list[i], "*") {
+			word += noLetter
+		}
+		parts = append(parts, word)
+	}
+	n.like = regexp.MustCompile(`(?i:` + strings.Join(parts, "|") + `)`)
 	return n
 }
+
+// hasWord reports whether a set of words has a name.
+func hasWord(n Names, name string) bool {
+	return n.like != nil && n.like.MatchString("-"+humps.ReplaceAllString(name, "$1-$2")+"-")
+}
+
+const noLetter = `[^\pL]`
+
+// wordExpression makes a regular expression of a word, without its *.
+func wordExpression(word string) string {
+	word = strings.TrimPrefix(strings.TrimSuffix(word, "*"), "*")
+	return strings.ReplaceAll(regexp.QuoteMeta(strings.ToValidUTF8(word, "\uFFFD")), " ", noLetter+"*")
+}
+
+// humps are where a word ends within letters.
+var humps = regexp.MustCompile(`([a-z])([A-Z])`)
 
 // expression makes a regular expression of names, in which star stands for a * that
 // begins or ends one. It compiles, whatever the names.
@@ -60,11 +92,14 @@ func expression(list []string, star string) string {
 // InQuery returns a regular expression that matches every raw query without escapes (no
 // % and no +) that has a parameter of the set. It may match others.
 func InQuery(n Names) string {
-	flags := ""
-	if n.fold {
-		flags = "i"
+	if n.words {
+		list := make([]string, 0, len(n.list))
+		for i := 0; i < len(n.list); i++ {
+			list = append(list, wordExpression(n.list[i]))
+		}
+		return `(?i:` + strings.Join(list, "|") + `)`
 	}
-	return `(?:^|&)(?` + flags + `:` + expression(n.list, `[^&=]*`) + `)(?:[&=]|$)`
+	return `(?:^|&)(?:` + expression(n.list, `[^&=]*`) + `)(?:[&=]|$)`
 }
 
 // Empty reports whether the set has no members.
@@ -74,6 +109,9 @@ func (n Names) Empty() bool {
 
 // Has reports whether name is in the set.
 func (n Names) Has(name string) bool {
+	if n.words {
+		return hasWord(n, name)
+	}
 	return n.exact[name] || n.like != nil && n.like.MatchString(name)
 }
 

@@ -149,15 +149,40 @@ func TestNamesLike(t *testing.T) {
 	assert.True(t, keys.NewNames([]string{"a*"}).Has("a\nb\xff"))
 }
 
-func TestFoldedNames(t *testing.T) {
-	n := keys.NewFoldedNames([]string{"email", "X_*", "*_name"})
-	inQuery := regexp.MustCompile(keys.InQuery(n))
-	for name, want := range map[string]bool{"email": true, "EMail": true, "x_a": true, "X_A": true, "My_NAME": true, "emails": false, "x": false, "names": false, "": false} {
-		assert.Equal(t, want, n.Has(name), name)
-		assert.Equal(t, want, inQuery.MatchString("a=email&"+name+"=x_a"), name)
+// TestWordNames: a name has a word between what is no letter, and at a change of case.
+func TestWordNames(t *testing.T) {
+	for _, c := range []struct {
+		list        []string
+		has, hasNot string
+	}{
+		{
+			[]string{"email", "e mail", "first name", "X_*"},
+			"email EMail EMAIL email[] a[email] user.email customer-email email_2 email1 1email userEmail emailAddress e_mail e-mail eMail" +
+				" firstname firstName FIRST_NAME first-name first[name] a[first][name] x_a X_A a[x_b] aX_b x_ email\xff \xffemail é.email",
+			"emails xemail EMAILs emailé éemail x xx_a first name firstnames emaiL2l e",
+		},
+		{[]string{"*_name"}, "_name my_name My_NAME a[b_name]", "name names my_names"},
+		{[]string{"*mid*"}, "mid amidst AMID", "mi d"},
+		{[]string{"*"}, "a é", ""},
+		{[]string{"a.b", "("}, "a.b x[a.b] (", "axb x(y"},
+	} {
+		n := keys.NewWordNames(c.list)
+		inQuery := regexp.MustCompile(keys.InQuery(n))
+		assert.False(t, n.Empty())
+		for _, name := range strings.Fields(c.has) {
+			assert.True(t, n.Has(name), "%q has %q", c.list, name)
+			for _, raw := range []string{name, name + "=1", "q=1&" + name, "q&" + name + "=&y"} {
+				assert.True(t, inQuery.MatchString(raw), "%q in %q", c.list, raw)
+			}
+		}
+		for _, name := range strings.Fields(c.hasNot) {
+			assert.False(t, n.Has(name), "%q has %q", c.list, name)
+		}
 	}
-	assert.False(t, keys.NewFoldedNames(nil).Has(""))
-	assert.True(t, keys.NewFoldedNames(nil).Empty())
+	assert.True(t, keys.NewWordNames([]string{"*"}).Has(""))
+	assert.False(t, keys.NewWordNames([]string{"a"}).Has(""))
+	assert.False(t, keys.NewWordNames(nil).Has(""))
+	assert.True(t, keys.NewWordNames(nil).Empty())
 }
 
 func FuzzQuery(f *testing.F) {

@@ -71,14 +71,14 @@ type Rule struct {
 
 // Match says which requests a rule takes. All that is given must match.
 type Match struct {
-	Hosts        []string               `json:"hosts,omitempty"`
-	PathPrefixes []string               `json:"pathPrefixes,omitempty"`
-	PathRegexp   string                 `json:"pathRegexp,omitempty"`
-	Methods      []string               `json:"methods,omitempty"`
-	Headers      map[string]interface{} `json:"headers,omitempty"`
-	Query        map[string]interface{} `json:"query,omitempty"`
-	AnyQuery     map[string]interface{} `json:"anyQuery,omitempty"`
-	AnyQueryFold string                 `json:"anyQueryFold,omitempty"`
+	Hosts         []string               `json:"hosts,omitempty"`
+	PathPrefixes  []string               `json:"pathPrefixes,omitempty"`
+	PathRegexp    string                 `json:"pathRegexp,omitempty"`
+	Methods       []string               `json:"methods,omitempty"`
+	Headers       map[string]interface{} `json:"headers,omitempty"`
+	Query         map[string]interface{} `json:"query,omitempty"`
+	AnyQuery      map[string]interface{} `json:"anyQuery,omitempty"`
+	AnyQueryWords string                 `json:"anyQueryWords,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }

@@ -820,8 +820,8 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"a*b": `rules[1].match.anyQuery.a*b: has a * in its midst; expected a name, which may begin or end in *`, "": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
 		},
 		{
-			"match.anyQueryFold", func(r *config.Rule, v string) { r.Match.AnyQueryFold = v }, []string{"", "true", "0"},
-			map[string]string{"yes": `rules[1].match.anyQueryFold: "yes"` + badBool},
+			"match.anyQueryWords", func(r *config.Rule, v string) { r.Match.AnyQueryWords = v }, []string{"", "true", "0"},
+			map[string]string{"yes": `rules[1].match.anyQueryWords: "yes"` + badBool},
 		},
 		{
 			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$"},

@@ -69,7 +69,7 @@ func loopParams(m rule.Match, raw string) bool {
 		}
 		any = any || m.AnyName.Has(name)
 		for _, p := range m.AnyValue {
-			any = any || p.Names.Has(name) && p.Pattern.MatchString(value)
+			any = any || p.Names.Has(name) && (p.Pattern.MatchString(value) || m.InName && p.Pattern.MatchString(name))
 		}
 	}
 	return len(found) == len(m.Query) && (any || !m.Any)
@@ -92,7 +92,7 @@ var planQueries = []string{
 	"", "a=1", "page=2&order=name", "debug", "debug=1", "x=1&debug=assets", "de%62ug=1", "Debug=1", "debug%zz", "&&", "=", "=debug", "a=debug", "a=&b", "debug&=1", "a+debug=1", "access_token=x",
 	"token_x=1", "token_=", "token", "xtoken_=1", "attribute_values=1-2", "attribute_value=1", "utm_source=a&utm_email=b", "utm_x=3f2504e0-4f89-11d3-9a0c-0305e82c3301", "gclid=AbCdEfGhIjKlMnOpQrStUv",
 	"k=AbCdEfGhIjKlMnOpQrStUv", "k=AbCdEfGhIj&l=KlMnOpQrStUv", "k=AbCdEfGhIjKlM%4eOpQrStUv", "AbCdEfGhIjKlMnOpQrStUv=k", "who=a@b", "who=a%40b", "a@b=who", "email=x", "EMAIL=x", "e%4Dail=x",
-	"partner_phone=1", "x_name=1", "X_Name=1", "x_=", "x=", "my_name", "_name=1", "names=1", "my%5Fname=1", "\u212aey=1", "ema\u0130l=1", "\xff=1&email", "lang=fr&hash=a", "hash=a&lang=", "hash=a",
+	"partner_phone=1", "x_name=1", "X_Name=1", "x_=", "x=", "my_name", "_name=1", "names=1", "my%5Fname=1", "\u212aey=1", "ema\u0130l=1", "\xff=1&email", "userEmail=1", "aX_=1", "first&name=1", "first%2dname=1", "EMAILs=1", "customer-email", "a[email]=1", "f1_name2", "lang=fr&hash=a", "hash=a&lang=", "hash=a",
 }
 
 // TestPlanOfThePreset: for all routes of the real Odoos, in languages, with
@@ -166,7 +166,7 @@ func TestPlanOfAnyRules(t *testing.T) {
 				}
 				if random.Intn(3) == 0 {
 					r.Match.AnyQuery = map[string]interface{}{pick([]string{"debug", "x*", "*_name", "*a*", "a=b", "a&b", "*", "k", "email"}): "", pick([]string{"*", "who", "k*"}): pick([]string{"@", "^.$", `\d`, "x|", "[A-Z]{3}", "(?i)A"})}
-					r.Match.AnyQueryFold = pick([]string{"", "true"})
+					r.Match.AnyQueryWords = pick([]string{"", "true"})
 					r.Query.Ignore = some([]string{"utm_*", "debug", "*_email"})
 				}
 				alone := config.Default()

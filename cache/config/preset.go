@@ -79,10 +79,10 @@ func odooRules(languages []string, country string) []Rule {
 			Bypass: "true",
 		},
 		Rule{
-			// See personalValues. Parameters that are left out anyway do not count:
+			// See personalNames. Parameters that are left out anyway do not count:
 			// click ids look like tokens.
 			Name:   "odoo-personal-params",
-			Match:  Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryFold: "true"},
+			Match:  Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryWords: "true"},
 			Query:  Query{Ignore: Noise()},
 			Bypass: "true",
 		},

@@ -47,19 +47,22 @@ func filterParams() []string {
 	return []string{"attribute_values"}
 }
 
-// personalNames are names of form fields. Pages with a form write the parameter
+// personalNames are words in the names of form fields. Pages with a form write the parameter
 // of that name into it (website/controllers/main.py and the templates'
 // data-values: /contactus?email=…), so links in mails carry personal data, which
-// is not to be kept. They are found in any case, and by kinds, since custom forms have
-// fields of their own: x_* and x_studio_* are made in the editor.
+// is not to be kept. Custom forms have fields of their own, and other systems write their
+// own names into links: see keys.NewWordNames. x_* and x_studio_* are made in the editor.
 var personalNames = []string{
-	"name", "firstname", "lastname", "fullname", "company",
-	"email", "email_*", "e-mail", "mail", "phone", "phone_*", "mobile", "tel", "telephone", "street", "street2", "zip", "city", "address", "vat", "birthdate", "birthday",
-	"subject", "description", "message", "body", "question", "comment", "login", "user", "username", "user_id", "partner_id", "contact_id", "customer_id",
-	"x_*", "*_name", "*_phone", "*_email",
+	"name", "first name", "last name", "full name", "user name", "nick name", "sur name", "l name", "f name",
+	"company", "company name", "customer name", "contact name", "partner name",
+	"email", "e mail", "mail", "mail to", "email address", "mail address", "email from",
+	"phone", "phone number", "tele phone", "cell phone", "mobile", "mobile phone", "mobile number", "tel",
+	"street", "zip", "zip code", "post code", "postal code", "city", "address", "vat", "birth date", "birth day",
+	"subject", "description", "message", "body", "question", "comment", "login", "user", "user id", "partner id", "contact id", "customer id",
+	"x_*",
 }
 
-// personalParams takes queries that hold personal data: by name, or any value
+// personalParams takes queries that hold personal data: by name, or any name or value
 // that is a mail address or looks like a token. All other unknown parameters are
 // part of the key: they may change the page, and nobody gets it who does not ask
 // with the same.

@@ -247,8 +247,10 @@ func (p *problems) match(path string, c Match) rule.Match {
 			p.add(path+"query."+m.Query[i].Name, "is no name of a parameter; expected one in full, or match.anyQuery")
 		}
 	}
+	words := p.boolean(path+"anyQueryWords", c.AnyQueryWords, false)
+	m.InName = words
 	m.Any = len(c.AnyQuery) > 0
-	m.AnyName, m.AnyValue = p.anyQuery(path+"anyQuery.", c.AnyQuery, p.boolean(path+"anyQueryFold", c.AnyQueryFold, false))
+	m.AnyName, m.AnyValue = p.anyQuery(path+"anyQuery.", c.AnyQuery, words)
 	for i := 0; i < len(m.Hosts); i++ {
 		host := keys.FoldHost(m.Hosts[i])
 		if m.Hosts[i] != "" && (!isHost(host) || strings.TrimSuffix(strings.ToLower(m.Hosts[i]), ".") != host) {
@@ -354,7 +356,7 @@ func (p *problems) pathPattern(path, s string) *regexp.Regexp {
 
 // anyQuery reads a map of names of parameters, which may end in *, those of a preset begin
 // with it, too, and patterns.
-func (p *problems) anyQuery(path string, m map[string]interface{}, fold bool) (set keys.Names, params []rule.Param) {
+func (p *problems) anyQuery(path string, m map[string]interface{}, words bool) (set keys.Names, params []rule.Param) {
 	var list []string
 	fields := p.fields(path, m, false)
 	for i := 0; i < len(fields); i++ {
@@ -364,15 +366,15 @@ func (p *problems) anyQuery(path string, m map[string]interface{}, fold bool) (s
 		if fields[i].Pattern == nil {
 			list = append(list, fields[i].Name)
 		} else {
-			params = append(params, rule.Param{Names: paramNames([]string{fields[i].Name}, fold), Pattern: fields[i].Pattern})
+			params = append(params, rule.Param{Names: paramNames([]string{fields[i].Name}, words), Pattern: fields[i].Pattern})
 		}
 	}
-	return paramNames(list, fold), params
+	return paramNames(list, words), params
 }
 
-func paramNames(list []string, fold bool) keys.Names {
-	if fold {
-		return keys.NewFoldedNames(list)
+func paramNames(list []string, words bool) keys.Names {
+	if words {
+		return keys.NewWordNames(list)
 	}
 	return keys.NewNames(list)
 }

@@ -51,6 +51,7 @@ type Match struct {
 	Any      bool       // there is
 	AnyName  keys.Names // one of these parameters,
 	AnyValue []Param    // or one of those with such a value,
+	InName   bool       // or with that in its name,
 	NoName   keys.Names // that is not one of these
 }
 
@@ -128,7 +129,8 @@ func hasAnyParam(m *Match, raw string) bool {
 			return true
 		}
 		for j := 0; j < len(m.AnyValue); j++ {
-			if m.AnyValue[j].Names.Has(name) && m.AnyValue[j].Pattern.MatchString(keys.ParamValue(pairs[i])) {
+			p := &m.AnyValue[j]
+			if p.Names.Has(name) && (p.Pattern.MatchString(keys.ParamValue(pairs[i])) || m.InName && p.Pattern.MatchString(name)) {
 				return true
 			}
 		}

@@ -91,6 +91,10 @@ func TestFirst(t *testing.T) {
 		{name: "any value", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?x=1&who=a%40b"), want: true},
 		{name: "any value of a name", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"w*"}), Pattern: pattern(`@`)}}}, r: request("/?x=@&who=a")},
 		{name: "any value of this name", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"x"}), Pattern: pattern(`@`)}}}, r: request("/?who=a&x=@"), want: true},
+		{name: "in a name, which is not looked at", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?a%40b=1")},
+		{name: "in a name", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`^a@b$`)}}}, r: request("/?x=1&a%40b=1"), want: true},
+		{name: "in a name alone", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?a@b"), want: true},
+		{name: "in a name of some", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_@=1")},
 		{name: "any value but of some", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_source=a@b&x=1")},
 		{name: "all parameters", match: rule.Match{Query: []rule.Field{{Name: "a"}, {Name: "b"}}}, r: request("/?a=1")},
 
