@@ -293,6 +293,65 @@ func TestVariantsOfStrangers(t *testing.T) {
 	})
 }
 
+// TestVariantsInUseStay: variants that somebody makes up, and asks for again and again, take the
+// places of each other and of those that nobody uses.
+func TestVariantsInUseStay(t *testing.T) {
+	strangersStorages(t, func(t *testing.T, load loader, o options) {
+		for name, more := range map[string]options{
+			"a rule": {"limits": options{"variants": "4"}},
+			"preset": {"limits": options{"variants": "4"}, "preset": "odoo", "languages": []string{"en_US"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t, load, with(o, with(more, options{"tenant": fmt.Sprintf("t%d", tenants.Add(1))})), page(htmlPage("x"), "Content-Type: text/html", "Cache-Control: max-age=60", "Vary: X-Region"))
+				hit := func(region string) {
+					t.Helper()
+					assert.Contains(t, s.get("/shop", "X-Region: "+region).cacheStatus(), "; hit", region)
+				}
+				for _, region := range []string{"used", "quiet"} {
+					for i := 0; i < 3; i++ {
+						s.get("/shop", "X-Region: "+region)
+					}
+				}
+				for i := 0; i < 20; i++ {
+					for j := 0; j < 3; j++ { // the last is a hit
+						s.get("/shop", fmt.Sprint("X-Region: invented-", i))
+					}
+					if i%2 == 1 {
+						hit("used")
+					}
+				}
+				assert.NotContains(t, s.get("/shop", "X-Region: quiet").cacheStatus(), "; hit", "nobody uses it any more")
+				for i := 0; i < 4; i++ { // in use, too
+					for j := 0; j < 4; j++ {
+						s.get("/shop", fmt.Sprint("X-Region: busy-", i))
+					}
+				}
+				s.get("/shop", "X-Region: new")
+				assert.Contains(t, s.get("/shop", "X-Region: new").cacheStatus(), "; stored")
+				hit("new")
+			})
+		}
+	})
+}
+
+// TestInventedVariants: one that was hit stays where others are stored and never hit.
+func TestInventedVariants(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		s := newSite(t, load, options{"preset": "odoo", "languages": []string{"en_US"}}, func(rw http.ResponseWriter, r *http.Request) {
+			page(htmlPage("in "+r.Header.Get("Accept-Language")+"."), "Content-Type: text/html", "Vary: Accept-Language")(rw, r)
+		})
+		for i := 0; i < 3; i++ {
+			s.get("/shop", "Accept-Language: fr")
+		}
+		for i := 0; i < 40; i++ {
+			s.get("/shop", fmt.Sprint("Accept-Language: invented-", i/2))
+		}
+		got := s.get("/shop", "Accept-Language: fr")
+		assert.Contains(t, got.cacheStatus(), "; hit")
+		assert.Contains(t, got.body, "in fr.")
+	})
+}
+
 // TestManyWaitForAPageThatIsNotAdmitted: it is asked for once.
 func TestManyWaitForAPageThatIsNotAdmitted(t *testing.T) {
 	strangersStorages(t, func(t *testing.T, load loader, o options) {

@@ -51,13 +51,15 @@ type identities struct {
 	streaks   map[string]*streak // by form, see keyForm
 	values    map[string]string  // what rules vary by, of requests with the same fields
 	senders   map[string]*sender // by Cookie field
+	used      map[string]int64   // when variants, hashed, were last hit, as counted by uses
+	uses      int64
 }
 
 // maxAddress bounds what is remembered, in bytes of each.
 const maxAddress = 2048
 
 func newIdentities(most int) *identities {
-	return &identities{max: most, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}}
+	return &identities{max: most, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}, used: map[string]int64{}}
 }
 
 // known returns the identity of an address, nil if it is not known.
@@ -127,6 +129,32 @@ func setList(m *identities, v *visit, l *storage.List) {
 	if v.id.list = l; l != nil {
 		atomic.StoreInt32(&v.id.varied, 1)
 	}
+}
+
+// useVariant notes that a variant of an identity was hit.
+func useVariant(m *identities, id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.used) >= m.max {
+		m.used = map[string]int64{}
+	}
+	m.uses++
+	m.used[id] = m.uses
+}
+
+// spare returns a list of variants with the one last that has to go for another: the oldest
+// that is not known to have been hit, else the one that was not hit for longest.
+func spare(m *identities, list []string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := len(list) - 1
+	for i := last - 1; i >= 0; i-- {
+		if m.used[list[i]] < m.used[list[last]] {
+			last = i
+		}
+	}
+	rest := append(append([]string{}, list[:last]...), list[last+1:]...)
+	return append(rest, list[last])
 }
 
 // refusedFor returns why it is not worth while to wait for the origin's answer to

@@ -350,8 +350,11 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 	}
 	e.Key = keys.Variant(v.primary, names, v.sent)
 	id := keys.ID(e.Key)
-	if len(before) >= h.s.Limits.Variants && !known.Has(id) && !h.shared.tier.Asked(h.view, e.Key) {
-		return policy.ReasonAdmission // another would have to go for it
+	if len(before) >= h.s.Limits.Variants && !known.Has(id) { // another would have to go for it
+		if !h.shared.tier.Asked(h.view, e.Key) {
+			return policy.ReasonAdmission
+		}
+		before = spare(h.identities, before)
 	}
 	variants, dropped := pushVariant(before, id, h.s.Limits.Variants)
 	if reason := h.shared.tier.Store(h.view, e); reason != "" {

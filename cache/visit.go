@@ -279,6 +279,9 @@ func find(h *Handler, v *visit) {
 	v.soft = f.Soft
 	if f.Entry != nil && !f.Entry.IsList() {
 		v.entry = f.Entry
+		if v.list != nil {
+			useVariant(h.identities, keys.ID(f.Entry.Key))
+		}
 	}
 }
 
