@@ -526,6 +526,44 @@ func TestAProxyThatCodes(t *testing.T) {
 	})
 }
 
+// TestAProxyThatWouldCode: nginx with gzip_vary gives a filling request the page as it is, and
+// says that others would get it coded. Visitors get it so from the cache.
+func TestAProxyThatWouldCode(t *testing.T) {
+	body := htmlPage(strings.Repeat("a product ", 5000))
+	for name, coded := range map[string]bool{"asked for none": false, "coded all the same": true} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+					if coded {
+						page(zip(body), "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: W/"x"`, "Content-Encoding: gzip")(rw, r)
+						return
+					}
+					page(body, "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: "x"`)(rw, r)
+				})
+				for i := 0; i < 5; i++ {
+					z := s.get("/shop", "Accept-Encoding: gzip, deflate, br")
+					require.Equal(t, []string{"gzip"}, z.header["Content-Encoding"], z.cacheStatus())
+					require.Equal(t, body, unzip(t, z.body))
+					require.Less(t, len(z.body), len(body)/10)
+					require.Equal(t, `W/"x"`, z.header.Get("Etag"))
+					require.Equal(t, []string{"Accept-Encoding"}, z.header["Vary"])
+					require.Equal(t, http.StatusNotModified, s.get("/shop", "Accept-Encoding: gzip", `If-None-Match: W/"x"`).status)
+					for _, accepts := range []string{"identity", "br", "gzip;q=0"} {
+						p := s.get("/shop", "Accept-Encoding: "+accepts)
+						require.Empty(t, p.header["Content-Encoding"], accepts)
+						require.Equal(t, body, p.body, accepts)
+						require.Equal(t, `"x"`, strings.TrimPrefix(p.header.Get("Etag"), "W/"), accepts)
+						require.Equal(t, coded, strings.HasPrefix(p.header.Get("Etag"), "W/"), accepts)
+						require.Equal(t, []string{"Accept-Encoding"}, p.header["Vary"], accepts)
+					}
+				}
+				require.Equal(t, 1, s.renders())
+				require.Equal(t, "identity", s.request().Header.Get("Accept-Encoding"))
+			})
+		})
+	}
+}
+
 // TestFieldsOfMiddlewares: what a filter of databases sets is part of the key, passes, and
 // leaves hits on their short way.
 func TestFieldsOfMiddlewares(t *testing.T) {

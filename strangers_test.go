@@ -483,6 +483,31 @@ func TestKeptPurgesOutliveTheStoragesOptions(t *testing.T) {
 	}
 }
 
+// TestKeptPurgeIsWrittenOnce: the storage with the wrong password is not closed at once, and
+// still keeps the purge when the options are changed again.
+func TestKeptPurgeIsWrittenOnce(t *testing.T) {
+	server := startServer(t, "--requirepass", "right")
+	both(t, func(t *testing.T, load loader) {
+		with := func(password, memory string) options {
+			return options{"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s", "password": password}, "memory": options{"bytes": memory}}
+		}
+		r := &reloads{t: t, load: load, next: page("x", "Cache-Control: max-age=600"),
+			o: options{"tenant": fmt.Sprintf("t%d", tenants.Add(1)), "purge": options{"secret": secret}}}
+		r.apply(with("wrong", "64MiB"))
+		require.Equal(t, 503, r.do(r.h, http.MethodPost, "/.odoocache/purge", `{"paths":["/b"]}`, bearer).status)
+		for i := 0; i < 4; i++ {
+			r.apply(with("right", fmt.Sprintf("%dMiB", 30+i)))
+			if i > 0 {
+				require.Zero(t, r.pending(), "change %d", i)
+				require.Contains(t, r.get("/b"), "; hit", "change %d", i)
+			}
+			r.get("/b")
+			require.Contains(t, r.get("/b"), "; hit")
+			require.Contains(t, r.do(r.h, http.MethodGet, "/.odoocache/status", "", bearer).body, `"sequence":2,`, "change %d", i) // the first is the beginning
+		}
+	})
+}
+
 // TestPurgesReachTheNextMemory: without Redis other options make another storage, of which a
 // request that began before knows nothing.
 func TestPurgesReachTheNextMemory(t *testing.T) {

@@ -14,7 +14,9 @@ import (
 )
 
 // Text is stored in gzip, once, and sent so to clients that take it. Others get
-// it decoded. Whatever an origin sends in a coding of its own stays as it is.
+// it decoded. What a visitor's request got in a coding of the origin stays as it is. A
+// filling request asks for no coding, and one that it gets all the same is undone: such
+// a page gets its coding here, also where the origin would have chosen one itself.
 
 // codedFrom is the size in bytes from which a body is worth a coding.
 const codedFrom = 1024
@@ -60,13 +62,13 @@ func compressed(body []byte, level int) []byte {
 }
 
 // finishEntry gives a new entry what it lacks: an entity tag, and the coding that
-// it is stored in.
-func finishEntry(h *Handler, e *storage.Entry) {
+// it is stored in. filled: a filling request has brought it.
+func finishEntry(h *Handler, e *storage.Entry, filled bool) {
 	if e.Status == http.StatusOK && len(e.Header["Etag"]) == 0 {
 		sum := sha256.Sum256(e.Body)
 		e.Tag = `"oc-` + hex.EncodeToString(sum[:10]) + `"`
 	}
-	if h.s.Compression == 0 || len(e.Body) < codedFrom || !policy.MayCode(e.Header) {
+	if h.s.Compression == 0 || len(e.Body) < codedFrom || !policy.MayCode(e.Header, filled) {
 		return
 	}
 	if z := compressed(e.Body, h.s.Compression); z != nil {

@@ -298,7 +298,7 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 		Status: status, Render: f.rendered, Header: header, Body: exact(body),
 	}
 	f.plain = e.Body
-	finishEntry(h, e)
+	finishEntry(h, e, f.filling != nil)
 	f.stored = e
 	e.Tags = append(e.Tags[:len(e.Tags):len(e.Tags)], tags...)
 	return keepEntry(h, v, e, f.admission.Vary)

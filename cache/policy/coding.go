@@ -68,14 +68,15 @@ func weight(parameters string) float64 {
 // MayCode reports whether a cache may put a content coding on a response: it has
 // none, its origin does not choose between codings itself, and nothing in it
 // forbids a transformation (RFC 9110 §7.7, RFC 9111 §5.2.2.6) or would not be true
-// of the other bytes (Content-MD5; RFC 9530 §2).
-func MayCode(h http.Header) bool {
+// of the other bytes (Content-MD5; RFC 9530 §2). sole: it is stored as the only form,
+// for clients of all codings, so what the origin would choose for them does not count.
+func MayCode(h http.Header, sole bool) bool {
 	for i := 0; i < len(uncoded); i++ {
 		if len(h[uncoded[i]]) > 0 {
 			return false
 		}
 	}
-	if strings.Contains(strings.ToLower(strings.Join(h["Vary"], ",")), "accept-encoding") {
+	if !sole && strings.Contains(strings.ToLower(strings.Join(h["Vary"], ",")), "accept-encoding") {
 		return false
 	}
 	if strings.Contains(strings.ToLower(strings.Join(h["Cache-Control"], ",")), "no-transform") {

@@ -110,7 +110,7 @@ func TestAway(t *testing.T) {
 	t.Run("purges wait", func(t *testing.T) {
 		v := opened()
 		v.confirm(ticks())
-		v.journal([]Purge{{All: true}}, 10)
+		v.journal([]waiting{{Purge{All: true}, &note{}}}, 10)
 		require.Equal(t, policy.ReasonPurgePending, Away(v))
 	})
 	t.Run("what is known is recent enough for memory", func(t *testing.T) {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -128,6 +129,44 @@ func TestNothingIsOwedWhereAnotherTierHasIt(t *testing.T) {
 	require.NotNil(t, b.Lookup(b.v, "k").Entry)
 }
 
+// TestWhatIsKeptIsWrittenOnce: the tier that could not write it is still there when others
+// come, and what was stored meanwhile stays.
+func TestWhatIsKeptIsWrittenOnce(t *testing.T) {
+	for name, place := range map[string]string{"of the same place": "redis:1", "of another place": "redis:2"} {
+		for _, closes := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, closed: %v", name, closes), func(t *testing.T) {
+				forgetDebts(t)
+				server := newScript()
+				broken := &script{Storage: server.Storage, counts: map[string]int{}, before: map[string]func(int) error{}, after: map[string]func(int){}}
+				broken.fail("purge", "special", "marks", "head")
+				a := joinedReplica(t, broken, "redis:1")
+				a.keepOne(t)
+				first, second := joinedReplica(t, server, place), joinedReplica(t, server, place)
+				require.Equal(t, 2, second.v.Pending(), "nobody has written it yet")
+				first.put(t, "k", "x")
+				if closes {
+					a.Close()
+				}
+				for i := 0; i < 3; i++ {
+					b := joinedReplica(t, server, place)
+					require.Zero(t, b.v.Pending())
+					require.NotNil(t, b.Lookup(b.v, "k").Entry)
+					require.NotContains(t, b.logged(), "written to this one")
+				}
+				require.NotNil(t, second.Lookup(second.v, "k").Entry)
+				require.Zero(t, second.v.Pending())
+				require.Equal(t, []Purge{purgeOfX}, server.written())
+
+				_, err := a.Tier.Purge(a.v, purgeOfX) // another one
+				require.Error(t, err)
+				b := joinedReplica(t, server, place)
+				require.Equal(t, policy.ReasonPurged, b.Lookup(b.v, "k").Reason)
+				require.Equal(t, []Purge{purgeOfX, purgeOfX}, server.written())
+			})
+		}
+	}
+}
+
 // TestAPurgeIsToldToOtherStorages: a request that began with the options of before knows
 // nothing of the next storage.
 func TestAPurgeIsToldToOtherStorages(t *testing.T) {
@@ -147,7 +186,7 @@ func TestManyDebts(t *testing.T) {
 	forgetDebts(t)
 	s := newScript()
 	for i := 0; i <= maxDebts; i++ {
-		debts = append(debts, debt{place: "redis:1", tenant: string(rune('a' + i)), purges: []Purge{purgeOfX}})
+		debts = append(debts, debt{place: "redis:1", tenant: string(rune('a' + i)), load: load{purges: []waiting{{purgeOfX, &note{}}}}})
 	}
 	a := joinedReplica(t, newScript(), "redis:2")
 	a.remote.(*script).fail("purge", "special")

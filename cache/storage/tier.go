@@ -412,7 +412,7 @@ func (t *Tier) writeSessions(v *View) bool {
 			return false
 		}
 		v.guard.success()
-		v.sessionsWritten(list, forget)
+		v.sessionsWritten(list, forget, placeOf(t, v.tenant))
 	}
 }
 
@@ -484,22 +484,27 @@ func moved(t *Tier, v *View) bool {
 // keep journals a purge, and sees to it that it is tried again even if no
 // request comes.
 func (t *Tier) keep(v *View, p Purge) {
-	t.journal(v, []Purge{p}, nil, false)
-	inherit(t, v, []Purge{p}, nil)
+	l := load{purges: []waiting{{p, &note{}}}}
+	t.journal(v, l)
+	inherit(t, v, l)
 }
 
 // keepSessions is keep for marks of sessions.
 func (t *Tier) keepSessions(v *View, sessions []string) {
-	t.journal(v, nil, sessions, false)
-	inherit(t, v, nil, sessions)
+	l := load{sessions: make(map[string]*note, len(sessions))}
+	for i := 0; i < len(sessions); i++ {
+		l.sessions[sessions[i]] = &note{}
+	}
+	t.journal(v, l)
+	inherit(t, v, l)
 }
 
 // journal is keep for this tier alone.
-func (t *Tier) journal(v *View, purges []Purge, sessions []string, forget bool) {
-	if len(purges) > 0 && v.journal(purges, t.o.Journal) {
+func (t *Tier) journal(v *View, l load) {
+	if len(l.purges) > 0 && v.journal(l.purges, t.o.Journal) {
 		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d purges wait for the storage; they became a purge of everything", v.tenant, t.o.Journal))
 	}
-	if (len(sessions) > 0 || forget) && v.journalSessions(sessions, forget, t.o.Sessions) {
+	if (len(l.sessions) > 0 || l.forget != nil) && v.journalSessions(l.sessions, l.forget, t.o.Sessions) {
 		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be noted as special; nothing is known of any session now", v.tenant, t.o.Sessions))
 	}
 	t.retryLater(v)
@@ -529,7 +534,8 @@ func (t *Tier) retryLater(v *View) {
 }
 
 // replay writes the journal in order. It reports whether nothing is left. While
-// another does so there is no waiting: it can take as long as the storage is slow.
+// another does so there is no waiting: it can take as long as the storage is slow. A purge
+// that another tier has written at this place meanwhile is not written again: its mark is read.
 func (t *Tier) replay(v *View) bool {
 	if !v.replayMu.TryLock() {
 		return false
@@ -538,14 +544,20 @@ func (t *Tier) replay(v *View) bool {
 	if !t.writeSessions(v) {
 		return false
 	}
+	place := placeOf(t, v.tenant)
 	for {
-		p, ok := v.first()
+		w, ok := v.first()
 		if !ok {
 			return v.Pending() == 0 // what came meanwhile is for the next one
 		}
-		if _, err := t.write(v, p); err != nil {
+		if w.note.isWritten(place) {
+			if t.pull(v, ticks()) != "" {
+				return false
+			}
+		} else if _, err := t.write(v, w.purge); err != nil {
 			return false
 		}
+		w.note.written(place)
 		v.written()
 	}
 }

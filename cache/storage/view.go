@@ -39,11 +39,11 @@ type View struct {
 	hard     map[string]int64
 	soft     map[string]int64
 	prefixes []prefixMark
-	question *question       // nil: there is none, or it has to be made
-	pending  []Purge         // purges that could not be written yet
-	special  map[string]bool // sessions, hashed, of which that could not be written yet
-	forgets  bool            // these were too many: all that is known of sessions is to be forgotten
-	waits    int             // what has still to be written
+	question *question        // nil: there is none, or it has to be made
+	pending  []waiting        // purges that could not be written yet
+	special  map[string]*note // sessions, hashed, of which that could not be written yet
+	forgets  *note            // these were too many: all that is known of sessions is to be forgotten
+	waits    int              // what has still to be written
 	retrying bool
 	era      int64            // of the server that the state was read from; 0: none yet
 	license  *License         // nil: nothing has been licensed at this position
@@ -69,7 +69,7 @@ func newView(tenant string) *View {
 	session := keys.Sessions(tenant)
 	return &View{
 		askSession: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n$",
-		tenant:     tenant, Served: new(int64), Bypassed: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}, special: map[string]bool{},
+		tenant:     tenant, Served: new(int64), Bypassed: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}, special: map[string]*note{},
 	}
 }
 
@@ -291,7 +291,7 @@ func (v *View) distrust(now int64) {
 
 // journal keeps purges until they can be written. Beyond most the journal
 // becomes one purge of everything, which loses nothing; it reports that.
-func (v *View) journal(list []Purge, most int) bool {
+func (v *View) journal(list []waiting, most int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoke()
@@ -299,9 +299,9 @@ func (v *View) journal(list []Purge, most int) bool {
 	if !full {
 		v.pending = append(v.pending, list...)
 	} else if len(v.pending) > 0 { // the first may be on its way to the storage: it stays where it is
-		v.pending = append(v.pending[:1:1], Purge{All: true})
+		v.pending = append(v.pending[:1:1], waiting{Purge{All: true}, &note{}})
 	} else {
-		v.pending = []Purge{{All: true}}
+		v.pending = []waiting{{Purge{All: true}, &note{}}}
 	}
 	(*View).weigh(v)
 	return full
@@ -309,17 +309,20 @@ func (v *View) journal(list []Purge, most int) bool {
 
 // journalSessions keeps the marks of sessions until they can be written. Beyond most
 // nothing is to be known of any session; it reports that.
-func (v *View) journalSessions(list []string, forget bool, most int) bool {
+func (v *View) journalSessions(list map[string]*note, forget *note, most int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoke()
-	for i := 0; i < len(list); i++ {
-		v.special[list[i]] = true
+	for session, n := range list {
+		v.special[session] = n
 	}
 	full := len(v.special) > most
-	if full || forget {
-		v.special = map[string]bool{}
-		v.forgets = true
+	if full {
+		forget = &note{}
+	}
+	if forget != nil {
+		v.special = map[string]*note{}
+		v.forgets = forget
 	}
 	(*View).weigh(v)
 	return full
@@ -328,26 +331,28 @@ func (v *View) journalSessions(list []string, forget bool, most int) bool {
 // weigh counts what has still to be written. The caller holds the view's lock.
 func (v *View) weigh() {
 	v.waits = len(v.pending)
-	if v.forgets || len(v.special) > 0 {
+	if v.forgets != nil || len(v.special) > 0 {
 		v.waits++
 	}
 }
 
 // kept returns all that has still to be written.
-func (v *View) kept() (purges []Purge, sessions []string, forget bool) {
+func (v *View) kept() load {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	for session := range v.special {
-		sessions = append(sessions, session)
+	l := load{sessions: map[string]*note{}, forget: v.forgets}
+	for session, n := range v.special {
+		l.sessions[session] = n
 	}
-	return append(purges, v.pending...), sessions, v.forgets
+	l.purges = append(l.purges, v.pending...)
+	return l
 }
 
-func (v *View) first() (Purge, bool) {
+func (v *View) first() (waiting, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if len(v.pending) == 0 {
-		return Purge{}, false
+		return waiting{}, false
 	}
 	return v.pending[0], true
 }
@@ -367,7 +372,7 @@ const maxMarked = 500
 func (v *View) firstSessions() (list []string, forget bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if v.forgets {
+	if v.forgets != nil {
 		return nil, true
 	}
 	for session := range v.special {
@@ -378,14 +383,19 @@ func (v *View) firstSessions() (list []string, forget bool) {
 	return list, false
 }
 
-func (v *View) sessionsWritten(list []string, forgot bool) {
+// sessionsWritten notes that marks were written at a place.
+func (v *View) sessionsWritten(list []string, forgot bool, place string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i := 0; i < len(list); i++ {
+		if n := v.special[list[i]]; n != nil {
+			n.written(place)
+		}
 		delete(v.special, list[i])
 	}
-	if forgot {
-		v.forgets = false
+	if forgot && v.forgets != nil {
+		v.forgets.written(place)
+		v.forgets = nil
 	}
 	(*View).weigh(v)
 }
