@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -143,5 +142,5 @@ func TestTraefikFills(t *testing.T) {
 	for _, r := range c.all() {
 		assert.Equal(t, htmlPage("slow"), r.body)
 	}
-	assert.Equal(t, before+1, origin.renders(), fmt.Sprint("one render for all, though its visitor has gone"))
+	assert.Equal(t, before+1, origin.renders(), "one render for all, though its visitor has gone")
 }
