@@ -172,6 +172,19 @@ func TestOneMistakeOfThePreset(t *testing.T) {
 	assert.Contains(t, got, one+`preset: does not go with the other options: cookies.keep[0]: "frontend_lang" would hand`)
 }
 
+// TestPatternsOfOneLine: a block of YAML ends in a line break, which nothing matches.
+func TestPatternsOfOneLine(t *testing.T) {
+	block := map[string]interface{}{"X-A": "^yes$\n"}
+	for path, set := range map[string]func(r *config.Rule){
+		"match.headers": func(r *config.Rule) { r.Match.Headers = block },
+		"match.query":   func(r *config.Rule) { r.Match.Query = block },
+		"require":       func(r *config.Rule) { r.Require = block },
+		"refuse":        func(r *config.Rule) { r.Refuse = block },
+	} {
+		assert.Equal(t, one+"rules[1]."+path+`.X-A: "^yes$\n"`+notOneLine, problem(t, ofRule(set)))
+	}
+}
+
 // TestRuleForAll: a rule is for every request only if it says so.
 func TestRuleForAll(t *testing.T) {
 	for _, m := range []config.Match{{}, {Headers: map[string]interface{}{}, Methods: []string{}}} {
@@ -199,7 +212,10 @@ func badPrefix(prefix string) string {
 }
 
 const (
-	everyPath = " matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
+	everyPath = " matches every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
+
+	noPath     = ", since paths begin with / and end where $ is; expected one such as ^/my_module(/|$)"
+	notOneLine = " has a line break or another control character, as a block of YAML (|) ends in one; expected one line"
 
 	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
 	badBool     = "; expected true or false"
@@ -790,14 +806,39 @@ func TestRuleOptions(t *testing.T) {
 			},
 		},
 		{
-			"match.pathRegexp", func(r *config.Rule, v string) { r.Match = config.Match{PathRegexp: v} }, []string{"^/a", "/a", "^(/[^/]+)?/set_region(/|$)", "^(?:/fr)?/a", "^/.*", "\\.xml$"},
+			"match.pathRegexp", func(r *config.Rule, v string) { r.Match = config.Match{PathRegexp: v} }, []string{
+				"^/a", "/a", "^(/[^/]+)?/set_region(/|$)", "^(?:/fr)?/a", "\\.xml$", "^/.+", "^/[^.]*$", "^(?i:/My_Module)$", "(?m)^/a$", `^/a\b`, "^/(a|b)?c", "^.shop", "^[^a]shop",
+				"[ ]a", "^/$", "^$|^/a", "^(?:a|/b)", "^/a$|^b", "^/100%$", "a=1", "\u00e9",
+			},
 			map[string]string{
 				"":   `rules[1].match: is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all`,
 				".*": `rules[1].match.pathRegexp: ".*"` + everyPath, "^/a|": `rules[1].match.pathRegexp: "^/a|"` + everyPath, "(/a)?": `rules[1].match.pathRegexp: "(/a)?"` + everyPath, "*": "rules[1].match.pathRegexp: error parsing regexp: missing argument to repetition operator: `*`; expected a regular expression (RE2)",
-				"1":             `rules[1].match.pathRegexp: "1" is what becomes of a boolean; expected a regular expression of a path`,
-				"^shop/":        `rules[1].match.pathRegexp: "^shop/" would match nothing, since paths begin with /; expected ^/`,
-				`^/shop\?page=`: `rules[1].match.pathRegexp: "^/shop\\?page=" would match nothing, since a path has no query; expected match.query`,
-				"a(?!b)":        "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
+				"1":                  `rules[1].match.pathRegexp: "1" is what becomes of a boolean; expected a regular expression of a path`,
+				"^shop/":             `rules[1].match.pathRegexp: "^shop/" would match nothing` + noPath,
+				"^(my_module|other)": `rules[1].match.pathRegexp: "^(my_module|other)" would match nothing` + noPath,
+				"(?m)^my_module":     `rules[1].match.pathRegexp: "(?m)^my_module" would match nothing` + noPath,
+				"(?i)^my_module":     `rules[1].match.pathRegexp: "(?i)^my_module" would match nothing` + noPath,
+				"^[a-z]+/x":          `rules[1].match.pathRegexp: "^[a-z]+/x" would match nothing` + noPath,
+				"/a$/b":              `rules[1].match.pathRegexp: "/a$/b" would match nothing; expected ^ at its beginning and $ at its end alone`,
+				"/a^/b":              `rules[1].match.pathRegexp: "/a^/b" would match nothing; expected ^ at its beginning and $ at its end alone`,
+				"^/a#b":              `rules[1].match.pathRegexp: "^/a#b" would match nothing` + noPath,
+				"^$":                 `rules[1].match.pathRegexp: "^$" would match nothing` + noPath,
+				`^/a\n`:              `rules[1].match.pathRegexp: "^/a\\n" would match nothing` + noPath,
+				"^/my_module(/|$)\n": `rules[1].match.pathRegexp: "^/my_module(/|$)\n"` + notOneLine,
+				"^/a\tb":             `rules[1].match.pathRegexp: "^/a\tb"` + notOneLine,
+				" ^/my_module":       `rules[1].match.pathRegexp: " ^/my_module" would match nothing; expected ^ at its beginning and $ at its end alone`,
+				"^/my_module$ ":      `rules[1].match.pathRegexp: "^/my_module$ " would match nothing; expected ^ at its beginning and $ at its end alone`,
+				" /my_module":        `rules[1].match.pathRegexp: " /my_module" begins or ends with a blank; expected a regular expression without, or [ ] for a blank that is meant`,
+				"^/my%20module":      `rules[1].match.pathRegexp: "^/my%20module" would match nothing, since paths are matched decoded; expected the character that the escape stands for`,
+				"^/my_module?x=1$":   `rules[1].match.pathRegexp: "^/my_module?x=1$" would match nothing, since a path has no query; expected match.query`,
+				"^/":                 `rules[1].match.pathRegexp: "^/"` + everyPath,
+				"/":                  `rules[1].match.pathRegexp: "/"` + everyPath,
+				".+":                 `rules[1].match.pathRegexp: ".+"` + everyPath,
+				"^/.*":               `rules[1].match.pathRegexp: "^/.*"` + everyPath,
+				"^/.*$":              `rules[1].match.pathRegexp: "^/.*$"` + everyPath,
+				"^(/[^/]*)+$":        `rules[1].match.pathRegexp: "^(/[^/]*)+$"` + everyPath,
+				`^/shop\?page=`:      `rules[1].match.pathRegexp: "^/shop\\?page=" would match nothing, since a path has no query; expected match.query`,
+				"a(?!b)":             "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
 		},
 		{
 			"match.methods", func(r *config.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE", "VERSION-CONTROL"},
@@ -824,8 +865,8 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"yes": `rules[1].match.anyQueryFold: "yes"` + badBool},
 		},
 		{
-			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$"},
-			map[string]string{"(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
+			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$", `a\nb`, "(?m)^a$\\n^b"},
+			map[string]string{"^yes$\n": `rules[1].match.anyQuery.*: "^yes$\n"` + notOneLine, "^yes$ ": `rules[1].match.anyQuery.*: "^yes$ " would match nothing; expected ^ at its beginning and $ at its end alone`, "(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},
 		{
 			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -16,8 +15,9 @@ import (
 
 // problems collects mistakes, each with the path of its option.
 type problems struct {
-	list []string
-	sets map[string]keys.Names // of parameters of the preset's rules
+	list    []string
+	sets    map[string]keys.Names // of parameters of the preset's rules
+	trusted bool                  // the preset's rules are read, which tests have checked
 }
 
 func (p *problems) add(path, format string, args ...interface{}) {
@@ -128,16 +128,6 @@ func (p *problems) oneOf(path, s string, words ...string) string {
 	}
 	p.add(path, "%q; expected one of %s", s, strings.Join(words, ", "))
 	return s
-}
-
-// pattern compiles a regular expression.
-func (p *problems) pattern(path, s string) *regexp.Regexp {
-	re, err := regexp.Compile(s)
-	if err != nil {
-		p.add(path, "%v; expected a regular expression (RE2)", err)
-		return nil
-	}
-	return re
 }
 
 // secret reads a secret from a value, a file or an environment variable. given is

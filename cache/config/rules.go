@@ -122,7 +122,7 @@ func (p *problems) rules(c *Config, s *Settings) {
 			s.Rules = append(s.Rules, p.rule(path, all[i], d))
 			continue
 		}
-		own := &problems{sets: p.sets}
+		own := &problems{sets: p.sets, trusted: true}
 		s.Rules = append(s.Rules, own.rule("", all[i], d))
 		if len(own.list) > 0 { // of an option that the rule was made with, or against
 			p.add("preset", "does not go with the other options: %s of its rule %s", own.list[0], all[i].Name)
@@ -326,31 +326,6 @@ func isPlainPath(path string) bool {
 }
 
 var dotSegment = regexp.MustCompile(`/\.{1,2}(/|$)`)
-
-// relative is a regular expression of paths that do not begin with a slash: there are none.
-var relative = regexp.MustCompile(`^\^[A-Za-z0-9_-]`)
-
-// nobodysPath is a path that is named by no regular expression. What matches it, and
-// nothing at all, too, matches everything: ^/my|, (/my)?.
-const nobodysPath = "/\x01/\x01/\x01"
-
-// pathPattern compiles a regular expression of decoded paths, and refuses those that
-// match all or none by mistake.
-func (p *problems) pathPattern(path, s string) *regexp.Regexp {
-	re := p.pattern(path, s)
-	switch {
-	case re == nil:
-	case re.MatchString("") && re.MatchString(nobodysPath):
-		p.add(path, "%q matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all", s)
-	case s == "1" || s == "0" || s == "true" || s == "false":
-		p.add(path, "%q is what becomes of a boolean; expected a regular expression of a path", s)
-	case relative.MatchString(s):
-		p.add(path, "%q would match nothing, since paths begin with /; expected ^/", s)
-	case strings.Contains(s, `\?`):
-		p.add(path, "%q would match nothing, since a path has no query; expected match.query", s)
-	}
-	return re
-}
 
 // anyQuery reads a map of names of parameters, which may end in *, those of a preset begin
 // with it, too, and patterns.
