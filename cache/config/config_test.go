@@ -185,6 +185,55 @@ func TestPatternsOfOneLine(t *testing.T) {
 	}
 }
 
+// TestNamesThatMeanSomething: no option takes a field that somebody else needs.
+func TestNamesThatMeanSomething(t *testing.T) {
+	for path, set := range map[string]func(c *config.Config, v string){
+		"headers.cache": func(c *config.Config, v string) { c.Headers.Cache = v },
+		"headers.purge": func(c *config.Config, v string) { c.Headers.Purge = v },
+		"headers.edge":  func(c *config.Config, v string) { c.Headers.Edge = v },
+	} {
+		for _, name := range []string{
+			"Set-Cookie", "cookie", "Host", "Content-Type", "content-length", "Authorization", "Vary", "Cache-Control", "Age", "ETag", "Date", "Location", "Surrogate-Key",
+			"X-Forwarded-Host", "If-None-Match", "Sec-Fetch-Mode", "Cache-Status", "Accept", "Accept-Language", "X-Odoo-Dbfilter", "X-Openerp-Session-Id", "Access-Control-Allow-Origin",
+		} {
+			assert.Equal(t, one+fmt.Sprintf("%s: %q has a meaning of its own; expected a name that nothing else uses, such as X-Shop-Cache", path, name),
+				problem(t, func(c *config.Config) { set(c, name) }))
+		}
+	}
+}
+
+// TestFieldsOfDatabases: a field of an operator's own comes to those that choose the database.
+func TestFieldsOfDatabases(t *testing.T) {
+	with := func(list ...string) []string {
+		return build(t, func(c *config.Config) { c.Fill.Headers = list }).Fill.Headers
+	}
+	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, with())
+	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database", "X-Shop"}, with("x-shop"))
+	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database", "X-Shop"}, with("X-Odoo-Database", "X-Shop", "X-Odoo-Dbfilter"))
+	assert.Equal(t, one+`fill.headers[1]: "x-shop" is listed twice, in another case; expected it once`, problem(t, func(c *config.Config) { c.Fill.Headers = []string{"X-Shop", "x-shop"} }))
+}
+
+// TestCookiesOfSessions: also where they have other names.
+func TestCookiesOfSessions(t *testing.T) {
+	renamed := func(change func(c *config.Config)) string {
+		return problem(t, func(c *config.Config) {
+			c.Session.Cookie, c.Session.ContextCookie = "sid", "ctx"
+			change(c)
+		})
+	}
+	for _, name := range []string{"sid", "ctx", "session_id", "odoocache_context"} {
+		assert.Equal(t, one+fmt.Sprintf("fill.cookies[0]: %q is Odoo's own, or the addon's; expected one of a balancer or firewall", name),
+			renamed(func(c *config.Config) { c.Fill.Cookies = []string{name} }))
+		assert.Equal(t, one+fmt.Sprintf("rules[1].vary.cookies[0]: %q", name)+ofOneVisitor,
+			renamed(ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{name} })))
+	}
+	assert.Equal(t, one+`rules[1].vary.cookies[0]: "frontend_lang" is what vary.languages goes by; expected one or the other`,
+		problem(t, ofRule(func(r *config.Rule) {
+			r.Vary = config.Vary{Cookies: []string{"frontend_lang"}, Languages: []string{"en_US", "fr_FR"}}
+		})))
+	assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{"frontend_lang"} })))
+}
+
 // TestRuleForAll: a rule is for every request only if it says so.
 func TestRuleForAll(t *testing.T) {
 	for _, m := range []config.Match{{}, {Headers: map[string]interface{}{}, Methods: []string{}}} {
@@ -214,8 +263,10 @@ func badPrefix(prefix string) string {
 const (
 	everyPath = " matches every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
 
-	noPath     = ", since paths begin with / and end where $ is; expected one such as ^/my_module(/|$)"
-	notOneLine = " has a line break or another control character, as a block of YAML (|) ends in one; expected one line"
+	noClient     = " is no client's, and may have privileges; expected an address that has none anywhere, such as 192.0.2.1"
+	ofOneVisitor = " belongs to one visitor's session; expected another cookie, or bypass"
+	noPath       = ", since paths begin with / and end where $ is; expected one such as ^/my_module(/|$)"
+	notOneLine   = " has a line break or another control character, as a block of YAML (|) ends in one; expected one line"
 
 	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
 	badBool     = "; expected true or false"
@@ -567,26 +618,39 @@ func TestOptions(t *testing.T) {
 				"":            `fill.address: ""; expected an IP address such as 192.0.2.1`,
 				"192.0.2.1:0": `fill.address: "192.0.2.1:0"; expected an IP address such as 192.0.2.1`,
 				"odoo":        `fill.address: "odoo"; expected an IP address such as 192.0.2.1`,
+				"127.0.0.1":   `fill.address: "127.0.0.1"` + noClient,
+				"::1":         `fill.address: "::1"` + noClient,
+				"0.0.0.0":     `fill.address: "0.0.0.0"` + noClient,
+				"224.0.0.1":   `fill.address: "224.0.0.1"` + noClient,
+				"169.254.1.1": `fill.address: "169.254.1.1"` + noClient,
 				"fe80::1%e":   `fill.address: "fe80::1%e"; expected an IP address such as 192.0.2.1`,
 			},
 		},
 		{
-			"fill.headers", func(c *config.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter"},
+			"fill.headers", func(c *config.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter", "CF-IPCountry", "X-Requested-With"},
 			map[string]string{
-				"":                `fill.headers[0]: is empty; expected a value, or no list at all`,
-				"X:":              `fill.headers[0]: "X:"; expected the name of a header`,
-				"cookie":          `fill.headers[0]: "cookie" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
-				"X-Forwarded-For": `fill.headers[0]: "X-Forwarded-For" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"CF-Connecting-IP":  `fill.headers[0]: "CF-Connecting-IP" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"X-Request-Id":      `fill.headers[0]: "X-Request-Id" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"Cache-Control":     `fill.headers[0]: "Cache-Control" is for caches and connections; expected a field that a middleware in front sets for Odoo`,
+				"Expect":            `fill.headers[0]: "Expect" is for caches and connections; expected a field that a middleware in front sets for Odoo`,
+				"x-odoo-cache-edge": `fill.headers[0]: "x-odoo-cache-edge" is the cache's own; expected a field that a middleware in front sets for Odoo`,
+				"":                  `fill.headers[0]: is empty; expected a value, or no list at all`,
+				"X:":                `fill.headers[0]: "X:"; expected the name of a header`,
+				"cookie":            `fill.headers[0]: "cookie" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"X-Forwarded-For":   `fill.headers[0]: "X-Forwarded-For" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
 			},
 		},
 		{
-			"fill.cookies", func(c *config.Config, v string) { c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*"},
+			"fill.cookies", func(c *config.Config, v string) { c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
 			map[string]string{
-				"":           `fill.cookies[0]: is empty; expected a value, or no list at all`,
-				"*":          `fill.cookies[0]: "*"; expected the name of a cookie, which may end in *`,
-				"a b":        `fill.cookies[0]: "a b"; expected the name of a cookie, which may end in *`,
-				"session_id": `fill.cookies[0]: "session_id" is Odoo's own; expected one of a balancer or firewall`,
-				"sess*":      `fill.cookies[0]: "sess*" is Odoo's own; expected one of a balancer or firewall`,
+				"odoocache_context": `fill.cookies[0]: "odoocache_context" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"odoo*":             `fill.cookies[0]: "odoo*" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"frontend_lang":     `fill.cookies[0]: "frontend_lang" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"":                  `fill.cookies[0]: is empty; expected a value, or no list at all`,
+				"*":                 `fill.cookies[0]: "*"; expected the name of a cookie, which may end in *`,
+				"a b":               `fill.cookies[0]: "a b"; expected the name of a cookie, which may end in *`,
+				"session_id":        `fill.cookies[0]: "session_id" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"sess*":             `fill.cookies[0]: "sess*" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
 			},
 		},
 		{
@@ -596,6 +660,7 @@ func TestOptions(t *testing.T) {
 		{
 			"country.header", func(c *config.Config, v string) { c.Country.Header = v }, []string{"", "CF-IPCountry"},
 			map[string]string{
+				"X-Forwarded-For": `country.header: "X-Forwarded-For" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
 				"X:":              `country.header: "X:"; expected the name of a header`,
 				"Accept-Language": `country.header: "Accept-Language" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
 			},
@@ -871,15 +936,23 @@ func TestRuleOptions(t *testing.T) {
 		{
 			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
 			map[string]string{
-				"Cookie":        `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
-				"authorization": `rules[1].vary.headers[1]: "authorization" would put credentials into the key; expected another header`,
-				"x b":           `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
-				"":              `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
+				"Cookie":            `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
+				"Host":              `rules[1].vary.headers[1]: "Host" is part of every key; expected another header`,
+				"X-Forwarded-Proto": `rules[1].vary.headers[1]: "X-Forwarded-Proto" is part of every key; expected another header`,
+				"X-Forwarded-For":   `rules[1].vary.headers[1]: "X-Forwarded-For" would make an entry for each visitor or request; expected another header`,
+				"CF-Connecting-IP":  `rules[1].vary.headers[1]: "CF-Connecting-IP" would make an entry for each visitor or request; expected another header`,
+				"If-None-Match":     `rules[1].vary.headers[1]: "If-None-Match" is for caches and connections; expected another header`,
+				"Range":             `rules[1].vary.headers[1]: "Range" is for caches and connections; expected another header`,
+				"X-A":               `rules[1].vary.headers[1]: "X-A" is listed twice, in another case; expected it once`,
+				"x-a":               `rules[1].vary.headers[1]: "x-a" is listed twice`,
+				"authorization":     `rules[1].vary.headers[1]: "authorization" would put credentials into the key; expected another header`,
+				"x b":               `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
+				"":                  `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
 			},
 		},
 		{
 			"vary.cookies", func(r *config.Rule, v string) { r.Vary.Cookies = []string{"a", v} }, []string{"pricelist"},
-			map[string]string{"session_*": `rules[1].vary.cookies[1]: "session_*"; expected the name of a cookie`, "b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
+			map[string]string{"session_id": `rules[1].vary.cookies[1]: "session_id"` + ofOneVisitor, "odoocache_context": `rules[1].vary.cookies[1]: "odoocache_context"` + ofOneVisitor, "session_*": `rules[1].vary.cookies[1]: "session_*"; expected the name of a cookie`, "b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
 		},
 		{
 			"vary.languages", func(r *config.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},

@@ -32,6 +32,7 @@ type defaults struct {
 	preset     bool           // the rule is not the operator's own
 	fits       int64          // largest body that can be read back from Redis
 	session    string         // name of the session cookie
+	sessions   []string       // names of cookies that belong to one visitor's session
 	country    string         // lower case: request field with the visitor's country
 	nobody     bool           // rules that say nothing are filled as nobody
 	dropped    *regexp.Regexp // cookies of the infrastructure
@@ -41,9 +42,10 @@ type defaults struct {
 func (p *problems) defaults(c *Config, s *Settings) defaults {
 	return defaults{
 		session:    s.Session,
+		sessions:   sessionCookies(c.Session),
 		country:    s.Country.Header,
 		nobody:     c.Preset != "",
-		dropped:    p.infrastructure(c.Fill),
+		dropped:    p.infrastructure(c.Fill, c.Session),
 		fits:       largestBody(s),
 		directives: p.oneOf("requestDirectives", c.RequestDirectives, "honor", "ignore") == "honor",
 		maxBody:    p.size("limits.maxBody", c.Limits.MaxBody, 0, 1<<30),
@@ -92,7 +94,7 @@ func (p *problems) rules(c *Config, s *Settings) {
 	switch c.Preset {
 	case "":
 	case "odoo":
-		all = append(all, odooRules(languages, c.Country.Header)...)
+		all = append(all, odooRules(languages, s.Country.Header)...)
 	default:
 		p.add("preset", "%q; expected odoo, or nothing", c.Preset)
 	}
@@ -199,7 +201,7 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		nobody = p.oneOf(path+"fill", c.Fill, "nobody", "visitor") == "nobody"
 	}
 	asNobody(r, d, nobody)
-	p.vary(path+"vary.", c.Vary, r)
+	p.vary(path+"vary.", c.Vary, r, d.sessions)
 	r.Country = countryOf(r.Headers, d.country)
 	if c.MaxBody != "" {
 		r.MaxBody = p.size(path+"maxBody", c.MaxBody, 0, 1<<30)
@@ -411,20 +413,40 @@ func (p *problems) patternText(path string, value interface{}) string {
 	return "*"
 }
 
-func (p *problems) vary(path string, c Vary, r *rule.Rule) {
+func (p *problems) vary(path string, c Vary, r *rule.Rule, sessions []string) {
 	p.unknown(path, c.Unknown)
 	r.Cookies = p.cookieNames(path+"cookies", c.Cookies)
+	for i := 0; i < len(r.Cookies); i++ {
+		if hasString(sessions, r.Cookies[i]) {
+			p.add(at(path+"cookies", i), "%q belongs to one visitor's session; expected another cookie, or bypass", r.Cookies[i])
+		} else if r.Cookies[i] == odooLanguage && len(c.Languages) > 0 {
+			p.add(at(path+"cookies", i), "%q is what vary.languages goes by; expected one or the other", r.Cookies[i])
+		}
+	}
 	headers := p.names(path+"headers", c.Headers)
+	seen := map[string]bool{}
 	for i := 0; i < len(headers); i++ {
-		if strings.EqualFold(headers[i], "cookie") {
-			p.add(at(path+"headers", i), "%q would make an entry for each visitor; expected vary.cookies with names", headers[i])
+		if headers[i] == "" {
+			continue
 		}
-		if strings.EqualFold(headers[i], "authorization") {
-			p.add(at(path+"headers", i), "%q would put credentials into the key; expected another header", headers[i])
+		place := at(path+"headers", i)
+		name := p.header(place, headers[i])
+		switch {
+		case name == "Cookie":
+			p.add(place, "%q would make an entry for each visitor; expected vary.cookies with names", headers[i])
+		case name == "Authorization":
+			p.add(place, "%q would put credentials into the key; expected another header", headers[i])
+		case hasString(keyFields, name):
+			p.add(place, "%q is part of every key; expected another header", headers[i])
+		case hasString(singleFields, name):
+			p.add(place, "%q would make an entry for each visitor or request; expected another header", headers[i])
+		case hasString(hopFields, name) || strings.HasPrefix(name, "If-"):
+			p.add(place, "%q is for caches and connections; expected another header", headers[i])
+		case seen[name] && !hasString(headers[:i], headers[i]): // else names has said so
+			p.add(place, "%q is listed twice, in another case; expected it once", headers[i])
 		}
-		if headers[i] != "" {
-			r.Headers = append(r.Headers, strings.ToLower(p.header(at(path+"headers", i), headers[i])))
-		}
+		seen[name] = true
+		r.Headers = append(r.Headers, strings.ToLower(name))
 	}
 	if len(c.Languages) == 1 && c.Languages[0] == anyLanguage {
 		l := keys.UnknownLanguages()

@@ -49,7 +49,7 @@ type Settings struct {
 // FillSettings say what requests are like that ask for what is stored.
 type FillSettings struct {
 	Address   string   // host:port that the origin takes for the client's
-	Headers   []string // canonical names of fields that middlewares in front set for the origin
+	Headers   []string // canonical names of fields that middlewares in front set for the origin, X-Odoo-Database among them
 	Abandoned int      // most that go on without the visitor they began for
 }
 
@@ -136,8 +136,8 @@ func Build(c *Config) (*Settings, error) {
 	p.unknown("", c.Unknown)
 	s := &Settings{
 		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
-		CacheHeader: p.header("headers.cache", c.Headers.Cache),
-		PurgeHeader: p.header("headers.purge", c.Headers.Purge),
+		CacheHeader: p.ownHeader("headers.cache", c.Headers.Cache),
+		PurgeHeader: p.ownHeader("headers.purge", c.Headers.Purge),
 	}
 	p.unknown("headers.", c.Headers.Unknown)
 	if s.CacheHeader == s.PurgeHeader && s.CacheHeader != "" {
@@ -160,7 +160,7 @@ func Build(c *Config) (*Settings, error) {
 	}
 	s.CSRF = p.csrf(c.CSRF)
 	if c.Headers.Edge != "" {
-		s.EdgeHeader = p.header("headers.edge", c.Headers.Edge)
+		s.EdgeHeader = p.ownHeader("headers.edge", c.Headers.Edge)
 	}
 	s.Compression = p.number("compression", c.Compression, 0, 9)
 	s.Rewarm = p.number("rewarm", c.Rewarm, 0, 1000)
@@ -172,7 +172,7 @@ func Build(c *Config) (*Settings, error) {
 		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
-	s.Fill = p.fill(c.Fill)
+	s.Fill = p.fill(c)
 	s.Country = p.country(c.Country)
 	s.Purge = p.purge(c.Purge)
 	s.Edge = []string{edgeToken(s.Purge.Secret)}
