@@ -264,6 +264,8 @@ const (
 	everyPath = " matches every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
 
 	noClient     = " is no client's, and may have privileges; expected an address that has none anywhere, such as 192.0.2.1"
+	notFilledIn  = "is a variable or a template that nobody has filled in (Traefik does not do so in its dynamic files); expected what it stands for, or an option that ends in File or Env"
+	badLine      = "; expected one line of at most 64 bytes, without blanks around it"
 	ofOneVisitor = " belongs to one visitor's session; expected another cookie, or bypass"
 	noPath       = ", since paths begin with / and end where $ is; expected one such as ^/my_module(/|$)"
 	notOneLine   = " has a line break or another control character, as a block of YAML (|) ends in one; expected one line"
@@ -285,12 +287,16 @@ func TestOptions(t *testing.T) {
 	}{
 		{
 			"name", func(c *config.Config, v string) { c.Name = v },
-			[]string{"a", "Edge-1.eu", "*x", "a:b/c"},
+			[]string{"a", "Edge-1.eu", "*x", "a:b/c", strings.Repeat("a", 64)},
 			map[string]string{
-				"":      `name: ""; expected a token that begins with a letter, such as odoocache`,
-				"1a":    `name: "1a"; expected a token that begins with a letter, such as odoocache`,
-				"a b":   `name: "a b"; expected a token that begins with a letter, such as odoocache`,
-				"a;hit": `name: "a;hit"; expected a token that begins with a letter, such as odoocache`,
+				strings.Repeat("a", 65):   `name: "` + strings.Repeat("a", 65) + `"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				strings.Repeat("a", 1000): `name: "` + strings.Repeat("a", 300) + `..."; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"a\n":                     `name: "a\n"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"\xff":                    `name: "\xff"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"":                        `name: ""; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"1a":                      `name: "1a"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"a b":                     `name: "a b"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"a;hit":                   `name: "a;hit"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
 			},
 		},
 		{
@@ -317,8 +323,8 @@ func TestOptions(t *testing.T) {
 			map[string]string{"": `requestDirectives: ""; expected one of honor, ignore`, "true": `requestDirectives: "true"; expected one of honor, ignore`},
 		},
 		{
-			"keep", func(c *config.Config, v string) { c.Keep = v }, []string{"", "0", "600", "1h30m"},
-			map[string]string{"-1s": `keep: "-1s"` + badDuration, "10 minutes": `keep: "10 minutes"` + badDuration, "99999999999": `keep: "99999999999"` + badDuration},
+			"keep", func(c *config.Config, v string) { c.Keep = v }, []string{"0", "600", "1h30m"},
+			map[string]string{"": `keep: is empty; expected a duration such as 10m, 0 for none, or no such option`, "-1s": `keep: "-1s"` + badDuration, "10 minutes": `keep: "10 minutes"` + badDuration, "99999999999": `keep: "99999999999"` + badDuration},
 		},
 		{
 			"logLevel", func(c *config.Config, v string) { c.LogLevel = v }, []string{"error", "debug"},
@@ -352,8 +358,12 @@ func TestOptions(t *testing.T) {
 			map[string]string{"ODOOCACHE_UNSET": `redis.passwordEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
-			"redis.database", func(c *config.Config, v string) { c.Redis.Database = v }, []string{"0", "15", " 1 "},
-			map[string]string{"": `redis.database: ""; expected a number from 0 to 1048576`, "-1": `redis.database: "-1"; expected a number from 0 to 1048576`, "one": `redis.database: "one"; expected a number from 0 to 1048576`},
+			"redis.database", func(c *config.Config, v string) { c.Redis.Database = v }, []string{"0", " 0 "},
+			map[string]string{"3": `redis.database: 3, but redis.address is empty; expected host:port there, or no database`, "": `redis.database: ""; expected a number from 0 to 1048576`, "-1": `redis.database: "-1"; expected a number from 0 to 1048576`, "one": `redis.database: "one"; expected a number from 0 to 1048576`},
+		},
+		{
+			"redis.database with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.Database = v }, []string{"0", "15", " 1 "},
+			map[string]string{"x": `redis.database: "x"; expected a number from 0 to 1048576`},
 		},
 		{
 			"redis.timeout", func(c *config.Config, v string) { c.Redis.Timeout = v }, []string{"1ms", "100ms", "1", "60s"},
@@ -436,13 +446,18 @@ func TestOptions(t *testing.T) {
 			map[string]string{"x": `memory.maxStaleness: "x"` + badDuration},
 		},
 		{
-			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space"},
+			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space", "${abc}defgh", "$ecret_word", "{{{{{{{{"},
 			map[string]string{
-				"1234567":    `purge.secret: has 7 characters; expected at least 8`,
-				"12345678 ":  `purge.secret: begins or ends with white space; expected what a header can carry`,
-				"1234\n5678": `purge.secret: has a line break or another control character; expected one line`,
-				"12345678\n": `purge.secret: ends in a line break; expected one line without its end (echo -n, printf)`,
-				"":           `purge.secret: is given, but empty; expected a secret, or no such option`,
+				"${PURGE_SECRET}":      "purge.secret: " + notFilledIn,
+				"${PURGE_SECRET:-abc}": "purge.secret: " + notFilledIn,
+				"$(cat /run/secret)":   "purge.secret: " + notFilledIn,
+				"{{ env \"SECRET\" }}": "purge.secret: " + notFilledIn,
+				"$PURGE_SECRET":        "purge.secret: " + notFilledIn,
+				"1234567":              `purge.secret: has 7 characters; expected at least 8`,
+				"12345678 ":            `purge.secret: begins or ends with white space; expected what a header can carry`,
+				"1234\n5678":           `purge.secret: has a line break or another control character; expected one line`,
+				"12345678\n":           `purge.secret: ends in a line break; expected one line without its end (echo -n, printf)`,
+				"":                     `purge.secret: is given, but empty; expected a secret, or no such option`,
 			},
 		},
 		{
@@ -477,12 +492,12 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `purge.journal: "0"; expected a number from 1 to 100000`},
 		},
 		{
-			"admin.path", func(c *config.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b"},
-			map[string]string{"": `admin.path: ""; expected a path such as /.odoocache`, "/": `admin.path: "/"; expected a path such as /.odoocache`, "x": `admin.path: "x"; expected a path such as /.odoocache`, "/x?y": `admin.path: "/x?y"; expected a path such as /.odoocache`},
+			"admin.path", func(c *config.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b", "/web/log"},
+			map[string]string{"/web/login": `admin.path: "/web/login" has csrf.path in it, which Odoo answers; expected a path that Odoo does not have`, "/web/": `admin.path: "/web/" has csrf.path in it, which Odoo answers; expected a path that Odoo does not have`, "": `admin.path: ""; expected a path such as /.odoocache`, "/": `admin.path: "/"; expected a path such as /.odoocache`, "x": `admin.path: "x"; expected a path such as /.odoocache`, "/x?y": `admin.path: "/x?y"; expected a path such as /.odoocache`},
 		},
 		{
 			"session.cookie", func(c *config.Config, v string) { c.Session.Cookie = v }, []string{"", "sid"},
-			map[string]string{"a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
+			map[string]string{"\xff\xfe": `session.cookie: "\xff\xfe"; expected the name of a cookie`, "a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
 		},
 		{
 			"csrf.mode", func(c *config.Config, v string) { c.CSRF.Mode = v }, []string{"complete", "refuse", "ignore"},
@@ -593,8 +608,8 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `limits.fetchTimeout: "0"; expected a duration from 1ms to 24h0m0s`},
 		},
 		{
-			"limits.coalesceWait", func(c *config.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "", "1m"},
-			map[string]string{"soon": `limits.coalesceWait: "soon"; expected a duration such as 10m, or whole seconds, from 0 to 68 years`},
+			"limits.coalesceWait", func(c *config.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "1m"},
+			map[string]string{"": `limits.coalesceWait: is empty; expected a duration such as 10m, 0 for none, or no such option`, "soon": `limits.coalesceWait: "soon"; expected a duration such as 10m, or whole seconds, from 0 to 68 years`},
 		},
 		{
 			"limits.waiters", func(c *config.Config, v string) { c.Limits.Waiters = v }, []string{"1", "1000000"},
@@ -679,7 +694,7 @@ func TestOptions(t *testing.T) {
 				c.Redis.Sentinel.Master = v
 				c.Redis.Sentinel.Addresses = []string{"s:26379"}
 			}, []string{"shop"},
-			map[string]string{"": `redis.sentinel.master: is empty; expected the name that the sentinels have for the master`},
+			map[string]string{"m\n": `redis.sentinel.master: "m\n" has a control character, or a blank around it; expected the name that the sentinels have for the master`, "": `redis.sentinel.master: is empty; expected the name that the sentinels have for the master`},
 		},
 		{
 			"redis.sentinel.addresses", func(c *config.Config, v string) {
@@ -688,10 +703,14 @@ func TestOptions(t *testing.T) {
 				if v != "" {
 					c.Redis.Sentinel.Addresses = []string{v}
 				}
+				if v == "twice:1" {
+					c.Redis.Sentinel.Addresses = []string{v, " " + v}
+				}
 			}, []string{"s:26379", " s:26379 "},
 			map[string]string{
-				"":  `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
-				"s": `redis.sentinel.addresses[0]: "s"; expected host:port`,
+				"":        `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
+				"s":       `redis.sentinel.addresses[0]: "s"; expected host:port`,
+				"twice:1": `redis.sentinel.addresses[1]: "twice:1" is listed twice`,
 			},
 		},
 		{
@@ -761,10 +780,18 @@ func TestRuleOptions(t *testing.T) {
 		bad  map[string]string
 	}{
 		{
-			"name", func(r *config.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages"},
+			"name", func(r *config.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages", "\u00e9t\u00e9", strings.Repeat("a", 64)},
 			map[string]string{
-				"a": `rules[1].name: "a" is the name of another rule; expected one of its own`,
-				"-": `rules[1].name: "-" is the name of another rule; expected one of its own`,
+				"a\nb":                  `rules[1].name: "a\nb"` + badLine,
+				"a\tb":                  `rules[1].name: "a\tb"` + badLine,
+				"x\u0085y":              `rules[1].name: "x\u0085y"` + badLine,
+				"x\u2028y":              `rules[1].name: "x\u2028y"` + badLine,
+				"x\xffy":                `rules[1].name: "x\xffy"` + badLine,
+				" x":                    `rules[1].name: " x"` + badLine,
+				"  ":                    `rules[1].name: "  "` + badLine,
+				strings.Repeat("a", 65): `rules[1].name: "` + strings.Repeat("a", 65) + `"` + badLine,
+				"a":                     `rules[1].name: "a" is the name of another rule; expected one of its own`,
+				"-":                     `rules[1].name: "-" is the name of another rule; expected one of its own`,
 			},
 		},
 		{
@@ -820,8 +847,11 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"16 Mb": `rules[1].maxBody: "16 Mb"; expected a size such as 4MiB, from 0 to 1GiB`, "9223372036854775807K": `rules[1].maxBody: "9223372036854775807K"; expected a size such as 4MiB, from 0 to 1GiB`, "18014398509481985K": `rules[1].maxBody: "18014398509481985K"; expected a size such as 4MiB, from 0 to 1GiB`},
 		},
 		{
-			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b"},
-			map[string]string{"": `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
+			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b", strings.Repeat("a", 256)},
+			map[string]string{
+				"a\nb":                   `rules[1].tags[1]: "a\nb" is no tag that a purge can name; expected one line of at most limits.tagBytes, 256 bytes`,
+				strings.Repeat("a", 257): `rules[1].tags[1]: "` + strings.Repeat("a", 257) + `" is no tag that a purge can name; expected one line of at most limits.tagBytes, 256 bytes`,
+				"":                       `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
 		},
 		{
 			"require", func(r *config.Rule, v string) { r.Require = map[string]interface{}{v: "*"} }, []string{"x-a"},
@@ -1169,6 +1199,8 @@ func TestSecrets(t *testing.T) {
 		{name: "value with a line break", value: given("a secret\nvalue"), problem: "%[1]s%[2]s: " + control},
 		{name: "value with NUL", value: given("a secret\x00value"), problem: "%[1]s%[2]s: " + control},
 		{name: "a reference", value: given("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
+		{name: "a reference after a blank", value: given(" URN:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
+		{name: "a variable in a file", file: holding("${PURGE_SECRET}\n"), problem: "%[1]s%[2]sFile: " + notFilledIn},
 		{name: "a reference in capitals", value: given("URN:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
 		{name: "an empty value", value: given(""), problem: "%[1]s%[2]s: is given, but empty; expected a secret, or no such option"},
 		{name: "an empty file name", file: given(""), problem: "%[1]s%[2]sFile: is given, but empty; expected the path of a file, or no such option"},

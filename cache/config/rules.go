@@ -31,6 +31,7 @@ type defaults struct {
 	maxBody    int64
 	preset     bool           // the rule is not the operator's own
 	fits       int64          // largest body that can be read back from Redis
+	tagBytes   int            // of the longest tag that a purge can name
 	session    string         // name of the session cookie
 	sessions   []string       // names of cookies that belong to one visitor's session
 	country    string         // lower case: request field with the visitor's country
@@ -41,6 +42,7 @@ type defaults struct {
 
 func (p *problems) defaults(c *Config, s *Settings) defaults {
 	return defaults{
+		tagBytes:   s.Limits.Tags.Bytes,
 		session:    s.Session,
 		sessions:   sessionCookies(c.Session),
 		country:    s.Country.Header,
@@ -54,7 +56,7 @@ func (p *problems) defaults(c *Config, s *Settings) defaults {
 			TTL:          policy.Unset,
 			Grace:        policy.Unset,
 			StaleIfError: policy.Unset,
-			Keep:         p.duration("keep", c.Keep, 0),
+			Keep:         p.needed("keep", c.Keep),
 			VaryNames:    p.number("limits.varyNames", c.Limits.VaryNames, 0, 100),
 		},
 	}
@@ -117,6 +119,9 @@ func (p *problems) rules(c *Config, s *Settings) {
 		}
 		if i < len(c.Rules) && names[all[i].Name] {
 			p.add(path+"name", "%q is the name of another rule; expected one of its own", all[i].Name)
+		}
+		if len(all[i].Name) > maxName || !isLine(all[i].Name) {
+			p.add(path+"name", "%q; expected one line of at most %d bytes, without blanks around it", all[i].Name, maxName)
 		}
 		names[all[i].Name] = true
 		d.preset = i >= len(c.Rules)
@@ -188,6 +193,11 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		ClientDirectives: d.directives,
 	}
 	r.Match.NoName = r.Ignore
+	for i := 0; i < len(r.Tags); i++ {
+		if len(r.Tags[i]) > d.tagBytes || !isLine(r.Tags[i]) {
+			p.add(at(path+"tags", i), "%q is no tag that a purge can name; expected one line of at most limits.tagBytes, %d bytes", r.Tags[i], d.tagBytes)
+		}
+	}
 	if r.Bypass && (c.TTL != "" || c.Grace != "" || c.StaleIfError != "") {
 		p.add(path+"bypass", "is true, but ttl, grace or staleIfError is set; expected one or the other")
 	}

@@ -123,6 +123,10 @@ var (
 	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")            // RFC 9110 §5.6.2
 )
 
+// maxName bounds the names that are in keys and in Cache-Status, in bytes. The table of hits
+// has thousands of texts that begin with the one in Cache-Status.
+const maxName = 64
+
 // isName reports whether a header field or a cookie can have a name. A * would be a
 // part of it, which nobody means.
 func isName(s string) bool {
@@ -146,14 +150,18 @@ func Build(c *Config) (*Settings, error) {
 	if !tenantName.MatchString(c.Tenant) {
 		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", c.Tenant)
 	}
-	if !statusName.MatchString(c.Name) {
-		p.add("name", "%q; expected a token that begins with a letter, such as odoocache", c.Name)
+	if !statusName.MatchString(c.Name) || len(c.Name) > maxName {
+		p.add("name", "%q; expected a token of at most %d characters that begins with a letter, such as odoocache", c.Name, maxName)
 	}
 	p.unknown("session.", c.Session.Unknown)
 	if c.Session.Cookie != "" && !isName(c.Session.Cookie) {
 		p.add("session.cookie", "%q; expected the name of a cookie", c.Session.Cookie)
 	}
-	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(c.Session.Cookie) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
+	session := c.Session.Cookie
+	if !isName(session) { // reported, or there is none
+		session = ""
+	}
+	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(session) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
 	s.ContextCookie = c.Session.ContextCookie
 	if s.ContextCookie != "" && (!isName(s.ContextCookie) || s.ContextCookie == s.Session) {
 		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)
@@ -170,6 +178,8 @@ func Build(c *Config) (*Settings, error) {
 	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
 	if len(s.AdminPath) < 2 || !isPlainPath(s.AdminPath) {
 		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
+	} else if c.CSRF.Path == s.AdminPath || strings.HasPrefix(c.CSRF.Path, s.AdminPath+"/") {
+		p.add("admin.path", "%q has csrf.path in it, which Odoo answers; expected a path that Odoo does not have", c.Admin.Path)
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
 	s.Fill = p.fill(c)
@@ -279,7 +289,7 @@ func (p *problems) limits(c *Config) LimitSettings {
 		Signatures:   p.number("limits.signatures", l.Signatures, 100, 10000000),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
-		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
+		CoalesceWait: p.needed("limits.coalesceWait", l.CoalesceWait),
 		Waiters:      p.number("limits.waiters", l.Waiters, 1, 1000000),
 		Addresses:    p.number("limits.addresses", l.Addresses, 1, 1000000),
 
