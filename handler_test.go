@@ -82,7 +82,7 @@ func TestReasons(t *testing.T) {
 		{name: "context", answer: page("x", fresh, "X-Odoo-Cache-Context: c1"), want: "fwd=uri-miss; detail=context"},
 		{name: "session in a header", request: []string{"X-Openerp-Session-Id: abc"}, answer: page("x", fresh), want: "fwd=bypass; detail=session-header"},
 		{name: "database in a header", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), want: "fwd=uri-miss; stored; ttl=60"},
-		{name: "database in a header that is not named", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), options: options{"fill": options{"headers": []string{"X-Tenant"}}}, want: "fwd=bypass; detail=session-header"},
+		{name: "database in a header, and another is named", request: []string{"X-Odoo-Database: other"}, answer: page("x", fresh), options: options{"fill": options{"headers": []string{"X-Tenant"}}}, want: "fwd=uri-miss; stored; ttl=60"},
 		{name: "coded token", answer: page(zipped(`csrf_token: "`+token+`"`), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=csrf-token"},
 		{name: "coded page of somebody", answer: page(zipped(`{"is_public": false}`), fresh, "Content-Type: Text/HTML", "Content-Encoding: gzip"), want: "fwd=uri-miss; detail=personal"},
 		{name: "harmless coded page", answer: page(zipped("x"), fresh, "Content-Type: text/html", "Content-Encoding: gzip"), want: "fwd=uri-miss; stored; ttl=60"},

@@ -813,7 +813,7 @@ func TestAFilterOfDatabasesIsStored(t *testing.T) {
 
 // TestAFillHeaderThatIsUsual: a field in fill.headers is part of the key, also on the short way.
 func TestAFillHeaderThatIsUsual(t *testing.T) {
-	for _, name := range []string{"Cf-Ipcountry", "True-Client-Ip", "X-Requested-With", "X-Correlation-Id", "X-Request-Id", "Via", "Cf-Visitor"} {
+	for _, name := range []string{"Cf-Ipcountry", "X-Requested-With", "Cf-Visitor", "Priority", "Dnt", "Save-Data"} {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, load loader) {
 				s := newSite(t, load, asPreset(options{"fill": options{"headers": []string{name}}}), func(rw http.ResponseWriter, r *http.Request) {
@@ -831,6 +831,23 @@ func TestAFillHeaderThatIsUsual(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDatabasesShareNothing: the fields that choose a database count beside those that fill.headers names.
+func TestDatabasesShareNothing(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, name := range []string{"X-Odoo-Dbfilter", "X-Odoo-Database"} {
+			s := newSite(t, load, asPreset(options{"fill": options{"headers": []string{"X-Shop"}}}), func(rw http.ResponseWriter, r *http.Request) {
+				page(htmlPage("of "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
+			})
+			for i := 0; i < 3; i++ {
+				for _, value := range []string{"a", "b"} {
+					assert.Contains(t, s.get("/shop", name+": "+value).body, "of "+value+".")
+				}
+			}
+			assert.Equal(t, 2, s.renders())
+		}
+	})
 }
 
 // TestARedirectKeepsTheQuery: a redirect to the page's own address has what the visitor's query had.

@@ -137,7 +137,7 @@ func learnCountries(h *Handler, c *country) {
 	if atomic.SwapInt32(&c.state, byCountry) == byCountry {
 		return
 	}
-	h.logf("Odoo renders pages for the visitor's country: they are stored by a field of requests that country.header names, or with the addon")
+	h.logf("Odoo renders pages for the visitor's country: they are stored where the field of requests that country.header names agrees with Odoo's country, or with the addon")
 	if _, err := h.purge(storage.Purge{All: true}); err != nil {
 		h.logf("countries: %v", err)
 	}

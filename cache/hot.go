@@ -100,9 +100,6 @@ func hotKey(h *Handler, r *http.Request) string {
 			return ""
 		}
 	}
-	if in["X-Odoo-Database"] != nil && !hasName(h.telling, "X-Odoo-Database") {
-		return ""
-	}
 	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil || r.URL.Opaque != "" || withoutScheme(r) {
 		return ""
 	}

@@ -127,7 +127,7 @@ func refused(h *Handler, v *visit) string {
 		return policy.ReasonRule
 	case acceptsEvents(r):
 		return policy.ReasonEventStream
-	case r.Header["X-Openerp-Session-Id"] != nil || r.Header["X-Odoo-Database"] != nil && !hasName(h.s.Fill.Headers, "X-Odoo-Database"):
+	case r.Header["X-Openerp-Session-Id"] != nil:
 		return policy.ReasonSessionHeader
 	case v.id.odd || v.target.Path == "" || v.target.Path[0] != '/':
 		return policy.ReasonTarget

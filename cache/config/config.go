@@ -297,7 +297,7 @@ func Default() *Config {
 		Admin:     Admin{Path: "/.odoocache"},
 		Session:   Session{Cookie: "session_id", ContextCookie: "odoocache_context", TTL: "168h", Max: "100000"},
 		CSRF:      CSRF{Mode: "complete", Path: "/web/login", FormBytes: "64KiB"},
-		Fill:      Fill{Address: "192.0.2.1", Headers: []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, Abandoned: "16"},
+		Fill:      Fill{Address: "192.0.2.1", Abandoned: "16"},
 		Country:   Country{GeoIP: "auto"},
 		Headers:   Headers{Cache: "X-Odoo-Cache", Purge: "X-Odoo-Purge", Edge: "X-Odoo-Cache-Edge"},
 		Limits: Limits{

@@ -172,6 +172,68 @@ func TestOneMistakeOfThePreset(t *testing.T) {
 	assert.Contains(t, got, one+`preset: does not go with the other options: cookies.keep[0]: "frontend_lang" would hand`)
 }
 
+// TestPatternsOfOneLine: a block of YAML ends in a line break, which nothing matches.
+func TestPatternsOfOneLine(t *testing.T) {
+	block := map[string]interface{}{"X-A": "^yes$\n"}
+	for path, set := range map[string]func(r *config.Rule){
+		"match.headers": func(r *config.Rule) { r.Match.Headers = block },
+		"match.query":   func(r *config.Rule) { r.Match.Query = block },
+		"require":       func(r *config.Rule) { r.Require = block },
+		"refuse":        func(r *config.Rule) { r.Refuse = block },
+	} {
+		assert.Equal(t, one+"rules[1]."+path+`.X-A: "^yes$\n"`+notOneLine, problem(t, ofRule(set)))
+	}
+}
+
+// TestNamesThatMeanSomething: no option takes a field that somebody else needs.
+func TestNamesThatMeanSomething(t *testing.T) {
+	for path, set := range map[string]func(c *config.Config, v string){
+		"headers.cache": func(c *config.Config, v string) { c.Headers.Cache = v },
+		"headers.purge": func(c *config.Config, v string) { c.Headers.Purge = v },
+		"headers.edge":  func(c *config.Config, v string) { c.Headers.Edge = v },
+	} {
+		for _, name := range []string{
+			"Set-Cookie", "cookie", "Host", "Content-Type", "content-length", "Authorization", "Vary", "Cache-Control", "Age", "ETag", "Date", "Location", "Surrogate-Key",
+			"X-Forwarded-Host", "If-None-Match", "Sec-Fetch-Mode", "Cache-Status", "Accept", "Accept-Language", "X-Odoo-Dbfilter", "X-Openerp-Session-Id", "Access-Control-Allow-Origin",
+		} {
+			assert.Equal(t, one+fmt.Sprintf("%s: %q has a meaning of its own; expected a name that nothing else uses, such as X-Shop-Cache", path, name),
+				problem(t, func(c *config.Config) { set(c, name) }))
+		}
+	}
+}
+
+// TestFieldsOfDatabases: a field of an operator's own comes to those that choose the database.
+func TestFieldsOfDatabases(t *testing.T) {
+	with := func(list ...string) []string {
+		return build(t, func(c *config.Config) { c.Fill.Headers = list }).Fill.Headers
+	}
+	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, with())
+	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database", "X-Shop"}, with("x-shop"))
+	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database", "X-Shop"}, with("X-Odoo-Database", "X-Shop", "X-Odoo-Dbfilter"))
+	assert.Equal(t, one+`fill.headers[1]: "x-shop" is listed twice, in another case; expected it once`, problem(t, func(c *config.Config) { c.Fill.Headers = []string{"X-Shop", "x-shop"} }))
+}
+
+// TestCookiesOfSessions: also where they have other names.
+func TestCookiesOfSessions(t *testing.T) {
+	renamed := func(change func(c *config.Config)) string {
+		return problem(t, func(c *config.Config) {
+			c.Session.Cookie, c.Session.ContextCookie = "sid", "ctx"
+			change(c)
+		})
+	}
+	for _, name := range []string{"sid", "ctx", "session_id", "odoocache_context"} {
+		assert.Equal(t, one+fmt.Sprintf("fill.cookies[0]: %q is Odoo's own, or the addon's; expected one of a balancer or firewall", name),
+			renamed(func(c *config.Config) { c.Fill.Cookies = []string{name} }))
+		assert.Equal(t, one+fmt.Sprintf("rules[1].vary.cookies[0]: %q", name)+ofOneVisitor,
+			renamed(ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{name} })))
+	}
+	assert.Equal(t, one+`rules[1].vary.cookies[0]: "frontend_lang" is what vary.languages goes by; expected one or the other`,
+		problem(t, ofRule(func(r *config.Rule) {
+			r.Vary = config.Vary{Cookies: []string{"frontend_lang"}, Languages: []string{"en_US", "fr_FR"}}
+		})))
+	assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{"frontend_lang"} })))
+}
+
 // TestRuleForAll: a rule is for every request only if it says so.
 func TestRuleForAll(t *testing.T) {
 	for _, m := range []config.Match{{}, {Headers: map[string]interface{}{}, Methods: []string{}}} {
@@ -199,7 +261,14 @@ func badPrefix(prefix string) string {
 }
 
 const (
-	everyPath = " matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
+	everyPath = " matches every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
+
+	noClient     = " is no client's, and may have privileges; expected an address that has none anywhere, such as 192.0.2.1"
+	notFilledIn  = "is a variable or a template that nobody has filled in (Traefik does not do so in its dynamic files); expected what it stands for, or an option that ends in File or Env"
+	badLine      = "; expected one line of at most 64 bytes, without blanks around it"
+	ofOneVisitor = " belongs to one visitor's session; expected another cookie, or bypass"
+	noPath       = ", since paths begin with / and end where $ is; expected one such as ^/my_module(/|$)"
+	notOneLine   = " has a line break or another control character, as a block of YAML (|) ends in one; expected one line"
 
 	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
 	badBool     = "; expected true or false"
@@ -218,12 +287,16 @@ func TestOptions(t *testing.T) {
 	}{
 		{
 			"name", func(c *config.Config, v string) { c.Name = v },
-			[]string{"a", "Edge-1.eu", "*x", "a:b/c"},
+			[]string{"a", "Edge-1.eu", "*x", "a:b/c", strings.Repeat("a", 64)},
 			map[string]string{
-				"":      `name: ""; expected a token that begins with a letter, such as odoocache`,
-				"1a":    `name: "1a"; expected a token that begins with a letter, such as odoocache`,
-				"a b":   `name: "a b"; expected a token that begins with a letter, such as odoocache`,
-				"a;hit": `name: "a;hit"; expected a token that begins with a letter, such as odoocache`,
+				strings.Repeat("a", 65):   `name: "` + strings.Repeat("a", 65) + `"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				strings.Repeat("a", 1000): `name: "` + strings.Repeat("a", 300) + `..."; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"a\n":                     `name: "a\n"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"\xff":                    `name: "\xff"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"":                        `name: ""; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"1a":                      `name: "1a"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"a b":                     `name: "a b"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
+				"a;hit":                   `name: "a;hit"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
 			},
 		},
 		{
@@ -250,8 +323,8 @@ func TestOptions(t *testing.T) {
 			map[string]string{"": `requestDirectives: ""; expected one of honor, ignore`, "true": `requestDirectives: "true"; expected one of honor, ignore`},
 		},
 		{
-			"keep", func(c *config.Config, v string) { c.Keep = v }, []string{"", "0", "600", "1h30m"},
-			map[string]string{"-1s": `keep: "-1s"` + badDuration, "10 minutes": `keep: "10 minutes"` + badDuration, "99999999999": `keep: "99999999999"` + badDuration},
+			"keep", func(c *config.Config, v string) { c.Keep = v }, []string{"0", "600", "1h30m"},
+			map[string]string{"": `keep: is empty; expected a duration such as 10m, 0 for none, or no such option`, "-1s": `keep: "-1s"` + badDuration, "10 minutes": `keep: "10 minutes"` + badDuration, "99999999999": `keep: "99999999999"` + badDuration},
 		},
 		{
 			"logLevel", func(c *config.Config, v string) { c.LogLevel = v }, []string{"error", "debug"},
@@ -285,8 +358,12 @@ func TestOptions(t *testing.T) {
 			map[string]string{"ODOOCACHE_UNSET": `redis.passwordEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
-			"redis.database", func(c *config.Config, v string) { c.Redis.Database = v }, []string{"0", "15", " 1 "},
-			map[string]string{"": `redis.database: ""; expected a number from 0 to 1048576`, "-1": `redis.database: "-1"; expected a number from 0 to 1048576`, "one": `redis.database: "one"; expected a number from 0 to 1048576`},
+			"redis.database", func(c *config.Config, v string) { c.Redis.Database = v }, []string{"0", " 0 "},
+			map[string]string{"3": `redis.database: 3, but redis.address is empty; expected host:port there, or no database`, "": `redis.database: ""; expected a number from 0 to 1048576`, "-1": `redis.database: "-1"; expected a number from 0 to 1048576`, "one": `redis.database: "one"; expected a number from 0 to 1048576`},
+		},
+		{
+			"redis.database with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.Database = v }, []string{"0", "15", " 1 "},
+			map[string]string{"x": `redis.database: "x"; expected a number from 0 to 1048576`},
 		},
 		{
 			"redis.timeout", func(c *config.Config, v string) { c.Redis.Timeout = v }, []string{"1ms", "100ms", "1", "60s"},
@@ -369,13 +446,18 @@ func TestOptions(t *testing.T) {
 			map[string]string{"x": `memory.maxStaleness: "x"` + badDuration},
 		},
 		{
-			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space"},
+			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space", "${abc}defgh", "$ecret_word", "{{{{{{{{"},
 			map[string]string{
-				"1234567":    `purge.secret: has 7 characters; expected at least 8`,
-				"12345678 ":  `purge.secret: begins or ends with white space; expected what a header can carry`,
-				"1234\n5678": `purge.secret: has a line break or another control character; expected one line`,
-				"12345678\n": `purge.secret: ends in a line break; expected one line without its end (echo -n, printf)`,
-				"":           `purge.secret: is given, but empty; expected a secret, or no such option`,
+				"${PURGE_SECRET}":      "purge.secret: " + notFilledIn,
+				"${PURGE_SECRET:-abc}": "purge.secret: " + notFilledIn,
+				"$(cat /run/secret)":   "purge.secret: " + notFilledIn,
+				"{{ env \"SECRET\" }}": "purge.secret: " + notFilledIn,
+				"$PURGE_SECRET":        "purge.secret: " + notFilledIn,
+				"1234567":              `purge.secret: has 7 characters; expected at least 8`,
+				"12345678 ":            `purge.secret: begins or ends with white space; expected what a header can carry`,
+				"1234\n5678":           `purge.secret: has a line break or another control character; expected one line`,
+				"12345678\n":           `purge.secret: ends in a line break; expected one line without its end (echo -n, printf)`,
+				"":                     `purge.secret: is given, but empty; expected a secret, or no such option`,
 			},
 		},
 		{
@@ -410,12 +492,12 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `purge.journal: "0"; expected a number from 1 to 100000`},
 		},
 		{
-			"admin.path", func(c *config.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b"},
-			map[string]string{"": `admin.path: ""; expected a path such as /.odoocache`, "/": `admin.path: "/"; expected a path such as /.odoocache`, "x": `admin.path: "x"; expected a path such as /.odoocache`, "/x?y": `admin.path: "/x?y"; expected a path such as /.odoocache`},
+			"admin.path", func(c *config.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b", "/web/log"},
+			map[string]string{"/web/login": `admin.path: "/web/login" has csrf.path in it, which Odoo answers; expected a path that Odoo does not have`, "/web/": `admin.path: "/web/" has csrf.path in it, which Odoo answers; expected a path that Odoo does not have`, "": `admin.path: ""; expected a path such as /.odoocache`, "/": `admin.path: "/"; expected a path such as /.odoocache`, "x": `admin.path: "x"; expected a path such as /.odoocache`, "/x?y": `admin.path: "/x?y"; expected a path such as /.odoocache`},
 		},
 		{
 			"session.cookie", func(c *config.Config, v string) { c.Session.Cookie = v }, []string{"", "sid"},
-			map[string]string{"a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
+			map[string]string{"\xff\xfe": `session.cookie: "\xff\xfe"; expected the name of a cookie`, "a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
 		},
 		{
 			"csrf.mode", func(c *config.Config, v string) { c.CSRF.Mode = v }, []string{"complete", "refuse", "ignore"},
@@ -526,8 +608,8 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `limits.fetchTimeout: "0"; expected a duration from 1ms to 24h0m0s`},
 		},
 		{
-			"limits.coalesceWait", func(c *config.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "", "1m"},
-			map[string]string{"soon": `limits.coalesceWait: "soon"; expected a duration such as 10m, or whole seconds, from 0 to 68 years`},
+			"limits.coalesceWait", func(c *config.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "1m"},
+			map[string]string{"": `limits.coalesceWait: is empty; expected a duration such as 10m, 0 for none, or no such option`, "soon": `limits.coalesceWait: "soon"; expected a duration such as 10m, or whole seconds, from 0 to 68 years`},
 		},
 		{
 			"limits.waiters", func(c *config.Config, v string) { c.Limits.Waiters = v }, []string{"1", "1000000"},
@@ -551,26 +633,39 @@ func TestOptions(t *testing.T) {
 				"":            `fill.address: ""; expected an IP address such as 192.0.2.1`,
 				"192.0.2.1:0": `fill.address: "192.0.2.1:0"; expected an IP address such as 192.0.2.1`,
 				"odoo":        `fill.address: "odoo"; expected an IP address such as 192.0.2.1`,
+				"127.0.0.1":   `fill.address: "127.0.0.1"` + noClient,
+				"::1":         `fill.address: "::1"` + noClient,
+				"0.0.0.0":     `fill.address: "0.0.0.0"` + noClient,
+				"224.0.0.1":   `fill.address: "224.0.0.1"` + noClient,
+				"169.254.1.1": `fill.address: "169.254.1.1"` + noClient,
 				"fe80::1%e":   `fill.address: "fe80::1%e"; expected an IP address such as 192.0.2.1`,
 			},
 		},
 		{
-			"fill.headers", func(c *config.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter"},
+			"fill.headers", func(c *config.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter", "CF-IPCountry", "X-Requested-With"},
 			map[string]string{
-				"":                `fill.headers[0]: is empty; expected a value, or no list at all`,
-				"X:":              `fill.headers[0]: "X:"; expected the name of a header`,
-				"cookie":          `fill.headers[0]: "cookie" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
-				"X-Forwarded-For": `fill.headers[0]: "X-Forwarded-For" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"CF-Connecting-IP":  `fill.headers[0]: "CF-Connecting-IP" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"X-Request-Id":      `fill.headers[0]: "X-Request-Id" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"Cache-Control":     `fill.headers[0]: "Cache-Control" is for caches and connections; expected a field that a middleware in front sets for Odoo`,
+				"Expect":            `fill.headers[0]: "Expect" is for caches and connections; expected a field that a middleware in front sets for Odoo`,
+				"x-odoo-cache-edge": `fill.headers[0]: "x-odoo-cache-edge" is the cache's own; expected a field that a middleware in front sets for Odoo`,
+				"":                  `fill.headers[0]: is empty; expected a value, or no list at all`,
+				"X:":                `fill.headers[0]: "X:"; expected the name of a header`,
+				"cookie":            `fill.headers[0]: "cookie" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
+				"X-Forwarded-For":   `fill.headers[0]: "X-Forwarded-For" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
 			},
 		},
 		{
-			"fill.cookies", func(c *config.Config, v string) { c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*"},
+			"fill.cookies", func(c *config.Config, v string) { c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
 			map[string]string{
-				"":           `fill.cookies[0]: is empty; expected a value, or no list at all`,
-				"*":          `fill.cookies[0]: "*"; expected the name of a cookie, which may end in *`,
-				"a b":        `fill.cookies[0]: "a b"; expected the name of a cookie, which may end in *`,
-				"session_id": `fill.cookies[0]: "session_id" is Odoo's own; expected one of a balancer or firewall`,
-				"sess*":      `fill.cookies[0]: "sess*" is Odoo's own; expected one of a balancer or firewall`,
+				"odoocache_context": `fill.cookies[0]: "odoocache_context" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"odoo*":             `fill.cookies[0]: "odoo*" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"frontend_lang":     `fill.cookies[0]: "frontend_lang" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"":                  `fill.cookies[0]: is empty; expected a value, or no list at all`,
+				"*":                 `fill.cookies[0]: "*"; expected the name of a cookie, which may end in *`,
+				"a b":               `fill.cookies[0]: "a b"; expected the name of a cookie, which may end in *`,
+				"session_id":        `fill.cookies[0]: "session_id" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
+				"sess*":             `fill.cookies[0]: "sess*" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
 			},
 		},
 		{
@@ -580,6 +675,7 @@ func TestOptions(t *testing.T) {
 		{
 			"country.header", func(c *config.Config, v string) { c.Country.Header = v }, []string{"", "CF-IPCountry"},
 			map[string]string{
+				"X-Forwarded-For": `country.header: "X-Forwarded-For" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
 				"X:":              `country.header: "X:"; expected the name of a header`,
 				"Accept-Language": `country.header: "Accept-Language" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
 			},
@@ -598,7 +694,7 @@ func TestOptions(t *testing.T) {
 				c.Redis.Sentinel.Master = v
 				c.Redis.Sentinel.Addresses = []string{"s:26379"}
 			}, []string{"shop"},
-			map[string]string{"": `redis.sentinel.master: is empty; expected the name that the sentinels have for the master`},
+			map[string]string{"m\n": `redis.sentinel.master: "m\n" has a control character, or a blank around it; expected the name that the sentinels have for the master`, "": `redis.sentinel.master: is empty; expected the name that the sentinels have for the master`},
 		},
 		{
 			"redis.sentinel.addresses", func(c *config.Config, v string) {
@@ -607,10 +703,14 @@ func TestOptions(t *testing.T) {
 				if v != "" {
 					c.Redis.Sentinel.Addresses = []string{v}
 				}
+				if v == "twice:1" {
+					c.Redis.Sentinel.Addresses = []string{v, " " + v}
+				}
 			}, []string{"s:26379", " s:26379 "},
 			map[string]string{
-				"":  `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
-				"s": `redis.sentinel.addresses[0]: "s"; expected host:port`,
+				"":        `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
+				"s":       `redis.sentinel.addresses[0]: "s"; expected host:port`,
+				"twice:1": `redis.sentinel.addresses[1]: "twice:1" is listed twice`,
 			},
 		},
 		{
@@ -680,10 +780,18 @@ func TestRuleOptions(t *testing.T) {
 		bad  map[string]string
 	}{
 		{
-			"name", func(r *config.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages"},
+			"name", func(r *config.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages", "\u00e9t\u00e9", strings.Repeat("a", 64)},
 			map[string]string{
-				"a": `rules[1].name: "a" is the name of another rule; expected one of its own`,
-				"-": `rules[1].name: "-" is the name of another rule; expected one of its own`,
+				"a\nb":                  `rules[1].name: "a\nb"` + badLine,
+				"a\tb":                  `rules[1].name: "a\tb"` + badLine,
+				"x\u0085y":              `rules[1].name: "x\u0085y"` + badLine,
+				"x\u2028y":              `rules[1].name: "x\u2028y"` + badLine,
+				"x\xffy":                `rules[1].name: "x\xffy"` + badLine,
+				" x":                    `rules[1].name: " x"` + badLine,
+				"  ":                    `rules[1].name: "  "` + badLine,
+				strings.Repeat("a", 65): `rules[1].name: "` + strings.Repeat("a", 65) + `"` + badLine,
+				"a":                     `rules[1].name: "a" is the name of another rule; expected one of its own`,
+				"-":                     `rules[1].name: "-" is the name of another rule; expected one of its own`,
 			},
 		},
 		{
@@ -739,8 +847,11 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"16 Mb": `rules[1].maxBody: "16 Mb"; expected a size such as 4MiB, from 0 to 1GiB`, "9223372036854775807K": `rules[1].maxBody: "9223372036854775807K"; expected a size such as 4MiB, from 0 to 1GiB`, "18014398509481985K": `rules[1].maxBody: "18014398509481985K"; expected a size such as 4MiB, from 0 to 1GiB`},
 		},
 		{
-			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b"},
-			map[string]string{"": `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
+			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b", strings.Repeat("a", 256)},
+			map[string]string{
+				"a\nb":                   `rules[1].tags[1]: "a\nb" is no tag that a purge can name; expected one line of at most limits.tagBytes, 256 bytes`,
+				strings.Repeat("a", 257): `rules[1].tags[1]: "` + strings.Repeat("a", 257) + `" is no tag that a purge can name; expected one line of at most limits.tagBytes, 256 bytes`,
+				"":                       `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
 		},
 		{
 			"require", func(r *config.Rule, v string) { r.Require = map[string]interface{}{v: "*"} }, []string{"x-a"},
@@ -790,14 +901,39 @@ func TestRuleOptions(t *testing.T) {
 			},
 		},
 		{
-			"match.pathRegexp", func(r *config.Rule, v string) { r.Match = config.Match{PathRegexp: v} }, []string{"^/a", "/a", "^(/[^/]+)?/set_region(/|$)", "^(?:/fr)?/a", "^/.*", "\\.xml$"},
+			"match.pathRegexp", func(r *config.Rule, v string) { r.Match = config.Match{PathRegexp: v} }, []string{
+				"^/a", "/a", "^(/[^/]+)?/set_region(/|$)", "^(?:/fr)?/a", "\\.xml$", "^/.+", "^/[^.]*$", "^(?i:/My_Module)$", "(?m)^/a$", `^/a\b`, "^/(a|b)?c", "^.shop", "^[^a]shop",
+				"[ ]a", "^/$", "^$|^/a", "^(?:a|/b)", "^/a$|^b", "^/100%$", "a=1", "\u00e9",
+			},
 			map[string]string{
 				"":   `rules[1].match: is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all`,
 				".*": `rules[1].match.pathRegexp: ".*"` + everyPath, "^/a|": `rules[1].match.pathRegexp: "^/a|"` + everyPath, "(/a)?": `rules[1].match.pathRegexp: "(/a)?"` + everyPath, "*": "rules[1].match.pathRegexp: error parsing regexp: missing argument to repetition operator: `*`; expected a regular expression (RE2)",
-				"1":             `rules[1].match.pathRegexp: "1" is what becomes of a boolean; expected a regular expression of a path`,
-				"^shop/":        `rules[1].match.pathRegexp: "^shop/" would match nothing, since paths begin with /; expected ^/`,
-				`^/shop\?page=`: `rules[1].match.pathRegexp: "^/shop\\?page=" would match nothing, since a path has no query; expected match.query`,
-				"a(?!b)":        "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
+				"1":                  `rules[1].match.pathRegexp: "1" is what becomes of a boolean; expected a regular expression of a path`,
+				"^shop/":             `rules[1].match.pathRegexp: "^shop/" would match nothing` + noPath,
+				"^(my_module|other)": `rules[1].match.pathRegexp: "^(my_module|other)" would match nothing` + noPath,
+				"(?m)^my_module":     `rules[1].match.pathRegexp: "(?m)^my_module" would match nothing` + noPath,
+				"(?i)^my_module":     `rules[1].match.pathRegexp: "(?i)^my_module" would match nothing` + noPath,
+				"^[a-z]+/x":          `rules[1].match.pathRegexp: "^[a-z]+/x" would match nothing` + noPath,
+				"/a$/b":              `rules[1].match.pathRegexp: "/a$/b" would match nothing; expected ^ at its beginning and $ at its end alone`,
+				"/a^/b":              `rules[1].match.pathRegexp: "/a^/b" would match nothing; expected ^ at its beginning and $ at its end alone`,
+				"^/a#b":              `rules[1].match.pathRegexp: "^/a#b" would match nothing` + noPath,
+				"^$":                 `rules[1].match.pathRegexp: "^$" would match nothing` + noPath,
+				`^/a\n`:              `rules[1].match.pathRegexp: "^/a\\n" would match nothing` + noPath,
+				"^/my_module(/|$)\n": `rules[1].match.pathRegexp: "^/my_module(/|$)\n"` + notOneLine,
+				"^/a\tb":             `rules[1].match.pathRegexp: "^/a\tb"` + notOneLine,
+				" ^/my_module":       `rules[1].match.pathRegexp: " ^/my_module" would match nothing; expected ^ at its beginning and $ at its end alone`,
+				"^/my_module$ ":      `rules[1].match.pathRegexp: "^/my_module$ " would match nothing; expected ^ at its beginning and $ at its end alone`,
+				" /my_module":        `rules[1].match.pathRegexp: " /my_module" begins or ends with a blank; expected a regular expression without, or [ ] for a blank that is meant`,
+				"^/my%20module":      `rules[1].match.pathRegexp: "^/my%20module" would match nothing, since paths are matched decoded; expected the character that the escape stands for`,
+				"^/my_module?x=1$":   `rules[1].match.pathRegexp: "^/my_module?x=1$" would match nothing, since a path has no query; expected match.query`,
+				"^/":                 `rules[1].match.pathRegexp: "^/"` + everyPath,
+				"/":                  `rules[1].match.pathRegexp: "/"` + everyPath,
+				".+":                 `rules[1].match.pathRegexp: ".+"` + everyPath,
+				"^/.*":               `rules[1].match.pathRegexp: "^/.*"` + everyPath,
+				"^/.*$":              `rules[1].match.pathRegexp: "^/.*$"` + everyPath,
+				"^(/[^/]*)+$":        `rules[1].match.pathRegexp: "^(/[^/]*)+$"` + everyPath,
+				`^/shop\?page=`:      `rules[1].match.pathRegexp: "^/shop\\?page=" would match nothing, since a path has no query; expected match.query`,
+				"a(?!b)":             "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
 		},
 		{
 			"match.methods", func(r *config.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE", "VERSION-CONTROL"},
@@ -824,21 +960,29 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"yes": `rules[1].match.anyQueryWords: "yes"` + badBool},
 		},
 		{
-			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$"},
-			map[string]string{"(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
+			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$", `a\nb`, "(?m)^a$\\n^b"},
+			map[string]string{"^yes$\n": `rules[1].match.anyQuery.*: "^yes$\n"` + notOneLine, "^yes$ ": `rules[1].match.anyQuery.*: "^yes$ " would match nothing; expected ^ at its beginning and $ at its end alone`, "(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},
 		{
 			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
 			map[string]string{
-				"Cookie":        `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
-				"authorization": `rules[1].vary.headers[1]: "authorization" would put credentials into the key; expected another header`,
-				"x b":           `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
-				"":              `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
+				"Cookie":            `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
+				"Host":              `rules[1].vary.headers[1]: "Host" is part of every key; expected another header`,
+				"X-Forwarded-Proto": `rules[1].vary.headers[1]: "X-Forwarded-Proto" is part of every key; expected another header`,
+				"X-Forwarded-For":   `rules[1].vary.headers[1]: "X-Forwarded-For" would make an entry for each visitor or request; expected another header`,
+				"CF-Connecting-IP":  `rules[1].vary.headers[1]: "CF-Connecting-IP" would make an entry for each visitor or request; expected another header`,
+				"If-None-Match":     `rules[1].vary.headers[1]: "If-None-Match" is for caches and connections; expected another header`,
+				"Range":             `rules[1].vary.headers[1]: "Range" is for caches and connections; expected another header`,
+				"X-A":               `rules[1].vary.headers[1]: "X-A" is listed twice, in another case; expected it once`,
+				"x-a":               `rules[1].vary.headers[1]: "x-a" is listed twice`,
+				"authorization":     `rules[1].vary.headers[1]: "authorization" would put credentials into the key; expected another header`,
+				"x b":               `rules[1].vary.headers[1]: "x b"; expected the name of a header`,
+				"":                  `rules[1].vary.headers[1]: is empty; expected a value, or no list at all`,
 			},
 		},
 		{
 			"vary.cookies", func(r *config.Rule, v string) { r.Vary.Cookies = []string{"a", v} }, []string{"pricelist"},
-			map[string]string{"session_*": `rules[1].vary.cookies[1]: "session_*"; expected the name of a cookie`, "b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
+			map[string]string{"session_id": `rules[1].vary.cookies[1]: "session_id"` + ofOneVisitor, "odoocache_context": `rules[1].vary.cookies[1]: "odoocache_context"` + ofOneVisitor, "session_*": `rules[1].vary.cookies[1]: "session_*"; expected the name of a cookie`, "b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
 		},
 		{
 			"vary.languages", func(r *config.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},
@@ -1055,6 +1199,8 @@ func TestSecrets(t *testing.T) {
 		{name: "value with a line break", value: given("a secret\nvalue"), problem: "%[1]s%[2]s: " + control},
 		{name: "value with NUL", value: given("a secret\x00value"), problem: "%[1]s%[2]s: " + control},
 		{name: "a reference", value: given("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
+		{name: "a reference after a blank", value: given(" URN:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
+		{name: "a variable in a file", file: holding("${PURGE_SECRET}\n"), problem: "%[1]s%[2]sFile: " + notFilledIn},
 		{name: "a reference in capitals", value: given("URN:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
 		{name: "an empty value", value: given(""), problem: "%[1]s%[2]s: is given, but empty; expected a secret, or no such option"},
 		{name: "an empty file name", file: given(""), problem: "%[1]s%[2]sFile: is given, but empty; expected the path of a file, or no such option"},

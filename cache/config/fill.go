@@ -7,33 +7,60 @@ import (
 )
 
 // fill reads what filling requests are like.
-func (p *problems) fill(c Fill) FillSettings {
+func (p *problems) fill(all *Config) FillSettings {
+	c := all.Fill
 	p.unknown("fill.", c.Unknown)
 	s := FillSettings{Abandoned: p.number("fill.abandoned", c.Abandoned, 0, 10000)}
 	addr, err := netip.ParseAddr(strings.TrimSpace(c.Address))
 	if err != nil || addr.Zone() != "" {
 		p.add("fill.address", "%q; expected an IP address such as 192.0.2.1", c.Address)
 	} else {
-		s.Address = netip.AddrPortFrom(addr.Unmap(), 0).String()
+		addr = addr.Unmap()
+		if addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
+			p.add("fill.address", "%q is no client's, and may have privileges; expected an address that has none anywhere, such as 192.0.2.1", c.Address)
+		}
+		s.Address = netip.AddrPortFrom(addr, 0).String()
 	}
+	s.Headers = append(s.Headers, databaseFields...)
 	headers := p.names("fill.headers", c.Headers)
+	seen := map[string]bool{}
 	for i := 0; i < len(headers); i++ {
 		if headers[i] == "" {
 			continue
 		}
-		name := p.header(at("fill.headers", i), headers[i])
-		if hasString(visitorsFields, name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "If-") || strings.HasPrefix(name, "Sec-") {
-			p.add(at("fill.headers", i), "%q is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo", headers[i])
+		path := at("fill.headers", i)
+		name := p.header(path, headers[i])
+		switch {
+		case isPersonal(name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "If-") || strings.HasPrefix(name, "Sec-"):
+			p.add(path, "%q is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo", headers[i])
+		case hasString(hopFields, name):
+			p.add(path, "%q is for caches and connections; expected a field that a middleware in front sets for Odoo", headers[i])
+		case name == canonical(all.Headers.Edge) || name == canonical(all.Headers.Cache) || name == canonical(all.Headers.Purge):
+			p.add(path, "%q is the cache's own; expected a field that a middleware in front sets for Odoo", headers[i])
+		case seen[name] && !hasString(headers[:i], headers[i]): // else names has said so
+			p.add(path, "%q is listed twice, in another case; expected it once", headers[i])
 		}
-		s.Headers = append(s.Headers, name)
+		seen[name] = true
+		if !hasString(s.Headers, name) {
+			s.Headers = append(s.Headers, name)
+		}
 	}
 	return s
 }
 
+// databaseFields choose among Odoo's databases. They are always part of the key, and sent
+// when the cache is filled: one more field in fill.headers must not drop them.
+var databaseFields = []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}
+
 // visitorsFields are fields of requests that say something of the visitor, or are the cache's own.
 var visitorsFields = []string{
 	"Cookie", "Authorization", "Accept", "Accept-Encoding", "Accept-Language", "User-Agent", "Host", "Range", "Referer", "Origin", "Forwarded",
-	"X-Real-Ip", "X-Openerp-Session-Id", "X-Odoo-Cache-Context", "Content-Length", "Transfer-Encoding", "Connection",
+	"X-Odoo-Cache-Context", "Content-Length", "Transfer-Encoding", "Connection",
+}
+
+// isPersonal reports whether a field says something of the visitor, or of one request.
+func isPersonal(name string) bool {
+	return hasString(visitorsFields, name) || hasString(singleFields, name)
 }
 
 // country reads what pages depend on the visitor's country.
@@ -44,9 +71,13 @@ func (p *problems) country(c Country) CountrySettings {
 	if c.Header == "" {
 		return s
 	}
-	s.Header = strings.ToLower(p.header("country.header", c.Header))
-	if hasString(visitorsFields, canonical(c.Header)) {
+	mistakes := len(p.list)
+	name := p.header("country.header", c.Header)
+	if isPersonal(name) || hasString(hopFields, name) || strings.HasPrefix(name, "X-Forwarded-") {
 		p.add("country.header", "%q says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets", c.Header)
+	}
+	if len(p.list) == mistakes { // else reported, and the preset's rules need not repeat it
+		s.Header = strings.ToLower(name)
 	}
 	return s
 }
@@ -69,7 +100,8 @@ var infrastructureCookies = []string{
 
 // infrastructure makes one expression of the names of cookies that an infrastructure sets,
 // those of the operator's with them.
-func (p *problems) infrastructure(c Fill) *regexp.Regexp {
+func (p *problems) infrastructure(c Fill, session Session) *regexp.Regexp {
+	taken := append(sessionCookies(session), odooLanguage)
 	all := strings.Join(infrastructureCookies, "|")
 	own := p.names("fill.cookies", c.Cookies)
 	for i := 0; i < len(own); i++ {
@@ -80,8 +112,8 @@ func (p *problems) infrastructure(c Fill) *regexp.Regexp {
 		case name == "" || !tokenName.MatchString(name):
 			p.add(at("fill.cookies", i), "%q; expected the name of a cookie, which may end in *", c.Cookies[i])
 			continue
-		case strings.HasPrefix("session_id", name):
-			p.add(at("fill.cookies", i), "%q is Odoo's own; expected one of a balancer or firewall", c.Cookies[i])
+		case takes(own[i], taken):
+			p.add(at("fill.cookies", i), "%q is Odoo's own, or the addon's; expected one of a balancer or firewall", c.Cookies[i])
 			continue
 		}
 		all += "|" + regexp.QuoteMeta(name)
@@ -90,4 +122,15 @@ func (p *problems) infrastructure(c Fill) *regexp.Regexp {
 		}
 	}
 	return regexp.MustCompile("^(?:" + all + ")$")
+}
+
+// takes reports whether a name, which may end in *, is or begins one of a list.
+func takes(name string, list []string) bool {
+	prefix := strings.TrimSuffix(name, "*")
+	for i := 0; i < len(list); i++ {
+		if list[i] == name || (prefix != name && strings.HasPrefix(list[i], prefix)) {
+			return true
+		}
+	}
+	return false
 }

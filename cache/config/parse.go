@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/keys"
@@ -16,13 +17,22 @@ import (
 
 // problems collects mistakes, each with the path of its option.
 type problems struct {
-	list []string
-	sets map[string]keys.Names // of parameters of the preset's rules
+	list    []string
+	sets    map[string]keys.Names // of parameters of the preset's rules
+	trusted bool                  // the preset's rules are read, which tests have checked
 }
 
 func (p *problems) add(path, format string, args ...interface{}) {
+	for i := 0; i < len(args); i++ {
+		if text, is := args[i].(string); is && len(text) > maxQuoted {
+			args[i] = text[:maxQuoted] + "..."
+		}
+	}
 	p.list = append(p.list, path+": "+fmt.Sprintf(format, args...))
 }
+
+// maxQuoted is how much of a value a mistake shows, in bytes.
+const maxQuoted = 300
 
 // unknown reports options that the decoder could not place.
 func (p *problems) unknown(path string, options map[string]interface{}) {
@@ -46,6 +56,16 @@ func (p *problems) duration(path, s string, unset int64) int64 {
 		p.add(path, "%q; expected a duration such as 10m, or whole seconds, from 0 to 68 years", s)
 	}
 	return ms
+}
+
+// needed reads a duration in ms that may be 0, but not empty: empty is what becomes of a
+// variable that is not set.
+func (p *problems) needed(path, s string) int64 {
+	if s == "" {
+		p.add(path, "is empty; expected a duration such as 10m, 0 for none, or no such option")
+		return 0
+	}
+	return p.duration(path, s, 0)
 }
 
 // between reads a duration in ms from 1 to most.
@@ -130,16 +150,6 @@ func (p *problems) oneOf(path, s string, words ...string) string {
 	return s
 }
 
-// pattern compiles a regular expression.
-func (p *problems) pattern(path, s string) *regexp.Regexp {
-	re, err := regexp.Compile(s)
-	if err != nil {
-		p.add(path, "%v; expected a regular expression (RE2)", err)
-		return nil
-	}
-	return re
-}
-
 // secret reads a secret from a value, a file or an environment variable. given is
 // the path of the option that it came from. No error has anything of it.
 func (p *problems) secret(path, name string, value, file, env *string) (secret, given string) {
@@ -202,12 +212,19 @@ func withoutLineEnd(s string) string {
 // expectedOf says what the three options of a secret have to hold.
 var expectedOf = []string{"a secret", "the path of a file", "the name of an environment variable"}
 
+// notExpanded is what a shell, a template or a composer would have put something else for:
+// ${NAME}, $(command), {{ name }}, $NAME_OF_A_VARIABLE.
+var notExpanded = regexp.MustCompile(`^(?:\$\{.+\}|\$\(.+\)|\{\{.+\}\}|\$[A-Z][A-Z0-9]*_[A-Z0-9_]+)$`)
+
 // badSecret returns what is wrong with a secret of any kind: what nobody can have
 // meant, since it was not resolved, or came with the line around it.
 func badSecret(s string) string {
+	text := strings.TrimSpace(s)
 	switch {
-	case len(s) >= 4 && strings.EqualFold(s[:4], "urn:"):
+	case len(text) >= 4 && strings.EqualFold(text[:4], "urn:"):
 		return "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
+	case notExpanded.MatchString(text):
+		return "is a variable or a template that nobody has filled in (Traefik does not do so in its dynamic files); expected what it stands for, or an option that ends in File or Env"
 	case strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\r"):
 		return "ends in a line break; expected one line without its end (echo -n, printf)"
 	case strings.IndexFunc(s, unicode.IsControl) >= 0:
@@ -235,6 +252,11 @@ func (p *problems) names(path string, list []string) []string {
 		out = append(out, name)
 	}
 	return out
+}
+
+// isLine reports whether a text is one line that can be read, without blanks around it.
+func isLine(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0 && s == strings.TrimSpace(s) && !strings.ContainsAny(s, "\u2028\u2029")
 }
 
 // at is the path of a member of a list.

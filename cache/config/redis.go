@@ -48,6 +48,8 @@ func (p *problems) redis(c Redis) *redis.Options {
 	if o.Address == "" {
 		if c.Username != "" || o.Password != "" || o.TLS != nil {
 			p.add("redis.address", "is empty, but a username, password or tls is set; expected host:port")
+		} else if o.DB != 0 {
+			p.add("redis.database", "%d, but redis.address is empty; expected host:port there, or no database", o.DB)
 		}
 		return nil
 	}
@@ -75,6 +77,9 @@ func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
 		}
 		return nil
 	}
+	if !isLine(c.Master) {
+		p.add("redis.sentinel.master", "%q has a control character, or a blank around it; expected the name that the sentinels have for the master", c.Master)
+	}
 	if c.Master == "" {
 		p.add("redis.sentinel.master", "is empty; expected the name that the sentinels have for the master")
 	}
@@ -92,10 +97,15 @@ func (p *problems) username(path, name string) {
 }
 
 func (p *problems) addresses(path string, list []string) {
+	seen := map[string]bool{}
 	for i := 0; i < len(list); i++ {
-		if !isHostPort(strings.TrimSpace(list[i])) {
+		address := strings.TrimSpace(list[i])
+		if !isHostPort(address) {
 			p.add(at(path, i), "%q; expected host:port", list[i])
+		} else if seen[address] {
+			p.add(at(path, i), "%q is listed twice", address)
 		}
+		seen[address] = true
 	}
 }
 

@@ -31,7 +31,9 @@ type defaults struct {
 	maxBody    int64
 	preset     bool           // the rule is not the operator's own
 	fits       int64          // largest body that can be read back from Redis
+	tagBytes   int            // of the longest tag that a purge can name
 	session    string         // name of the session cookie
+	sessions   []string       // names of cookies that belong to one visitor's session
 	country    string         // lower case: request field with the visitor's country
 	nobody     bool           // rules that say nothing are filled as nobody
 	dropped    *regexp.Regexp // cookies of the infrastructure
@@ -40,10 +42,12 @@ type defaults struct {
 
 func (p *problems) defaults(c *Config, s *Settings) defaults {
 	return defaults{
+		tagBytes:   s.Limits.Tags.Bytes,
 		session:    s.Session,
+		sessions:   sessionCookies(c.Session),
 		country:    s.Country.Header,
 		nobody:     c.Preset != "",
-		dropped:    p.infrastructure(c.Fill),
+		dropped:    p.infrastructure(c.Fill, c.Session),
 		fits:       largestBody(s),
 		directives: p.oneOf("requestDirectives", c.RequestDirectives, "honor", "ignore") == "honor",
 		maxBody:    p.size("limits.maxBody", c.Limits.MaxBody, 0, 1<<30),
@@ -52,7 +56,7 @@ func (p *problems) defaults(c *Config, s *Settings) defaults {
 			TTL:          policy.Unset,
 			Grace:        policy.Unset,
 			StaleIfError: policy.Unset,
-			Keep:         p.duration("keep", c.Keep, 0),
+			Keep:         p.needed("keep", c.Keep),
 			VaryNames:    p.number("limits.varyNames", c.Limits.VaryNames, 0, 100),
 		},
 	}
@@ -92,7 +96,7 @@ func (p *problems) rules(c *Config, s *Settings) {
 	switch c.Preset {
 	case "":
 	case "odoo":
-		all = append(all, odooRules(languages, c.Country.Header)...)
+		all = append(all, odooRules(languages, s.Country.Header)...)
 	default:
 		p.add("preset", "%q; expected odoo, or nothing", c.Preset)
 	}
@@ -116,13 +120,16 @@ func (p *problems) rules(c *Config, s *Settings) {
 		if i < len(c.Rules) && names[all[i].Name] {
 			p.add(path+"name", "%q is the name of another rule; expected one of its own", all[i].Name)
 		}
+		if len(all[i].Name) > maxName || !isLine(all[i].Name) {
+			p.add(path+"name", "%q; expected one line of at most %d bytes, without blanks around it", all[i].Name, maxName)
+		}
 		names[all[i].Name] = true
 		d.preset = i >= len(c.Rules)
 		if !d.preset {
 			s.Rules = append(s.Rules, p.rule(path, all[i], d))
 			continue
 		}
-		own := &problems{sets: p.sets}
+		own := &problems{sets: p.sets, trusted: true}
 		s.Rules = append(s.Rules, own.rule("", all[i], d))
 		if len(own.list) > 0 { // of an option that the rule was made with, or against
 			p.add("preset", "does not go with the other options: %s of its rule %s", own.list[0], all[i].Name)
@@ -186,6 +193,11 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		ClientDirectives: d.directives,
 	}
 	r.Match.NoName = r.Ignore
+	for i := 0; i < len(r.Tags); i++ {
+		if len(r.Tags[i]) > d.tagBytes || !isLine(r.Tags[i]) {
+			p.add(at(path+"tags", i), "%q is no tag that a purge can name; expected one line of at most limits.tagBytes, %d bytes", r.Tags[i], d.tagBytes)
+		}
+	}
 	if r.Bypass && (c.TTL != "" || c.Grace != "" || c.StaleIfError != "") {
 		p.add(path+"bypass", "is true, but ttl, grace or staleIfError is set; expected one or the other")
 	}
@@ -199,7 +211,7 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		nobody = p.oneOf(path+"fill", c.Fill, "nobody", "visitor") == "nobody"
 	}
 	asNobody(r, d, nobody)
-	p.vary(path+"vary.", c.Vary, r)
+	p.vary(path+"vary.", c.Vary, r, d.sessions)
 	r.Country = countryOf(r.Headers, d.country)
 	if c.MaxBody != "" {
 		r.MaxBody = p.size(path+"maxBody", c.MaxBody, 0, 1<<30)
@@ -329,31 +341,6 @@ func isPlainPath(path string) bool {
 
 var dotSegment = regexp.MustCompile(`/\.{1,2}(/|$)`)
 
-// relative is a regular expression of paths that do not begin with a slash: there are none.
-var relative = regexp.MustCompile(`^\^[A-Za-z0-9_-]`)
-
-// nobodysPath is a path that is named by no regular expression. What matches it, and
-// nothing at all, too, matches everything: ^/my|, (/my)?.
-const nobodysPath = "/\x01/\x01/\x01"
-
-// pathPattern compiles a regular expression of decoded paths, and refuses those that
-// match all or none by mistake.
-func (p *problems) pathPattern(path, s string) *regexp.Regexp {
-	re := p.pattern(path, s)
-	switch {
-	case re == nil:
-	case re.MatchString("") && re.MatchString(nobodysPath):
-		p.add(path, "%q matches the empty string, and so every path; expected one that does not, or pathPrefixes with / alone if the rule is for all", s)
-	case s == "1" || s == "0" || s == "true" || s == "false":
-		p.add(path, "%q is what becomes of a boolean; expected a regular expression of a path", s)
-	case relative.MatchString(s):
-		p.add(path, "%q would match nothing, since paths begin with /; expected ^/", s)
-	case strings.Contains(s, `\?`):
-		p.add(path, "%q would match nothing, since a path has no query; expected match.query", s)
-	}
-	return re
-}
-
 // anyQuery reads a map of names of parameters, which may end in *, those of a preset begin
 // with it, too, and patterns.
 func (p *problems) anyQuery(path string, m map[string]interface{}, words bool) (set keys.Names, params []rule.Param) {
@@ -438,20 +425,40 @@ func (p *problems) patternText(path string, value interface{}) string {
 	return "*"
 }
 
-func (p *problems) vary(path string, c Vary, r *rule.Rule) {
+func (p *problems) vary(path string, c Vary, r *rule.Rule, sessions []string) {
 	p.unknown(path, c.Unknown)
 	r.Cookies = p.cookieNames(path+"cookies", c.Cookies)
+	for i := 0; i < len(r.Cookies); i++ {
+		if hasString(sessions, r.Cookies[i]) {
+			p.add(at(path+"cookies", i), "%q belongs to one visitor's session; expected another cookie, or bypass", r.Cookies[i])
+		} else if r.Cookies[i] == odooLanguage && len(c.Languages) > 0 {
+			p.add(at(path+"cookies", i), "%q is what vary.languages goes by; expected one or the other", r.Cookies[i])
+		}
+	}
 	headers := p.names(path+"headers", c.Headers)
+	seen := map[string]bool{}
 	for i := 0; i < len(headers); i++ {
-		if strings.EqualFold(headers[i], "cookie") {
-			p.add(at(path+"headers", i), "%q would make an entry for each visitor; expected vary.cookies with names", headers[i])
+		if headers[i] == "" {
+			continue
 		}
-		if strings.EqualFold(headers[i], "authorization") {
-			p.add(at(path+"headers", i), "%q would put credentials into the key; expected another header", headers[i])
+		place := at(path+"headers", i)
+		name := p.header(place, headers[i])
+		switch {
+		case name == "Cookie":
+			p.add(place, "%q would make an entry for each visitor; expected vary.cookies with names", headers[i])
+		case name == "Authorization":
+			p.add(place, "%q would put credentials into the key; expected another header", headers[i])
+		case hasString(keyFields, name):
+			p.add(place, "%q is part of every key; expected another header", headers[i])
+		case hasString(singleFields, name):
+			p.add(place, "%q would make an entry for each visitor or request; expected another header", headers[i])
+		case hasString(hopFields, name) || strings.HasPrefix(name, "If-"):
+			p.add(place, "%q is for caches and connections; expected another header", headers[i])
+		case seen[name] && !hasString(headers[:i], headers[i]): // else names has said so
+			p.add(place, "%q is listed twice, in another case; expected it once", headers[i])
 		}
-		if headers[i] != "" {
-			r.Headers = append(r.Headers, strings.ToLower(p.header(at(path+"headers", i), headers[i])))
-		}
+		seen[name] = true
+		r.Headers = append(r.Headers, strings.ToLower(name))
 	}
 	if len(c.Languages) == 1 && c.Languages[0] == anyLanguage {
 		l := keys.UnknownLanguages()

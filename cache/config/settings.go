@@ -49,7 +49,7 @@ type Settings struct {
 // FillSettings say what requests are like that ask for what is stored.
 type FillSettings struct {
 	Address   string   // host:port that the origin takes for the client's
-	Headers   []string // canonical names of fields that middlewares in front set for the origin
+	Headers   []string // canonical names of fields that middlewares in front set for the origin, X-Odoo-Database among them
 	Abandoned int      // most that go on without the visitor they began for
 }
 
@@ -123,6 +123,10 @@ var (
 	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")            // RFC 9110 §5.6.2
 )
 
+// maxName bounds the names that are in keys and in Cache-Status, in bytes. The table of hits
+// has thousands of texts that begin with the one in Cache-Status.
+const maxName = 64
+
 // isName reports whether a header field or a cookie can have a name. A * would be a
 // part of it, which nobody means.
 func isName(s string) bool {
@@ -136,8 +140,8 @@ func Build(c *Config) (*Settings, error) {
 	p.unknown("", c.Unknown)
 	s := &Settings{
 		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
-		CacheHeader: p.header("headers.cache", c.Headers.Cache),
-		PurgeHeader: p.header("headers.purge", c.Headers.Purge),
+		CacheHeader: p.ownHeader("headers.cache", c.Headers.Cache),
+		PurgeHeader: p.ownHeader("headers.purge", c.Headers.Purge),
 	}
 	p.unknown("headers.", c.Headers.Unknown)
 	if s.CacheHeader == s.PurgeHeader && s.CacheHeader != "" {
@@ -146,21 +150,25 @@ func Build(c *Config) (*Settings, error) {
 	if !tenantName.MatchString(c.Tenant) {
 		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", c.Tenant)
 	}
-	if !statusName.MatchString(c.Name) {
-		p.add("name", "%q; expected a token that begins with a letter, such as odoocache", c.Name)
+	if !statusName.MatchString(c.Name) || len(c.Name) > maxName {
+		p.add("name", "%q; expected a token of at most %d characters that begins with a letter, such as odoocache", c.Name, maxName)
 	}
 	p.unknown("session.", c.Session.Unknown)
 	if c.Session.Cookie != "" && !isName(c.Session.Cookie) {
 		p.add("session.cookie", "%q; expected the name of a cookie", c.Session.Cookie)
 	}
-	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(c.Session.Cookie) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
+	session := c.Session.Cookie
+	if !isName(session) { // reported, or there is none
+		session = ""
+	}
+	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(session) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
 	s.ContextCookie = c.Session.ContextCookie
 	if s.ContextCookie != "" && (!isName(s.ContextCookie) || s.ContextCookie == s.Session) {
 		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)
 	}
 	s.CSRF = p.csrf(c.CSRF)
 	if c.Headers.Edge != "" {
-		s.EdgeHeader = p.header("headers.edge", c.Headers.Edge)
+		s.EdgeHeader = p.ownHeader("headers.edge", c.Headers.Edge)
 	}
 	s.Compression = p.number("compression", c.Compression, 0, 9)
 	s.Rewarm = p.number("rewarm", c.Rewarm, 0, 1000)
@@ -170,9 +178,11 @@ func Build(c *Config) (*Settings, error) {
 	s.AdminPath = strings.TrimSuffix(c.Admin.Path, "/")
 	if len(s.AdminPath) < 2 || !isPlainPath(s.AdminPath) {
 		p.add("admin.path", "%q; expected a path such as /.odoocache", c.Admin.Path)
+	} else if c.CSRF.Path == s.AdminPath || strings.HasPrefix(c.CSRF.Path, s.AdminPath+"/") {
+		p.add("admin.path", "%q has csrf.path in it, which Odoo answers; expected a path that Odoo does not have", c.Admin.Path)
 	}
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
-	s.Fill = p.fill(c.Fill)
+	s.Fill = p.fill(c)
 	s.Country = p.country(c.Country)
 	s.Purge = p.purge(c.Purge)
 	s.Edge = []string{edgeToken(s.Purge.Secret)}
@@ -279,7 +289,7 @@ func (p *problems) limits(c *Config) LimitSettings {
 		Signatures:   p.number("limits.signatures", l.Signatures, 100, 10000000),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
-		CoalesceWait: p.duration("limits.coalesceWait", l.CoalesceWait, 0),
+		CoalesceWait: p.needed("limits.coalesceWait", l.CoalesceWait),
 		Waiters:      p.number("limits.waiters", l.Waiters, 1, 1000000),
 		Addresses:    p.number("limits.addresses", l.Addresses, 1, 1000000),
 
