@@ -459,3 +459,32 @@ func TestSessionHitIsOneExchange(t *testing.T) {
 		}
 	})
 }
+
+// TestASessionThatTheAddonKnows: what the addon says of a session that nobody saw begin
+// counts from the second time on, unless the session has changed meanwhile.
+func TestASessionThatTheAddonKnows(t *testing.T) {
+	server := startServer(t)
+	for _, o := range []options{nil, {"redis": options{"address": server.address}}} {
+		both(t, func(t *testing.T, load loader) {
+			answer := page(htmlPage("x"), "Content-Type: text/html", "X-Odoo-Cache-Context: 0")
+			s := newSite(t, load, asPreset(o), answer)
+			me, other := "Cookie: session_id="+sid(1), "Cookie: session_id="+sid(2)
+			s.get("/shop")
+			s.get("/shop")
+			for i, want := range []string{"detail=session", "detail=session", "; hit", "; hit"} {
+				assert.Contains(t, s.get("/shop", me).cacheStatus(), want, "visit %d", i)
+			}
+			// The cart is filled while a page is under way that says what was before.
+			for i := 0; i < 3; i++ {
+				s.answers(func(rw http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodGet {
+						s.do(http.MethodPost, "/shop/cart/update", "a=b", other)
+					}
+					answer(rw, r)
+				})
+				assert.NotContains(t, s.get("/shop", other).cacheStatus(), "; hit", "visit %d", i)
+				assert.Contains(t, s.get("/shop").cacheStatus(), "; hit")
+			}
+		})
+	}
+}

@@ -110,11 +110,12 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	bear(h, v, status, header)
 }
 
-// hearOf notes what the addon says of a session of which nothing is known: it has looked.
+// hearOf notes what the addon says of a session of which nothing is known: it has looked. See
+// storage.Tier.Hear.
 func hearOf(h *Handler, v *visit, status int, header http.Header) {
 	lines := header[fill.ContextHeader]
 	if len(lines) == 1 && lines[0] == defaultContext && !changesSession(v) && !turns(v.r, status, header) {
-		h.shared.tier.Bear(h.view, v.sid)
+		h.shared.tier.Hear(h.view, v.sid, v.begins)
 	}
 }
 

@@ -21,6 +21,7 @@ type visit struct {
 	forward string // the query for the origin
 	cookie  bool   // it carries a session cookie
 	session bool   // of a session that may be special
+	begins  bool   // of one that was noted as one that begins
 	sid     string // hash of the session, empty if there is none or it cannot be told
 	context string // what the addon's cookie says that pages are rendered for
 	agrees  bool   // to optional cookies
@@ -260,6 +261,7 @@ func find(h *Handler, v *visit) {
 	} else if one {
 		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)
 		v.session = f.Session != storage.SessionDefault
+		v.begins = f.Session == storage.SessionBegins
 	} else if mayLock(h, v) {
 		f = lookupOrLock(h, v)
 	} else {
@@ -304,6 +306,7 @@ func findVaried(h *Handler, v *visit, one bool) *storage.Found {
 	f := h.shared.tier.LookupVaried(h.view, l, keys.Variant(v.primary, l.Entry.Vary, v.r.Header), session)
 	if one {
 		v.session = f.Session != storage.SessionDefault
+		v.begins = f.Session == storage.SessionBegins
 	}
 	return f
 }

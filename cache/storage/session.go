@@ -39,6 +39,8 @@ func sessionState(score, now int64) int {
 	switch {
 	case score == 0:
 		return SessionUnknown
+	case score%4 == scoreBegins && score > now:
+		return SessionBegins
 	case score%2 != 0:
 		return SessionSpecial
 	case score > now:
@@ -147,15 +149,37 @@ func (s *Redis) Bear(tenant, session string, ttl int64, most int) error {
 	return err
 }
 
+// begunScript makes a default session of one that begins.
+//
+// KEYS[1] the sessions; ARGV[1] the session.
+const begunScript = `
+local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not score or tonumber(score) % 4 ~= 3 then return 0 end
+redis.call('ZADD', KEYS[1], string.format('%.0f', tonumber(score) - 3), ARGV[1])
+return 1`
+
+// Note implements Storage.
+func (s *Redis) Note(tenant, session string, ttl int64, most int) error {
+	begins := strconv.FormatInt(sessionScore(nowMS()+ttl, scoreBegins), 10)
+	_, err := s.note(tenant, []string{"ZADD", keys.Sessions(tenant), "NX", begins, session}, strconv.Itoa(-most-1))
+	return err
+}
+
+// Settle implements Storage.
+func (s *Redis) Settle(tenant, session string) error {
+	_, err := s.do(redis.Command{Args: []string{"EVAL", begunScript, "1", keys.Sessions(tenant), session}})
+	return err
+}
+
 // Special implements Storage.
-func (s *Redis) Special(tenant string, sessions []string, ttl int64, most int) error {
+func (s *Redis) Special(tenant string, sessions []string, ttl int64, most int) (all bool, err error) {
 	score := strconv.FormatInt(sessionScore(nowMS()+ttl, scoreSpecial), 10)
-	args := []string{"ZADD", keys.Sessions(tenant), "XX"}
+	args := []string{"ZADD", keys.Sessions(tenant), "XX", "CH"}
 	for i := 0; i < len(sessions); i++ {
 		args = append(args, score, sessions[i])
 	}
-	_, err := s.note(tenant, args, strconv.Itoa(-most-1))
-	return err
+	replies, err := s.note(tenant, args, strconv.Itoa(-most-1))
+	return err == nil && replies[0].Int == int64(len(sessions)), err
 }
 
 // note runs a command on what is known of sessions, and drops those whose rank is
@@ -222,20 +246,47 @@ func (m *Memory) Bear(tenant, session string, ttl int64, most int) error {
 	return nil
 }
 
+// Note implements Storage.
+func (m *Memory) Note(tenant, session string, ttl int64, most int) error {
+	member := inMemory(tenant, session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[member] == 0 && m.older[member] == 0 {
+		m.note(member, sessionScore(nowMS()+ttl, scoreBegins), most)
+	}
+	return nil
+}
+
+// Settle implements Storage.
+func (m *Memory) Settle(tenant, session string) error {
+	member := inMemory(tenant, session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if score := m.sessions[member]; score != 0 && score%4 == scoreBegins {
+		m.sessions[member] = score - scoreBegins
+	} else if score := m.older[member]; score != 0 && score%4 == scoreBegins {
+		m.older[member] = score - scoreBegins
+	}
+	return nil
+}
+
 // Special implements Storage.
-func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) error {
+func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) (all bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	score := sessionScore(nowMS()+ttl, scoreSpecial)
+	found := 0
 	for i := 0; i < len(sessions); i++ {
 		member := inMemory(tenant, sessions[i])
 		if _, known := m.sessions[member]; known {
 			m.sessions[member] = score
+			found++
 		} else if _, known := m.older[member]; known {
 			m.older[member] = score
+			found++
 		}
 	}
-	return nil
+	return found == len(sessions), nil
 }
 
 // note keeps the score of a session that begins. Each time half of most have begun, those
@@ -335,6 +386,27 @@ func (t *Tier) Bear(v *View, session string) {
 	v.guard.success()
 }
 
+// Hear notes what the origin says of a session of which nothing was seen: it is a default
+// one. begins says that the request which brought the word found it noted as one that
+// begins: whatever has changed it since then has found that note, too, and made another of
+// it. So it takes two requests.
+func (t *Tier) Hear(v *View, session string, begins bool) {
+	if t.ready(v) != "" {
+		return
+	}
+	var err error
+	if begins {
+		err = t.remote.Settle(v.tenant, session)
+	} else {
+		err = t.remote.Note(v.tenant, session, t.o.SessionTTL, t.o.Sessions)
+	}
+	if err != nil {
+		t.unwritten(v, "session", err)
+		return
+	}
+	v.guard.success()
+}
+
 // Special notes that sessions are special. It must return before the request
 // that makes them so is forwarded. What cannot be written is kept like a purge:
 // this process does not use the tenant's cache until it is.
@@ -347,13 +419,16 @@ func (t *Tier) Special(v *View, sessions []string) {
 		t.keepSessions(v, todo)
 		return
 	}
-	if err := t.remote.Special(v.tenant, todo, t.o.SessionTTL, t.o.Sessions); err != nil {
+	all, err := t.remote.Special(v.tenant, todo, t.o.SessionTTL, t.o.Sessions)
+	if err != nil {
 		t.failed(v, "session", err)
 		t.keepSessions(v, todo)
 		return
 	}
 	v.guard.success()
-	v.note(todo)
+	if all { // what was not found may be noted as one that begins before the next mark
+		v.note(todo)
+	}
 }
 
 // maxNoted bounds the sessions that a view knows to be noted as special, and

@@ -19,10 +19,10 @@ func (s *script) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	return s.Storage.Visit(tenant, id, session)
 }
 
-func (s *script) Special(tenant string, sessions []string, ttl int64, most int) error {
+func (s *script) Special(tenant string, sessions []string, ttl int64, most int) (bool, error) {
 	after, err := s.enter("special")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer after()
 	return s.Storage.Special(tenant, sessions, ttl, most)
@@ -138,7 +138,8 @@ func TestSessionsInMemory(t *testing.T) {
 			_, _, state, _ := m.Visit("t", "", fmt.Sprint(begun))
 			require.Equal(t, SessionDefault, state)
 			if marked := fmt.Sprint(begun - i%most); i%5 == 0 {
-				require.NoError(t, m.Special("t", []string{marked}, 3600000, most))
+				_, err := m.Special("t", []string{marked}, 3600000, most)
+				require.NoError(t, err)
 				_, _, state, _ = m.Visit("t", "", marked)
 				require.NotEqual(t, SessionDefault, state)
 			}

@@ -46,6 +46,7 @@ const (
 	SessionUnknown = 0
 	SessionDefault = 1 // it was seen to begin, and nothing since that could have changed what its pages show
 	SessionSpecial = 2
+	SessionBegins  = 3 // like a special one, and a default one once it is settled
 )
 
 // The kinds of purge marks. Tags are hashed, a prefix stands in clear text.
@@ -97,13 +98,18 @@ type Storage interface {
 	// Visit is Lookup together with what is known of a session. An empty id asks
 	// for no entry.
 	Visit(tenant, id, session string) (*Entry, Head, int, error)
+	// Note notes an unknown session as one that begins, for ttl ms. Settle makes a default
+	// one of it, unless it has become special since.
+	Note(tenant, session string, ttl int64, most int) error
+	Settle(tenant, session string) error
 	// Bear notes a session that has just begun, unless it is known already, for
 	// ttl ms. Of most sessions at most is anything known; the oldest go, or those
-	// that were not used for longest. If it returns an error, the session is not a default one, and will not become one.
+	// that were not used for longest. If it returns an error, the session is not a default one, and Settle alone makes one of it.
 	Bear(tenant, session string, ttl int64, most int) error
 	// Special notes that sessions are not default ones any more. Of one that is not
-	// known nothing is noted: whoever makes ids up takes nobody's place.
-	Special(tenant string, sessions []string, ttl int64, most int) error
+	// known nothing is noted: whoever makes ids up takes nobody's place. all says that each
+	// was known.
+	Special(tenant string, sessions []string, ttl int64, most int) (all bool, err error)
 	// Forget drops what is known of all sessions.
 	Forget(tenant string) error
 	// Reset begins a new state: every entry of the tenant is invalid.

@@ -403,7 +403,7 @@ func (t *Tier) writeSessions(v *View) bool {
 		if forget {
 			err = t.remote.Forget(v.tenant)
 		} else if len(list) > 0 {
-			err = t.remote.Special(v.tenant, list, t.o.SessionTTL, t.o.Sessions)
+			_, err = t.remote.Special(v.tenant, list, t.o.SessionTTL, t.o.Sessions)
 		} else {
 			return true
 		}

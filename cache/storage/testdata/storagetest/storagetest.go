@@ -65,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"a purge starts a state", purgeFirst},
 		{"a position ahead of the state", ahead},
 		{"sessions", sessions},
+		{"sessions that are heard of", heard},
 		{"sessions are bounded", manySessions},
 		{"sessions that are made up", inventedSessions},
 		{"entries are dropped with their variants", dropped},
@@ -412,6 +413,36 @@ func state(t *testing.T, s storage.Storage, tenant, session string) int {
 	return known
 }
 
+// special notes sessions as special, and returns whether each was known.
+func special(t *testing.T, s storage.Storage, tenant string, list []string, ttl int64, most int) bool {
+	t.Helper()
+	all, err := s.Special(tenant, list, ttl, most)
+	require.NoError(t, err)
+	return all
+}
+
+// heard is what becomes of a session of which nothing was seen: it is a default one from the
+// second step on, if it was not marked since the first.
+func heard(t *testing.T, s storage.Storage, tenant string) {
+	const hour, most = 3600 * 1000, 100
+	require.NoError(t, s.Settle(tenant, "h"))
+	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "h"), "nothing was noted")
+	require.False(t, special(t, s, tenant, []string{"h"}, hour, most))
+	require.NoError(t, s.Note(tenant, "h", hour, most))
+	require.NoError(t, s.Note(tenant, "i", hour, most))
+	require.Equal(t, storage.SessionBegins, state(t, s, tenant, "h"))
+	require.True(t, special(t, s, tenant, []string{"i"}, hour, most))
+	for _, session := range []string{"h", "i", "h"} {
+		require.NoError(t, s.Settle(tenant, session))
+	}
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"))
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "i"))
+	require.NoError(t, s.Note(tenant, "h", hour, most))
+	require.NoError(t, s.Note(tenant, "i", hour, most))
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"), "it is known")
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "i"))
+}
+
 func sessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 100
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "a"))
@@ -422,7 +453,7 @@ func sessions(t *testing.T, s storage.Storage, tenant string) {
 	require.Equal(t, storage.SessionUnknown, state(t, s, Tenant(), "a"), "another tenant's")
 	require.Eventually(t, func() bool { return state(t, s, tenant, "short") == storage.SessionUnknown }, 5*time.Second, time.Millisecond)
 
-	require.NoError(t, s.Special(tenant, []string{"a", "c"}, hour, most))
+	special(t, s, tenant, []string{"a", "c"}, hour, most)
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "c"))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "b"))
@@ -466,9 +497,9 @@ func inventedSessions(t *testing.T, s storage.Storage, tenant string) {
 	for i := 0; i < most-1; i++ {
 		require.NoError(t, s.Bear(tenant, fmt.Sprint("s", i), hour, most))
 	}
-	require.NoError(t, s.Special(tenant, []string{"s0"}, hour, most))
+	special(t, s, tenant, []string{"s0"}, hour, most)
 	for i := 0; i < 10*most; i++ {
-		require.NoError(t, s.Special(tenant, []string{fmt.Sprint("a", i), fmt.Sprint("b", i)}, hour, most))
+		special(t, s, tenant, []string{fmt.Sprint("a", i), fmt.Sprint("b", i)}, hour, most)
 		require.Equal(t, storage.SessionUnknown, state(t, s, tenant, fmt.Sprint("a", i)))
 	}
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "s0"))
