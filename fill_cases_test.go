@@ -15,7 +15,7 @@ import (
 // sets for Odoo, too.
 func TestUsualFieldsOfMiddlewares(t *testing.T) {
 	both(t, func(t *testing.T, load loader) {
-		for _, field := range []string{"CF-IPCountry", "Cf-Visitor", "X-Request-Id"} {
+		for _, field := range []string{"CF-IPCountry", "Cf-Visitor", "X-Requested-With"} {
 			o := asNobody(nil)
 			o["fill"] = options{"headers": []string{field}}
 			s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {

@@ -223,7 +223,7 @@ func TestCookiesOfSessions(t *testing.T) {
 	}
 	for _, name := range []string{"sid", "ctx", "session_id", "odoocache_context"} {
 		assert.Equal(t, one+fmt.Sprintf("fill.cookies[0]: %q is Odoo's own, or the addon's; expected one of a balancer or firewall", name),
-			renamed(func(c *config.Config) { c.Fill.Cookies = []string{name} }))
+			renamed(func(c *config.Config) { c.Preset, c.Fill.Cookies = "odoo", []string{name} }))
 		assert.Equal(t, one+fmt.Sprintf("rules[1].vary.cookies[0]: %q", name)+ofOneVisitor,
 			renamed(ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{name} })))
 	}
@@ -232,6 +232,54 @@ func TestCookiesOfSessions(t *testing.T) {
 			r.Vary = config.Vary{Cookies: []string{"frontend_lang"}, Languages: []string{"en_US", "fr_FR"}}
 		})))
 	assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{"frontend_lang"} })))
+}
+
+// TestOptionsThatDoNothing: whoever gives one means something else.
+func TestOptionsThatDoNothing(t *testing.T) {
+	nothing := func(name string) string {
+		return one + "rules[1]." + name + ": does nothing, since bypass is true and nothing is stored; expected one or the other"
+	}
+	rules := map[string]func(r *config.Rule){
+		nothing("vary"):      func(r *config.Rule) { r.Bypass = "true"; r.Vary.Cookies = []string{"a"} },
+		nothing("tags"):      func(r *config.Rule) { r.Bypass = "true"; r.Tags = []string{"a"} },
+		nothing("status"):    func(r *config.Rule) { r.Bypass = "true"; r.Status = []string{"404"} },
+		nothing("override"):  func(r *config.Rule) { r.Bypass = "true"; r.Override = []string{"private"} },
+		nothing("cookies"):   func(r *config.Rule) { r.Bypass = "true"; r.Cookies.Drop = []string{"a"} },
+		nothing("maxBody"):   func(r *config.Rule) { r.Bypass = "true"; r.MaxBody = "1MiB" },
+		nothing("heuristic"): func(r *config.Rule) { r.Bypass = "true"; r.Heuristic = "true" },
+		"": func(r *config.Rule) {
+			r.Bypass, r.Heuristic, r.Session = "true", "false", "keep"
+			r.Query.Ignore = []string{"utm_*"}
+		},
+		one + "rules[1].ttl: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *config.Rule) {
+			r.Match.Methods, r.TTL = []string{"POST", "PUT"}, "1m"
+		},
+		one + "rules[1].grace: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *config.Rule) {
+			r.Match.Methods, r.Grace = []string{"POST"}, "1m"
+		},
+		one + "rules[1].staleIfError: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *config.Rule) {
+			r.Match.Methods, r.StaleIfError = []string{"POST"}, "1m"
+		},
+		one + "rules[1].match.anyQueryWords: does nothing without match.anyQuery; expected both": func(r *config.Rule) { r.Match.AnyQueryWords = "true" },
+		one + `rules[1].query.keep[1]: "a" is in query.ignore, too; expected one or the other`: func(r *config.Rule) {
+			r.Query = config.Query{Keep: []string{"b", "a"}, Ignore: []string{"c", " a"}}
+		},
+	}
+	for want, change := range rules {
+		assert.Equal(t, want, problem(t, ofRule(change)))
+	}
+	for want, change := range map[string]func(c *config.Config){
+		"languages: does nothing without a preset; expected preset: odoo, or vary.languages of a rule":                                        func(c *config.Config) { c.Languages = []string{"en_US"} },
+		"fill.cookies: does nothing, since nothing is filled as nobody; expected preset: odoo, or fill: nobody of a rule":                     func(c *config.Config) { c.Fill.Cookies = []string{"lb"} },
+		"country.header: does nothing without a preset, since no rule varies by it; expected preset: odoo, or vary.headers of a rule with it": func(c *config.Config) { c.Country.Header = "CF-IPCountry" },
+	} {
+		assert.Equal(t, one+want, problem(t, change))
+		assert.Empty(t, problem(t, func(c *config.Config) { c.Preset = "odoo"; change(c) }))
+	}
+	assert.Empty(t, problem(t, func(c *config.Config) {
+		c.Country.Header, c.Fill.Cookies = "CF-IPCountry", []string{"lb"}
+		c.Rules = []config.Rule{{Match: all, Fill: "nobody"}, {Match: all, Vary: config.Vary{Headers: []string{"cf-ipcountry"}}}}
+	}))
 }
 
 // TestRuleForAll: a rule is for every request only if it says so.
@@ -264,6 +312,7 @@ const (
 	everyPath = " matches every path; expected one that does not, or pathPrefixes with / alone if the rule is for all"
 
 	noClient     = " is no client's, and may have privileges; expected an address that has none anywhere, such as 192.0.2.1"
+	neverStored  = " answers one client's Range or condition, and is never stored; expected another status"
 	notFilledIn  = "is a variable or a template that nobody has filled in (Traefik does not do so in its dynamic files); expected what it stands for, or an option that ends in File or Env"
 	badLine      = "; expected one line of at most 64 bytes, without blanks around it"
 	ofOneVisitor = " belongs to one visitor's session; expected another cookie, or bypass"
@@ -315,7 +364,7 @@ func TestOptions(t *testing.T) {
 			map[string]string{"magento": `preset: "magento"; expected odoo, or nothing`},
 		},
 		{
-			"languages", func(c *config.Config, v string) { c.Languages = []string{"en_US", v} }, []string{"fr_FR", "sr@latin"},
+			"languages", func(c *config.Config, v string) { c.Preset = "odoo"; c.Languages = []string{"en_US", v} }, []string{"fr_FR", "sr@latin"},
 			map[string]string{"*": `languages[1]: "*"; expected a code of Odoo such as fr_FR`, "FR": `languages[1]: "FR"; expected a code of Odoo such as fr_FR`},
 		},
 		{
@@ -656,7 +705,7 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"fill.cookies", func(c *config.Config, v string) { c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
+			"fill.cookies", func(c *config.Config, v string) { c.Preset = "odoo"; c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
 			map[string]string{
 				"odoocache_context": `fill.cookies[0]: "odoocache_context" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
 				"odoo*":             `fill.cookies[0]: "odoo*" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
@@ -673,7 +722,7 @@ func TestOptions(t *testing.T) {
 			map[string]string{"-1": `fill.abandoned: "-1"; expected a number from 0 to 10000`},
 		},
 		{
-			"country.header", func(c *config.Config, v string) { c.Country.Header = v }, []string{"", "CF-IPCountry"},
+			"country.header", func(c *config.Config, v string) { c.Preset = "odoo"; c.Country.Header = v }, []string{"", "CF-IPCountry"},
 			map[string]string{
 				"X-Forwarded-For": `country.header: "X-Forwarded-For" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
 				"X:":              `country.header: "X:"; expected the name of a header`,
@@ -820,7 +869,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"override", func(r *config.Rule, v string) { r.Override = []string{"private", v} }, []string{"no-store", " no-cache "},
-			map[string]string{"": `rules[1].override[1]: ""; expected no-store, no-cache or private`, "must-revalidate": `rules[1].override[1]: "must-revalidate"; expected no-store, no-cache or private`},
+			map[string]string{" private": `rules[1].override[1]: "private" is listed twice`, "": `rules[1].override[1]: ""; expected no-store, no-cache or private`, "must-revalidate": `rules[1].override[1]: "must-revalidate"; expected no-store, no-cache or private`},
 		},
 		{
 			"order", func(r *config.Rule, v string) { r.Order = v }, []string{"", "0", "10", "-5", " 7 "},
@@ -840,7 +889,10 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"status", func(r *config.Rule, v string) { r.Status = []string{"200", v} }, []string{"404", " 301 "},
-			map[string]string{"": `rules[1].status[1]: ""; expected a number from 200 to 599`, "2xx": `rules[1].status[1]: "2xx"; expected a number from 200 to 599`, "100": `rules[1].status[1]: "100"; expected a number from 200 to 599`},
+			map[string]string{
+				"206": `rules[1].status[1]: 206` + neverStored, "304": `rules[1].status[1]: 304` + neverStored, "416": `rules[1].status[1]: 416` + neverStored,
+				" 200": `rules[1].status[1]: 200 is listed twice`,
+				"":     `rules[1].status[1]: ""; expected a number from 200 to 599`, "2xx": `rules[1].status[1]: "2xx"; expected a number from 200 to 599`, "100": `rules[1].status[1]: "100"; expected a number from 200 to 599`},
 		},
 		{
 			"maxBody", func(r *config.Rule, v string) { r.MaxBody = v }, []string{"", "0", "64kB", "16MiB", "1G"},
@@ -956,7 +1008,10 @@ func TestRuleOptions(t *testing.T) {
 			map[string]string{"a*b": `rules[1].match.anyQuery.a*b: has a * in its midst; expected a name, which may begin or end in *`, "": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
 		},
 		{
-			"match.anyQueryWords", func(r *config.Rule, v string) { r.Match.AnyQueryWords = v }, []string{"", "true", "0"},
+			"match.anyQueryWords", func(r *config.Rule, v string) {
+				r.Match.AnyQueryWords = v
+				r.Match.AnyQuery = map[string]interface{}{"a": ""}
+			}, []string{"", "true", "0"},
 			map[string]string{"yes": `rules[1].match.anyQueryWords: "yes"` + badBool},
 		},
 		{

@@ -136,6 +136,7 @@ func (p *problems) rules(c *Config, s *Settings) {
 			break
 		}
 	}
+	p.uselessWithoutNobody(c, s)
 	p.inOrder(c.Rules, s.Rules)
 	s.Default = &rule.Rule{
 		Name: defaultName, Terms: d.terms, MaxBody: d.maxBody, ClientDirectives: d.directives,
@@ -201,6 +202,7 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 	if r.Bypass && (c.TTL != "" || c.Grace != "" || c.StaleIfError != "") {
 		p.add(path+"bypass", "is true, but ttl, grace or staleIfError is set; expected one or the other")
 	}
+	p.useless(path, c, r)
 	if c.Session != "" {
 		word := p.oneOf(path+"session", c.Session, "bypass", "ignore", "keep", "mark")
 		r.KeepsSession = word == "keep" || word == "ignore"
@@ -226,6 +228,61 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 		r.ClientDirectives = p.oneOf(path+"requestDirectives", c.RequestDirectives, "honor", "ignore") == "honor"
 	}
 	return r
+}
+
+// useless reports options of a rule that do nothing beside its others.
+func (p *problems) useless(path string, c Rule, r *rule.Rule) {
+	if r.Bypass {
+		given := []string{"vary", "tags", "status", "override", "cookies", "maxBody", "heuristic"}
+		is := []bool{
+			len(c.Vary.Headers)+len(c.Vary.Cookies)+len(c.Vary.Languages) > 0, len(c.Tags) > 0, len(c.Status) > 0, len(c.Override) > 0,
+			len(c.Cookies.Drop)+len(c.Cookies.Keep) > 0, c.MaxBody != "", r.Terms.Heuristic,
+		}
+		for i := 0; i < len(given); i++ {
+			if is[i] {
+				p.add(path+given[i], "does nothing, since bypass is true and nothing is stored; expected one or the other")
+			}
+		}
+	} else if len(r.Match.Methods) > 0 && !hasString(r.Match.Methods, http.MethodGet) && (c.TTL != "" || c.Grace != "" || c.StaleIfError != "") {
+		name := "ttl"
+		if c.TTL == "" {
+			name = "grace"
+		}
+		if c.TTL+c.Grace == "" {
+			name = "staleIfError"
+		}
+		p.add(path+name, "does nothing, since only answers to GET are stored; expected GET in match.methods")
+	}
+	if words, _ := strconv.ParseBool(strings.TrimSpace(c.Match.AnyQueryWords)); words && len(c.Match.AnyQuery) == 0 {
+		p.add(path+"match.anyQueryWords", "does nothing without match.anyQuery; expected both")
+	}
+	for i := 0; i < len(c.Query.Keep); i++ {
+		if name := strings.TrimSpace(c.Query.Keep[i]); name != "" && hasString(trimmed(c.Query.Ignore), name) {
+			p.add(at(path+"query.keep", i), "%q is in query.ignore, too; expected one or the other", name)
+		}
+	}
+}
+
+// uselessWithoutNobody reports options of requests that are built from the key, where no
+// rule asks so, and none varies by the country.
+func (p *problems) uselessWithoutNobody(c *Config, s *Settings) {
+	if c.Preset != "" {
+		return
+	}
+	if len(c.Languages) > 0 {
+		p.add("languages", "does nothing without a preset; expected preset: odoo, or vary.languages of a rule")
+	}
+	nobody, country := false, false
+	for i := 0; i < len(s.Rules); i++ {
+		nobody = nobody || s.Rules[i].Nobody
+		country = country || hasString(s.Rules[i].Headers, s.Country.Header)
+	}
+	if !nobody && len(c.Fill.Cookies) > 0 {
+		p.add("fill.cookies", "does nothing, since nothing is filled as nobody; expected preset: odoo, or fill: nobody of a rule")
+	}
+	if !country && s.Country.Header != "" {
+		p.add("country.header", "does nothing without a preset, since no rule varies by it; expected preset: odoo, or vary.headers of a rule with it")
+	}
 }
 
 // params reads a list of parameters. Rules of a preset share theirs, which are long: each
@@ -525,10 +582,21 @@ func (p *problems) terms(path string, c Rule, d defaults) policy.Terms {
 	}
 	t.AnySession = c.Session == "ignore"
 	for i := 0; i < len(c.Status); i++ {
-		t.Statuses = append(t.Statuses, p.number(at(path+"status", i), c.Status[i], 200, 599))
+		status := p.number(at(path+"status", i), c.Status[i], 200, 599)
+		if status == http.StatusPartialContent || status == http.StatusNotModified || status == http.StatusRequestedRangeNotSatisfiable {
+			p.add(at(path+"status", i), "%d answers one client's Range or condition, and is never stored; expected another status", status)
+		}
+		for j := 0; j < len(t.Statuses); j++ {
+			if t.Statuses[j] == status && strings.TrimSpace(c.Status[j]) == strings.TrimSpace(c.Status[i]) {
+				p.add(at(path+"status", i), "%d is listed twice", status)
+			}
+		}
+		t.Statuses = append(t.Statuses, status)
 	}
+	seen := map[string]bool{}
 	for i := 0; i < len(c.Override); i++ {
-		switch strings.TrimSpace(c.Override[i]) {
+		word := strings.TrimSpace(c.Override[i])
+		switch word {
 		case "no-store":
 			t.Override.NoStore = true
 		case "no-cache":
@@ -537,7 +605,12 @@ func (p *problems) terms(path string, c Rule, d defaults) policy.Terms {
 			t.Override.Private = true
 		default:
 			p.add(at(path+"override", i), "%q; expected no-store, no-cache or private", c.Override[i])
+			continue
 		}
+		if seen[word] {
+			p.add(at(path+"override", i), "%q is listed twice", word)
+		}
+		seen[word] = true
 	}
 	return t
 }
