@@ -190,6 +190,31 @@ func TestAnAddressIsForItsVisitor(t *testing.T) {
 	})
 }
 
+// TestAPageWithAnAddress: a page for a country that shows the address it was asked from is not
+// for others of that country.
+func TestAPageWithAnAddress(t *testing.T) {
+	both(t, func(t *testing.T, load loader) {
+		for _, shows := range []bool{true, false} {
+			o := asNobody(options{"vary": options{"headers": []string{"CF-IPCountry"}}})
+			o["country"] = options{"header": "CF-IPCountry", "geoip": "true"}
+			s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+				body := "hello"
+				if shows {
+					body = "you are " + r.Header.Get("X-Forwarded-For")
+				}
+				page(infoPage(`"geoip_country_code": "FR"`, body), "Content-Type: text/html")(rw, r)
+			})
+			for _, from := range []string{"203.0.113.7", "203.0.113.8", "2001:db8::7, 203.0.113.9"} {
+				got := s.get("/", "CF-IPCountry: FR", "X-Forwarded-For: "+from)
+				if shows {
+					assert.Contains(t, got.body, "you are "+from)
+				}
+			}
+			assert.Equal(t, !shows, strings.Contains(s.get("/", "CF-IPCountry: FR", "X-Forwarded-For: 203.0.113.7").cacheStatus(), "; hit"))
+		}
+	})
+}
+
 // TestAMissingPageWithAToken: where forms are not completed, nobody's token is not given to a
 // visitor: it is of a session that they do not have.
 func TestAMissingPageWithAToken(t *testing.T) {

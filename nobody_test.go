@@ -82,6 +82,8 @@ func TestNobodysAnswers(t *testing.T) {
 		{"to its language", status(303, "Location: /fr/a"), "/a", 1, "detail=status", 1},
 		{"to its address", status(301, "Location: /a/"), "/a", 1, "detail=status", 1},
 		{"to another page of its module", status(303, "Location: /blog/travel-1"), "/blog", 1, "detail=status", 1},
+		{"up in its module, as after a change", status(303, "Location: /blog"), "/blog/set/3", 2, "detail=redirect", 1},
+		{"to another page of its module, by a parameter", status(303, "Location: /blog/travel-1"), "/blog/by?post=1", 2, "detail=redirect", 1},
 		{"elsewhere", status(303, "Location: /b"), "/a", 2, "detail=redirect", 1},
 		{"to another host", status(303, "Location: http://other.example/a"), "/a", 2, "detail=redirect", 1},
 		{"to its language, with a cookie that is not known", status(303, "Location: /fr/a", "Set-Cookie: ab=1"), "/a", 2, "detail=redirect", 1},

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -215,10 +216,22 @@ func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bo
 		return policy.ReasonCountry, false
 	case !g.located:
 		return reasonLocate, false
-	case !countryAgrees(v, body):
+	case !countryAgrees(v, body) || showsAddress(v, body):
 		return policy.ReasonCountry, false
 	}
 	return "", true
+}
+
+// showsAddress reports whether a page shows the visitor's address, with which it was asked for.
+func showsAddress(v *visit, body []byte) bool {
+	host, _, _ := net.SplitHostPort(v.r.RemoteAddr)
+	addresses := append(strings.Split(strings.Join(v.r.Header["X-Forwarded-For"], ","), ","), host)
+	for i := 0; i < len(addresses); i++ {
+		if a := strings.TrimSpace(addresses[i]); len(a) > 3 && bytes.Contains(body, []byte(a)) {
+			return true
+		}
+	}
+	return false
 }
 
 // countryAgrees reports whether the country that a page was rendered for is named by a field

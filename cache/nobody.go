@@ -285,7 +285,8 @@ func givable(h *Handler, v *visit, status int, header http.Header) bool {
 }
 
 // leadsHome reports whether a redirect leads to the page's own address, to it in another
-// language, or to another page of its module.
+// language, or to another page of its module that is no higher up. One that goes up, or
+// follows on parameters, may be of an address that changes something for its visitor.
 func leadsHome(v *visit, location string) bool {
 	to, err := v.r.URL.Parse(location)
 	if err != nil || location == "" || to.User != nil || to.Opaque != "" {
@@ -295,7 +296,8 @@ func leadsHome(v *visit, location string) bool {
 		return false
 	}
 	from, there := barePath(v.id.path), barePath(to.Path)
-	return from == there || module(from) != "" && module(from) == module(there)
+	return from == there || module(from) != "" && module(from) == module(there) &&
+		v.target.Query == "" && strings.Count(there, "/") >= strings.Count(from, "/")
 }
 
 // module is the first segment of a bare path.
@@ -312,7 +314,9 @@ func outgrow(f *fetching, c *capture) {
 	unshared(h, v, policy.ReasonTooLarge)
 	f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
 	v.own = policy.ReasonTooLarge
-	gone(f)
+	if c.status < 500 {
+		gone(f)
+	}
 	if g.rw == nil || !meant(f) || knownByCountry(h) && !g.located ||
 		v.cookie && !v.rule.Terms.AnySession { // else the tokens are of another session than the visitor's
 		g.refused = policy.ReasonTooLarge
@@ -358,7 +362,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	case f.standIn || (f.aborted || g.passing) && mayStandIn(f):
 		f.deliverStale(rw, c)
 		return true
-	case atomic.LoadInt32(&g.late) != 0:
+	case (f.aborted || g.passing) && atomic.LoadInt32(&g.late) != 0:
 		return giveTimeout(f, rw)
 	case (f.aborted || g.passing) && g.visitor != nil && g.visitor.Err() != nil: // it was ended with its visitor
 		rw.WriteHeader(statusClientClosedRequest)
