@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -245,4 +246,45 @@ func TestAMissingPageWithAToken(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhatCannotBeKeptIsNoQueue: those who wait for an answer that says nothing of the page, or
+// not where it ends, ask for themselves at once, and nobody waits for the next one.
+func TestWhatCannotBeKeptIsNoQueue(t *testing.T) {
+	breaks := func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, "<html>")
+		rw.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"a stylesheet without a length": chunked("a{}", "Content-Type: text/css"),
+		"a script after the page":       chunked("<html></html><script>track()</script>", "Content-Type: text/html"),
+		"too many requests":             func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusTooManyRequests) },
+		"breaks off":                    breaks,
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, load loader) {
+				s := newCrowdedSite(t, load, asNobody(nil), answer)
+				for i := 0; i < 5; i++ {
+					_, _ = send(http.MethodGet, s.url+"/page", "", http.Header{})
+				}
+				assert.LessOrEqual(t, s.renders(), 6, "five visits")
+				before := s.renders()
+				g := newGate(t)
+				s.answers(g.behind(answer))
+				var done sync.WaitGroup
+				for i := 0; i < 10; i++ {
+					done.Add(1)
+					go func() {
+						defer done.Done()
+						_, _ = send(http.MethodGet, s.url+"/slow", "", http.Header{})
+					}()
+				}
+				s.waiting(9)
+				g.open()
+				done.Wait()
+				assert.Equal(t, 11, s.renders()-before, "one as nobody, ten for themselves")
+			})
+		})
+	}
 }
