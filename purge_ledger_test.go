@@ -44,6 +44,16 @@ type purgeNote struct {
 	acked   moment // its answer was there; 0: not yet
 	shared  moment // it is known to be in Redis; 0: not known
 	kept    bool   // it could not be written at first
+	removal bool   // an unsafe method: it removes what is stored, and makes no mark
+}
+
+// storedBy is how long before a removal a rendering must be over to be stored by then.
+const storedBy = moment(time.Second)
+
+// counts reports whether a purge is one that an answer has to heed. A removal is one for what
+// was stored before it: in Redis, and in the memory of the cache that it was sent through.
+func (p *purgeNote) counts(a *told, fromMemory bool) bool {
+	return !p.removal || a.body.ended+storedBy < p.sent && !p.kept && (a.cache == p.at || !fromMemory)
 }
 
 // due returns the moment after which no request to a cache may get what the
@@ -241,10 +251,13 @@ func (l *ledger) rendered(purges []*history, began, ended moment) {
 func (l *ledger) judge(a *told) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sort(a)
+	fromMemory := l.sort(a)
 	for _, h := range a.purges {
 		for i := len(h.hard) - 1; i >= 0 && h.hard[i].sent > a.body.began; i-- {
 			p := h.hard[i]
+			if !p.counts(a, fromMemory) {
+				continue
+			}
 			l.measure(p, a)
 			if a.asked > p.due(a.cache, l.staleness) {
 				l.violation(a, "is older than the purge of "+p.String())
@@ -262,7 +275,7 @@ func (l *ledger) judge(a *told) {
 
 // sort counts an answer by where it came from. What a cache with memory has had
 // before is there still: the memory is larger than all pages.
-func (l *ledger) sort(a *told) {
+func (l *ledger) sort(a *told) (fromMemory bool) {
 	l.count.answers++
 	at := [2]int64{int64(a.cache), a.body.id}
 	before := l.held[at]
@@ -273,6 +286,7 @@ func (l *ledger) sort(a *told) {
 	case !strings.Contains(a.status, "; hit"):
 	case remembers(a.cache) && before:
 		l.count.memory++
+		fromMemory = true
 	default:
 		l.count.redis++
 	}
@@ -280,7 +294,7 @@ func (l *ledger) sort(a *told) {
 		l.violation(a, "says that Redis cannot be used, though it can")
 	}
 	if !a.stale() {
-		return
+		return fromMemory
 	}
 	l.count.stale++
 	c := l.copies[at]
@@ -290,12 +304,13 @@ func (l *ledger) sort(a *told) {
 	}
 	raise(&l.count.refresh, a.asked-c.first)
 	if a.asked-c.last < refreshTime {
-		return
+		return fromMemory
 	}
 	c.last = a.asked
 	if c.times++; c.times > refreshTries && !l.lenient {
 		l.violation(a, fmt.Sprintf("is a copy that is stale since %v", c.first))
 	}
+	return fromMemory
 }
 
 // staleCopy is what has been given out as stale. Whoever gets it has it refreshed:
@@ -420,6 +435,40 @@ func TestPurgeLedger(t *testing.T) {
 			assert.Equal(t, test.violation, len(l.found) > 0, l.found)
 			l.judge(&told{cache: test.cache, asked: test.asked, purges: of[1:], status: hit, body: rendering{began: test.began}})
 			assert.Equal(t, test.violation, len(l.found) > 0, "another page: %v", l.found)
+		})
+	}
+}
+
+// TestPurgeLedgerRemovals: what an unsafe method removes is what was stored before it, in Redis
+// and in the memory of the cache that it went through.
+func TestPurgeLedgerRemovals(t *testing.T) {
+	const at = 10 * moment(time.Second)
+	for _, test := range []struct {
+		name         string
+		cache        int
+		ended        moment
+		before, want bool // it was given out before; it must not be now
+	}{
+		{"where it was sent", 0, at / 2, false, true},
+		{"where it was sent, from memory", 0, at / 2, true, true},
+		{"it was just being stored", 0, at - 1, false, false},
+		{"rendered after it", 0, at + 1, false, false},
+		{"elsewhere, from Redis", 3, at / 2, false, true},
+		{"elsewhere, without memory", 3, at / 2, true, true},
+		{"elsewhere, from memory", 2, at / 2, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			now := at + 1
+			l := newLedger(func() moment { return now }, 1)
+			of := l.of([]string{"a"})
+			a := &told{cache: test.cache, asked: at - 1, purges: of, status: "x; hit; ttl=5", body: rendering{id: 1, began: 1, ended: test.ended}}
+			if test.before {
+				l.judge(a)
+			}
+			l.acknowledge(&purgeNote{sent: at, removal: true}, of, "unsafe method", true)
+			now, a.asked = 2*at, 2*at
+			l.judge(a)
+			assert.Equal(t, test.want, len(l.found) > 0, l.found)
 		})
 	}
 }

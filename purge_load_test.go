@@ -506,7 +506,7 @@ func (o *purgeOrder) as(form int) *purgeOrder {
 
 // purge sends a purge and enters it if it was acknowledged.
 func (c *purgeLoad) purge(cache int, tenant string, soft bool, o *purgeOrder) bool {
-	p := &purgeNote{what: fmt.Sprintf("%s %s and %d more (%s)", tenant, o.things[0], len(o.things)-1, o.kind), soft: soft, at: cache}
+	p := &purgeNote{what: fmt.Sprintf("%s %s and %d more (%s)", tenant, o.things[0], len(o.things)-1, o.kind), soft: soft, at: cache, removal: o.kind == "unsafe method"}
 	doubtful := c.faulty.Load()
 	lines := []string{"Host: " + hostOf(tenant, cache)}
 	kind := o.kind
