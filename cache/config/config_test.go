@@ -226,6 +226,8 @@ func TestCookiesOfSessions(t *testing.T) {
 			renamed(func(c *config.Config) { c.Preset, c.Fill.Cookies = "odoo", []string{name} }))
 		assert.Equal(t, one+fmt.Sprintf("rules[1].vary.cookies[0]: %q", name)+ofOneVisitor,
 			renamed(ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{name} })))
+		assert.Equal(t, one+fmt.Sprintf("rules[1].cookies.keep[0]: %q would hand one visitor's session to all others; expected cookies.drop", name),
+			renamed(ofRule(func(r *config.Rule) { r.Cookies.Keep = []string{name} })))
 	}
 	assert.Equal(t, one+`rules[1].vary.cookies[0]: "frontend_lang" is what vary.languages goes by; expected one or the other`,
 		problem(t, ofRule(func(r *config.Rule) {

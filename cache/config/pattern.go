@@ -64,6 +64,9 @@ func (p *problems) pattern(path, s string) *regexp.Regexp {
 	return re
 }
 
+// maxWalked bounds what is walked of an expression: New has to be quick.
+const maxWalked = 5000
+
 // place is a point in a compiled expression that some text leads to.
 type place struct {
 	pc    uint32
@@ -80,7 +83,7 @@ func canMatch(s string, path bool) bool {
 		return true
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
+	if err != nil || len(prog.Inst) > maxWalked {
 		return true
 	}
 	begins, ends := syntax.EmptyBeginText, syntax.EmptyEndText

@@ -32,7 +32,6 @@ type defaults struct {
 	preset     bool           // the rule is not the operator's own
 	fits       int64          // largest body that can be read back from Redis
 	tagBytes   int            // of the longest tag that a purge can name
-	session    string         // name of the session cookie
 	sessions   []string       // names of cookies that belong to one visitor's session
 	country    string         // lower case: request field with the visitor's country
 	nobody     bool           // rules that say nothing are filled as nobody
@@ -43,7 +42,6 @@ type defaults struct {
 func (p *problems) defaults(c *Config, s *Settings) defaults {
 	return defaults{
 		tagBytes:   s.Limits.Tags.Bytes,
-		session:    s.Session,
 		sessions:   sessionCookies(c.Session),
 		country:    s.Country.Header,
 		nobody:     c.Preset != "",
@@ -574,7 +572,7 @@ func (p *problems) terms(path string, c Rule, d defaults) policy.Terms {
 	t.DropCookies = p.cookieNames(path+"cookies.drop", c.Cookies.Drop)
 	t.KeepCookies = p.cookieNames(path+"cookies.keep", c.Cookies.Keep)
 	for i := 0; i < len(t.KeepCookies); i++ {
-		if name := t.KeepCookies[i]; name != "" && name == d.session {
+		if name := t.KeepCookies[i]; hasString(d.sessions, name) {
 			p.add(at(path+"cookies.keep", i), "%q would hand one visitor's session to all others; expected cookies.drop", name)
 		} else if hasString(t.DropCookies, name) {
 			p.add(at(path+"cookies.keep", i), "%q is in cookies.drop, too; expected one or the other", name)
