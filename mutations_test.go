@@ -28,7 +28,7 @@ type mutation struct {
 // one visitor reach another, or lets a client keep a processor busy.
 var mutations = []mutation{
 	{"nobody looks for signs of a visitor in a page", "cache/body.go", "if personal(plain) {", "if false {", "TestReasons"},
-	{"nobody looks for the country in a page", "cache/country.go", "	if !rendersByCountry(f, body) {", "	if true {", "TestCountries"},
+	{"nobody looks for the country in a page", "cache/country.go", "	if !rendersByCountry(f, own) {", "	if true {", "TestCountries"},
 	{"special sessions get what is stored", "cache/visit.go", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "TestSessionsOfUnknownBirth"},
 	{"public lifts the session", "cache/visit.go", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "TestPublicLiftsNothing"},
 	{"a page need not agree with its visitor's context", "cache/session.go", "return len(lines) == 1 && lines[0] == context", "return true", "TestContexts"},

@@ -58,7 +58,7 @@ func asksForConsent(e *storage.Entry) bool {
 		return true
 	}
 	body, err := e.Decoded()
-	return err != nil || bytes.Contains(body, []byte(`id="`+fill.ConsentCookie+`"`))
+	return err != nil || bytes.Contains(body, consentSigns[0])
 }
 
 // consents reads the cookie of the cookies bar, {"required": true, "optional": true},
@@ -87,7 +87,7 @@ const maxConsent = 200
 // _is_allowed_cookie): it is a JSON object, of which the last member "optional" is true as
 // Python sees it. Whatever cannot be read is no consent.
 func agrees(value string) bool {
-	if value == `{"required": true, "optional": true}` || value == `{"required":true,"optional":true}` {
+	if value == fill.Consented || value == `{"required":true,"optional":true}` {
 		return true
 	}
 	if len(value) > maxConsent {

@@ -89,15 +89,15 @@ func watchCountry(h *Handler) *country {
 	return nil
 }
 
-// rendersByCountry reports whether pages depend on the visitor's country. body is a page
-// that was rendered for nobody.
-func rendersByCountry(f *fetching, body []byte) bool {
+// rendersByCountry reports whether pages depend on the visitor's country. own is the head of
+// a page that was rendered for nobody.
+func rendersByCountry(f *fetching, own []byte) bool {
 	h := f.h
 	if h.s.Country.Known {
 		return h.s.Country.GeoIP
 	}
 	c := countryOf(h)
-	if state := atomic.LoadInt32(&c.state); state != countryUnknown || !bytes.Contains(head(body), countryField) {
+	if state := atomic.LoadInt32(&c.state); state != countryUnknown || !bytes.Contains(own, countryField) {
 		return state == byCountry
 	}
 	c.mu.Lock()
@@ -196,11 +196,12 @@ const reasonLocate = "locate"
 // was asked for with the visitor's own request, that has an address.
 func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bool) {
 	v, g := f.v, f.filling
+	own := head(body)
 	if g == nil {
-		if !bytes.Contains(head(body), countrySign) {
+		if !bytes.Contains(own, countrySign) {
 			return "", false
 		}
-		if !countryAgrees(v, body) {
+		if !countryAgrees(v, own) {
 			return policy.ReasonCountry, false
 		}
 		return "", true
@@ -208,7 +209,7 @@ func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bo
 	if c.header[fill.ContextHeader] != nil {
 		return "", false // the addon goes by the country, and says for which
 	}
-	if !rendersByCountry(f, body) {
+	if !rendersByCountry(f, own) {
 		return "", false
 	}
 	switch {
@@ -216,7 +217,7 @@ func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bo
 		return policy.ReasonCountry, false
 	case !g.located:
 		return reasonLocate, false
-	case !countryAgrees(v, body) || showsAddress(v, body):
+	case !countryAgrees(v, own) || showsAddress(v, body):
 		return policy.ReasonCountry, false
 	}
 	return "", true
@@ -234,16 +235,15 @@ func showsAddress(v *visit, body []byte) bool {
 	return false
 }
 
-// countryAgrees reports whether the country that a page was rendered for is named by a field
-// in its key. A page that names none is for those whose field names none.
-func countryAgrees(v *visit, body []byte) bool {
-	body = head(body)
-	at := bytes.Index(body, countryField)
+// countryAgrees reports whether the country that a page, of which own is the head, was rendered
+// for is named by a field in its key. A page that names none is for those whose field names none.
+func countryAgrees(v *visit, own []byte) bool {
+	at := bytes.Index(own, countryField)
 	if at < 0 {
 		return false
 	}
 	rendered := ""
-	if rest := body[at:]; bytes.HasPrefix(rest, countrySign) && len(rest) > len(countrySign)+2 {
+	if rest := own[at:]; bytes.HasPrefix(rest, countrySign) && len(rest) > len(countrySign)+2 {
 		rendered = string(rest[len(countrySign) : len(countrySign)+2])
 	}
 	named := false

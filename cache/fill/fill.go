@@ -53,9 +53,9 @@ const DefaultContext = "0"
 // in; the bar has its name as id (addons/website/views/website_templates.xml).
 const ConsentCookie = "website_cookies_bar"
 
-// consented is the value by which Odoo 16 and later read consent
+// Consented is the value by which Odoo 16 and later read consent
 // (addons/website/models/ir_http.py, _is_allowed_cookie).
-const consented = `{"required": true, "optional": true}`
+const Consented = `{"required": true, "optional": true}`
 
 // Coding is what a filling request accepts: a body that can be looked at. It is said, since
 // a proxy may take silence for anything.
@@ -84,7 +84,7 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 		setVaried(header, p.Names[i], p.Varied)
 	}
 	if p.Consent {
-		cookies = append(cookies, ConsentCookie+"="+consented)
+		cookies = append(cookies, ConsentCookie+"="+Consented)
 	}
 	if len(cookies) > 0 {
 		header["Cookie"] = []string{strings.Join(cookies, "; ")}

@@ -141,8 +141,8 @@ func (s *Redis) Bear(tenant, session string, ttl int64, most int) error {
 	key := keys.Sessions(tenant)
 	until := nowMS() + ttl
 	begins := strconv.FormatInt(sessionScore(until, scoreBegins), 10)
-	replies, err := s.note(tenant, []string{"ZADD", key, "NX", begins, session}, strconv.Itoa(-most-1))
-	if err != nil || replies[0].Int == 0 { // it is known
+	fresh, err := s.begin(tenant, session, begins, most)
+	if err != nil || !fresh {
 		return err
 	}
 	_, err = s.do(redis.Command{Args: []string{"EVAL", bearScript, "1", key, session, begins, strconv.FormatInt(sessionScore(until, scoreDefault), 10)}})
@@ -160,9 +160,15 @@ return 1`
 
 // Note implements Storage.
 func (s *Redis) Note(tenant, session string, ttl int64, most int) error {
-	begins := strconv.FormatInt(sessionScore(nowMS()+ttl, scoreBegins), 10)
-	_, err := s.note(tenant, []string{"ZADD", keys.Sessions(tenant), "NX", begins, session}, strconv.Itoa(-most-1))
+	_, err := s.begin(tenant, session, strconv.FormatInt(sessionScore(nowMS()+ttl, scoreBegins), 10), most)
 	return err
+}
+
+// begin notes a session as one that begins, with this score. It reports false if something
+// is known of it.
+func (s *Redis) begin(tenant, session, score string, most int) (fresh bool, err error) {
+	replies, err := s.note(tenant, []string{"ZADD", keys.Sessions(tenant), "NX", score, session}, strconv.Itoa(-most-1))
+	return err == nil && replies[0].Int != 0, err
 }
 
 // Settle implements Storage.
