@@ -76,7 +76,7 @@ func clean(h *Handler, r *http.Request) (over bool) {
 	fields, most := h.s.Limits.RequestFields, h.s.Limits.RequestBytes
 	u := r.URL
 	many := len(in) > fields
-	over = many || len(u.RawQuery) > most || len(u.Path) > most || strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams
+	over = many || len(u.RawQuery) > most || len(u.Path) > most || len(r.Host) > most || strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams
 	short := most // bytes that cannot be too many, nor too many members
 	if fields <= short {
 		short = fields - 1

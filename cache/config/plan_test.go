@@ -67,7 +67,7 @@ func loopParams(m rule.Match, raw string) bool {
 		if m.NoName.Has(name) {
 			continue
 		}
-		any = any || m.AnyName.Has(name)
+		any = any || m.AnyName.Has(name) || m.InName && len(pair) > 2048
 		for _, p := range m.AnyValue {
 			any = any || p.Names.Has(name) && (p.Pattern.MatchString(value) || m.InName && p.Pattern.MatchString(name))
 		}

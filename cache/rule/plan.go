@@ -156,7 +156,7 @@ func First(p *Plan, last *Rule, method, host, path string, r *http.Request) (fir
 	for i := 0; i < len(list); i++ {
 		s := &list[i]
 		if s.path != nil && !s.path.MatchString(path) ||
-			s.query && (raw == "" || s.plain != nil && !s.plain.MatchString(raw) && !strings.ContainsAny(raw, "%+")) {
+			s.query && (raw == "" || s.plain != nil && len(raw) <= longPair && !s.plain.MatchString(raw) && !strings.ContainsAny(raw, "%+")) {
 			continue
 		}
 		rule, header := firstOf(s, host, path, raw, r)

@@ -111,6 +111,10 @@ func hasParam(f Field, pairs []string) bool {
 	return false
 }
 
+// longPair is the length from which on a parameter matches where words are looked for,
+// without being searched: expressions take as long as the text, and no word is that long.
+const longPair = 2048
+
 // hasAnyParam reports whether a raw query has one of the parameters.
 func hasAnyParam(m *Match, raw string) bool {
 	if raw == "" {
@@ -125,7 +129,7 @@ func hasAnyParam(m *Match, raw string) bool {
 		if m.NoName.Has(name) {
 			continue
 		}
-		if m.AnyName.Has(name) {
+		if m.AnyName.Has(name) || m.InName && len(pairs[i]) > longPair {
 			return true
 		}
 		for j := 0; j < len(m.AnyValue); j++ {

@@ -95,6 +95,9 @@ func TestFirst(t *testing.T) {
 		{name: "in a name", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`^a@b$`)}}}, r: request("/?x=1&a%40b=1"), want: true},
 		{name: "in a name alone", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?a@b"), want: true},
 		{name: "in a name of some", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_@=1")},
+		{name: "words, a long value", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?x=" + strings.Repeat("a", 2047)), want: true},
+		{name: "words, not so long a value", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}}, r: request("/?x=" + strings.Repeat("a", 2046))},
+		{name: "words, a long value of some", match: rule.Match{Any: true, InName: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_x=" + strings.Repeat("a", 2047))},
 		{name: "any value but of some", match: rule.Match{Any: true, AnyValue: []rule.Param{{Names: keys.NewNames([]string{"*"}), Pattern: pattern(`@`)}}, NoName: keys.NewNames([]string{"utm_*"})}, r: request("/?utm_source=a@b&x=1")},
 		{name: "all parameters", match: rule.Match{Query: []rule.Field{{Name: "a"}, {Name: "b"}}}, r: request("/?a=1")},
 
