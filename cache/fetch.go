@@ -64,12 +64,19 @@ func onlyIfCached(h *Handler, rw http.ResponseWriter) {
 // answers. Pages that are filled as nobody never come here, see fillPage.
 func fetch(h *Handler, rw http.ResponseWriter, v *visit) {
 	markSessions(h, v)
+	if !fetchOnce(h, rw, v) { // what is stored turned out to be useless, and is forgotten
+		fetchOnce(h, rw, v)
+	}
+}
+
+// fetchOnce is one request to the origin. It reports false if it has answered nothing.
+func fetchOnce(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	f := &fetching{h: h, v: v, requested: v.now}
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { decide(f, c) }
 	v.sent = v.r.Header
 	run(f, c, upstream(v.r.Context(), f))
-	finish(f, rw, c)
+	return finish(f, rw, c)
 }
 
 // hitless is the Cache-Status of an answer that neither cache nor origin gave.

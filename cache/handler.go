@@ -61,7 +61,9 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.byRule = []string{forwarded(h, "bypass", 0, policy.ReasonRule)}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {
-		h.serial = shared.enlist(ctx, func(r *http.Request) { h.ask(r) })
+		h.serial = shared.enlist(ctx, func(r *http.Request) {
+			h.ask(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
+		})
 	}
 	return h
 }

@@ -374,7 +374,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 		unshared(h, v, v.own)
 		return false
 	case f.validated:
-		return finishValidated(f, rw, c)
+		return f.deliverValidated(rw, c)
 	}
 	if g.given {
 		if c.status < 500 {
@@ -540,19 +540,6 @@ func giveTimeout(f *fetching, rw http.ResponseWriter) bool {
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: hashTags(v, nil), Life: policy.Life{Born: f.requested},
 		Status: http.StatusGatewayTimeout, Header: http.Header{"Content-Type": []string{"text/plain; charset=utf-8"}, "Cache-Control": []string{"no-store"}}, Body: f.plain,
 	}, policy.ReasonTimeout)
-}
-
-// finishValidated freshens what is stored by a 304. One that speaks of another response says
-// that what is stored is wrong: the page is asked for anew.
-func finishValidated(f *fetching, rw http.ResponseWriter, c *capture) bool {
-	v := f.v
-	if !policy.Validates(v.entry.Header, c.header) {
-		v.entry = nil
-		v.state = 0
-		return false
-	}
-	f.deliverValidated(rw, c)
-	return true
 }
 
 // notOurs returns of the fields that answers differ by those that are not the filling

@@ -41,8 +41,8 @@ func (h *Handler) warm() {
 	}
 }
 
-// ask sends a request as a visitor who has nothing would.
-func (h *Handler) ask(recipe *http.Request) {
+// ask has a request served as that of a visitor who has nothing.
+func (h *Handler) ask(recipe *http.Request, serve func(http.ResponseWriter, *http.Request)) {
 	ctx, cancel := context.WithTimeout(recipe.Context(), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
 	defer cancel()
 	defer func() {
@@ -51,7 +51,7 @@ func (h *Handler) ask(recipe *http.Request) {
 		}
 	}()
 	count(h, "rewarm")
-	serve(h, &sink{header: http.Header{}}, recipe.Clone(ctx), false)
+	serve(&sink{header: http.Header{}}, recipe.Clone(ctx))
 }
 
 // recipe gets the page of a visit anew, from where this handler's requests go: another

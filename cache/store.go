@@ -11,13 +11,14 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// finish stores and answers when the origin is done.
-func finish(f *fetching, rw http.ResponseWriter, c *capture) {
+// finish stores and answers when the origin is done. It reports false if the origin has to
+// be asked again, see deliverValidated.
+func finish(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	switch {
 	case f.standIn:
 		f.deliverStale(rw, c)
 	case f.validated:
-		f.deliverValidated(rw, c)
+		return f.deliverValidated(rw, c)
 	case c.mode == teeing:
 		if reason := keepFetched(f, c); reason != "" {
 			count(f.h, reason)
@@ -25,6 +26,7 @@ func finish(f *fetching, rw http.ResponseWriter, c *capture) {
 	case c.mode == keeping:
 		deliverKept(f, rw, c)
 	}
+	return true
 }
 
 // deliverStale answers with the stored copy in place of an error (RFC 5861 §4).
@@ -42,14 +44,14 @@ func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 
 // deliverValidated freshens the stored response with a 304 and answers with it
 // (RFC 9111 §4.3.4). A 304 that speaks of another response means that the
-// stored one is wrong: the origin is asked again, without conditions.
-func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
+// stored one is wrong. Then it reports false: the origin has to be asked again, without
+// conditions.
+func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) bool {
 	h, v := f.h, f.v
 	if !policy.Validates(v.entry.Header, c.header) {
 		v.entry = nil
 		v.state = 0
-		h.fetchAgain(rw, v)
-		return
+		return false
 	}
 	now := nowMS()
 	merged := policy.Freshen(v.entry.Header, c.header)
@@ -100,6 +102,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) {
 		mine.Header = withCookies(e.Header, own)
 		sendEntry(h, rw, v.r, &mine, status, now)
 	}
+	return true
 }
 
 // withCookies returns a header that sets, beside the kept cookies of the stored
@@ -137,13 +140,6 @@ func withOwnTags(tags, before []string) []string {
 
 func carriesTags(header http.Header) bool {
 	return len(header["Surrogate-Key"])+len(header["Xkey"])+len(header["Cache-Tag"])+len(header["Cache-Groups"]) > 0
-}
-
-// fetchAgain asks the origin anew for a visit whose stored response is useless.
-func (h *Handler) fetchAgain(rw http.ResponseWriter, v *visit) {
-	if rw != nil {
-		fetch(h, rw, v)
-	}
 }
 
 // deliverKept stores a whole response and answers with it as the origin sent
