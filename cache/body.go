@@ -3,12 +3,12 @@ package cache
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 
-	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -46,125 +46,6 @@ func tokens(text []byte) []int {
 	return found
 }
 
-// Signs of a page that was rendered for one visitor: a signed-in user in the
-// session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
-// to 16 know is_website_user alone, addons/website/models/ir_http.py), a chat that an
-// operator has begun with them (addons/website_livechat; another word as of Odoo 18).
-var (
-	userSigns = [][]byte{
-		[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
-	}
-	userStart = []byte(`"is_`) // what they begin with: a text is read for that alone
-	chatSigns = [][]byte{[]byte(`"chat_request_session"`), []byte(`"force_thread"`)}
-)
-
-// fewStarts is how many of userStart are looked at one by one.
-const fewStarts = 30
-
-// The sign of a cart in a page's header (addons/website_sale/views/templates.xml).
-// Without a cart Odoo 14 to 18 write it without a value, Odoo 19 leaves it out.
-var (
-	cartSign = []byte(` data-order-id="`)
-	noCart   = []byte(` data-order-id=""`)
-)
-
-// personal reports whether a page was rendered for one visitor.
-func personal(plain []byte) bool {
-	if ofUser(plain) || bytes.Contains(plain, chatSigns[0]) || bytes.Contains(plain, chatSigns[1]) {
-		return true
-	}
-	carts := bytes.Count(plain, cartSign)
-	return carts > 0 && carts > bytes.Count(plain, noCart)
-}
-
-// ofUser reports whether a text has one of userSigns.
-func ofUser(plain []byte) bool {
-	n := bytes.Count(plain, userStart)
-	if n > fewStarts {
-		for i := 0; i < len(userSigns); i++ {
-			if bytes.Contains(plain, userSigns[i]) {
-				return true
-			}
-		}
-		return false
-	}
-	for ; n > 0; n-- {
-		plain = plain[bytes.Index(plain, userStart):]
-		for i := 0; i < len(userSigns); i++ {
-			if bytes.HasPrefix(plain, userSigns[i]) {
-				return true
-			}
-		}
-		plain = plain[len(userStart):]
-	}
-	return false
-}
-
-// consentSigns are in pages that differ for visitors who agree to optional cookies: the
-// cookies bar, and what keeps scripts of others from running
-// (addons/website/views/website_templates.xml, website/models/ir_qweb.py).
-var consentSigns = [][]byte{
-	[]byte(`id="` + fill.ConsentCookie + `"`), []byte("watch3rdPartyScripts("), []byte("data-need-cookies-approval"),
-}
-
-// ownTags returns the tags that say what a page depends on, and why it is not stored.
-func ownTags(f *fetching, c *capture, plain []byte) (tags []string, reason string) {
-	if !isPage(c.header.Get("Content-Type")) {
-		return nil, ""
-	}
-	reason, located := foreignCountry(f, c, plain)
-	if reason != "" {
-		return nil, reason
-	}
-	if located {
-		tags = append(tags, countryTag)
-	}
-	if f.filling == nil || f.v.consent {
-		return tags, ""
-	}
-	for i := 0; i < len(consentSigns); i++ {
-		if bytes.Contains(plain, consentSigns[i]) {
-			return append(tags, consentTag), ""
-		}
-	}
-	return tags, ""
-}
-
-// publicBody returns what of a body may be given to others, with the tags that say what it
-// depends on, or why nothing may. It reads it for signs that it belongs to one visitor: the
-// last line of defence, after everything that headers and cookies tell. The rule's maxBody
-// bounds the body as it was sent; decoded it may be inflation times that.
-func publicBody(f *fetching, c *capture, header http.Header) (body []byte, tags []string, reason string) {
-	h, kind := f.h, header.Get("Content-Type")
-	body = c.body
-	if !readable(kind) {
-		return body, nil, ""
-	}
-	plain, ok := decoded(header["Content-Encoding"], body, inflation*f.v.rule.MaxBody)
-	if !ok && !isPage(kind) {
-		return body, nil, "" // a script or style sheet in another coding
-	}
-	if !ok {
-		return nil, nil, policy.ReasonCoding
-	}
-	if personal(plain) {
-		return nil, nil, policy.ReasonPersonal
-	}
-	if tags, reason = ownTags(f, c, plain); reason != "" {
-		return nil, nil, reason
-	}
-	if h.s.CSRF.Tokens || !bytes.Contains(plain, []byte(csrfField)) {
-		return body, tags, ""
-	}
-	if found := tokens(plain); len(found) > 0 {
-		if !h.s.CSRF.Complete || len(header["Content-Encoding"]) > 0 {
-			return nil, nil, policy.ReasonCSRF
-		}
-		return withPlaceholders(plain, found), tags, ""
-	}
-	return body, tags, ""
-}
-
 // readable reports whether a type is text, in which a visitor's data may stand.
 func readable(kind string) bool {
 	kind = strings.ToLower(strings.TrimSpace(kind))
@@ -199,3 +80,86 @@ func decoded(codings []string, body []byte, most int64) ([]byte, bool) {
 	}
 	return nil, false
 }
+
+// withPlaceholders returns a body without the tokens that begin at these places.
+func withPlaceholders(body []byte, found []int) []byte {
+	out := append([]byte{}, body...)
+	for i := 0; i < len(found); i++ {
+		copy(out[found[i]:], placeholder)
+	}
+	return out
+}
+
+// placeholder stands for a token: 51 characters that no form encoding changes.
+const placeholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
+
+// csrfField is the name of the token's form field.
+const csrfField = "csrf_token"
+
+// head returns what of a page is Odoo's own: it writes what it knows of the session into a
+// script there (addons/website/views/website_templates.xml, frontend_layout). Its authors
+// write what follows, and may write the same words.
+func head(body []byte) []byte {
+	if end := bytes.Index(body, endOfHead); end >= 0 {
+		body = body[:end]
+	}
+	if end := bytes.Index(body, bodyBegins); end >= 0 {
+		body = body[:end]
+	}
+	return body
+}
+
+// plainly undoes the coding that a proxy behind the cache has put on a body although it was
+// asked for none. It reports false if that cannot be done.
+func plainly(f *fetching, c *capture, header http.Header) bool {
+	codings := header["Content-Encoding"]
+	if len(codings) == 0 {
+		return true
+	}
+	plain, ok := decoded(codings, c.body, inflation*f.v.rule.MaxBody)
+	if !ok {
+		return false
+	}
+	c.body = plain
+	f.filling.ended = true
+	delete(header, "Content-Encoding")
+	for _, name := range ofCoding {
+		delete(header, name)
+	}
+	if tag := header["Etag"]; len(tag) > 0 {
+		header["Etag"] = []string{policy.WeakTag(tag[0])}
+	}
+	return true
+}
+
+// ofCoding are fields that describe a body in its coding.
+var ofCoding = []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"}
+
+// endedWell reports whether a body without an announced length ends as its content says. Not
+// every proxy reports that one has broken off. A body whose end cannot be told is taken from
+// an origin that the operator calls a plain one alone.
+func endedWell(f *fetching, kind string, body []byte) bool {
+	if f.filling == nil || f.filling.ended {
+		return true
+	}
+	kind = strings.ToLower(kind)
+	switch {
+	case strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/xhtml"):
+		tail := body
+		if len(tail) > pageTail {
+			tail = tail[len(tail)-pageTail:]
+		}
+		return pageEnd.Match(tail)
+	case strings.Contains(kind, "json"):
+		return json.Valid(body)
+	case strings.Contains(kind, "xml"):
+		return bytes.HasSuffix(bytes.TrimSpace(body), []byte(">"))
+	}
+	return false
+}
+
+// pageEnd is how a whole page ends: with the closing tag, and white space and comments.
+var pageEnd = regexp.MustCompile(`(?i)</html\s*>(?:\s|<!--(?s:.*?)-->)*$`)
+
+// pageTail is how much of a page is looked at for its end, in bytes.
+const pageTail = 1024

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -141,12 +140,4 @@ func quoted(value string) string {
 		return value
 	}
 	return `"` + escaped + `"`
-}
-
-// addCookies adds Set-Cookie lines to a header whose lines may be shared.
-func addCookies(header http.Header, lines []string) {
-	if len(lines) > 0 {
-		before := header["Set-Cookie"]
-		header["Set-Cookie"] = append(before[:len(before):len(before)], lines...)
-	}
 }

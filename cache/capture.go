@@ -154,3 +154,10 @@ func sendOn(c *capture, p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// endCapture sees to it that a response without a body is decided, too.
+func endCapture(c *capture) {
+	if c.mode == undecided {
+		c.WriteHeader(http.StatusOK)
+	}
+}

@@ -95,15 +95,6 @@ func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 // be learned from it, and the visitor's be another.
 const maxFills = 3
 
-// mayShare reports whether the request is one whose answer may be for others, too.
-func mayShare(h *Handler, v *visit) bool {
-	if v.rule.Nobody {
-		return h.s.Limits.CoalesceWait > 0 && !v.cc.Present && fills(v)
-	}
-	return h.s.Limits.CoalesceWait > 0 && v.r.Method == http.MethodGet && !v.cc.Present &&
-		!v.session && v.r.Header["Range"] == nil && v.r.Header["Authorization"] == nil
-}
-
 // collapses reports whether a visit may share the origin's answer with others:
 // one is expected that is for everybody. For asks see refusedFor.
 func collapses(h *Handler, v *visit, asks bool) bool {
@@ -118,14 +109,6 @@ func collapses(h *Handler, v *visit, asks bool) bool {
 		v.own = reason
 	}
 	return reason == ""
-}
-
-// flightKey is the full key under which the answer is expected to be stored.
-func flightKey(v *visit) string {
-	if v.list != nil {
-		return variantKey(v)
-	}
-	return v.primary
 }
 
 // lead asks the origin for all who wait for a flight. It reports false if it has
@@ -342,25 +325,4 @@ func sendCollapsed(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entr
 		detail = "stale-while-revalidate"
 	}
 	sendEntry(h, rw, v.r, e, forwarded(h, fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now)+detailOf(detail), now)
-}
-
-// landed tells those who wait for a visit's flight what was stored.
-func landed(h *Handler, v *visit, e *storage.Entry) {
-	if v.flight != nil {
-		land(h.shared, v.flight, landing{entry: e})
-	}
-}
-
-// unshared tells those who wait for a visit's flight, here and elsewhere, that the
-// answer is not for them, and that they need not wait for the next one either.
-func unshared(h *Handler, v *visit, reason string) {
-	if v.flight == nil && !v.rule.Nobody {
-		return
-	}
-	sole(h.identities, v, reason)
-	if v.flight == nil {
-		return
-	}
-	land(h.shared, v.flight, landing{refused: true, reason: reason})
-	h.shared.tier.Unlock(h.view, v.lock, refusedTime)
 }

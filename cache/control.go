@@ -14,7 +14,6 @@ import (
 	"unicode"
 
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -377,11 +376,4 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 		a.Counters[policy.ReasonRule] += n
 	}
 	answer(rw, http.StatusOK, a)
-}
-
-// cacheableRule is the rule of a GET to the same address.
-func (h *Handler) cacheableRule(v *visit) *rule.Rule {
-	path, _ := keys.RoutedPath(v.r.URL)
-	ru, _ := rule.First(h.s.Plan, h.s.Default, http.MethodGet, keys.FoldHost(purgeHost(v.target)), path, v.r)
-	return ru
 }

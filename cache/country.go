@@ -43,19 +43,6 @@ var (
 	bodyBegins  = []byte("<body")
 )
 
-// head returns what of a page is Odoo's own: it writes what it knows of the session into a
-// script there (addons/website/views/website_templates.xml, frontend_layout). Its authors
-// write what follows, and may write the same words.
-func head(body []byte) []byte {
-	if end := bytes.Index(body, endOfHead); end >= 0 {
-		body = body[:end]
-	}
-	if end := bytes.Index(body, bodyBegins); end >= 0 {
-		body = body[:end]
-	}
-	return body
-}
-
 // countryTag is borne by pages that were rendered for the country in their key.
 var countryTag = keys.HashTag("c", "country")
 

@@ -23,23 +23,8 @@ import (
 // Only the field of the token is completed. What a visitor has typed, or quotes
 // from another, can hold the placeholder, too, and must not be told a token.
 
-// placeholder stands for a token: 51 characters that no form encoding changes.
-const placeholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
-
-// csrfField is the name of the token's form field.
-const csrfField = "csrf_token"
-
 // maxTokenPage bounds what is read of the page that a token is taken from.
 const maxTokenPage = 1 << 20
-
-// withPlaceholders returns a body without the tokens that begin at these places.
-func withPlaceholders(body []byte, found []int) []byte {
-	out := append([]byte{}, body...)
-	for i := 0; i < len(found); i++ {
-		copy(out[found[i]:], placeholder)
-	}
-	return out
-}
 
 // complete puts a token in the place of the placeholder in a request's form. It
 // returns the request to forward and what it did, "" if there was nothing to do.
@@ -268,19 +253,4 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 		return nil
 	}
 	return &url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery}
-}
-
-// setSession makes a session's cookie the only one of its name.
-func setSession(header http.Header, name, id string) {
-	var rest []string
-	for _, line := range header["Cookie"] {
-		for _, pair := range strings.Split(line, ";") {
-			pair = strings.TrimSpace(pair)
-			if key, _, _ := strings.Cut(pair, "="); pair != "" && strings.TrimSpace(key) != name {
-				rest = append(rest, pair)
-			}
-		}
-	}
-	rest = append(rest, name+"="+id)
-	header["Cookie"] = []string{strings.Join(rest, "; ")}
 }

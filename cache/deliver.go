@@ -72,24 +72,6 @@ func sendBody(rw http.ResponseWriter, r *http.Request, status int, header http.H
 	}
 }
 
-func conditional(h http.Header) bool {
-	return len(h["If-None-Match"]) > 0 || len(h["If-Modified-Since"]) > 0
-}
-
-func bodyAllowed(status int) bool {
-	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
-}
-
-// notModified answers 304 without the fields that describe a body
-// (RFC 9110 §15.4.5).
-func notModified(rw http.ResponseWriter, header http.Header) {
-	delete(header, "Content-Type")
-	delete(header, "Content-Length")
-	delete(header, "Content-Encoding")
-	delete(header, "Content-Range")
-	rw.WriteHeader(http.StatusNotModified)
-}
-
 // sendRange lets the standard library answer a range request (RFC 9110 §14).
 // The conditions have been judged already; If-Range is left to it.
 func sendRange(rw http.ResponseWriter, r *http.Request, header http.Header, body []byte) {

@@ -1,57 +1,11 @@
 package cache
 
 import (
-	"context"
 	"net/http"
-	"strconv"
 
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
-	"github.com/odoocache/odoocache/keys"
 )
-
-// passBlindly hands on a request that could not be examined, or is not to be. Of its
-// response the purge headers still count.
-func passBlindly(h *Handler, rw http.ResponseWriter, v *visit, reason string) {
-	c := &capture{rw: rw, header: http.Header{}}
-	c.decide = func(c *capture) {
-		applyPurgeHeaders(h, c.header)
-		c.mode = passing
-		label(h, c.header, forwarded(h, "bypass", 0, reason))
-	}
-	count(h, reason)
-	h.markBlindly(v)
-	h.next.ServeHTTP(c, v.r)
-	endCapture(c)
-}
-
-// endCapture sees to it that a response without a body is decided, too.
-func endCapture(c *capture) {
-	if c.mode == undecided {
-		c.WriteHeader(http.StatusOK)
-	}
-}
-
-// label removes the headers that are addressed to the cache and adds
-// Cache-Status after that of caches nearer to the origin (RFC 9211 §2).
-func label(h *Handler, header http.Header, status string) {
-	strip(h, header)
-	header["Cache-Status"] = append(header["Cache-Status"], status)
-}
-
-// strip removes the headers that are addressed to the cache.
-func strip(h *Handler, header http.Header) {
-	for _, name := range h.addressed {
-		delete(header, name)
-	}
-}
-
-// edgeHeaders are the tag and purge headers beside those whose names are
-// options.
-var edgeHeaders = []string{
-	"Surrogate-Key", "Xkey", "Cache-Tag", "Cache-Groups", "Cache-Group-Invalidation", "X-Odoo-Cache-Context",
-}
 
 // onlyIfCached answers a client that wants nothing of the origin (RFC 9111 §5.2.1.7).
 func onlyIfCached(h *Handler, rw http.ResponseWriter) {
@@ -79,11 +33,6 @@ func fetchOnce(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	return finish(f, rw, c)
 }
 
-// hitless is the Cache-Status of an answer that neither cache nor origin gave.
-func (h *Handler) hitless(detail string) string {
-	return h.s.Name + "; detail=" + detail
-}
-
 // fetching is one request to the origin on behalf of a visit.
 type fetching struct {
 	h         *Handler
@@ -99,30 +48,6 @@ type fetching struct {
 	stored    *storage.Entry
 	plain     []byte     // its body, decoded
 	filling   *fillState // nil: it is the visitor's own request
-}
-
-// upstream returns the request for the origin: the visitor's own where nothing
-// can be stored; otherwise one for a whole response, or for the confirmation
-// of what is stored, without the parameters that do not count.
-func upstream(ctx context.Context, f *fetching) *http.Request {
-	v := f.v
-	stored := v.entry != nil && v.state == policy.Expired
-	whole := v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0
-	rewrite := v.forward != v.r.URL.RawQuery
-	if !stored && !rewrite && !(whole && conditional(v.r.Header)) {
-		return v.r
-	}
-	out := v.r.Clone(ctx)
-	if rewrite {
-		out.URL.RawQuery = v.forward
-		out.RequestURI = out.URL.RequestURI() // what Traefik's proxy goes by
-	}
-	if stored && whole {
-		policy.Conditional(out.Header, v.entry.Header)
-	} else if whole {
-		policy.Unconditional(out.Header)
-	}
-	return out
 }
 
 // run calls the origin. If its answer breaks off, Traefik panics with
@@ -152,11 +77,6 @@ func run(f *fetching, c *capture, out *http.Request) {
 	f.h.next.ServeHTTP(c, out)
 	endCapture(c)
 	f.aborted = false
-}
-
-func mayStandIn(f *fetching) bool {
-	v := f.v
-	return v.entry != nil && policy.StandsIn(v.entry.Life, v.now)
 }
 
 // decide is called when status and headers of the origin's answer are known.
@@ -234,92 +154,4 @@ func compareHead(h *Handler, v *visit, header http.Header) {
 	if !policy.HeadMatches(v.entry.Header, header, v.entry.Length()) {
 		h.shared.tier.Remove(h.view, []string{v.entry.Key})
 	}
-}
-
-// reasonOf says why the answer was not stored. What kept the storage from being
-// asked goes first: it explains more.
-func reasonOf(f *fetching) string {
-	if f.v.reason != "" && f.v.head.Epoch == 0 {
-		return f.v.reason
-	}
-	if f.admission.Reason != "" {
-		return f.admission.Reason
-	}
-	return f.v.reason
-}
-
-// admit asks the policy, the rule and the limits whether a response may be
-// stored.
-func admit(f *fetching, status int, header http.Header, received int64) policy.Admission {
-	v := f.v
-	if v.head.Epoch == 0 && v.reason != "" { // nothing can be stored: the rest is not worth the time
-		return policy.Admission{Reason: v.reason}
-	}
-	r := policy.Request{Method: http.MethodGet, Requested: f.requested, Received: received}
-	if f.filling == nil {
-		r.Method = v.r.Method
-		r.Authorization = len(v.r.Header["Authorization"]) > 0
-		r.Session = v.session
-		r.NoStore = v.cc.NoStore
-	}
-	a := policy.Admit(r, status, header, v.rule.Terms)
-	if f.filling != nil {
-		a.Vary = notOurs(a.Vary, v.rule)
-	}
-	if a.Store {
-		a.Reason = condition(f, header)
-		a.Store = a.Reason == ""
-	}
-	if a.Store && v.head.Epoch == 0 {
-		a.Store, a.Reason = false, v.reason
-	}
-	return a
-}
-
-// condition checks what the rule and the limits ask of the headers, and reads
-// the tags.
-func condition(f *fetching, header http.Header) string {
-	h, v := f.h, f.v
-	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
-		return policy.ReasonRequire
-	}
-	if !v.rule.Terms.AnySession && !inContext(v, header) {
-		return policy.ReasonContext
-	}
-	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {
-		return policy.ReasonRefuse
-	}
-	if headerBytes(header) > h.s.Limits.HeaderBytes {
-		return policy.ReasonHeaderLimit
-	}
-	tags, err := keys.ParseTags(header, h.s.Limits.Tags)
-	if err != nil {
-		h.logf("%s %s: %v; the response was not stored", v.r.Method, v.r.URL.Path, err)
-		return tagReason(err)
-	}
-	f.tags = hashTags(v, tags)
-	return ""
-}
-
-func headerBytes(header http.Header) int {
-	n := 0
-	for name, lines := range header {
-		for i := 0; i < len(lines); i++ {
-			n += len(name) + len(lines[i]) + 4
-		}
-	}
-	return n
-}
-
-// contentLength returns the announced length, -1 if there is none.
-func contentLength(header http.Header) int64 {
-	lines := header["Content-Length"]
-	if len(lines) == 0 {
-		return -1
-	}
-	n, err := strconv.ParseInt(lines[0], 10, 64)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
 }

@@ -208,3 +208,37 @@ func (sh *Shared) wait(ctx context.Context, w *waiter, most time.Duration, aband
 	}
 	return landed
 }
+
+// landed tells those who wait for a visit's flight what was stored.
+func landed(h *Handler, v *visit, e *storage.Entry) {
+	if v.flight != nil {
+		land(h.shared, v.flight, landing{entry: e})
+	}
+}
+
+// unshared tells those who wait for a visit's flight, here and elsewhere, that the
+// answer is not for them, and that they need not wait for the next one either.
+func unshared(h *Handler, v *visit, reason string) {
+	if v.flight == nil && !v.rule.Nobody {
+		return
+	}
+	sole(h.identities, v, reason)
+	if v.flight == nil {
+		return
+	}
+	land(h.shared, v.flight, landing{refused: true, reason: reason})
+	h.shared.tier.Unlock(h.view, v.lock, refusedTime)
+}
+
+// flightKey is the full key under which the answer is expected to be stored.
+func flightKey(v *visit) string {
+	if v.list != nil {
+		return variantKey(v)
+	}
+	return v.primary
+}
+
+// loneFlight is that of a request that nobody waits for.
+func loneFlight() *flight {
+	return &flight{}
+}

@@ -1,39 +1,12 @@
-//go:build ignore
-
 package cache
 
 import (
-	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
-	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/rule"
-	"github.com/odoocache/odoocache/cache/storage"
-	"github.com/odoocache/odoocache/keys"
+	"github.com/odoocache/odoocache/cache/fill"
 )
-
-// passBlindly hands on a request that could not be examined, or is not to be. Of its
-// response the purge headers still count.
-func passBlindly(h *Handler, rw http.ResponseWriter, v *visit, reason string) {
-	c := &capture{rw: rw, header: http.Header{}}
-	c.decide = func(c *capture) {
-		applyPurgeHeaders(h, c.header)
-		c.mode = passing
-		label(h, c.header, forwarded(h, "bypass", 0, reason))
-	}
-	count(h, reason)
-	h.markBlindly(v)
-	h.next.ServeHTTP(c, v.r)
-	endCapture(c)
-}
-
-// endCapture sees to it that a response without a body is decided, too.
-func endCapture(c *capture) {
-	if c.mode == undecided {
-		c.WriteHeader(http.StatusOK)
-	}
-}
 
 // label removes the headers that are addressed to the cache and adds
 // Cache-Status after that of caches nearer to the origin (RFC 9211 §2).
@@ -55,252 +28,71 @@ var edgeHeaders = []string{
 	"Surrogate-Key", "Xkey", "Cache-Tag", "Cache-Groups", "Cache-Group-Invalidation", "X-Odoo-Cache-Context",
 }
 
-// onlyIfCached answers a client that wants nothing of the origin (RFC 9111 §5.2.1.7).
-func onlyIfCached(h *Handler, rw http.ResponseWriter) {
-	count(h, policy.ReasonOnlyIfCached)
-	label(h, rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
-	rw.WriteHeader(http.StatusGatewayTimeout)
-}
-
-// fetch asks the origin with the visitor's own request, stores what may be stored, and
-// answers. Pages that are filled as nobody never come here, see fillPage.
-func fetch(h *Handler, rw http.ResponseWriter, v *visit) {
-	markSessions(h, v)
-	if !fetchOnce(h, rw, v) { // what is stored turned out to be useless, and is forgotten
-		fetchOnce(h, rw, v)
+// announce tells the origin, and rules, that the cache is there. What a client says of that
+// does not count.
+func announce(h *Handler, r *http.Request) {
+	if h.s.EdgeHeader != "" {
+		r.Header[h.s.EdgeHeader] = h.s.Edge
+	}
+	if r.Header[fill.ContextHeader] != nil && h.s.EdgeHeader != "" {
+		delete(r.Header, fill.ContextHeader)
 	}
 }
 
-// fetchOnce is one request to the origin. It reports false if it has answered nothing.
-func fetchOnce(h *Handler, rw http.ResponseWriter, v *visit) bool {
-	f := &fetching{h: h, v: v, requested: v.now}
-	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
-	c.decide = func(c *capture) { decide(f, c) }
-	v.sent = v.r.Header
-	run(f, c, upstream(v.r.Context(), f))
-	return finish(f, rw, c)
+// acceptsEvents reports whether a request asks for an event stream, which has
+// no end to wait for.
+func acceptsEvents(r *http.Request) bool {
+	accept := r.Header["Accept"]
+	return len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream")
 }
 
-// hitless is the Cache-Status of an answer that neither cache nor origin gave.
-func (h *Handler) hitless(detail string) string {
-	return h.s.Name + "; detail=" + detail
+func conditional(h http.Header) bool {
+	return len(h["If-None-Match"]) > 0 || len(h["If-Modified-Since"]) > 0
 }
 
-// fetching is one request to the origin on behalf of a visit.
-type fetching struct {
-	h         *Handler
-	v         *visit
-	requested int64 // Unix ms
-	rendered  int64 // ms that the origin took
-	admission policy.Admission
-	tags      []string // hashed
-	validated bool     // the origin confirmed the stored response
-	standIn   bool     // the origin failed and a stale copy may be used
-	aborted   bool     // the origin's answer broke off
-	refused   bool     // by what its body holds
-	stored    *storage.Entry
-	plain     []byte     // its body, decoded
-	filling   *fillState // nil: it is the visitor's own request
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// upstream returns the request for the origin: the visitor's own where nothing
-// can be stored; otherwise one for a whole response, or for the confirmation
-// of what is stored, without the parameters that do not count.
-func upstream(ctx context.Context, f *fetching) *http.Request {
-	v := f.v
-	stored := v.entry != nil && v.state == policy.Expired
-	whole := v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0
-	rewrite := v.forward != v.r.URL.RawQuery
-	if !stored && !rewrite && !(whole && conditional(v.r.Header)) {
-		return v.r
+// notModified answers 304 without the fields that describe a body
+// (RFC 9110 §15.4.5).
+func notModified(rw http.ResponseWriter, header http.Header) {
+	delete(header, "Content-Type")
+	delete(header, "Content-Length")
+	delete(header, "Content-Encoding")
+	delete(header, "Content-Range")
+	rw.WriteHeader(http.StatusNotModified)
+}
+
+func unsafeMethod(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return false
 	}
-	out := v.r.Clone(ctx)
-	if rewrite {
-		out.URL.RawQuery = v.forward
-		out.RequestURI = out.URL.RequestURI() // what Traefik's proxy goes by
-	}
-	if stored && whole {
-		policy.Conditional(out.Header, v.entry.Header)
-	} else if whole {
-		policy.Unconditional(out.Header)
-	}
-	return out
+	return true
 }
 
-// run calls the origin. If its answer breaks off, Traefik panics with
-// http.ErrAbortHandler. Where a stale copy may stand in and the client has seen
-// nothing yet, that is the end of it; else the client gets what there is of the
-// answer, and sees it break off.
-func run(f *fetching, c *capture, out *http.Request) {
-	f.aborted = true
-	defer func() {
-		if !f.aborted || c.mode == passing || c.mode == teeing {
-			return
+func carriesTags(header http.Header) bool {
+	return len(header["Surrogate-Key"])+len(header["Xkey"])+len(header["Cache-Tag"])+len(header["Cache-Groups"]) > 0
+}
+
+// addVary adds Accept-Encoding to a Vary whose lines may be shared.
+func addVary(header http.Header) {
+	before := header["Vary"]
+	if !strings.Contains(strings.ToLower(strings.Join(before, ",")), "accept-encoding") {
+		header["Vary"] = append(before[:len(before):len(before)], "Accept-Encoding")
+	}
+}
+
+// copyHeader sets the fields of from in to. The lines are shared: entries are
+// never changed, and their slices have no room to append to.
+func copyHeader(to, from http.Header) {
+	for name, lines := range from {
+		if before := to[name]; len(before) > 0 && name == "Vary" { // of a middleware in front, such as compress
+			lines = append(before[:len(before):len(before)], lines...)
 		}
-		if mayStandIn(f) {
-			if p := recover(); p != nil {
-				f.standIn = true
-				c.mode = holding
-			}
-			return
-		}
-		if c.mode == keeping && c.rw != nil {
-			label(f.h, c.header, forwarded(f.h, f.v.fwd, 0, policy.ReasonPanic))
-			copyHeader(c.rw.Header(), c.header)
-			c.rw.WriteHeader(c.status)
-			_, _ = c.rw.Write(c.body)
-		}
-	}()
-	f.h.next.ServeHTTP(c, out)
-	endCapture(c)
-	f.aborted = false
-}
-
-func mayStandIn(f *fetching) bool {
-	v := f.v
-	return v.entry != nil && policy.StandsIn(v.entry.Life, v.now)
-}
-
-// decide is called when status and headers of the origin's answer are known.
-func decide(f *fetching, c *capture) {
-	f.rendered = nowMS() - f.requested
-	applyPurges(f.h, f.v, c.status, c.header)
-	if f.v.entry != nil && decideByStored(f, c) {
-		return
+		to[name] = lines
 	}
-	f.admission = admit(f, c.status, c.header, nowMS())
-	length := contentLength(c.header)
-	if f.admission.Store && length <= f.v.rule.MaxBody && (length >= 0 || !bodyAllowed(c.status)) {
-		c.mode = keeping
-		if length > 0 {
-			c.body = make([]byte, 0, length)
-		}
-		return
-	}
-	decideToPass(f, c, length)
-}
-
-// decideByStored is decide where something is stored: the answer may be about that, or
-// worse than that. It reports whether everything is decided.
-func decideByStored(f *fetching, c *capture) bool {
-	v := f.v
-	if c.status == http.StatusNotModified && v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0 {
-		f.validated = true
-		c.mode = holding
-		return true
-	}
-	if policy.IsError(c.status) && mayStandIn(f) {
-		f.standIn = true
-		c.mode = holding
-		return true
-	}
-	if v.r.Method == http.MethodHead && c.status == http.StatusOK {
-		compareHead(f.h, v, c.header)
-	}
-	return false
-}
-
-// decideToPass is decide for an answer that the client gets as it comes.
-func decideToPass(f *fetching, c *capture, length int64) {
-	h, v := f.h, f.v
-	c.mode = passing
-	switch {
-	case !f.admission.Store:
-	case length > v.rule.MaxBody:
-		f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
-	default:
-		c.mode = teeing
-	}
-	if c.mode == passing && !policy.IsError(c.status) {
-		unshared(h, v, reasonOf(f))
-	}
-	if c.rw != nil {
-		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
-			markAll(h, v) // before the visitor goes where it leads
-		}
-		addCookies(c.header, campaignCookies(h, v, nil))
-		bear(h, v, c.status, c.header)
-	}
-	if c.mode == teeing {
-		count(h, "stored")
-		label(h, c.header, storedStatus(h, v.fwd, 0, f.admission.Life, v.reason))
-		return
-	}
-	count(h, reasonOf(f))
-	label(h, c.header, forwarded(h, v.fwd, 0, reasonOf(f)))
-}
-
-// compareHead drops the stored response of which a HEAD response shows that it
-// is no longer what the origin has (RFC 9111 §4.3.5).
-func compareHead(h *Handler, v *visit, header http.Header) {
-	if !policy.HeadMatches(v.entry.Header, header, v.entry.Length()) {
-		h.shared.tier.Remove(h.view, []string{v.entry.Key})
-	}
-}
-
-// reasonOf says why the answer was not stored. What kept the storage from being
-// asked goes first: it explains more.
-func reasonOf(f *fetching) string {
-	if f.v.reason != "" && f.v.head.Epoch == 0 {
-		return f.v.reason
-	}
-	if f.admission.Reason != "" {
-		return f.admission.Reason
-	}
-	return f.v.reason
-}
-
-// admit asks the policy, the rule and the limits whether a response may be
-// stored.
-func admit(f *fetching, status int, header http.Header, received int64) policy.Admission {
-	v := f.v
-	if v.head.Epoch == 0 && v.reason != "" { // nothing can be stored: the rest is not worth the time
-		return policy.Admission{Reason: v.reason}
-	}
-	r := policy.Request{Method: http.MethodGet, Requested: f.requested, Received: received}
-	if f.filling == nil {
-		r.Method = v.r.Method
-		r.Authorization = len(v.r.Header["Authorization"]) > 0
-		r.Session = v.session
-		r.NoStore = v.cc.NoStore
-	}
-	a := policy.Admit(r, status, header, v.rule.Terms)
-	if f.filling != nil {
-		a.Vary = notOurs(a.Vary, v.rule)
-	}
-	if a.Store {
-		a.Reason = condition(f, header)
-		a.Store = a.Reason == ""
-	}
-	if a.Store && v.head.Epoch == 0 {
-		a.Store, a.Reason = false, v.reason
-	}
-	return a
-}
-
-// condition checks what the rule and the limits ask of the headers, and reads
-// the tags.
-func condition(f *fetching, header http.Header) string {
-	h, v := f.h, f.v
-	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
-		return policy.ReasonRequire
-	}
-	if !v.rule.Terms.AnySession && !inContext(v, header) {
-		return policy.ReasonContext
-	}
-	if len(v.rule.Refuse) > 0 && rule.Any(v.rule.Refuse, header) {
-		return policy.ReasonRefuse
-	}
-	if headerBytes(header) > h.s.Limits.HeaderBytes {
-		return policy.ReasonHeaderLimit
-	}
-	tags, err := keys.ParseTags(header, h.s.Limits.Tags)
-	if err != nil {
-		h.logf("%s %s: %v; the response was not stored", v.r.Method, v.r.URL.Path, err)
-		return tagReason(err)
-	}
-	f.tags = hashTags(v, tags)
-	return ""
 }
 
 func headerBytes(header http.Header) int {
@@ -324,4 +116,13 @@ func contentLength(header http.Header) int64 {
 		return -1
 	}
 	return n
+}
+
+func hasName(list []string, name string) bool {
+	for i := 0; i < len(list); i++ {
+		if list[i] == name {
+			return true
+		}
+	}
+	return false
 }

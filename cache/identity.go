@@ -390,3 +390,18 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	}
 	return id
 }
+
+// purgeHost is the host by which a page is purged: the one the origin sees.
+func purgeHost(t *keys.Target) string {
+	if t.Forwarded != "" {
+		return t.Forwarded
+	}
+	return t.Host
+}
+
+// cacheableRule is the rule of a GET to the same address.
+func (h *Handler) cacheableRule(v *visit) *rule.Rule {
+	path, _ := keys.RoutedPath(v.r.URL)
+	ru, _ := rule.First(h.s.Plan, h.s.Default, http.MethodGet, keys.FoldHost(purgeHost(v.target)), path, v.r)
+	return ru
+}

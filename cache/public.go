@@ -1,136 +1,12 @@
-//go:build ignore
-
 package cache
 
 import (
 	"bytes"
-	"compress/gzip"
-	"io"
 	"net/http"
-	"regexp"
-	"strings"
 
 	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/policy"
 )
-
-// token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
-// and the expiry as Unix time (odoo/http.py, csrf_token).
-var token = regexp.MustCompile(`^[0-9a-f]{40}o[0-9]{10}$`)
-
-const (
-	tokenBytes = 51
-	tokenO     = 40 // where the letter is
-)
-
-// expiries are how the letter and a time begin: Unix time has ten digits, the first of
-// them 1 until 2033 and 2 until 2065.
-var expiries = [][]byte{[]byte("o1"), []byte("o2")}
-
-// tokens returns where tokens begin in a text. To look for the expiries takes a
-// hundredth of what the pattern alone takes.
-func tokens(text []byte) []int {
-	var found []int
-	for _, expiry := range expiries {
-		at := bytes.Index(text, expiry)
-		for at >= 0 {
-			from := at - tokenO
-			if from >= 0 && from+tokenBytes <= len(text) && token.Match(text[from:from+tokenBytes]) {
-				found = append(found, from)
-			}
-			next := bytes.Index(text[at+1:], expiry)
-			if next < 0 {
-				break
-			}
-			at += 1 + next
-		}
-	}
-	return found
-}
-
-// Signs of a page that was rendered for one visitor: a signed-in user in the
-// session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
-// to 16 know is_website_user alone, addons/website/models/ir_http.py), a chat that an
-// operator has begun with them (addons/website_livechat; another word as of Odoo 18).
-var (
-	userSigns = [][]byte{
-		[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
-	}
-	userStart = []byte(`"is_`) // what they begin with: a text is read for that alone
-	chatSigns = [][]byte{[]byte(`"chat_request_session"`), []byte(`"force_thread"`)}
-)
-
-// fewStarts is how many of userStart are looked at one by one.
-const fewStarts = 30
-
-// The sign of a cart in a page's header (addons/website_sale/views/templates.xml).
-// Without a cart Odoo 14 to 18 write it without a value, Odoo 19 leaves it out.
-var (
-	cartSign = []byte(` data-order-id="`)
-	noCart   = []byte(` data-order-id=""`)
-)
-
-// personal reports whether a page was rendered for one visitor.
-func personal(plain []byte) bool {
-	if ofUser(plain) || bytes.Contains(plain, chatSigns[0]) || bytes.Contains(plain, chatSigns[1]) {
-		return true
-	}
-	carts := bytes.Count(plain, cartSign)
-	return carts > 0 && carts > bytes.Count(plain, noCart)
-}
-
-// ofUser reports whether a text has one of userSigns.
-func ofUser(plain []byte) bool {
-	n := bytes.Count(plain, userStart)
-	if n > fewStarts {
-		for i := 0; i < len(userSigns); i++ {
-			if bytes.Contains(plain, userSigns[i]) {
-				return true
-			}
-		}
-		return false
-	}
-	for ; n > 0; n-- {
-		plain = plain[bytes.Index(plain, userStart):]
-		for i := 0; i < len(userSigns); i++ {
-			if bytes.HasPrefix(plain, userSigns[i]) {
-				return true
-			}
-		}
-		plain = plain[len(userStart):]
-	}
-	return false
-}
-
-// consentSigns are in pages that differ for visitors who agree to optional cookies: the
-// cookies bar, and what keeps scripts of others from running
-// (addons/website/views/website_templates.xml, website/models/ir_qweb.py).
-var consentSigns = [][]byte{
-	[]byte(`id="` + fill.ConsentCookie + `"`), []byte("watch3rdPartyScripts("), []byte("data-need-cookies-approval"),
-}
-
-// ownTags returns the tags that say what a page depends on, and why it is not stored.
-func ownTags(f *fetching, c *capture, plain []byte) (tags []string, reason string) {
-	if !isPage(c.header.Get("Content-Type")) {
-		return nil, ""
-	}
-	reason, located := foreignCountry(f, c, plain)
-	if reason != "" {
-		return nil, reason
-	}
-	if located {
-		tags = append(tags, countryTag)
-	}
-	if f.filling == nil || f.v.consent {
-		return tags, ""
-	}
-	for i := 0; i < len(consentSigns); i++ {
-		if bytes.Contains(plain, consentSigns[i]) {
-			return append(tags, consentTag), ""
-		}
-	}
-	return tags, ""
-}
 
 // publicBody returns what of a body may be given to others, with the tags that say what it
 // depends on, or why nothing may. It reads it for signs that it belongs to one visitor: the
@@ -167,37 +43,86 @@ func publicBody(f *fetching, c *capture, header http.Header) (body []byte, tags 
 	return body, tags, ""
 }
 
-// readable reports whether a type is text, in which a visitor's data may stand.
-func readable(kind string) bool {
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	return isPage(kind) || strings.HasPrefix(kind, "text/") || strings.Contains(kind, "javascript") || strings.Contains(kind, "xml")
-}
-
-// isPage reports whether a type is one in which Odoo writes pages and data. A
-// response without a type may be a page: browsers guess.
-func isPage(kind string) bool {
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	return kind == "" || strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/json") ||
-		strings.HasPrefix(kind, "application/xhtml")
-}
-
-// inflation is how much larger than the largest body a decoded one may be.
-const inflation = 8
-
-// decoded undoes a content coding. It reports false if the coding is not known
-// here, is broken, or makes more than most bytes.
-func decoded(codings []string, body []byte, most int64) ([]byte, bool) {
-	coding := strings.ToLower(strings.TrimSpace(strings.Join(codings, ",")))
-	switch coding {
-	case "", "identity":
-		return body, true
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, false
-		}
-		plain, err := io.ReadAll(io.LimitReader(z, most+1))
-		return plain, err == nil && int64(len(plain)) <= most
+// ownTags returns the tags that say what a page depends on, and why it is not stored.
+func ownTags(f *fetching, c *capture, plain []byte) (tags []string, reason string) {
+	if !isPage(c.header.Get("Content-Type")) {
+		return nil, ""
 	}
-	return nil, false
+	reason, located := foreignCountry(f, c, plain)
+	if reason != "" {
+		return nil, reason
+	}
+	if located {
+		tags = append(tags, countryTag)
+	}
+	if f.filling == nil || f.v.consent {
+		return tags, ""
+	}
+	for i := 0; i < len(consentSigns); i++ {
+		if bytes.Contains(plain, consentSigns[i]) {
+			return append(tags, consentTag), ""
+		}
+	}
+	return tags, ""
+}
+
+// personal reports whether a page was rendered for one visitor.
+func personal(plain []byte) bool {
+	if ofUser(plain) || bytes.Contains(plain, chatSigns[0]) || bytes.Contains(plain, chatSigns[1]) {
+		return true
+	}
+	carts := bytes.Count(plain, cartSign)
+	return carts > 0 && carts > bytes.Count(plain, noCart)
+}
+
+// ofUser reports whether a text has one of userSigns.
+func ofUser(plain []byte) bool {
+	n := bytes.Count(plain, userStart)
+	if n > fewStarts {
+		for i := 0; i < len(userSigns); i++ {
+			if bytes.Contains(plain, userSigns[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	for ; n > 0; n-- {
+		plain = plain[bytes.Index(plain, userStart):]
+		for i := 0; i < len(userSigns); i++ {
+			if bytes.HasPrefix(plain, userSigns[i]) {
+				return true
+			}
+		}
+		plain = plain[len(userStart):]
+	}
+	return false
+}
+
+// Signs of a page that was rendered for one visitor: a signed-in user in the
+// session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
+// to 16 know is_website_user alone, addons/website/models/ir_http.py), a chat that an
+// operator has begun with them (addons/website_livechat; another word as of Odoo 18).
+var (
+	userSigns = [][]byte{
+		[]byte(`"is_public": false`), []byte(`"is_public":false`), []byte(`"is_website_user": false`), []byte(`"is_website_user":false`),
+	}
+	userStart = []byte(`"is_`) // what they begin with: a text is read for that alone
+	chatSigns = [][]byte{[]byte(`"chat_request_session"`), []byte(`"force_thread"`)}
+)
+
+// fewStarts is how many of userStart are looked at one by one.
+const fewStarts = 30
+
+// The sign of a cart in a page's header (addons/website_sale/views/templates.xml).
+// Without a cart Odoo 14 to 18 write it without a value, Odoo 19 leaves it out.
+var (
+	cartSign = []byte(` data-order-id="`)
+	noCart   = []byte(` data-order-id=""`)
+)
+
+// consentSigns are in pages that differ for visitors who agree to optional cookies: the
+// cookies bar, and what keeps scripts of others from running
+// (addons/website/views/website_templates.xml, website/models/ir_qweb.py).
+var consentSigns = [][]byte{
+	[]byte(`id="` + fill.ConsentCookie + `"`), []byte("watch3rdPartyScripts("), []byte("data-need-cookies-approval"),
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -144,14 +145,6 @@ func (h *Handler) order(o purgeOrder, from string) {
 	}
 }
 
-func unsafeMethod(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodConnect:
-		return false
-	}
-	return true
-}
-
 // invalidate removes what is stored under the address of an unsafe request, and under those
 // on the same host that its response names. It makes no marks: these are for purges, and
 // anybody can send a POST. What fails is not tried again, for the same reason.
@@ -262,4 +255,24 @@ func (h *Handler) address(v *visit) string {
 		return address
 	}
 	return address + "?" + strings.ReplaceAll(query, "#", "%23")
+}
+
+// purge carries a purge out.
+func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
+	head, err := h.shared.tier.Purge(h.view, p)
+	if err == nil && !p.Soft && h.s.Rewarm > 0 && h.shared.beginWarming(h.s.Tenant) {
+		go func() {
+			defer func() {
+				if p := recover(); p != nil {
+					h.shared.endWarming(h.s.Tenant) // else warmAgain has done so, and it may have begun anew
+					count(h, policy.ReasonInternal)
+					h.logf("rewarm: %v", p)
+				}
+			}()
+			for again := true; again; again = h.shared.warmAgain(h.s.Tenant) {
+				h.warm()
+			}
+		}()
+	}
+	return head, err
 }

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"context"
-	"math"
-	"math/rand"
 	"net/http"
 	"time"
 
@@ -89,35 +87,6 @@ func (h *Handler) newer(v *visit) *storage.Entry {
 	return nil
 }
 
-// early decides by chance whether a fresh entry is refreshed before it expires: the
-// less time is left in comparison with what the origin takes, the more likely
-// (XFetch: Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede
-// Prevention, VLDB 2015, with β = 1). In the first half of its life none is.
-func early(e *storage.Entry, now int64) bool {
-	left := e.Life.TTL - age(e, now)
-	return left < earlyPart(e) && float64(left) <= -float64(e.Render)*math.Log(1-rand.Float64())
-}
-
-// earlyPart is how long before its end, in ms, an entry may be refreshed: beyond ten
-// times its render time the chance is below 1 in 20000.
-func earlyPart(e *storage.Entry) int64 {
-	if e.Render <= 0 { // the clock may have been set back
-		return 0
-	}
-	if part := 10 * e.Render; part < e.Life.TTL/2 {
-		return part
-	}
-	return e.Life.TTL / 2
-}
-
-// earlyWindow is earlyPart where entries are refreshed early.
-func earlyWindow(h *Handler, e *storage.Entry) int64 {
-	if !h.s.EarlyRefresh {
-		return 0
-	}
-	return earlyPart(e)
-}
-
 // refetch is fetch without a client.
 func (h *Handler) refetch(v *visit) {
 	if v.rule.Nobody {
@@ -143,13 +112,4 @@ func (h *Handler) refetch(v *visit) {
 func (f *fetching) withdrawn(c *capture) bool {
 	return !f.aborted && !c.broken && !f.standIn && !f.validated && (!f.admission.Store || f.refused) &&
 		f.v.head.Epoch != 0 && c.status >= 200 && c.status < 500 && !passingStatus(c.status)
-}
-
-func hasName(list []string, name string) bool {
-	for i := 0; i < len(list); i++ {
-		if list[i] == name {
-			return true
-		}
-	}
-	return false
 }

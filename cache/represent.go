@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -109,10 +108,11 @@ func represent(header http.Header, r *http.Request, e *storage.Entry, plain []by
 	return plain, err == nil
 }
 
-// addVary adds Accept-Encoding to a Vary whose lines may be shared.
-func addVary(header http.Header) {
-	before := header["Vary"]
-	if !strings.Contains(strings.ToLower(strings.Join(before, ",")), "accept-encoding") {
-		header["Vary"] = append(before[:len(before):len(before)], "Accept-Encoding")
+// exact returns a slice without room to spare: what grew while it was captured
+// is kept for long, and counted by its length.
+func exact(b []byte) []byte {
+	if cap(b)-len(b) < len(b)/16 {
+		return b
 	}
+	return append(make([]byte, 0, len(b)), b...)
 }

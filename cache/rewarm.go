@@ -4,34 +4,11 @@ import (
 	"context"
 	"net/http"
 	"time"
-
-	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // A purge leaves the next visitor of each page to wait for Odoo. With the option
 // rewarm the pages that had most hits in this process are asked for at once, one
 // after the other, so that visitors find them.
-
-// purge carries a purge out.
-func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
-	head, err := h.shared.tier.Purge(h.view, p)
-	if err == nil && !p.Soft && h.s.Rewarm > 0 && h.shared.beginWarming(h.s.Tenant) {
-		go func() {
-			defer func() {
-				if p := recover(); p != nil {
-					h.shared.endWarming(h.s.Tenant) // else warmAgain has done so, and it may have begun anew
-					count(h, policy.ReasonInternal)
-					h.logf("rewarm: %v", p)
-				}
-			}()
-			for again := true; again; again = h.shared.warmAgain(h.s.Tenant) {
-				h.warm()
-			}
-		}()
-	}
-	return head, err
-}
 
 // warm asks for what was popular until it was purged.
 func (h *Handler) warm() {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/fill"
@@ -179,19 +178,6 @@ const sessionRoom = 600
 // maxSessions bounds the sessions that one request can mean.
 const maxSessions = 8
 
-// markTransparent is markSessions for a request that is handed on as it is: it
-// may do more than change the protocol.
-func (h *Handler) markTransparent(r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.logf("%s %s: %v", r.Method, r.URL.Path, p)
-		}
-	}()
-	v := &visit{r: r, now: nowMS()}
-	identifyVisit(h, v)
-	markSessions(h, v)
-}
-
 // markBlindly is mark for a request of which nothing else could be found out.
 func (h *Handler) markBlindly(v *visit) {
 	defer func() {
@@ -200,19 +186,6 @@ func (h *Handler) markBlindly(v *visit) {
 		}
 	}()
 	markAll(h, v)
-}
-
-// escapes are those of quoted cookie values (werkzeug/http.py, parse_cookie).
-var escapes = regexp.MustCompile(`\\([0-3][0-7]{2}|.)`)
-
-// unescaped is a Cookie field as a server reads it that undoes these escapes.
-func unescaped(field string) string {
-	return escapes.ReplaceAllStringFunc(field, func(s string) string {
-		if n, err := strconv.ParseUint(s[1:], 8, 8); err == nil && len(s) == 4 {
-			return string([]byte{byte(n)})
-		}
-		return s[1:]
-	})
 }
 
 func addSessions(list []string, found [][]string) []string {
@@ -270,21 +243,4 @@ func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string
 	if sessionID.MatchString(id) {
 		h.shared.tier.Bear(h.view, keys.SessionID(id))
 	}
-}
-
-// setValue returns the value that a Set-Cookie line sets.
-func setValue(line string) string {
-	pair, _, _ := strings.Cut(line, ";")
-	_, value, _ := strings.Cut(pair, "=")
-	return strings.TrimSpace(value)
-}
-
-// setsCookie reports whether a header sets a cookie.
-func setsCookie(header http.Header, name string) bool {
-	for _, line := range header["Set-Cookie"] {
-		if policy.CookieName(line) == name {
-			return true
-		}
-	}
-	return false
 }

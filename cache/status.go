@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,17 +59,6 @@ func nowMS() int64 {
 	return time.Now().UnixMilli()
 }
 
-// copyHeader sets the fields of from in to. The lines are shared: entries are
-// never changed, and their slices have no room to append to.
-func copyHeader(to, from http.Header) {
-	for name, lines := range from {
-		if before := to[name]; len(before) > 0 && name == "Vary" { // of a middleware in front, such as compress
-			lines = append(before[:len(before):len(before)], lines...)
-		}
-		to[name] = lines
-	}
-}
-
 // What numbered keeps, for good: 2 MB, and 2 MB more for a prefix of 20 bytes. A day has
 // 86,400 seconds.
 const (
@@ -103,4 +91,9 @@ func numbered(prefix string) []string {
 	list = strings.Split(prefix+strings.ReplaceAll(all[:len(all)-1], "\n", "\n"+prefix), "\n")
 	numbers[prefix] = list
 	return list
+}
+
+// hitless is the Cache-Status of an answer that neither cache nor origin gave.
+func (h *Handler) hitless(detail string) string {
+	return h.s.Name + "; detail=" + detail
 }

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"errors"
 	"net/http"
 	"regexp"
 
@@ -105,29 +104,6 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) bool {
 	return true
 }
 
-// withCookies returns a header that sets, beside the kept cookies of the stored
-// response, those that the origin set for this visitor. The header given is
-// stored and stays as it is.
-func withCookies(header http.Header, own []string) http.Header {
-	if len(own) == 0 {
-		return header
-	}
-	names := make([]string, 0, len(own))
-	for i := 0; i < len(own); i++ {
-		names = append(names, policy.CookieName(own[i]))
-	}
-	lines := append([]string{}, own...)
-	for _, line := range header["Set-Cookie"] {
-		if !hasName(names, policy.CookieName(line)) {
-			lines = append(lines, line)
-		}
-	}
-	out := make(http.Header, len(header)+1)
-	copyHeader(out, header)
-	out["Set-Cookie"] = lines
-	return out
-}
-
 // withOwnTags returns tags with those of the tags before that say what a page depends on.
 func withOwnTags(tags, before []string) []string {
 	for _, own := range []string{consentTag, countryTag} {
@@ -136,10 +112,6 @@ func withOwnTags(tags, before []string) []string {
 		}
 	}
 	return tags
-}
-
-func carriesTags(header http.Header) bool {
-	return len(header["Surrogate-Key"])+len(header["Xkey"])+len(header["Cache-Tag"])+len(header["Cache-Groups"]) > 0
 }
 
 // deliverKept stores a whole response and answers with it as the origin sent
@@ -317,15 +289,6 @@ func keepEntry(h *Handler, v *visit, e *storage.Entry, vary []string) string {
 	return reason
 }
 
-// exact returns a slice without room to spare: what grew while it was captured
-// is kept for long, and counted by its length.
-func exact(b []byte) []byte {
-	if cap(b)-len(b) < len(b)/16 {
-		return b
-	}
-	return append(make([]byte, 0, len(b)), b...)
-}
-
 // storeVariant keeps a response that has Vary, and the list by which it is
 // found (RFC 9111 §4.1). A resource whose responses name different fields is
 // looked up by all of them: that can miss, and never answers wrongly.
@@ -419,30 +382,5 @@ func pushVariant(list []string, id string, most int) (kept, dropped []string) {
 	return kept, dropped
 }
 
-// tagReason names an error of keys.ParseTags.
-func tagReason(err error) string {
-	if errors.Is(err, keys.ErrTagLimit) {
-		return policy.ReasonTagLimit
-	}
-	return policy.ReasonTagSyntax
-}
-
-// hashTags returns everything by which a page can be purged: the tenant, its
-// addresses, the application's tags and the rule's.
-func hashTags(v *visit, tags []string) []string {
-	hashed := keys.URLTags(purgeHost(v.target), v.id.path, v.target.Query)
-	hashed = append(hashed, tenantTag)
-	for i := 0; i < len(v.rule.Tags); i++ {
-		hashed = append(hashed, keys.HashTag("t", v.rule.Tags[i]))
-	}
-	for i := 0; i < len(tags); i++ {
-		hashed = append(hashed, keys.HashTag("t", tags[i]))
-	}
-	return hashed
-}
-
 // languageCode is the shape of Odoo's language codes.
 var languageCode = regexp.MustCompile(`^[a-z]{2,3}(_[A-Za-z0-9]{2,4})?(@[A-Za-z]+)?$`)
-
-// tenantTag is carried by every entry: a soft purge of everything marks it.
-var tenantTag = keys.HashTag(keys.Tenant, "")

@@ -3,7 +3,6 @@ package cache
 import (
 	"bytes"
 	"net/http"
-	"strings"
 	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/fill"
@@ -178,16 +177,17 @@ func passUnstored(h *Handler, rw http.ResponseWriter, v *visit) {
 	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
 }
 
-// bypass is pass for a request of which the rule says that the cache has no part in it.
-// It reports false if that is not all that counts: it may be of a session, which the
-// request would make a special one.
-func bypass(h *Handler, rw http.ResponseWriter, r *http.Request, id *identity) bool {
-	in := r.Header
-	if id.rule.KeepsSession || r.ContentLength != 0 || in["Cookie"] != nil || in["X-Openerp-Session-Id"] != nil ||
-		(r.Method != http.MethodGet && r.Method != http.MethodHead) || strings.Contains(r.URL.RawQuery, "session_id") {
-		return false
+// passBlindly hands on a request that could not be examined, or is not to be. Of its
+// response the purge headers still count.
+func passBlindly(h *Handler, rw http.ResponseWriter, v *visit, reason string) {
+	c := &capture{rw: rw, header: http.Header{}}
+	c.decide = func(c *capture) {
+		applyPurgeHeaders(h, c.header)
+		c.mode = passing
+		label(h, c.header, forwarded(h, "bypass", 0, reason))
 	}
-	keepBypass(h, r)
-	passByRule(h, rw, r)
-	return true
+	count(h, reason)
+	h.markBlindly(v)
+	h.next.ServeHTTP(c, v.r)
+	endCapture(c)
 }

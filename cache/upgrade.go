@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/policy"
 )
 
 // An answer to a request for another protocol is most often that protocol: it takes the
@@ -52,4 +55,59 @@ func (t *hijackable) Write(p []byte) (int, error) {
 		flushed(t.ResponseWriter)
 	}
 	return n, err
+}
+
+// upgrade hands a request for another protocol on, so that its answer can take the
+// connection over. The origin is not told of the cache: in the answer that does so a purge
+// would not be seen in time, so it has to be sent as a request.
+func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bool {
+	reason := transparent(r)
+	if reason == "" {
+		return false
+	}
+	if over {
+		h.markBlindly(&visit{r: r})
+	} else {
+		h.markTransparent(r)
+	}
+	if h.s.EdgeHeader != "" {
+		delete(r.Header, h.s.EdgeHeader)
+	}
+	rw.Header().Add("Cache-Status", forwarded(h, "bypass", 0, reason))
+	count(h, reason)
+	t := &hijackable{h: h, ResponseWriter: rw}
+	h.next.ServeHTTP(t, r)
+	if !t.decided { // a response without a body
+		(*hijackable).WriteHeader(t, http.StatusOK)
+	}
+	applyPurgeHeaders(h, rw.Header()) // of an answer that took the connection over
+	return true
+}
+
+// transparent names requests whose answer must reach the client through
+// Traefik's own writer: a change of protocol takes the connection over. Only a
+// GET or CONNECT asks for one; any other answer may carry a purge.
+func transparent(r *http.Request) string {
+	lines := r.Header["Upgrade"]
+	if len(lines) == 0 || (r.Method != http.MethodGet && r.Method != http.MethodConnect) {
+		return ""
+	}
+	if r.Method == http.MethodConnect || strings.EqualFold(strings.TrimSpace(lines[0]), "websocket") {
+		return policy.ReasonUpgrade
+	}
+	delete(r.Header, "Upgrade") // nobody has to heed it (RFC 9110 §7.8)
+	return ""
+}
+
+// markTransparent is markSessions for a request that is handed on as it is: it
+// may do more than change the protocol.
+func (h *Handler) markTransparent(r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logf("%s %s: %v", r.Method, r.URL.Path, p)
+		}
+	}()
+	v := &visit{r: r, now: nowMS()}
+	identifyVisit(h, v)
+	markSessions(h, v)
 }

@@ -170,13 +170,6 @@ func forContext(v *visit) {
 	}
 }
 
-// acceptsEvents reports whether a request asks for an event stream, which has
-// no end to wait for.
-func acceptsEvents(r *http.Request) bool {
-	accept := r.Header["Accept"]
-	return len(accept) > 0 && strings.Contains(strings.ToLower(accept[0]), "text/event-stream")
-}
-
 // lookup asks the storage and decides whether what it has may be used.
 func lookup(h *Handler, v *visit) {
 	v.fwd = "uri-miss"
@@ -332,10 +325,18 @@ func lookupOrLock(h *Handler, v *visit) *storage.Found {
 	return f
 }
 
-// purgeHost is the host by which a page is purged: the one the origin sees.
-func purgeHost(t *keys.Target) string {
-	if t.Forwarded != "" {
-		return t.Forwarded
+// mayShare reports whether the request is one whose answer may be for others, too.
+func mayShare(h *Handler, v *visit) bool {
+	if v.rule.Nobody {
+		return h.s.Limits.CoalesceWait > 0 && !v.cc.Present && fills(v)
 	}
-	return t.Host
+	return h.s.Limits.CoalesceWait > 0 && v.r.Method == http.MethodGet && !v.cc.Present &&
+		!v.session && v.r.Header["Range"] == nil && v.r.Header["Authorization"] == nil
+}
+
+// fills reports whether a visit may be answered with what is asked for as nobody.
+func fills(v *visit) bool {
+	in := v.r.Header
+	return v.r.Method == http.MethodGet && in["Range"] == nil && in["Authorization"] == nil && !v.cc.NoStore &&
+		(!v.session || v.context != "" || v.rule.Terms.AnySession)
 }
