@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -43,7 +44,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 		if tired = leads == maxFills || !time.Now().Before(until); tired {
 			break
 		}
-		f, w := joinFlight(h.shared, flightKey(v), h.s.Limits.Waiters)
+		f, w := flight.Join(h.shared.flights, flightKey(v), h.s.Limits.Waiters)
 		if f != nil {
 			if lead(h, rw, v, f, until) {
 				return
@@ -52,19 +53,19 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 			continue
 		}
 		v.lock = nil // it is of the one who leads
-		if w == nil || !h.shared.wait(v.r.Context(), w, time.Until(until), h.s.Fill.Abandoned) {
+		if w == nil || !flight.Wait(v.r.Context(), h.shared.flights, w, time.Until(until), h.s.Fill.Abandoned) {
 			tired = true
 			break
 		}
-		if deliverCollapsed(h, rw, v, w.flight) {
+		if deliverCollapsed(h, rw, v, w.Flight) {
 			return
 		}
-		if w.flight.refused {
-			v.own = w.flight.reason
+		if w.Flight.Refused {
+			v.own = w.Flight.Reason
 			break
 		}
 		v.waited = true
-		if w.flight.entry != nil && lookAgain(h, rw, v) { // it is stored as another variant
+		if w.Flight.Entry != nil && lookAgain(h, rw, v) { // it is stored as another variant
 			return
 		}
 	}
@@ -114,13 +115,13 @@ func collapses(h *Handler, v *visit, asks bool) bool {
 // lead asks the origin for all who wait for a flight. It reports false if it has
 // answered nothing, because what is wanted has turned out to be another page than
 // the flight is for.
-func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Time) bool {
+func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until time.Time) bool {
 	defer func() {
-		land(h.shared, f, landing{}) // unless it has landed
+		flight.Land(h.shared.flights, f, flight.Landing{}) // unless it has landed
 		h.shared.tier.Unlock(h.view, v.lock, 0)
 	}()
 	if !alreadyMine(h, v, f) {
-		if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.key) { // it may have been stored since it was looked up
+		if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.Key) { // it may have been stored since it was looked up
 			v.waited = false
 			if answered, stays := lookAgainFor(h, rw, v, f); answered || !stays {
 				return answered
@@ -141,7 +142,7 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Ti
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mine))
 	defer cancel()
 	stop := context.AfterFunc(mine, func() {
-		if h.shared.abandon(f) {
+		if flight.Abandon(h.shared.flights, f) {
 			cancel()
 			return
 		}
@@ -168,11 +169,11 @@ func giveBack(h *Handler, l *storage.Lock) {
 
 // alreadyMine reports whether the lock was claimed when the page was looked up, and no
 // flight of this process has brought it since.
-func alreadyMine(h *Handler, v *visit, f *flight) bool {
+func alreadyMine(h *Handler, v *visit, f *flight.Flight) bool {
 	if v.lock == nil || v.lock.Released {
 		return false
 	}
-	if v.lock.ID == keys.ID(f.key) && !landedSince(h.shared, f.key, v.before) {
+	if v.lock.ID == keys.ID(f.Key) && !flight.LandedSince(h.shared.flights, f.Key, v.before) {
 		return true
 	}
 	v.lock = nil // claim gets it again
@@ -182,8 +183,8 @@ func alreadyMine(h *Handler, v *visit, f *flight) bool {
 // claim gets the lock of a page, or the answer of another process that has it.
 // Without either the visit goes on without the lock. stays is false if the page
 // is another one than the flight is for.
-func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.Time) (answered, stays bool) {
-	lock := &storage.Lock{ID: keys.ID(f.key), Token: h.shared.token}
+func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until time.Time) (answered, stays bool) {
+	lock := &storage.Lock{ID: keys.ID(f.Key), Token: h.shared.token}
 	pause := firstPause
 	for {
 		state := h.shared.tier.Lock(h.view, lock, h.s.Limits.CoalesceWait)
@@ -199,7 +200,7 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.T
 			return false, true
 		case storage.LockRefused:
 			sole(h.identities, v, policy.ReasonElsewhere)
-			land(h.shared, f, landing{refused: true, reason: policy.ReasonElsewhere})
+			flight.Land(h.shared.flights, f, flight.Landing{Refused: true, Reason: policy.ReasonElsewhere})
 			if v.rule.Nobody {
 				v.own = policy.ReasonElsewhere
 				return false, false
@@ -228,11 +229,11 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight, until time.T
 
 // lookAgainFor is lookAgain for the leader of a flight, which lands with what was
 // found. stays reports whether the visit still is for the flight's page.
-func lookAgainFor(h *Handler, rw http.ResponseWriter, v *visit, f *flight) (answered, stays bool) {
+func lookAgainFor(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight) (answered, stays bool) {
 	v.flight = f
 	answered = lookAgain(h, rw, v)
 	v.flight = nil
-	return answered, flightKey(v) == f.key && collapses(h, v, false)
+	return answered, flightKey(v) == f.Key && collapses(h, v, false)
 }
 
 // lookAgain looks a page up that may have been stored meanwhile, and answers with
@@ -256,7 +257,7 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 		return false
 	}
 	if v.flight != nil {
-		land(h.shared, v.flight, landing{entry: v.entry})
+		flight.Land(h.shared.flights, v.flight, flight.Landing{Entry: v.entry})
 	}
 	if v.state == policy.Stale {
 		h.refresh(v)
@@ -278,26 +279,26 @@ func examineAgain(h *Handler, v *visit) {
 // deliverCollapsed answers with what a flight has brought, if that is for this
 // visit. A stored error page is for nobody; but where the leader was given a stale
 // copy in its place, so is everybody.
-func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight) bool {
+func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight) bool {
 	now := nowMS()
-	if f.errored && v.entry != nil && policy.StandsIn(v.entry.Life, now) {
+	if f.Errored && v.entry != nil && policy.StandsIn(v.entry.Life, now) {
 		count(h, "stale-if-error")
 		sendEntry(h, rw, v.r, v.entry, forwarded(h, "stale", 0, "")+"; collapsed; detail=stale-if-error", now)
 		return true
 	}
-	e := f.entry
+	e := f.Entry
 	if e == nil {
-		e = f.given
+		e = f.Given
 	}
 	if e == nil || e.Key != flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" || !forConsent(h, v, e) {
 		return false
 	}
-	if f.given != nil && len(f.vary) > 0 && keys.Variant("", f.vary, v.r.Header) != f.variant {
+	if f.Given != nil && len(f.Vary) > 0 && keys.Variant("", f.Vary, v.r.Header) != f.Variant {
 		return false
 	}
-	if f.given != nil {
+	if f.Given != nil {
 		count(h, "collapsed")
-		sendFilled(h, rw, v, e, nil, forwarded(h, v.fwd, 0, "")+"; collapsed"+detailOf(f.reason))
+		sendFilled(h, rw, v, e, nil, forwarded(h, v.fwd, 0, "")+"; collapsed"+detailOf(f.Reason))
 		return true
 	}
 	if state, _ := policy.Reuse(e.Life, v.cc, false, now); state != policy.Fresh {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"unicode"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -361,8 +362,8 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 	if h.view.Open() {
 		a.Breaker = "open"
 	}
+	a.Waiting, a.Renews = flight.Waiting(sh.flights)
 	sh.mu.Lock()
-	a.Waiting, a.Renews = sh.waiting, sh.refreshing
 	for name, n := range sh.counters {
 		if word := strings.TrimPrefix(name, h.s.Tenant+" "); word != name {
 			a.Counters[word] = n

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -129,11 +130,11 @@ func sendFilled(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, 
 // was asked for with the visitor's address is for the visitor alone: it may show that.
 func tell(f *fetching, e *storage.Entry, reason string) {
 	if v := f.v; v.flight != nil && !f.filling.located {
-		l := landing{given: e, reason: reason, vary: f.admission.Vary}
-		if len(l.vary) > 0 {
-			l.variant = keys.Variant("", l.vary, v.sent)
+		l := flight.Landing{Given: e, Reason: reason, Vary: f.admission.Vary}
+		if len(l.Vary) > 0 {
+			l.Variant = keys.Variant("", l.Vary, v.sent)
 		}
-		land(f.h.shared, v.flight, l)
+		flight.Land(f.h.shared.flights, v.flight, l)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -70,7 +71,7 @@ type fillState struct {
 // fillPage asks for a visit's page as nobody, stores it, and answers. It reports false if
 // it has answered nothing: then v.own says why the visitor has to ask for themselves, or
 // what their page depends on has been learned, and it is another one.
-func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight) bool {
+func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight.Flight) bool {
 	if v.head.Epoch == 0 { // nothing could be stored
 		v.own = v.reason
 		return false
@@ -96,7 +97,7 @@ func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight) bool {
 }
 
 // beginFilling gives a filling request a life of its own: it ends after limits.fetchTimeout.
-func beginFilling(h *Handler, g *fillState, fl *flight, visitor context.Context) {
+func beginFilling(h *Handler, g *fillState, fl *flight.Flight, visitor context.Context) {
 	g.ctx, g.cancel = context.WithCancel(ownContext(visitor))
 	g.timer = time.AfterFunc(time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond, func() {
 		atomic.StoreInt32(&g.late, 1)
@@ -106,16 +107,16 @@ func beginFilling(h *Handler, g *fillState, fl *flight, visitor context.Context)
 		return
 	}
 	g.visitor = visitor
-	h.shared.ends(fl, g.cancel)
-	g.stop = context.AfterFunc(visitor, func() { h.shared.orphaned(fl, h.s.Fill.Abandoned) })
+	flight.SetCancel(h.shared.flights, fl, g.cancel)
+	g.stop = context.AfterFunc(visitor, func() { flight.Orphan(h.shared.flights, fl, h.s.Fill.Abandoned) })
 }
 
 // endFilling gives back what beginFilling has begun, and lands the flight, unless it has
 // landed.
-func endFilling(h *Handler, g *fillState, fl *flight) {
+func endFilling(h *Handler, g *fillState, fl *flight.Flight) {
 	if g.stop != nil {
 		g.stop()
-		land(h.shared, fl, landing{})
+		flight.Land(h.shared.flights, fl, flight.Landing{})
 	}
 	g.timer.Stop()
 	g.cancel()

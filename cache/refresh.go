@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -14,7 +15,7 @@ import (
 // one at a time for each key, and not more at once than limits.refreshes. The
 // visitor's request is over before it is done, so it has a context of its own.
 func (h *Handler) refresh(v *visit) {
-	f := h.shared.begin(v.entry.Key, h.s.Limits.Refreshes)
+	f := flight.Begin(h.shared.flights, v.entry.Key, h.s.Limits.Refreshes)
 	if f == nil {
 		return
 	}
@@ -31,7 +32,7 @@ func (h *Handler) refresh(v *visit) {
 	b.lock = nil // of the visit's flight
 	go func() {
 		defer cancel()
-		defer func() { h.shared.end(f) }() // the interpreter drops a deferred call of a method of ours here
+		defer func() { flight.End(h.shared.flights, f) }() // the interpreter drops a deferred call of a method of ours here
 		defer func() {
 			if p := recover(); p != nil {
 				count(h, policy.ReasonPanic)

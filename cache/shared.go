@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -24,24 +24,18 @@ type Shared struct {
 	sieve *storage.Sieve
 	token string // of this process's locks: there is one flight for a key at a time
 
-	landings atomic.Int64 // flights that have landed
+	flights *flight.Group
 
 	dropped dropped // by unsafe methods
 
-	mu         sync.Mutex
-	flights    map[string]*flight  // by full key
-	landed     map[string]int64    // by key: which landing that was
-	forgot     int64               // landings up to this one are not known any more
-	refreshing int                 // flights in the background
-	orphans    int                 // flights whose visitor has gone
-	countries  map[string]*country // by tenant
-	waiting    int                 // requests
-	warming    map[string]int      // by tenant
-	serial     int64               // of the latest handler
-	askers     map[int64]func(*http.Request)
-	counters   map[string]int64 // by tenant and word
-	lastLog    time.Time
-	quiet      int64 // messages not logged since
+	mu        sync.Mutex
+	countries map[string]*country // by tenant
+	warming   map[string]int      // by tenant
+	serial    int64               // of the latest handler
+	askers    map[int64]func(*http.Request)
+	counters  map[string]int64 // by tenant and word
+	lastLog   time.Time
+	quiet     int64 // messages not logged since
 }
 
 // linger is how long a storage that no middleware uses any more is kept: a
@@ -107,7 +101,7 @@ func expire(fingerprint string, r *registered, idles int) {
 
 func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
-		flights: map[string]*flight{}, warming: map[string]int{}, counters: map[string]int64{},
+		flights: flight.NewGroup(), warming: map[string]int{}, counters: map[string]int64{},
 		askers: map[int64]func(*http.Request){}, countries: map[string]*country{},
 		token: strconv.FormatUint(rand.Uint64(), 36),
 	}

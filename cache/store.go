@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -33,7 +34,7 @@ func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 	h, v := f.h, f.v
 	count(h, "stale-if-error")
 	if v.flight != nil {
-		land(h.shared, v.flight, landing{errored: true})
+		flight.Land(h.shared.flights, v.flight, flight.Landing{Errored: true})
 	}
 	if rw == nil {
 		return

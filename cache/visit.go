@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -44,13 +45,13 @@ type visit struct {
 	reason  string       // why it is not a hit
 	now     int64
 
-	flight *flight       // of which this visit is the leader
-	lock   *storage.Lock // of the flight, nil if there is none
-	waited bool          // for another's flight, since it has looked the page up
-	looked bool          // once
-	before int64         // how many flights had landed when it did
-	drops  int64         // how often something had been removed by unsafe methods when it did
-	early  bool          // fresh, but to be refreshed
+	flight *flight.Flight // of which this visit is the leader
+	lock   *storage.Lock  // of the flight, nil if there is none
+	waited bool           // for another's flight, since it has looked the page up
+	looked bool           // once
+	before int64          // how many flights had landed when it did
+	drops  int64          // how often something had been removed by unsafe methods when it did
+	early  bool           // fresh, but to be refreshed
 
 	late       bool   // the storage did not answer, and is not asked again
 	failed     bool   // examine did not come to its end
@@ -315,7 +316,7 @@ func mayLock(h *Handler, v *visit) bool {
 // lookupOrLock looks a page up, and claims the lock for it if it is not there.
 func lookupOrLock(h *Handler, v *visit) *storage.Found {
 	l := &storage.Lock{ID: keys.ID(v.primary), Token: h.shared.token}
-	v.before = h.shared.landings.Load()
+	v.before = h.shared.flights.Landings.Load()
 	f, locked := h.shared.tier.LookupOrLock(h.view, v.primary, l, h.s.Limits.CoalesceWait)
 	if locked || f.Reason == policy.ReasonStoreError { // then the claim may still be heard
 		v.lock = l

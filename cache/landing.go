@@ -1,0 +1,40 @@
+package cache
+
+import (
+	"github.com/odoocache/odoocache/cache/flight"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// landed tells those who wait for a visit's flight what was stored.
+func landed(h *Handler, v *visit, e *storage.Entry) {
+	if v.flight != nil {
+		flight.Land(h.shared.flights, v.flight, flight.Landing{Entry: e})
+	}
+}
+
+// unshared tells those who wait for a visit's flight, here and elsewhere, that the
+// answer is not for them, and that they need not wait for the next one either.
+func unshared(h *Handler, v *visit, reason string) {
+	if v.flight == nil && !v.rule.Nobody {
+		return
+	}
+	sole(h.identities, v, reason)
+	if v.flight == nil {
+		return
+	}
+	flight.Land(h.shared.flights, v.flight, flight.Landing{Refused: true, Reason: reason})
+	h.shared.tier.Unlock(h.view, v.lock, refusedTime)
+}
+
+// flightKey is the full key under which the answer is expected to be stored.
+func flightKey(v *visit) string {
+	if v.list != nil {
+		return variantKey(v)
+	}
+	return v.primary
+}
+
+// loneFlight is that of a request that nobody waits for.
+func loneFlight() *flight.Flight {
+	return &flight.Flight{}
+}
