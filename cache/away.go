@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -17,8 +18,8 @@ import (
 // the long way: the purges of the answer count, and what it says of the session. That a
 // key would be too long is not found out: then this is the reason.
 func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) int {
-	cookie := r.Header["Cookie"]
-	if ru.ClientDirectives && r.Header["Cache-Control"] != nil || len(cookie) > 0 && mayHaveContext(h, cookie) {
+	lines := r.Header["Cookie"]
+	if ru.ClientDirectives && r.Header["Cache-Control"] != nil || len(lines) > 0 && mayHaveContext(h, lines) {
 		return hotNo
 	}
 	reason := storage.Away(h.view)
@@ -30,8 +31,8 @@ func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) in
 	}
 	announce(h, r)
 	v := &visit{r: r, rule: ru, fwd: "uri-miss", reason: reason}
-	if len(cookie) > 0 {
-		v.cookie = rule.HasCookie(h.s.Session, r)
+	if len(lines) > 0 {
+		v.cookie = cookie.Has(h.s.Session, r)
 	}
 	passUnstored(h, rw, v)
 	return hotYes
@@ -39,8 +40,8 @@ func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) in
 
 // mayHaveContext reports whether the addon's cookie may be among those of a request: what
 // it says goes first.
-func mayHaveContext(h *Handler, cookie []string) bool {
-	return h.s.ContextCookie != "" && (len(cookie) > 1 || strings.Contains(cookie[0], h.s.ContextCookie))
+func mayHaveContext(h *Handler, lines []string) bool {
+	return h.s.ContextCookie != "" && (len(lines) > 1 || strings.Contains(lines[0], h.s.ContextCookie))
 }
 
 // awayUnknown is away for a request that is in no table and has nothing that takes thought:

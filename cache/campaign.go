@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/fill"
-	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
@@ -43,7 +43,7 @@ func campaignCookies(h *Handler, v *visit, e *storage.Entry) []string {
 	for i := 0; i < len(campaigns); i++ {
 		value := query.Get(campaigns[i])
 		name := "odoo_" + campaigns[i]
-		if before, _ := rule.CookieValue(name, v.r); value == "" || value == before || len(value) > maxCampaign {
+		if before, _ := cookie.Value(name, v.r); value == "" || value == before || len(value) > maxCampaign {
 			continue
 		}
 		lines = append(lines, name+"="+quoted(value)+"; Domain="+domain+"; Max-Age=2678400; Path=/")
@@ -93,7 +93,7 @@ func agrees(value string) bool {
 		return false
 	}
 	if len(value) > 1 && strings.HasPrefix(value, `"`) && strings.HasSuffix(value, `"`) {
-		value = unescaped(value[1 : len(value)-1])
+		value = cookie.Unescaped(value[1 : len(value)-1])
 	}
 	if strings.HasPrefix(value, "%") { // else it is no escape, but part of a text in it
 		value, _ = url.QueryUnescape(value)

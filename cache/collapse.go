@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -314,7 +315,7 @@ func sendCollapsed(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entr
 	count(h, "collapsed")
 	if lines := campaignCookies(h, v, e); len(lines) > 0 {
 		own := *e
-		own.Header = withCookies(e.Header, lines)
+		own.Header = cookie.With(e.Header, lines)
 		e = &own
 	}
 	fwd := v.fwd

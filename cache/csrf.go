@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -72,7 +73,7 @@ func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 	if given.cookie != "" {
 		v.newSession = given.cookie
 		out.Header = out.Header.Clone()
-		setSession(out.Header, h.s.Session, setValue(given.cookie))
+		cookie.Replace(out.Header, h.s.Session, cookie.SetValue(given.cookie))
 	}
 	return out, policy.ReasonCSRFCompleted
 }
@@ -234,9 +235,9 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 	endCapture(c)
 	applyPurges(h, v, 0, c.header)
 	for _, line := range c.header["Set-Cookie"] {
-		if policy.CookieName(line) == h.s.Session && sessionID.MatchString(setValue(line)) {
+		if cookie.SetName(line) == h.s.Session && sessionID.MatchString(cookie.SetValue(line)) {
 			given.cookie = line
-			setSession(out.Header, h.s.Session, setValue(line))
+			cookie.Replace(out.Header, h.s.Session, cookie.SetValue(line))
 		}
 	}
 	if c.status == http.StatusOK && !c.over {

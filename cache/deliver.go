@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -21,7 +22,7 @@ func deliver(h *Handler, rw http.ResponseWriter, v *visit) {
 	count(h, "hit")
 	if lines := campaignCookies(h, v, e); len(lines) > 0 {
 		own := *e
-		own.Header = withCookies(e.Header, lines)
+		own.Header = cookie.With(e.Header, lines)
 		e = &own
 	}
 	sendEntry(h, rw, v.r, e, hitStatus(h, e, v.now, detail), v.now)

@@ -3,6 +3,7 @@ package cache
 import (
 	"net/http"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -136,7 +137,7 @@ func decideToPass(f *fetching, c *capture, length int64) {
 		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
 			markAll(h, v) // before the visitor goes where it leads
 		}
-		addCookies(c.header, campaignCookies(h, v, nil))
+		cookie.Add(c.header, campaignCookies(h, v, nil))
 		bear(h, v, c.status, c.header)
 	}
 	if c.mode == teeing {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -119,7 +120,7 @@ func sendFilled(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, 
 	header := rw.Header()
 	copyHeader(header, e.Header)
 	if lines := campaignCookies(h, v, e); len(lines) > 0 {
-		addCookies(header, lines)
+		cookie.Add(header, lines)
 	}
 	label(h, header, status)
 	body, _ := represent(header, v.r, e, plain)

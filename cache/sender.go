@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -57,7 +58,7 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 	}
 	who := &sender{rest: field, agrees: consents(r.Header["Cookie"])}
 	if strings.Contains(field, h.s.ContextCookie) {
-		if rule.OnlyValue(h.s.ContextCookie, r) != defaultContext {
+		if cookie.Only(h.s.ContextCookie, r) != defaultContext {
 			return nil
 		}
 		who.told = true
@@ -65,7 +66,7 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 	if !strings.Contains(field, h.s.Session) {
 		return who
 	}
-	value := rule.OnlyValue(h.s.Session, r)
+	value := cookie.Only(h.s.Session, r)
 	if !sessionID.MatchString(value) {
 		return nil
 	}

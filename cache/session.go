@@ -6,9 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/fill"
-	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -37,9 +36,9 @@ const (
 
 // readCookies finds out what the cookies say of the visitor.
 func readCookies(h *Handler, v *visit) {
-	if h.s.Session != "" && rule.HasCookie(h.s.Session, v.r) {
+	if h.s.Session != "" && cookie.Has(h.s.Session, v.r) {
 		v.cookie, v.session = true, true
-		if value := rule.OnlyValue(h.s.Session, v.r); sessionID.MatchString(value) {
+		if value := cookie.Only(h.s.Session, v.r); sessionID.MatchString(value) {
 			v.sid = keys.SessionID(value)
 		}
 	}
@@ -47,10 +46,10 @@ func readCookies(h *Handler, v *visit) {
 		return
 	}
 	v.agrees = consents(v.r.Header["Cookie"])
-	if h.s.ContextCookie == "" || !rule.HasCookie(h.s.ContextCookie, v.r) {
+	if h.s.ContextCookie == "" || !cookie.Has(h.s.ContextCookie, v.r) {
 		return
 	}
-	switch value := rule.OnlyValue(h.s.ContextCookie, v.r); {
+	switch value := cookie.Only(h.s.ContextCookie, v.r); {
 	case value == defaultContext || contextValue.MatchString(value):
 		v.context = value
 	default:
@@ -111,7 +110,7 @@ func markAll(h *Handler, v *visit) {
 	if strings.Contains(field, h.s.Session) || strings.Contains(field, "\\") {
 		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(field, -1))
 		if strings.Contains(field, "\\") {
-			list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(unescaped(field), -1))
+			list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(cookie.Unescaped(field), -1))
 		}
 	}
 	for _, value := range v.r.Header["X-Openerp-Session-Id"] {
@@ -232,13 +231,13 @@ func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string
 	}
 	id := ""
 	for i := 0; i < len(lines); i++ {
-		if policy.CookieName(lines[i]) != h.s.Session {
+		if cookie.SetName(lines[i]) != h.s.Session {
 			continue
 		}
 		if id != "" {
 			return // two sessions: neither is known
 		}
-		id = setValue(lines[i])
+		id = cookie.SetValue(lines[i])
 	}
 	if sessionID.MatchString(id) {
 		h.shared.tier.Bear(h.view, keys.SessionID(id))

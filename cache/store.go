@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -99,7 +100,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) bool {
 	if rw != nil {
 		own = append(own[:len(own):len(own)], campaignCookies(h, v, &e)...)
 		mine := e // the other one is stored, and is everybody's
-		mine.Header = withCookies(e.Header, own)
+		mine.Header = cookie.With(e.Header, own)
 		sendEntry(h, rw, v.r, &mine, status, now)
 	}
 	return true
@@ -141,7 +142,7 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 		c.header["Set-Cookie"] = without(f, c.header["Set-Cookie"])
 	}
 	if h.s.Campaigns {
-		addCookies(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: f.plain}))
+		cookie.Add(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: f.plain}))
 	}
 	label(h, c.header, status)
 	header := rw.Header()
@@ -154,7 +155,7 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 func deliverUnstored(f *fetching, rw http.ResponseWriter, c *capture, status, reason string) {
 	h, v := f.h, f.v
 	bear(h, v, c.status, c.header)
-	addCookies(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: c.body}))
+	cookie.Add(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: c.body}))
 	label(h, c.header, status)
 	header := rw.Header()
 	copyHeader(header, c.header)
@@ -200,7 +201,7 @@ func without(f *fetching, lines []string) []string {
 	}
 	var rest []string
 	for i := 0; i < len(lines); i++ {
-		if !hasName(f.v.rule.Terms.DropCookies, policy.CookieName(lines[i])) {
+		if !hasName(f.v.rule.Terms.DropCookies, cookie.SetName(lines[i])) {
 			rest = append(rest, lines[i])
 		}
 	}
@@ -220,7 +221,7 @@ func storedHeader(f *fetching, header http.Header) http.Header {
 // (addons/http_routing/models/ir_http.py). Others may not have it, and answers to
 // scripts go by it.
 func keepLanguage(f *fetching, header http.Header) {
-	if !hasName(f.v.rule.Terms.KeepCookies, rule.LanguageCookie) || setsCookie(header, rule.LanguageCookie) {
+	if !hasName(f.v.rule.Terms.KeepCookies, rule.LanguageCookie) || cookie.Sets(header, rule.LanguageCookie) {
 		return
 	}
 	sure := true
@@ -228,10 +229,10 @@ func keepLanguage(f *fetching, header http.Header) {
 	if f.filling != nil {
 		value = rule.PickedLanguage(f.v.rule, f.v.values)
 	} else {
-		value, sure = rule.CookieValue(rule.LanguageCookie, f.v.r)
+		value, sure = cookie.Value(rule.LanguageCookie, f.v.r)
 	}
 	if sure && languageCode.MatchString(value) {
-		addCookies(header, []string{rule.LanguageCookie + "=" + value + "; Max-Age=31536000; Path=/"})
+		cookie.Add(header, []string{rule.LanguageCookie + "=" + value + "; Max-Age=31536000; Path=/"})
 	}
 }
 

@@ -160,9 +160,9 @@ func lessHot(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p 
 		return away(h, rw, r, p.rule)
 	}
 	var who *sender
-	if cookie := r.Header["Cookie"]; p.varies || cookie != nil {
+	if lines := r.Header["Cookie"]; p.varies || lines != nil {
 		var tried int
-		if p, who, key, tried = hotFor(h, r, p, key, cookie); p == nil {
+		if p, who, key, tried = hotFor(h, r, p, key, lines); p == nil {
 			return tried
 		}
 	}
@@ -306,15 +306,15 @@ func clustered(h *Handler, p *hotPage, who *sender, t time.Time) (stored []byte,
 // hotFor finds the page for a request with cookies, or of a page that varies by them.
 // It returns none for a visitor who may have to get another one.
 // ask is given if the session has still to be asked for.
-func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string) (found *hotPage, ask *sender, at string, tried int) {
+func hotFor(h *Handler, r *http.Request, p *hotPage, key string, lines []string) (found *hotPage, ask *sender, at string, tried int) {
 	var who *sender
-	switch len(cookie) {
+	switch len(lines) {
 	case 0:
 		who = &sender{}
 	case 1:
-		who = senderOf(h, r, cookie[0])
+		who = senderOf(h, r, lines[0])
 	}
-	if who == nil || p.personal && len(cookie) > 0 {
+	if who == nil || p.personal && len(lines) > 0 {
 		return nil, nil, "", hotNo
 	}
 	if p.varies {
@@ -353,7 +353,7 @@ func hotFor(h *Handler, r *http.Request, p *hotPage, key string, cookie []string
 		return nil, nil, "", outcome(late)
 	}
 	if p.remote && score != "" {
-		remember(h.identities, cookie[0], scored(who, score))
+		remember(h.identities, lines[0], scored(who, score))
 	}
 	return p, nil, key, hotYes
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/fill"
 )
 
@@ -103,8 +104,8 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	if v.sid != "" && v.session && header[fill.ContextHeader] != nil {
 		hearOf(h, v, status, header)
 	}
-	if v.newSession != "" && !setsCookie(header, h.s.Session) {
-		addCookies(header, []string{v.newSession})
+	if v.newSession != "" && !cookie.Sets(header, h.s.Session) {
+		cookie.Add(header, []string{v.newSession})
 	}
 	bear(h, v, status, header)
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/odoocache/odoocache/cache/cookie"
 )
 
 // Request is what admission needs to know of the request.
@@ -163,19 +165,12 @@ func shared(d Directives) bool {
 // another visitor hands over a session.
 func CookieLeft(lines []string, t Terms) bool {
 	for i := 0; i < len(lines); i++ {
-		name := CookieName(lines[i])
+		name := cookie.SetName(lines[i])
 		if !contains(t.DropCookies, name) && !contains(t.KeepCookies, name) && (t.DropPattern == nil || !t.DropPattern.MatchString(name)) {
 			return true
 		}
 	}
 	return false
-}
-
-// CookieName returns the name that a Set-Cookie line sets.
-func CookieName(line string) string {
-	pair, _, _ := strings.Cut(line, ";")
-	name, _, _ := strings.Cut(pair, "=")
-	return strings.TrimSpace(name)
 }
 
 func contains(list []string, s string) bool {

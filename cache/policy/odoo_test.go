@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -262,24 +263,9 @@ func TestCookies(t *testing.T) {
 			assert.Equal(t, c.reason, a.Reason)
 			stored := policy.StoredHeader(header(c.lines...), nil, c.keep)
 			for _, line := range stored["Set-Cookie"] {
-				assert.Contains(t, c.keep, policy.CookieName(line))
+				assert.Contains(t, c.keep, cookie.SetName(line))
 			}
 		})
-	}
-}
-
-func TestCookieName(t *testing.T) {
-	for _, c := range []struct{ name, line, want string }{
-		{"plain", "a=1", "a"},
-		{"attributes", "a=1; Path=/; HttpOnly", "a"},
-		{"spaces", " a = 1", "a"},
-		{"= in the value", "a=b=c", "a"},
-		{"semicolon before =", "a; b=c", "a"},
-		{"no value", "a", "a"},
-		{"no name", "=1", ""},
-		{"empty", "", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, policy.CookieName(c.line)) })
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/odoocache/odoocache/cache/cookie"
 )
 
 // Conditional sets the validators of a stored response on a request to the
@@ -193,7 +195,7 @@ func StoredHeader(h http.Header, without, keepCookies []string) http.Header {
 func keptCookies(lines, keep []string) []string {
 	var kept []string
 	for i := 0; i < len(lines); i++ {
-		if contains(keep, CookieName(lines[i])) {
+		if contains(keep, cookie.SetName(lines[i])) {
 			kept = append(kept, lines[i])
 		}
 	}

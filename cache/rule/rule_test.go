@@ -244,36 +244,6 @@ func TestDimensionsAreLabelled(t *testing.T) {
 	}
 }
 
-// A session that Odoo may see must be seen, however it is written.
-func TestHasCookie(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		cookie string
-		want   bool
-	}{
-		{"alone", "session_id=abc", true},
-		{"among others", "a=1; session_id=abc; b=2", true},
-		{"empty", "session_id=", true},
-		{"no value", "session_id", true},
-		{"escaped value", `session_id="\141bc"`, true},
-		{"refused value", "session_id=a\\b", true},
-		{"space before the equals sign", "session_id =abc", true},
-		{"odd white space", "a=1;\xa0session_id=abc", true},
-		{"no space", "a=1;session_id=abc", true},
-		{"another name that ends in it", "visitor_session_id=abc", false},
-		{"another name that begins with it", "session_id2=abc", false},
-		{"after another name that holds it", "x_session_id=1; session_id=abc", true},
-		{"another name", "a=1", false},
-		{"none", "", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			assert.Equal(t, c.want, rule.HasCookie("session_id", request("/", "Cookie: "+c.cookie)))
-		})
-	}
-	assert.False(t, rule.HasCookie("session_id", request("/")))
-	assert.False(t, rule.HasCookie("", request("/", "Cookie: =1")))
-}
-
 // TestAlternatives: what a page is stored under for anybody is among what it may be stored
 // under for one who differs in nothing but the language.
 func TestAlternatives(t *testing.T) {
@@ -305,17 +275,4 @@ func TestAlternatives(t *testing.T) {
 	require.Equal(t, [][]string{nil}, (&rule.Rule{}).Alternatives(request("red", "", "", "")))
 	unknown := keys.UnknownLanguages()
 	require.Len(t, (&rule.Rule{Language: &unknown}).Alternatives(request("red", "", "fr", "")), 2, "nobody says which there are")
-}
-
-// TestCookieNameTooOften: a name that stands in a request more often than is looked at
-// counts as given twice, over all lines, and whatever it is a part of.
-func TestCookieNameTooOften(t *testing.T) {
-	for n, want := range map[int]string{60: "v", 64: "", 2000: ""} {
-		r := request("/", "Cookie: a=v", "Cookie: "+strings.Repeat("xa ", n/2), "Cookie: "+strings.Repeat("xa ", n-n/2))
-		require.Equal(t, want, rule.OnlyValue("a", r), n)
-		value, sure := rule.CookieValue("a", r)
-		require.Equal(t, want, value)
-		require.Equal(t, want != "", sure)
-		require.True(t, rule.HasCookie("a", r))
-	}
 }

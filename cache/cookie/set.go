@@ -1,64 +1,66 @@
-package cache
+// Package cookie reads and writes the fields Cookie and Set-Cookie as servers do, who do not
+// agree: where two may see different values, it says so.
+package cookie
 
 import (
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
-
-	"github.com/odoocache/odoocache/cache/policy"
 )
 
-// addCookies adds Set-Cookie lines to a header whose lines may be shared.
-func addCookies(header http.Header, lines []string) {
+// Add adds Set-Cookie lines to a header whose lines may be shared.
+func Add(header http.Header, lines []string) {
 	if len(lines) > 0 {
 		before := header["Set-Cookie"]
 		header["Set-Cookie"] = append(before[:len(before):len(before)], lines...)
 	}
 }
 
-// withCookies returns a header that sets, beside the kept cookies of the stored
+// With returns a header that sets, beside the kept cookies of the stored
 // response, those that the origin set for this visitor. The header given is
 // stored and stays as it is.
-func withCookies(header http.Header, own []string) http.Header {
+func With(header http.Header, own []string) http.Header {
 	if len(own) == 0 {
 		return header
 	}
 	names := make([]string, 0, len(own))
 	for i := 0; i < len(own); i++ {
-		names = append(names, policy.CookieName(own[i]))
+		names = append(names, SetName(own[i]))
 	}
 	lines := append([]string{}, own...)
 	for _, line := range header["Set-Cookie"] {
-		if !hasName(names, policy.CookieName(line)) {
+		if !has(names, SetName(line)) {
 			lines = append(lines, line)
 		}
 	}
 	out := make(http.Header, len(header)+1)
-	copyHeader(out, header)
+	for name, values := range header {
+		out[name] = values
+	}
 	out["Set-Cookie"] = lines
 	return out
 }
 
-// setValue returns the value that a Set-Cookie line sets.
-func setValue(line string) string {
+// SetValue returns the value that a Set-Cookie line sets.
+func SetValue(line string) string {
 	pair, _, _ := strings.Cut(line, ";")
 	_, value, _ := strings.Cut(pair, "=")
 	return strings.TrimSpace(value)
 }
 
-// setsCookie reports whether a header sets a cookie.
-func setsCookie(header http.Header, name string) bool {
+// Sets reports whether a header sets a cookie.
+func Sets(header http.Header, name string) bool {
 	for _, line := range header["Set-Cookie"] {
-		if policy.CookieName(line) == name {
+		if SetName(line) == name {
 			return true
 		}
 	}
 	return false
 }
 
-// setSession makes a session's cookie the only one of its name.
-func setSession(header http.Header, name, id string) {
+// Replace makes a cookie of a request the only one of its name.
+func Replace(header http.Header, name, value string) {
 	var rest []string
 	for _, line := range header["Cookie"] {
 		for _, pair := range strings.Split(line, ";") {
@@ -68,12 +70,12 @@ func setSession(header http.Header, name, id string) {
 			}
 		}
 	}
-	rest = append(rest, name+"="+id)
+	rest = append(rest, name+"="+value)
 	header["Cookie"] = []string{strings.Join(rest, "; ")}
 }
 
-// unescaped is a Cookie field as a server reads it that undoes these escapes.
-func unescaped(field string) string {
+// Unescaped is a Cookie field as a server reads it that undoes the escapes of quoted values.
+func Unescaped(field string) string {
 	return escapes.ReplaceAllStringFunc(field, func(s string) string {
 		if n, err := strconv.ParseUint(s[1:], 8, 8); err == nil && len(s) == 4 {
 			return string([]byte{byte(n)})
@@ -84,3 +86,19 @@ func unescaped(field string) string {
 
 // escapes are those of quoted cookie values (werkzeug/http.py, parse_cookie).
 var escapes = regexp.MustCompile(`\\([0-3][0-7]{2}|.)`)
+
+// SetName returns the name that a Set-Cookie line sets.
+func SetName(line string) string {
+	pair, _, _ := strings.Cut(line, ";")
+	name, _, _ := strings.Cut(pair, "=")
+	return strings.TrimSpace(name)
+}
+
+func has(list []string, name string) bool {
+	for i := 0; i < len(list); i++ {
+		if list[i] == name {
+			return true
+		}
+	}
+	return false
+}
