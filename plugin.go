@@ -9,14 +9,15 @@ import (
 
 	"github.com/odoocache/odoocache/cache"
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 )
 
 // Config are the plugin's options. The README explains each.
-type Config = config.Config
+type Config = option.Config
 
 // CreateConfig returns the options with their defaults.
 func CreateConfig() *Config {
-	return config.Default()
+	return option.Default()
 }
 
 // New returns the middleware in front of next, or an error that names every

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/rule"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestPlanInterpreted(t *testing.T) {
 	newStepRunner(t)
 	find := stepInterpreter.ruleName.Interface().(func(scene, method, path, query string) string)
-	c := config.Default()
+	c := option.Default()
 	c.Preset = "odoo"
 	s, err := config.Build(c)
 	require.NoError(t, err)

@@ -25,10 +25,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 )
 
-// option is an option of the plugin, or its row in the README.
-type option struct {
+// optionRow is an option of the plugin, or its row in the README.
+type optionRow struct {
 	Type    string // string, word, duration, size, number, boolean, list, map
 	Default string
 }
@@ -224,8 +225,8 @@ func tableRows(text, head string) [][]string {
 	return rows
 }
 
-func optionRows(text string) (map[string]option, error) {
-	rows := map[string]option{}
+func optionRows(text string) (map[string]optionRow, error) {
+	rows := map[string]optionRow{}
 	for _, cells := range tableRows(text, "| option | type | default | meaning |") {
 		if len(cells) != 4 || cells[3] == "" {
 			return nil, fmt.Errorf("%q is not a row of four cells", cells)
@@ -237,7 +238,7 @@ func optionRows(text string) (map[string]option, error) {
 		if cells[0] != "`"+name+"`" {
 			return nil, fmt.Errorf("%s is not in backquotes", name)
 		}
-		rows[name] = option{Type: cells[1], Default: strings.Trim(cells[2], "`")}
+		rows[name] = optionRow{Type: cells[1], Default: strings.Trim(cells[2], "`")}
 	}
 	return rows, nil
 }
@@ -277,9 +278,9 @@ func reasonConstants(t *testing.T) []string {
 
 // knownOptions walks the configuration. A structure's options have its path
 // before them; those of a list of structures "[]" after the list's.
-func knownOptions() map[string]option {
-	known := map[string]option{}
-	walkOptions("", reflect.ValueOf(*config.Default()), known)
+func knownOptions() map[string]optionRow {
+	known := map[string]optionRow{}
+	walkOptions("", reflect.ValueOf(*option.Default()), known)
 	for name, o := range known {
 		if o.Type == "string" && o.Default != "not set" {
 			o.Type = kindOf(name)
@@ -289,7 +290,7 @@ func knownOptions() map[string]option {
 	return known
 }
 
-func walkOptions(path string, v reflect.Value, known map[string]option) {
+func walkOptions(path string, v reflect.Value, known map[string]optionRow) {
 	for i := 0; i < v.NumField(); i++ {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		if name == "-" {
@@ -300,19 +301,19 @@ func walkOptions(path string, v reflect.Value, known map[string]option) {
 		case reflect.Struct:
 			walkOptions(path+name+".", f, known)
 		case reflect.Map:
-			known[path+name] = option{Type: "map", Default: "{}"}
+			known[path+name] = optionRow{Type: "map", Default: "{}"}
 		case reflect.Slice:
-			known[path+name] = option{Type: "list", Default: "[]"}
+			known[path+name] = optionRow{Type: "list", Default: "[]"}
 			if list, is := f.Interface().([]string); is {
-				known[path+name] = option{Type: "list", Default: "[" + strings.Join(list, ", ") + "]"}
+				known[path+name] = optionRow{Type: "list", Default: "[" + strings.Join(list, ", ") + "]"}
 			}
 			if e := f.Type().Elem(); e.Kind() == reflect.Struct {
 				walkOptions(path+name+"[].", reflect.Zero(e), known)
 			}
 		case reflect.Ptr: // tells if it is given
-			known[path+name] = option{Type: "string", Default: "not set"}
+			known[path+name] = optionRow{Type: "string", Default: "not set"}
 		default:
-			o := option{Type: f.Kind().String(), Default: f.String()}
+			o := optionRow{Type: f.Kind().String(), Default: f.String()}
 			if o.Default == "" {
 				o.Default = `""`
 			}
@@ -324,8 +325,8 @@ func walkOptions(path string, v reflect.Value, known map[string]option) {
 // kindOf asks the plugin what it expects of a string option, by giving it what
 // no option but a free string takes.
 func kindOf(name string) string {
-	c := config.Default()
-	c.Rules = []config.Rule{{Match: config.Match{Methods: []string{"GET"}}}}
+	c := option.Default()
+	c.Rules = []option.Rule{{Match: option.Match{Methods: []string{"GET"}}}}
 	v := reflect.ValueOf(c).Elem()
 	for _, part := range strings.Split(name, ".") {
 		v = fieldByTag(v, strings.TrimSuffix(part, "[]"))
@@ -385,7 +386,7 @@ func checkOptions(o interface{}) error {
 	if err != nil {
 		return err
 	}
-	c := config.Default()
+	c := option.Default()
 	d := json.NewDecoder(strings.NewReader(string(b)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(c); err != nil {

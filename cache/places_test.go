@@ -8,11 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 )
 
-func at(t *testing.T, change func(c *config.Config)) *config.Settings {
+func at(t *testing.T, change func(c *option.Config)) *config.Settings {
 	t.Helper()
-	c := config.Default()
+	c := option.Default()
 	c.Tenant = "places"
 	password := "hunter2hunter2"
 	c.Redis.Address, c.Redis.Password = "a:1", &password
@@ -25,12 +26,12 @@ func at(t *testing.T, change func(c *config.Config)) *config.Settings {
 // TestPlaces: two middlewares of one tenant that do not see each other's purges are named.
 func TestPlaces(t *testing.T) {
 	first, replaced := context.WithCancel(context.Background())
-	a := at(t, func(*config.Config) {})
-	elsewhere := at(t, func(c *config.Config) { c.Redis.Address = "b:2" })
+	a := at(t, func(*option.Config) {})
+	elsewhere := at(t, func(c *option.Config) { c.Redis.Address = "b:2" })
 	assert.Empty(t, declare(first, a, "one@file"))
 	assert.Empty(t, declare(first, a, "one@file"), "for another router")
-	assert.Empty(t, declare(first, at(t, func(c *config.Config) { c.Redis.Timeout = "1s"; c.Memory.Bytes = "0" }), "two@file"), "purges meet in Redis")
-	assert.Empty(t, declare(first, at(t, func(c *config.Config) { c.Tenant = "places2"; c.Redis.Address = "b:2" }), "three@file"), "another tenant")
+	assert.Empty(t, declare(first, at(t, func(c *option.Config) { c.Redis.Timeout = "1s"; c.Memory.Bytes = "0" }), "two@file"), "purges meet in Redis")
+	assert.Empty(t, declare(first, at(t, func(c *option.Config) { c.Tenant = "places2"; c.Redis.Address = "b:2" }), "three@file"), "another tenant")
 	problem := declare(first, elsewhere, "four@file")
 	for _, want := range []string{"tenant places:", "two@file", "Redis at a:1, database 0", "four@file", "Redis at b:2, database 0"} {
 		assert.Contains(t, problem, want)
@@ -46,12 +47,12 @@ func TestPlaces(t *testing.T) {
 	cancel()
 	assert.Empty(t, declare(context.Background(), a, "one@file"))
 
-	for name, change := range map[string]func(c *config.Config){
-		"database": func(c *config.Config) { c.Redis.Database = "1" },
-		"memory":   func(c *config.Config) { c.Redis = config.Default().Redis },
-		"cluster":  func(c *config.Config) { c.Redis.Address, c.Redis.Cluster.Addresses = "", []string{"a:1"} },
-		"sentinel": func(c *config.Config) {
-			c.Redis.Address, c.Redis.Sentinel = "", config.Sentinel{Master: "m", Addresses: []string{"a:1"}}
+	for name, change := range map[string]func(c *option.Config){
+		"database": func(c *option.Config) { c.Redis.Database = "1" },
+		"memory":   func(c *option.Config) { c.Redis = option.Default().Redis },
+		"cluster":  func(c *option.Config) { c.Redis.Address, c.Redis.Cluster.Addresses = "", []string{"a:1"} },
+		"sentinel": func(c *option.Config) {
+			c.Redis.Address, c.Redis.Sentinel = "", option.Sentinel{Master: "m", Addresses: []string{"a:1"}}
 		},
 	} {
 		ctx, done := context.WithCancel(context.Background())

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -56,7 +57,7 @@ func TestUsualFieldsDoNotTell(t *testing.T) {
 // TestClicksLeaveTheTable: visitors who come with a parameter of their own that is not part
 // of the key do not push out of the table what the others get the page by.
 func TestClicksLeaveTheTable(t *testing.T) {
-	c := config.Default()
+	c := option.Default()
 	c.Preset, c.Tenant = "odoo", "clicks"
 	s, err := config.Build(c)
 	require.NoError(t, err)
@@ -116,7 +117,7 @@ func TestKeysOfAPageInRedisAreCounted(t *testing.T) {
 		}
 		return err == nil
 	}, 5*time.Second, 5*time.Millisecond)
-	c := config.Default()
+	c := option.Default()
 	c.Tenant = "counted"
 	c.Redis.Address, c.Redis.Timeout, c.Redis.DialTimeout = "unix://"+socket, "5s", "5s"
 	c.Memory.Bytes = "0"

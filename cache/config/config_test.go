@@ -23,15 +23,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/rule"
 )
 
 const begin = "odoocache: invalid configuration: "
 
 // problem returns what Build says of the defaults after a change, "" if nothing.
-func problem(t *testing.T, change func(c *config.Config)) string {
+func problem(t *testing.T, change func(c *option.Config)) string {
 	t.Helper()
-	c := config.Default()
+	c := option.Default()
 	change(c)
 	s, err := config.Build(c)
 	if err == nil {
@@ -46,17 +48,28 @@ func problem(t *testing.T, change func(c *config.Config)) string {
 
 const one = "1 mistake(s): "
 
-func build(t *testing.T, change func(c *config.Config)) *config.Settings {
+func build(t *testing.T, change func(c *option.Config)) *config.Settings {
 	t.Helper()
-	c := config.Default()
+	c := option.Default()
 	change(c)
 	s, err := config.Build(c)
 	require.NoError(t, err)
 	return s
 }
 
+func ruleNamed(t *testing.T, s *config.Settings, name string) *rule.Rule {
+	t.Helper()
+	for _, r := range s.Rules {
+		if r.Name == name {
+			return r
+		}
+	}
+	require.Fail(t, "no rule "+name)
+	return nil
+}
+
 func TestDefaultsAreValid(t *testing.T) {
-	s := build(t, func(*config.Config) {})
+	s := build(t, func(*option.Config) {})
 	assert.Equal(t, "odoocache", s.Name)
 	assert.Equal(t, "default", s.Tenant)
 	assert.Equal(t, "X-Odoo-Cache", s.CacheHeader)
@@ -86,7 +99,7 @@ func TestDefaultsAreValid(t *testing.T) {
 
 func TestPresetIsValid(t *testing.T) {
 	for _, redis := range []string{"", "redis:6379"} {
-		s := build(t, func(c *config.Config) { c.Preset = "odoo"; c.Redis.Address = redis })
+		s := build(t, func(c *option.Config) { c.Preset = "odoo"; c.Redis.Address = redis })
 		assert.NotEmpty(t, s.Rules)
 		assert.LessOrEqual(t, int64(16<<20), ruleNamed(t, s, "odoo-assets").MaxBody, "assets of 16 MiB can be read back from Redis")
 	}
@@ -94,22 +107,22 @@ func TestPresetIsValid(t *testing.T) {
 
 // A preset's rules come after the operator's, and cannot be mixed up with them.
 func TestOrderOfRules(t *testing.T) {
-	s := build(t, func(c *config.Config) {
+	s := build(t, func(c *option.Config) {
 		c.Preset = "odoo"
-		c.Rules = []config.Rule{{Name: "mine", Match: all}, {Match: all}}
+		c.Rules = []option.Rule{{Name: "mine", Match: all}, {Match: all}}
 	})
 	assert.Equal(t, "mine", s.Rules[0].Name)
 	assert.Equal(t, "rule1", s.Rules[1].Name)
 	assert.Equal(t, "odoo-session-params", s.Rules[2].Name)
 	assert.Equal(t, one+`rules[0].name: "odoo-pages" is the name of another rule; expected one of its own`,
-		problem(t, func(c *config.Config) {
+		problem(t, func(c *option.Config) {
 			c.Preset = "odoo"
-			c.Rules = []config.Rule{{Name: "odoo-pages", Match: all}}
+			c.Rules = []option.Rule{{Name: "odoo-pages", Match: all}}
 		}))
 }
 
 // all is a match of every request.
-var all = config.Match{PathPrefixes: []string{"/"}}
+var all = option.Match{PathPrefixes: []string{"/"}}
 
 // given is an option that tells if it is given.
 func given(s string) *string { return &s }
@@ -118,10 +131,10 @@ func given(s string) *string { return &s }
 // one than the operator wrote.
 func TestRulesInOrder(t *testing.T) {
 	named := func(pairs ...string) (names []string) {
-		s := build(t, func(c *config.Config) {
+		s := build(t, func(c *option.Config) {
 			c.Preset = "odoo"
 			for i := 0; i < len(pairs); i += 2 {
-				c.Rules = append(c.Rules, config.Rule{Name: pairs[i], Order: pairs[i+1], Match: all})
+				c.Rules = append(c.Rules, option.Rule{Name: pairs[i], Order: pairs[i+1], Match: all})
 			}
 		})
 		for _, r := range s.Rules[:len(pairs)/2] {
@@ -138,12 +151,12 @@ func TestRulesInOrder(t *testing.T) {
 
 // TestPatternsAreText: what a decoder would make of true is not what was meant.
 func TestPatternsAreText(t *testing.T) {
-	maps := map[string]func(r *config.Rule, m map[string]interface{}){
-		"match.headers":  func(r *config.Rule, m map[string]interface{}) { r.Match.Headers = m },
-		"match.query":    func(r *config.Rule, m map[string]interface{}) { r.Match.Query = m },
-		"match.anyQuery": func(r *config.Rule, m map[string]interface{}) { r.Match.AnyQuery = m },
-		"require":        func(r *config.Rule, m map[string]interface{}) { r.Require = m },
-		"refuse":         func(r *config.Rule, m map[string]interface{}) { r.Refuse = m },
+	maps := map[string]func(r *option.Rule, m map[string]interface{}){
+		"match.headers":  func(r *option.Rule, m map[string]interface{}) { r.Match.Headers = m },
+		"match.query":    func(r *option.Rule, m map[string]interface{}) { r.Match.Query = m },
+		"match.anyQuery": func(r *option.Rule, m map[string]interface{}) { r.Match.AnyQuery = m },
+		"require":        func(r *option.Rule, m map[string]interface{}) { r.Require = m },
+		"refuse":         func(r *option.Rule, m map[string]interface{}) { r.Refuse = m },
 	}
 	for path, set := range maps {
 		for value, want := range map[interface{}]string{
@@ -154,32 +167,32 @@ func TestPatternsAreText(t *testing.T) {
 			if want != "" {
 				want = one + "rules[1]." + path + ".X-Y: " + want
 			}
-			assert.Equal(t, want, problem(t, ofRule(func(r *config.Rule) { set(r, map[string]interface{}{"X-Y": value}) })), "%s %v", path, value)
+			assert.Equal(t, want, problem(t, ofRule(func(r *option.Rule) { set(r, map[string]interface{}{"X-Y": value}) })), "%s %v", path, value)
 		}
-		got := problem(t, ofRule(func(r *config.Rule) { set(r, map[string]interface{}{"X-Y": []interface{}{"a"}}) }))
+		got := problem(t, ofRule(func(r *option.Rule) { set(r, map[string]interface{}{"X-Y": []interface{}{"a"}}) }))
 		assert.Equal(t, one+"rules[1]."+path+".X-Y: [a] is no text; expected a regular expression, in quotes", got)
 	}
-	s := build(t, ofRule(func(r *config.Rule) { r.Require = map[string]interface{}{"X-N": 134217728.0, "X-F": 1.5, "X-I": 7} }))
+	s := build(t, ofRule(func(r *option.Rule) { r.Require = map[string]interface{}{"X-N": 134217728.0, "X-F": 1.5, "X-I": 7} }))
 	assert.Equal(t, []string{"1.5", "7", "134217728"}, []string{s.Rules[1].Require[0].Pattern.String(), s.Rules[1].Require[1].Pattern.String(), s.Rules[1].Require[2].Pattern.String()})
 }
 
 // TestOneMistakeOfThePreset: rules that nobody wrote have no mistakes of their own.
 func TestOneMistakeOfThePreset(t *testing.T) {
-	assert.Equal(t, one+`languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, problem(t, func(c *config.Config) {
+	assert.Equal(t, one+`languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, problem(t, func(c *option.Config) {
 		c.Preset, c.Languages = "odoo", []string{"en_US", "fr-FR"}
 	}))
-	got := problem(t, func(c *config.Config) { c.Preset, c.Session.Cookie = "odoo", "frontend_lang" })
+	got := problem(t, func(c *option.Config) { c.Preset, c.Session.Cookie = "odoo", "frontend_lang" })
 	assert.Contains(t, got, one+`preset: does not go with the other options: cookies.keep[0]: "frontend_lang" would hand`)
 }
 
 // TestPatternsOfOneLine: a block of YAML ends in a line break, which nothing matches.
 func TestPatternsOfOneLine(t *testing.T) {
 	block := map[string]interface{}{"X-A": "^yes$\n"}
-	for path, set := range map[string]func(r *config.Rule){
-		"match.headers": func(r *config.Rule) { r.Match.Headers = block },
-		"match.query":   func(r *config.Rule) { r.Match.Query = block },
-		"require":       func(r *config.Rule) { r.Require = block },
-		"refuse":        func(r *config.Rule) { r.Refuse = block },
+	for path, set := range map[string]func(r *option.Rule){
+		"match.headers": func(r *option.Rule) { r.Match.Headers = block },
+		"match.query":   func(r *option.Rule) { r.Match.Query = block },
+		"require":       func(r *option.Rule) { r.Require = block },
+		"refuse":        func(r *option.Rule) { r.Refuse = block },
 	} {
 		assert.Equal(t, one+"rules[1]."+path+`.X-A: "^yes$\n"`+notOneLine, problem(t, ofRule(set)))
 	}
@@ -187,17 +200,17 @@ func TestPatternsOfOneLine(t *testing.T) {
 
 // TestNamesThatMeanSomething: no option takes a field that somebody else needs.
 func TestNamesThatMeanSomething(t *testing.T) {
-	for path, set := range map[string]func(c *config.Config, v string){
-		"headers.cache": func(c *config.Config, v string) { c.Headers.Cache = v },
-		"headers.purge": func(c *config.Config, v string) { c.Headers.Purge = v },
-		"headers.edge":  func(c *config.Config, v string) { c.Headers.Edge = v },
+	for path, set := range map[string]func(c *option.Config, v string){
+		"headers.cache": func(c *option.Config, v string) { c.Headers.Cache = v },
+		"headers.purge": func(c *option.Config, v string) { c.Headers.Purge = v },
+		"headers.edge":  func(c *option.Config, v string) { c.Headers.Edge = v },
 	} {
 		for _, name := range []string{
 			"Set-Cookie", "cookie", "Host", "Content-Type", "content-length", "Authorization", "Vary", "Cache-Control", "Age", "ETag", "Date", "Location", "Surrogate-Key",
 			"X-Forwarded-Host", "If-None-Match", "Sec-Fetch-Mode", "Cache-Status", "Accept", "Accept-Language", "X-Odoo-Dbfilter", "X-Openerp-Session-Id", "Access-Control-Allow-Origin",
 		} {
 			assert.Equal(t, one+fmt.Sprintf("%s: %q has a meaning of its own; expected a name that nothing else uses, such as X-Shop-Cache", path, name),
-				problem(t, func(c *config.Config) { set(c, name) }))
+				problem(t, func(c *option.Config) { set(c, name) }))
 		}
 	}
 }
@@ -205,35 +218,35 @@ func TestNamesThatMeanSomething(t *testing.T) {
 // TestFieldsOfDatabases: a field of an operator's own comes to those that choose the database.
 func TestFieldsOfDatabases(t *testing.T) {
 	with := func(list ...string) []string {
-		return build(t, func(c *config.Config) { c.Fill.Headers = list }).Fill.Headers
+		return build(t, func(c *option.Config) { c.Fill.Headers = list }).Fill.Headers
 	}
 	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database"}, with())
 	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database", "X-Shop"}, with("x-shop"))
 	assert.Equal(t, []string{"X-Odoo-Dbfilter", "X-Odoo-Database", "X-Shop"}, with("X-Odoo-Database", "X-Shop", "X-Odoo-Dbfilter"))
-	assert.Equal(t, one+`fill.headers[1]: "x-shop" is listed twice, in another case; expected it once`, problem(t, func(c *config.Config) { c.Fill.Headers = []string{"X-Shop", "x-shop"} }))
+	assert.Equal(t, one+`fill.headers[1]: "x-shop" is listed twice, in another case; expected it once`, problem(t, func(c *option.Config) { c.Fill.Headers = []string{"X-Shop", "x-shop"} }))
 }
 
 // TestCookiesOfSessions: also where they have other names.
 func TestCookiesOfSessions(t *testing.T) {
-	renamed := func(change func(c *config.Config)) string {
-		return problem(t, func(c *config.Config) {
+	renamed := func(change func(c *option.Config)) string {
+		return problem(t, func(c *option.Config) {
 			c.Session.Cookie, c.Session.ContextCookie = "sid", "ctx"
 			change(c)
 		})
 	}
 	for _, name := range []string{"sid", "ctx", "session_id", "odoocache_context"} {
 		assert.Equal(t, one+fmt.Sprintf("fill.cookies[0]: %q is Odoo's own, or the addon's; expected one of a balancer or firewall", name),
-			renamed(func(c *config.Config) { c.Preset, c.Fill.Cookies = "odoo", []string{name} }))
+			renamed(func(c *option.Config) { c.Preset, c.Fill.Cookies = "odoo", []string{name} }))
 		assert.Equal(t, one+fmt.Sprintf("rules[1].vary.cookies[0]: %q", name)+ofOneVisitor,
-			renamed(ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{name} })))
+			renamed(ofRule(func(r *option.Rule) { r.Vary.Cookies = []string{name} })))
 		assert.Equal(t, one+fmt.Sprintf("rules[1].cookies.keep[0]: %q would hand one visitor's session to all others; expected cookies.drop", name),
-			renamed(ofRule(func(r *config.Rule) { r.Cookies.Keep = []string{name} })))
+			renamed(ofRule(func(r *option.Rule) { r.Cookies.Keep = []string{name} })))
 	}
 	assert.Equal(t, one+`rules[1].vary.cookies[0]: "frontend_lang" is what vary.languages goes by; expected one or the other`,
-		problem(t, ofRule(func(r *config.Rule) {
-			r.Vary = config.Vary{Cookies: []string{"frontend_lang"}, Languages: []string{"en_US", "fr_FR"}}
+		problem(t, ofRule(func(r *option.Rule) {
+			r.Vary = option.Vary{Cookies: []string{"frontend_lang"}, Languages: []string{"en_US", "fr_FR"}}
 		})))
-	assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { r.Vary.Cookies = []string{"frontend_lang"} })))
+	assert.Empty(t, problem(t, ofRule(func(r *option.Rule) { r.Vary.Cookies = []string{"frontend_lang"} })))
 }
 
 // TestOptionsThatDoNothing: whoever gives one means something else.
@@ -241,63 +254,63 @@ func TestOptionsThatDoNothing(t *testing.T) {
 	nothing := func(name string) string {
 		return one + "rules[1]." + name + ": does nothing, since bypass is true and nothing is stored; expected one or the other"
 	}
-	rules := map[string]func(r *config.Rule){
-		nothing("vary"):      func(r *config.Rule) { r.Bypass = "true"; r.Vary.Cookies = []string{"a"} },
-		nothing("tags"):      func(r *config.Rule) { r.Bypass = "true"; r.Tags = []string{"a"} },
-		nothing("status"):    func(r *config.Rule) { r.Bypass = "true"; r.Status = []string{"404"} },
-		nothing("override"):  func(r *config.Rule) { r.Bypass = "true"; r.Override = []string{"private"} },
-		nothing("cookies"):   func(r *config.Rule) { r.Bypass = "true"; r.Cookies.Drop = []string{"a"} },
-		nothing("maxBody"):   func(r *config.Rule) { r.Bypass = "true"; r.MaxBody = "1MiB" },
-		nothing("heuristic"): func(r *config.Rule) { r.Bypass = "true"; r.Heuristic = "true" },
-		"": func(r *config.Rule) {
+	rules := map[string]func(r *option.Rule){
+		nothing("vary"):      func(r *option.Rule) { r.Bypass = "true"; r.Vary.Cookies = []string{"a"} },
+		nothing("tags"):      func(r *option.Rule) { r.Bypass = "true"; r.Tags = []string{"a"} },
+		nothing("status"):    func(r *option.Rule) { r.Bypass = "true"; r.Status = []string{"404"} },
+		nothing("override"):  func(r *option.Rule) { r.Bypass = "true"; r.Override = []string{"private"} },
+		nothing("cookies"):   func(r *option.Rule) { r.Bypass = "true"; r.Cookies.Drop = []string{"a"} },
+		nothing("maxBody"):   func(r *option.Rule) { r.Bypass = "true"; r.MaxBody = "1MiB" },
+		nothing("heuristic"): func(r *option.Rule) { r.Bypass = "true"; r.Heuristic = "true" },
+		"": func(r *option.Rule) {
 			r.Bypass, r.Heuristic, r.Session = "true", "false", "keep"
 			r.Query.Ignore = []string{"utm_*"}
 		},
-		one + "rules[1].ttl: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *config.Rule) {
+		one + "rules[1].ttl: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *option.Rule) {
 			r.Match.Methods, r.TTL = []string{"POST", "PUT"}, "1m"
 		},
-		one + "rules[1].grace: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *config.Rule) {
+		one + "rules[1].grace: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *option.Rule) {
 			r.Match.Methods, r.Grace = []string{"POST"}, "1m"
 		},
-		one + "rules[1].staleIfError: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *config.Rule) {
+		one + "rules[1].staleIfError: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *option.Rule) {
 			r.Match.Methods, r.StaleIfError = []string{"POST"}, "1m"
 		},
-		one + "rules[1].match.anyQueryWords: does nothing without match.anyQuery; expected both": func(r *config.Rule) { r.Match.AnyQueryWords = "true" },
-		one + `rules[1].query.keep[1]: "a" is in query.ignore, too; expected one or the other`: func(r *config.Rule) {
-			r.Query = config.Query{Keep: []string{"b", "a"}, Ignore: []string{"c", " a"}}
+		one + "rules[1].match.anyQueryWords: does nothing without match.anyQuery; expected both": func(r *option.Rule) { r.Match.AnyQueryWords = "true" },
+		one + `rules[1].query.keep[1]: "a" is in query.ignore, too; expected one or the other`: func(r *option.Rule) {
+			r.Query = option.Query{Keep: []string{"b", "a"}, Ignore: []string{"c", " a"}}
 		},
 	}
 	for want, change := range rules {
 		assert.Equal(t, want, problem(t, ofRule(change)))
 	}
-	for want, change := range map[string]func(c *config.Config){
-		"languages: does nothing without a preset; expected preset: odoo, or vary.languages of a rule":                                        func(c *config.Config) { c.Languages = []string{"en_US"} },
-		"fill.cookies: does nothing, since nothing is filled as nobody; expected preset: odoo, or fill: nobody of a rule":                     func(c *config.Config) { c.Fill.Cookies = []string{"lb"} },
-		"country.header: does nothing without a preset, since no rule varies by it; expected preset: odoo, or vary.headers of a rule with it": func(c *config.Config) { c.Country.Header = "CF-IPCountry" },
+	for want, change := range map[string]func(c *option.Config){
+		"languages: does nothing without a preset; expected preset: odoo, or vary.languages of a rule":                                        func(c *option.Config) { c.Languages = []string{"en_US"} },
+		"fill.cookies: does nothing, since nothing is filled as nobody; expected preset: odoo, or fill: nobody of a rule":                     func(c *option.Config) { c.Fill.Cookies = []string{"lb"} },
+		"country.header: does nothing without a preset, since no rule varies by it; expected preset: odoo, or vary.headers of a rule with it": func(c *option.Config) { c.Country.Header = "CF-IPCountry" },
 	} {
 		assert.Equal(t, one+want, problem(t, change))
-		assert.Empty(t, problem(t, func(c *config.Config) { c.Preset = "odoo"; change(c) }))
+		assert.Empty(t, problem(t, func(c *option.Config) { c.Preset = "odoo"; change(c) }))
 	}
-	assert.Empty(t, problem(t, func(c *config.Config) {
+	assert.Empty(t, problem(t, func(c *option.Config) {
 		c.Country.Header, c.Fill.Cookies = "CF-IPCountry", []string{"lb"}
-		c.Rules = []config.Rule{{Match: all, Fill: "nobody"}, {Match: all, Vary: config.Vary{Headers: []string{"cf-ipcountry"}}}}
+		c.Rules = []option.Rule{{Match: all, Fill: "nobody"}, {Match: all, Vary: option.Vary{Headers: []string{"cf-ipcountry"}}}}
 	}))
 }
 
 // TestRuleForAll: a rule is for every request only if it says so.
 func TestRuleForAll(t *testing.T) {
-	for _, m := range []config.Match{{}, {Headers: map[string]interface{}{}, Methods: []string{}}} {
+	for _, m := range []option.Match{{}, {Headers: map[string]interface{}{}, Methods: []string{}}} {
 		assert.Equal(t, one+`rules[1].match: is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all`,
-			problem(t, ofRule(func(r *config.Rule) { r.Match, r.Bypass = m, "true" })))
+			problem(t, ofRule(func(r *option.Rule) { r.Match, r.Bypass = m, "true" })))
 	}
-	assert.Equal(t, one+`rules[1].match.path: unknown option`, problem(t, ofRule(func(r *config.Rule) { r.Match = config.Match{Unknown: map[string]interface{}{"path": "/x"}} })))
-	assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { r.Match = config.Match{Methods: []string{"GET"}} })))
+	assert.Equal(t, one+`rules[1].match.path: unknown option`, problem(t, ofRule(func(r *option.Rule) { r.Match = option.Match{Unknown: map[string]interface{}{"path": "/x"}} })))
+	assert.Empty(t, problem(t, ofRule(func(r *option.Rule) { r.Match = option.Match{Methods: []string{"GET"}} })))
 }
 
 // ofRule changes the second of three rules.
-func ofRule(change func(r *config.Rule)) func(c *config.Config) {
-	return func(c *config.Config) {
-		c.Rules = []config.Rule{{Name: "a", Match: all}, {Name: "b", Match: all}, {Name: "c", Match: all}}
+func ofRule(change func(r *option.Rule)) func(c *option.Config) {
+	return func(c *option.Config) {
+		c.Rules = []option.Rule{{Name: "a", Match: all}, {Name: "b", Match: all}, {Name: "c", Match: all}}
 		change(&c.Rules[1])
 	}
 }
@@ -332,12 +345,12 @@ func TestOptions(t *testing.T) {
 	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
 	for _, c := range []struct {
 		name string
-		set  func(c *config.Config, v string)
+		set  func(c *option.Config, v string)
 		good []string
 		bad  map[string]string // value: mistake
 	}{
 		{
-			"name", func(c *config.Config, v string) { c.Name = v },
+			"name", func(c *option.Config, v string) { c.Name = v },
 			[]string{"a", "Edge-1.eu", "*x", "a:b/c", strings.Repeat("a", 64)},
 			map[string]string{
 				strings.Repeat("a", 65):   `name: "` + strings.Repeat("a", 65) + `"; expected a token of at most 64 characters that begins with a letter, such as odoocache`,
@@ -351,7 +364,7 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"tenant", func(c *config.Config, v string) { c.Tenant = v },
+			"tenant", func(c *option.Config, v string) { c.Tenant = v },
 			[]string{"a", "0", "Shop_1.eu-x", strings.Repeat("a", 64)},
 			map[string]string{
 				"":                      `tenant: ""; expected 1 to 64 letters, digits, dots, dashes or underscores`,
@@ -362,27 +375,27 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"preset", func(c *config.Config, v string) { c.Preset = v }, []string{"", "odoo"},
+			"preset", func(c *option.Config, v string) { c.Preset = v }, []string{"", "odoo"},
 			map[string]string{"magento": `preset: "magento"; expected odoo, or nothing`},
 		},
 		{
-			"languages", func(c *config.Config, v string) { c.Preset = "odoo"; c.Languages = []string{"en_US", v} }, []string{"fr_FR", "sr@latin"},
+			"languages", func(c *option.Config, v string) { c.Preset = "odoo"; c.Languages = []string{"en_US", v} }, []string{"fr_FR", "sr@latin"},
 			map[string]string{"*": `languages[1]: "*"; expected a code of Odoo such as fr_FR`, "FR": `languages[1]: "FR"; expected a code of Odoo such as fr_FR`},
 		},
 		{
-			"requestDirectives", func(c *config.Config, v string) { c.RequestDirectives = v }, []string{"honor", "ignore"},
+			"requestDirectives", func(c *option.Config, v string) { c.RequestDirectives = v }, []string{"honor", "ignore"},
 			map[string]string{"": `requestDirectives: ""; expected one of honor, ignore`, "true": `requestDirectives: "true"; expected one of honor, ignore`},
 		},
 		{
-			"keep", func(c *config.Config, v string) { c.Keep = v }, []string{"0", "600", "1h30m"},
+			"keep", func(c *option.Config, v string) { c.Keep = v }, []string{"0", "600", "1h30m"},
 			map[string]string{"": `keep: is empty; expected a duration such as 10m, 0 for none, or no such option`, "-1s": `keep: "-1s"` + badDuration, "10 minutes": `keep: "10 minutes"` + badDuration, "99999999999": `keep: "99999999999"` + badDuration},
 		},
 		{
-			"logLevel", func(c *config.Config, v string) { c.LogLevel = v }, []string{"error", "debug"},
+			"logLevel", func(c *option.Config, v string) { c.LogLevel = v }, []string{"error", "debug"},
 			map[string]string{"warn": `logLevel: "warn"; expected one of error, debug`},
 		},
 		{
-			"redis.address", func(c *config.Config, v string) { c.Redis.Address = v },
+			"redis.address", func(c *option.Config, v string) { c.Redis.Address = v },
 			[]string{"", " ", "redis:6379", " redis:6379 ", "[::1]:6379", "unix:///run/redis.sock"},
 			map[string]string{
 				"redis":                              `redis.address: "redis"; expected host:port or unix:///path`,
@@ -397,27 +410,27 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"redis.username", func(c *config.Config, v string) { c.Redis.Username = v }, []string{""},
+			"redis.username", func(c *option.Config, v string) { c.Redis.Username = v }, []string{""},
 			map[string]string{"odoo": `redis.address: is empty, but a username, password or tls is set; expected host:port`},
 		},
 		{
-			"redis.passwordFile", func(c *config.Config, v string) { c.Redis.PasswordFile = given(v) }, nil,
+			"redis.passwordFile", func(c *option.Config, v string) { c.Redis.PasswordFile = given(v) }, nil,
 			map[string]string{missing: `redis.passwordFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `redis.passwordFile: "` + empty + `" is empty; expected a secret`},
 		},
 		{
-			"redis.passwordEnv", func(c *config.Config, v string) { c.Redis.PasswordEnv = given(v) }, nil,
+			"redis.passwordEnv", func(c *option.Config, v string) { c.Redis.PasswordEnv = given(v) }, nil,
 			map[string]string{"ODOOCACHE_UNSET": `redis.passwordEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
-			"redis.database", func(c *config.Config, v string) { c.Redis.Database = v }, []string{"0", " 0 "},
+			"redis.database", func(c *option.Config, v string) { c.Redis.Database = v }, []string{"0", " 0 "},
 			map[string]string{"3": `redis.database: 3, but redis.address is empty; expected host:port there, or no database`, "": `redis.database: ""; expected a number from 0 to 1048576`, "-1": `redis.database: "-1"; expected a number from 0 to 1048576`, "one": `redis.database: "one"; expected a number from 0 to 1048576`},
 		},
 		{
-			"redis.database with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.Database = v }, []string{"0", "15", " 1 "},
+			"redis.database with redis", func(c *option.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.Database = v }, []string{"0", "15", " 1 "},
 			map[string]string{"x": `redis.database: "x"; expected a number from 0 to 1048576`},
 		},
 		{
-			"redis.timeout", func(c *config.Config, v string) { c.Redis.Timeout = v }, []string{"1ms", "100ms", "1", "60s"},
+			"redis.timeout", func(c *option.Config, v string) { c.Redis.Timeout = v }, []string{"1ms", "100ms", "1", "60s"},
 			map[string]string{
 				"": `redis.timeout: ""; expected a duration from 1ms to 1m0s`, "0": `redis.timeout: "0"; expected a duration from 1ms to 1m0s`,
 				"10us": `redis.timeout: "10us"; expected a duration from 1ms to 1m0s`, "2m": `redis.timeout: "2m"; expected a duration from 1ms to 1m0s`,
@@ -425,55 +438,55 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"redis.dialTimeout", func(c *config.Config, v string) { c.Redis.DialTimeout = v }, []string{"1ms", "60"},
+			"redis.dialTimeout", func(c *option.Config, v string) { c.Redis.DialTimeout = v }, []string{"1ms", "60"},
 			map[string]string{"-1s": `redis.dialTimeout: "-1s"; expected a duration from 1ms to 1m0s`},
 		},
 		{
-			"redis.poolSize", func(c *config.Config, v string) { c.Redis.PoolSize = v }, []string{"1", "10000"},
+			"redis.poolSize", func(c *option.Config, v string) { c.Redis.PoolSize = v }, []string{"1", "10000"},
 			map[string]string{"0": `redis.poolSize: "0"; expected a number from 1 to 10000`, "10001": `redis.poolSize: "10001"; expected a number from 1 to 10000`, "1.5": `redis.poolSize: "1.5"; expected a number from 1 to 10000`},
 		},
 		{
-			"redis.idleTimeout", func(c *config.Config, v string) { c.Redis.IdleTimeout = v }, []string{"1s", "24h"},
+			"redis.idleTimeout", func(c *option.Config, v string) { c.Redis.IdleTimeout = v }, []string{"1s", "24h"},
 			map[string]string{"25h": `redis.idleTimeout: "25h"; expected a duration from 1ms to 24h0m0s`},
 		},
 		{
-			"redis.maxReplyBytes", func(c *config.Config, v string) { c.Redis.MaxReplyBytes = v }, []string{"1MiB", "1GiB"},
+			"redis.maxReplyBytes", func(c *option.Config, v string) { c.Redis.MaxReplyBytes = v }, []string{"1MiB", "1GiB"},
 			map[string]string{"1": `redis.maxReplyBytes: "1"; expected a size such as 4MiB, from 1MiB to 1GiB`, "2G": `redis.maxReplyBytes: "2G"; expected a size such as 4MiB, from 1MiB to 1GiB`},
 		},
 		{
-			"redis.preparedBytes", func(c *config.Config, v string) { c.Redis.PreparedBytes = v }, []string{"1MiB", "1GiB"},
+			"redis.preparedBytes", func(c *option.Config, v string) { c.Redis.PreparedBytes = v }, []string{"1MiB", "1GiB"},
 			map[string]string{"1": `redis.preparedBytes: "1"; expected a size such as 4MiB, from 1MiB to 1024GiB`},
 		},
 		{
-			"redis.tls.enabled", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.TLS.Enabled = v }, []string{"", "true", "1", "false", "0"},
+			"redis.tls.enabled", func(c *option.Config, v string) { c.Redis.Address = "redis:6379"; c.Redis.TLS.Enabled = v }, []string{"", "true", "1", "false", "0"},
 			map[string]string{"yes": `redis.tls.enabled: "yes"` + badBool},
 		},
 		{
-			"redis.tls without redis", func(c *config.Config, v string) { c.Redis.TLS.Enabled = v }, []string{"false"},
+			"redis.tls without redis", func(c *option.Config, v string) { c.Redis.TLS.Enabled = v }, []string{"false"},
 			map[string]string{"true": `redis.address: is empty, but a username, password or tls is set; expected host:port`},
 		},
 		{
-			"redis.tls.insecureSkipVerify", func(c *config.Config, v string) { c.Redis.TLS.InsecureSkipVerify = v }, []string{"", "false"},
+			"redis.tls.insecureSkipVerify", func(c *option.Config, v string) { c.Redis.TLS.InsecureSkipVerify = v }, []string{"", "false"},
 			map[string]string{"maybe": `redis.tls.insecureSkipVerify: "maybe"` + badBool, "true": `redis.tls.enabled: is false, but other options of tls are set; expected true`},
 		},
 		{
-			"redis.tls.caFile", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.CAFile = v }, []string{""},
+			"redis.tls.caFile", func(c *option.Config, v string) { enableTLS(c); c.Redis.TLS.CAFile = v }, []string{""},
 			map[string]string{missing: `redis.tls.caFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `redis.tls.caFile: "` + empty + `" has no certificate in PEM`},
 		},
 		{
-			"redis.tls.certFile", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.CertFile = v }, []string{""},
+			"redis.tls.certFile", func(c *option.Config, v string) { enableTLS(c); c.Redis.TLS.CertFile = v }, []string{""},
 			map[string]string{empty: `redis.tls.certFile: certFile and keyFile go together; expected both or none`},
 		},
 		{
-			"redis.tls.keyFile", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.KeyFile = v }, []string{""},
+			"redis.tls.keyFile", func(c *option.Config, v string) { enableTLS(c); c.Redis.TLS.KeyFile = v }, []string{""},
 			map[string]string{empty: `redis.tls.certFile: certFile and keyFile go together; expected both or none`},
 		},
 		{
-			"redis.tls both halves", func(c *config.Config, v string) { enableTLS(c); c.Redis.TLS.CertFile = v; c.Redis.TLS.KeyFile = v }, []string{""},
+			"redis.tls both halves", func(c *option.Config, v string) { enableTLS(c); c.Redis.TLS.CertFile = v; c.Redis.TLS.KeyFile = v }, []string{""},
 			map[string]string{empty: `redis.tls.certFile: tls: failed to find any PEM data in certificate input; expected a certificate and its key in PEM`},
 		},
 		{
-			"redis.tls.serverName", func(c *config.Config, v string) {
+			"redis.tls.serverName", func(c *option.Config, v string) {
 				enableTLS(c)
 				c.Redis.Address = "unix:///r"
 				c.Redis.TLS.ServerName = v
@@ -481,7 +494,7 @@ func TestOptions(t *testing.T) {
 			map[string]string{"": `redis.tls.serverName: is empty; expected the name in the server's certificate, since redis.address has none`},
 		},
 		{
-			"memory.bytes", func(c *config.Config, v string) { c.Memory.Bytes = v }, []string{"1MiB", "64M", "1000000000", "1GB"},
+			"memory.bytes", func(c *option.Config, v string) { c.Memory.Bytes = v }, []string{"1MiB", "64M", "1000000000", "1GB"},
 			map[string]string{
 				"0": `memory.bytes: "0"; expected at least 1MiB, since there is no redis.address`, "": `memory.bytes: ""; expected a size such as 4MiB, from 0 to 1024GiB`,
 				"-1": `memory.bytes: "-1"; expected a size such as 4MiB, from 0 to 1024GiB`, "64 megabytes": `memory.bytes: "64 megabytes"; expected a size such as 4MiB, from 0 to 1024GiB`,
@@ -489,15 +502,15 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"memory.bytes with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Memory.Bytes = v }, []string{"0", "64MiB"},
+			"memory.bytes with redis", func(c *option.Config, v string) { c.Redis.Address = "redis:6379"; c.Memory.Bytes = v }, []string{"0", "64MiB"},
 			map[string]string{"x": `memory.bytes: "x"; expected a size such as 4MiB, from 0 to 1024GiB`},
 		},
 		{
-			"memory.maxStaleness", func(c *config.Config, v string) { c.Memory.MaxStaleness = v }, []string{"", "0", "1s"},
+			"memory.maxStaleness", func(c *option.Config, v string) { c.Memory.MaxStaleness = v }, []string{"", "0", "1s"},
 			map[string]string{"x": `memory.maxStaleness: "x"` + badDuration},
 		},
 		{
-			"purge.secret", func(c *config.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space", "${abc}defgh", "$ecret_word", "{{{{{{{{"},
+			"purge.secret", func(c *option.Config, v string) { c.Purge.Secret = given(v) }, []string{"12345678", "with a space", "${abc}defgh", "$ecret_word", "{{{{{{{{"},
 			map[string]string{
 				"${PURGE_SECRET}":      "purge.secret: " + notFilledIn,
 				"${PURGE_SECRET:-abc}": "purge.secret: " + notFilledIn,
@@ -512,15 +525,15 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"purge.secretFile", func(c *config.Config, v string) { c.Purge.SecretFile = given(v) }, nil,
+			"purge.secretFile", func(c *option.Config, v string) { c.Purge.SecretFile = given(v) }, nil,
 			map[string]string{missing: `purge.secretFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `purge.secretFile: "` + empty + `" is empty; expected a secret`},
 		},
 		{
-			"purge.secretEnv", func(c *config.Config, v string) { c.Purge.SecretEnv = given(v) }, nil,
+			"purge.secretEnv", func(c *option.Config, v string) { c.Purge.SecretEnv = given(v) }, nil,
 			map[string]string{"ODOOCACHE_UNSET": `purge.secretEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
-			"purge.networks", func(c *config.Config, v string) { c.Purge.Networks = []string{"10.0.0.0/8", v} }, []string{"10.1.2.3", " ::1 ", "fd00::/8", "0.0.0.0/1", "10.1.2.3/8", "::ffff:10.0.0.1"},
+			"purge.networks", func(c *option.Config, v string) { c.Purge.Networks = []string{"10.0.0.0/8", v} }, []string{"10.1.2.3", " ::1 ", "fd00::/8", "0.0.0.0/1", "10.1.2.3/8", "::ffff:10.0.0.1"},
 			map[string]string{
 				"":                    `purge.networks[1]: ""; expected an address or a network such as 10.0.0.0/8`,
 				"10.0.0.0/33":         `purge.networks[1]: "10.0.0.0/33"; expected an address or a network such as 10.0.0.0/8`,
@@ -531,155 +544,155 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"purge.fromResponses", func(c *config.Config, v string) { c.Purge.FromResponses = v }, []string{"", "true", "0"},
+			"purge.fromResponses", func(c *option.Config, v string) { c.Purge.FromResponses = v }, []string{"", "true", "0"},
 			map[string]string{"on": `purge.fromResponses: "on"` + badBool},
 		},
 		{
-			"purge.maxMarks", func(c *config.Config, v string) { c.Purge.MaxMarks = v }, []string{"100", "1000000"},
+			"purge.maxMarks", func(c *option.Config, v string) { c.Purge.MaxMarks = v }, []string{"100", "1000000"},
 			map[string]string{"99": `purge.maxMarks: "99"; expected a number from 100 to 1000000`},
 		},
 		{
-			"purge.journal", func(c *config.Config, v string) { c.Purge.Journal = v }, []string{"1", "100000"},
+			"purge.journal", func(c *option.Config, v string) { c.Purge.Journal = v }, []string{"1", "100000"},
 			map[string]string{"0": `purge.journal: "0"; expected a number from 1 to 100000`},
 		},
 		{
-			"admin.path", func(c *config.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b", "/web/log"},
+			"admin.path", func(c *option.Config, v string) { c.Admin.Path = v }, []string{"/x", "/x/", "/a/b", "/web/log"},
 			map[string]string{"/web/login": `admin.path: "/web/login" has csrf.path in it, which Odoo answers; expected a path that Odoo does not have`, "/web/": `admin.path: "/web/" has csrf.path in it, which Odoo answers; expected a path that Odoo does not have`, "": `admin.path: ""; expected a path such as /.odoocache`, "/": `admin.path: "/"; expected a path such as /.odoocache`, "x": `admin.path: "x"; expected a path such as /.odoocache`, "/x?y": `admin.path: "/x?y"; expected a path such as /.odoocache`},
 		},
 		{
-			"session.cookie", func(c *config.Config, v string) { c.Session.Cookie = v }, []string{"", "sid"},
+			"session.cookie", func(c *option.Config, v string) { c.Session.Cookie = v }, []string{"", "sid"},
 			map[string]string{"\xff\xfe": `session.cookie: "\xff\xfe"; expected the name of a cookie`, "a b": `session.cookie: "a b"; expected the name of a cookie`, "a=b": `session.cookie: "a=b"; expected the name of a cookie`},
 		},
 		{
-			"csrf.mode", func(c *config.Config, v string) { c.CSRF.Mode = v }, []string{"complete", "refuse", "ignore"},
+			"csrf.mode", func(c *option.Config, v string) { c.CSRF.Mode = v }, []string{"complete", "refuse", "ignore"},
 			map[string]string{"": `csrf.mode: ""; expected one of complete, refuse, ignore`},
 		},
 		{
-			"csrf.path", func(c *config.Config, v string) { c.CSRF.Path = v }, []string{"/web/login", "/fr/contactus"},
+			"csrf.path", func(c *option.Config, v string) { c.CSRF.Path = v }, []string{"/web/login", "/fr/contactus"},
 			map[string]string{"": `csrf.path: ""; expected a path such as /web/login`, "/a?b": `csrf.path: "/a?b"; expected a path such as /web/login`},
 		},
 		{
-			"csrf.formBytes", func(c *config.Config, v string) { c.CSRF.FormBytes = v }, []string{"1KiB", "4MiB"},
+			"csrf.formBytes", func(c *option.Config, v string) { c.CSRF.FormBytes = v }, []string{"1KiB", "4MiB"},
 			map[string]string{"100": `csrf.formBytes: "100"; expected a size such as 4MiB, from 1KiB to 4MiB`},
 		},
 		{
-			"session.contextCookie", func(c *config.Config, v string) { c.Session.ContextCookie = v }, []string{"", "ctx"},
+			"session.contextCookie", func(c *option.Config, v string) { c.Session.ContextCookie = v }, []string{"", "ctx"},
 			map[string]string{"a b": `session.contextCookie: "a b"; expected the name of a cookie, another than session.cookie`, "session_id": `session.contextCookie: "session_id"; expected the name of a cookie, another than session.cookie`},
 		},
 		{
-			"session.ttl", func(c *config.Config, v string) { c.Session.TTL = v }, []string{"1h", "8784h"},
+			"session.ttl", func(c *option.Config, v string) { c.Session.TTL = v }, []string{"1h", "8784h"},
 			map[string]string{"0": `session.ttl: "0"; expected a duration from 1ms to 8784h0m0s`},
 		},
 		{
-			"admission.bytes", func(c *config.Config, v string) { c.Admission.Bytes = v }, []string{"0", "64MiB"},
+			"admission.bytes", func(c *option.Config, v string) { c.Admission.Bytes = v }, []string{"0", "64MiB"},
 			map[string]string{"some": `admission.bytes: "some"; expected a size such as 4MiB, from 0 to 1024GiB`},
 		},
 		{
-			"admission.window", func(c *config.Config, v string) { c.Admission.Window = v }, []string{"1s", "168h"},
+			"admission.window", func(c *option.Config, v string) { c.Admission.Window = v }, []string{"1s", "168h"},
 			map[string]string{"0": `admission.window: "0"; expected a duration from 1ms to 168h0m0s`},
 		},
 		{
-			"admission.keys", func(c *config.Config, v string) { c.Admission.Keys = v }, []string{"100", "10000000"},
+			"admission.keys", func(c *option.Config, v string) { c.Admission.Keys = v }, []string{"100", "10000000"},
 			map[string]string{"99": `admission.keys: "99"; expected a number from 100 to 10000000`},
 		},
 		{
-			"session.max", func(c *config.Config, v string) { c.Session.Max = v }, []string{"100", "10000000"},
+			"session.max", func(c *option.Config, v string) { c.Session.Max = v }, []string{"100", "10000000"},
 			map[string]string{"1": `session.max: "1"; expected a number from 100 to 10000000`},
 		},
 		{
-			"headers.edge", func(c *config.Config, v string) { c.Headers.Edge = v }, []string{"", "X-Edge"},
+			"headers.edge", func(c *option.Config, v string) { c.Headers.Edge = v }, []string{"", "X-Edge"},
 			map[string]string{"X:": `headers.edge: "X:"; expected the name of a header`},
 		},
 		{
-			"campaignCookies", func(c *config.Config, v string) { c.CampaignCookies = v }, []string{"", "false"},
+			"campaignCookies", func(c *option.Config, v string) { c.CampaignCookies = v }, []string{"", "false"},
 			map[string]string{"no": `campaignCookies: "no"` + badBool},
 		},
 		{
-			"headers.cache", func(c *config.Config, v string) { c.Headers.Cache = v }, []string{"X-A", "x-a"},
+			"headers.cache", func(c *option.Config, v string) { c.Headers.Cache = v }, []string{"X-A", "x-a"},
 			map[string]string{"": `headers.cache: ""; expected the name of a header`, "X A": `headers.cache: "X A"; expected the name of a header`, "x-odoo-purge": `headers.purge: "X-Odoo-Purge" is the name of headers.cache, too; expected another`},
 		},
 		{
-			"headers.purge", func(c *config.Config, v string) { c.Headers.Purge = v }, []string{"X-A"},
+			"headers.purge", func(c *option.Config, v string) { c.Headers.Purge = v }, []string{"X-A"},
 			map[string]string{"X-A:": `headers.purge: "X-A:"; expected the name of a header`},
 		},
 		{
-			"limits.maxBody", func(c *config.Config, v string) { c.Limits.MaxBody = v }, []string{"0", "1GiB"},
+			"limits.maxBody", func(c *option.Config, v string) { c.Limits.MaxBody = v }, []string{"0", "1GiB"},
 			map[string]string{"2GiB": `limits.maxBody: "2GiB"; expected a size such as 4MiB, from 0 to 1GiB`},
 		},
 		{
-			"limits.maxBody with redis", func(c *config.Config, v string) { c.Redis.Address = "redis:6379"; c.Limits.MaxBody = v }, []string{"31MiB"},
+			"limits.maxBody with redis", func(c *option.Config, v string) { c.Redis.Address = "redis:6379"; c.Limits.MaxBody = v }, []string{"31MiB"},
 			map[string]string{"32MiB": `limits.maxBody: "32MiB"; expected at most 33383168 bytes, which redis.maxReplyBytes leaves for a body`},
 		},
 		{
-			"limits.headerBytes", func(c *config.Config, v string) { c.Limits.HeaderBytes = v }, []string{"1KiB", "1MiB"},
+			"limits.headerBytes", func(c *option.Config, v string) { c.Limits.HeaderBytes = v }, []string{"1KiB", "1MiB"},
 			map[string]string{"1000": `limits.headerBytes: "1000"; expected a size such as 4MiB, from 1KiB to 1MiB`},
 		},
 		{
-			"limits.keyBytes", func(c *config.Config, v string) { c.Limits.KeyBytes = v }, []string{"256", "1MiB"},
+			"limits.keyBytes", func(c *option.Config, v string) { c.Limits.KeyBytes = v }, []string{"256", "1MiB"},
 			map[string]string{"255": `limits.keyBytes: "255"; expected a size such as 4MiB, from 256 to 1MiB`},
 		},
 		{
-			"limits.queryParams", func(c *config.Config, v string) { c.Limits.QueryParams = v }, []string{"1", "1000"},
+			"limits.queryParams", func(c *option.Config, v string) { c.Limits.QueryParams = v }, []string{"1", "1000"},
 			map[string]string{"1001": `limits.queryParams: "1001"; expected a number from 1 to 1000`},
 		},
 		{
-			"limits.varyNames", func(c *config.Config, v string) { c.Limits.VaryNames = v }, []string{"0", "100"},
+			"limits.varyNames", func(c *option.Config, v string) { c.Limits.VaryNames = v }, []string{"0", "100"},
 			map[string]string{"101": `limits.varyNames: "101"; expected a number from 0 to 100`},
 		},
 		{
-			"limits.variants", func(c *config.Config, v string) { c.Limits.Variants = v }, []string{"1", "1000"},
+			"limits.variants", func(c *option.Config, v string) { c.Limits.Variants = v }, []string{"1", "1000"},
 			map[string]string{"0": `limits.variants: "0"; expected a number from 1 to 1000`},
 		},
 		{
-			"limits.tags", func(c *config.Config, v string) { c.Limits.Tags = v }, []string{"1", "100000"},
+			"limits.tags", func(c *option.Config, v string) { c.Limits.Tags = v }, []string{"1", "100000"},
 			map[string]string{"0": `limits.tags: "0"; expected a number from 1 to 100000`},
 		},
 		{
-			"limits.tagBytes", func(c *config.Config, v string) { c.Limits.TagBytes = v }, []string{"1", "8192"},
+			"limits.tagBytes", func(c *option.Config, v string) { c.Limits.TagBytes = v }, []string{"1", "8192"},
 			map[string]string{"8193": `limits.tagBytes: "8193"; expected a number from 1 to 8192`},
 		},
 		{
-			"limits.purgeItems", func(c *config.Config, v string) { c.Limits.PurgeItems = v }, []string{"1", "100000"},
+			"limits.purgeItems", func(c *option.Config, v string) { c.Limits.PurgeItems = v }, []string{"1", "100000"},
 			map[string]string{"0": `limits.purgeItems: "0"; expected a number from 1 to 100000`},
 		},
 		{
-			"limits.purgeBody", func(c *config.Config, v string) { c.Limits.PurgeBody = v }, []string{"256", "64MiB"},
+			"limits.purgeBody", func(c *option.Config, v string) { c.Limits.PurgeBody = v }, []string{"256", "64MiB"},
 			map[string]string{"65MiB": `limits.purgeBody: "65MiB"; expected a size such as 4MiB, from 256 to 64MiB`},
 		},
 		{
-			"limits.signatures", func(c *config.Config, v string) { c.Limits.Signatures = v }, []string{"100", "20000"},
+			"limits.signatures", func(c *option.Config, v string) { c.Limits.Signatures = v }, []string{"100", "20000"},
 			map[string]string{"": `limits.signatures: ""; expected a number from 100 to 10000000`, "99": `limits.signatures: "99"; expected a number from 100 to 10000000`},
 		},
 		{
-			"limits.refreshes", func(c *config.Config, v string) { c.Limits.Refreshes = v }, []string{"1", "10000"},
+			"limits.refreshes", func(c *option.Config, v string) { c.Limits.Refreshes = v }, []string{"1", "10000"},
 			map[string]string{"0": `limits.refreshes: "0"; expected a number from 1 to 10000`},
 		},
 		{
-			"limits.fetchTimeout", func(c *config.Config, v string) { c.Limits.FetchTimeout = v }, []string{"1s", "24h"},
+			"limits.fetchTimeout", func(c *option.Config, v string) { c.Limits.FetchTimeout = v }, []string{"1s", "24h"},
 			map[string]string{"0": `limits.fetchTimeout: "0"; expected a duration from 1ms to 24h0m0s`},
 		},
 		{
-			"limits.coalesceWait", func(c *config.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "1m"},
+			"limits.coalesceWait", func(c *option.Config, v string) { c.Limits.CoalesceWait = v }, []string{"0", "1m"},
 			map[string]string{"": `limits.coalesceWait: is empty; expected a duration such as 10m, 0 for none, or no such option`, "soon": `limits.coalesceWait: "soon"; expected a duration such as 10m, or whole seconds, from 0 to 68 years`},
 		},
 		{
-			"limits.waiters", func(c *config.Config, v string) { c.Limits.Waiters = v }, []string{"1", "1000000"},
+			"limits.waiters", func(c *option.Config, v string) { c.Limits.Waiters = v }, []string{"1", "1000000"},
 			map[string]string{"0": `limits.waiters: "0"; expected a number from 1 to 1000000`},
 		},
 		{
-			"limits.addresses", func(c *config.Config, v string) { c.Limits.Addresses = v }, []string{"1", "1000000"},
+			"limits.addresses", func(c *option.Config, v string) { c.Limits.Addresses = v }, []string{"1", "1000000"},
 			map[string]string{"0": `limits.addresses: "0"; expected a number from 1 to 1000000`},
 		},
 		{
-			"limits.requestBytes", func(c *config.Config, v string) { c.Limits.RequestBytes = v }, []string{"1KiB", "1MiB"},
+			"limits.requestBytes", func(c *option.Config, v string) { c.Limits.RequestBytes = v }, []string{"1KiB", "1MiB"},
 			map[string]string{"1000": `limits.requestBytes: "1000"; expected a size such as 4MiB, from 1KiB to 1MiB`},
 		},
 		{
-			"limits.requestFields", func(c *config.Config, v string) { c.Limits.RequestFields = v }, []string{"16", "10000"},
+			"limits.requestFields", func(c *option.Config, v string) { c.Limits.RequestFields = v }, []string{"16", "10000"},
 			map[string]string{"15": `limits.requestFields: "15"; expected a number from 16 to 10000`},
 		},
 		{
-			"fill.address", func(c *config.Config, v string) { c.Fill.Address = v }, []string{"192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1"},
+			"fill.address", func(c *option.Config, v string) { c.Fill.Address = v }, []string{"192.0.2.1", "2001:db8::1", "::ffff:10.0.0.1"},
 			map[string]string{
 				"":            `fill.address: ""; expected an IP address such as 192.0.2.1`,
 				"192.0.2.1:0": `fill.address: "192.0.2.1:0"; expected an IP address such as 192.0.2.1`,
@@ -693,7 +706,7 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"fill.headers", func(c *config.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter", "CF-IPCountry", "X-Requested-With"},
+			"fill.headers", func(c *option.Config, v string) { c.Fill.Headers = []string{v} }, []string{"X-Tenant", "x-odoo-dbfilter", "CF-IPCountry", "X-Requested-With"},
 			map[string]string{
 				"CF-Connecting-IP":  `fill.headers[0]: "CF-Connecting-IP" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
 				"X-Request-Id":      `fill.headers[0]: "X-Request-Id" is what visitors send, and would make pages of one visitor; expected a field that a middleware in front sets for Odoo`,
@@ -707,7 +720,7 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"fill.cookies", func(c *config.Config, v string) { c.Preset = "odoo"; c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
+			"fill.cookies", func(c *option.Config, v string) { c.Preset = "odoo"; c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
 			map[string]string{
 				"odoocache_context": `fill.cookies[0]: "odoocache_context" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
 				"odoo*":             `fill.cookies[0]: "odoo*" is Odoo's own, or the addon's; expected one of a balancer or firewall`,
@@ -720,11 +733,11 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"fill.abandoned", func(c *config.Config, v string) { c.Fill.Abandoned = v }, []string{"0", "10000"},
+			"fill.abandoned", func(c *option.Config, v string) { c.Fill.Abandoned = v }, []string{"0", "10000"},
 			map[string]string{"-1": `fill.abandoned: "-1"; expected a number from 0 to 10000`},
 		},
 		{
-			"country.header", func(c *config.Config, v string) { c.Preset = "odoo"; c.Country.Header = v }, []string{"", "CF-IPCountry"},
+			"country.header", func(c *option.Config, v string) { c.Preset = "odoo"; c.Country.Header = v }, []string{"", "CF-IPCountry"},
 			map[string]string{
 				"X-Forwarded-For": `country.header: "X-Forwarded-For" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
 				"X:":              `country.header: "X:"; expected the name of a header`,
@@ -732,15 +745,15 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"country.geoip", func(c *config.Config, v string) { c.Country.GeoIP = v }, []string{"auto", "true", "false"},
+			"country.geoip", func(c *option.Config, v string) { c.Country.GeoIP = v }, []string{"auto", "true", "false"},
 			map[string]string{"yes": `country.geoip: "yes"; expected one of auto, true, false`},
 		},
 		{
-			"compression", func(c *config.Config, v string) { c.Compression = v }, []string{"0", "9"},
+			"compression", func(c *option.Config, v string) { c.Compression = v }, []string{"0", "9"},
 			map[string]string{"10": `compression: "10"; expected a number from 0 to 9`},
 		},
 		{
-			"redis.sentinel.master", func(c *config.Config, v string) {
+			"redis.sentinel.master", func(c *option.Config, v string) {
 				c.Redis.Address = ""
 				c.Redis.Sentinel.Master = v
 				c.Redis.Sentinel.Addresses = []string{"s:26379"}
@@ -748,7 +761,7 @@ func TestOptions(t *testing.T) {
 			map[string]string{"m\n": `redis.sentinel.master: "m\n" has a control character, or a blank around it; expected the name that the sentinels have for the master`, "": `redis.sentinel.master: is empty; expected the name that the sentinels have for the master`},
 		},
 		{
-			"redis.sentinel.addresses", func(c *config.Config, v string) {
+			"redis.sentinel.addresses", func(c *option.Config, v string) {
 				c.Redis.Address = ""
 				c.Redis.Sentinel.Master = "shop"
 				if v != "" {
@@ -765,23 +778,23 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"redis.sentinel.username", func(c *config.Config, v string) { c.Redis.Sentinel.Username = v }, []string{""},
+			"redis.sentinel.username", func(c *option.Config, v string) { c.Redis.Sentinel.Username = v }, []string{""},
 			map[string]string{"u": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
 		},
 		{
-			"redis.sentinel.password", func(c *config.Config, v string) { c.Redis.Sentinel.Password = given(v) }, nil,
+			"redis.sentinel.password", func(c *option.Config, v string) { c.Redis.Sentinel.Password = given(v) }, nil,
 			map[string]string{"p": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
 		},
 		{
-			"redis.sentinel.passwordFile", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordFile = given(v) }, nil,
+			"redis.sentinel.passwordFile", func(c *option.Config, v string) { c.Redis.Sentinel.PasswordFile = given(v) }, nil,
 			map[string]string{"/nowhere/p": `redis.sentinel.passwordFile: open /nowhere/p: no such file or directory; expected a readable file`},
 		},
 		{
-			"redis.sentinel.passwordEnv", func(c *config.Config, v string) { c.Redis.Sentinel.PasswordEnv = given(v) }, nil,
+			"redis.sentinel.passwordEnv", func(c *option.Config, v string) { c.Redis.Sentinel.PasswordEnv = given(v) }, nil,
 			map[string]string{"NOT_SET": `redis.sentinel.passwordEnv: the environment variable "NOT_SET" is empty or not set`},
 		},
 		{
-			"redis.cluster.addresses", func(c *config.Config, v string) {
+			"redis.cluster.addresses", func(c *option.Config, v string) {
 				c.Redis.Address = ""
 				c.Redis.Cluster.Addresses = []string{v}
 				if v == "both:1" {
@@ -798,26 +811,26 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
-			"rewarm", func(c *config.Config, v string) { c.Rewarm = v }, []string{"0", "1000"},
+			"rewarm", func(c *option.Config, v string) { c.Rewarm = v }, []string{"0", "1000"},
 			map[string]string{"1001": `rewarm: "1001"; expected a number from 0 to 1000`},
 		},
 		{
-			"earlyRefresh", func(c *config.Config, v string) { c.EarlyRefresh = v }, []string{"", "false"},
+			"earlyRefresh", func(c *option.Config, v string) { c.EarlyRefresh = v }, []string{"", "false"},
 			map[string]string{"no": `earlyRefresh: "no"` + badBool},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, v := range c.good {
-				assert.Empty(t, problem(t, func(o *config.Config) { c.set(o, v) }), "%q", v)
+				assert.Empty(t, problem(t, func(o *option.Config) { c.set(o, v) }), "%q", v)
 			}
 			for v, want := range c.bad {
-				assert.Equal(t, one+want, problem(t, func(o *config.Config) { c.set(o, v) }), "%q", v)
+				assert.Equal(t, one+want, problem(t, func(o *option.Config) { c.set(o, v) }), "%q", v)
 			}
 		})
 	}
 }
 
-func enableTLS(c *config.Config) {
+func enableTLS(c *option.Config) {
 	c.Redis.Address = "redis:6379"
 	c.Redis.TLS.Enabled = "true"
 }
@@ -826,12 +839,12 @@ func enableTLS(c *config.Config) {
 func TestRuleOptions(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		set  func(r *config.Rule, v string)
+		set  func(r *option.Rule, v string)
 		good []string
 		bad  map[string]string
 	}{
 		{
-			"name", func(r *config.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages", "\u00e9t\u00e9", strings.Repeat("a", 64)},
+			"name", func(r *option.Rule, v string) { r.Name = v }, []string{"", "x", "Shop pages", "\u00e9t\u00e9", strings.Repeat("a", 64)},
 			map[string]string{
 				"a\nb":                  `rules[1].name: "a\nb"` + badLine,
 				"a\tb":                  `rules[1].name: "a\tb"` + badLine,
@@ -846,77 +859,77 @@ func TestRuleOptions(t *testing.T) {
 			},
 		},
 		{
-			"bypass", func(r *config.Rule, v string) { r.Bypass = v }, []string{"", "true", "false", "1", "0"},
+			"bypass", func(r *option.Rule, v string) { r.Bypass = v }, []string{"", "true", "false", "1", "0"},
 			map[string]string{"yes": `rules[1].bypass: "yes"` + badBool},
 		},
 		{
-			"bypass with ttl", func(r *config.Rule, v string) { r.TTL = "1m"; r.Bypass = v }, []string{"false"},
+			"bypass with ttl", func(r *option.Rule, v string) { r.TTL = "1m"; r.Bypass = v }, []string{"false"},
 			map[string]string{"true": `rules[1].bypass: is true, but ttl, grace or staleIfError is set; expected one or the other`},
 		},
 		{
-			"ttl", func(r *config.Rule, v string) { r.TTL = v }, []string{"", "0", "600", "10m", " 1h30m "},
+			"ttl", func(r *option.Rule, v string) { r.TTL = v }, []string{"", "0", "600", "10m", " 1h30m "},
 			map[string]string{"-1": `rules[1].ttl: "-1"` + badDuration, "1d": `rules[1].ttl: "1d"` + badDuration, "true": `rules[1].ttl: "true"` + badDuration},
 		},
 		{
-			"grace", func(r *config.Rule, v string) { r.Grace = v }, []string{"", "1h"},
+			"grace", func(r *option.Rule, v string) { r.Grace = v }, []string{"", "1h"},
 			map[string]string{"x": `rules[1].grace: "x"` + badDuration},
 		},
 		{
-			"staleIfError", func(r *config.Rule, v string) { r.StaleIfError = v }, []string{"", "24h"},
+			"staleIfError", func(r *option.Rule, v string) { r.StaleIfError = v }, []string{"", "24h"},
 			map[string]string{"24h,": `rules[1].staleIfError: "24h,"` + badDuration},
 		},
 		{
-			"heuristic", func(r *config.Rule, v string) { r.Heuristic = v }, []string{"", "1"},
+			"heuristic", func(r *option.Rule, v string) { r.Heuristic = v }, []string{"", "1"},
 			map[string]string{"10%": `rules[1].heuristic: "10%"` + badBool},
 		},
 		{
-			"override", func(r *config.Rule, v string) { r.Override = []string{"private", v} }, []string{"no-store", " no-cache "},
+			"override", func(r *option.Rule, v string) { r.Override = []string{"private", v} }, []string{"no-store", " no-cache "},
 			map[string]string{" private": `rules[1].override[1]: "private" is listed twice`, "": `rules[1].override[1]: ""; expected no-store, no-cache or private`, "must-revalidate": `rules[1].override[1]: "must-revalidate"; expected no-store, no-cache or private`},
 		},
 		{
-			"order", func(r *config.Rule, v string) { r.Order = v }, []string{"", "0", "10", "-5", " 7 "},
+			"order", func(r *option.Rule, v string) { r.Order = v }, []string{"", "0", "10", "-5", " 7 "},
 			map[string]string{"first": `rules[1].order: "first"; expected a number from -1000000 to 1000000`, "1.5": `rules[1].order: "1.5"; expected a number from -1000000 to 1000000`},
 		},
 		{
-			"requestDirectives", func(r *config.Rule, v string) { r.RequestDirectives = v }, []string{"", "honor", "ignore"},
+			"requestDirectives", func(r *option.Rule, v string) { r.RequestDirectives = v }, []string{"", "honor", "ignore"},
 			map[string]string{"no": `rules[1].requestDirectives: "no"; expected one of honor, ignore`},
 		},
 		{
-			"session", func(r *config.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore", "keep", "mark"},
+			"session", func(r *option.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore", "keep", "mark"},
 			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore, keep, mark`},
 		},
 		{
-			"fill", func(r *config.Rule, v string) { r.Fill = v }, []string{"", "nobody", "visitor"},
+			"fill", func(r *option.Rule, v string) { r.Fill = v }, []string{"", "nobody", "visitor"},
 			map[string]string{"session": `rules[1].fill: "session"; expected one of nobody, visitor`},
 		},
 		{
-			"status", func(r *config.Rule, v string) { r.Status = []string{"200", v} }, []string{"404", " 301 "},
+			"status", func(r *option.Rule, v string) { r.Status = []string{"200", v} }, []string{"404", " 301 "},
 			map[string]string{
 				"206": `rules[1].status[1]: 206` + neverStored, "304": `rules[1].status[1]: 304` + neverStored, "416": `rules[1].status[1]: 416` + neverStored,
 				" 200": `rules[1].status[1]: 200 is listed twice`,
 				"":     `rules[1].status[1]: ""; expected a number from 200 to 599`, "2xx": `rules[1].status[1]: "2xx"; expected a number from 200 to 599`, "100": `rules[1].status[1]: "100"; expected a number from 200 to 599`},
 		},
 		{
-			"maxBody", func(r *config.Rule, v string) { r.MaxBody = v }, []string{"", "0", "64kB", "16MiB", "1G"},
+			"maxBody", func(r *option.Rule, v string) { r.MaxBody = v }, []string{"", "0", "64kB", "16MiB", "1G"},
 			map[string]string{"16 Mb": `rules[1].maxBody: "16 Mb"; expected a size such as 4MiB, from 0 to 1GiB`, "9223372036854775807K": `rules[1].maxBody: "9223372036854775807K"; expected a size such as 4MiB, from 0 to 1GiB`, "18014398509481985K": `rules[1].maxBody: "18014398509481985K"; expected a size such as 4MiB, from 0 to 1GiB`},
 		},
 		{
-			"tags", func(r *config.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b", strings.Repeat("a", 256)},
+			"tags", func(r *option.Rule, v string) { r.Tags = []string{"page", v} }, []string{"a b", strings.Repeat("a", 256)},
 			map[string]string{
 				"a\nb":                   `rules[1].tags[1]: "a\nb" is no tag that a purge can name; expected one line of at most limits.tagBytes, 256 bytes`,
 				strings.Repeat("a", 257): `rules[1].tags[1]: "` + strings.Repeat("a", 257) + `" is no tag that a purge can name; expected one line of at most limits.tagBytes, 256 bytes`,
 				"":                       `rules[1].tags[1]: is empty; expected a value, or no list at all`, " page": `rules[1].tags[1]: "page" is listed twice`},
 		},
 		{
-			"require", func(r *config.Rule, v string) { r.Require = map[string]interface{}{v: "*"} }, []string{"x-a"},
+			"require", func(r *option.Rule, v string) { r.Require = map[string]interface{}{v: "*"} }, []string{"x-a"},
 			map[string]string{"x a": `rules[1].require.x a: "x a"; expected the name of a header`},
 		},
 		{
-			"refuse", func(r *config.Rule, v string) { r.Refuse = map[string]interface{}{"X-A": v} }, []string{"", "*", "^a$"},
+			"refuse", func(r *option.Rule, v string) { r.Refuse = map[string]interface{}{"X-A": v} }, []string{"", "*", "^a$"},
 			map[string]string{"(": "rules[1].refuse.X-A: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},
 		{
-			"match.hosts", func(r *config.Rule, v string) { r.Match.Hosts = []string{"a.example", v} }, []string{"*.example", "Shop.example", "shop.example.", "[::1]", "127.0.0.1", "xn--shp-vna.example", "a_b"},
+			"match.hosts", func(r *option.Rule, v string) { r.Match.Hosts = []string{"a.example", v} }, []string{"*.example", "Shop.example", "shop.example.", "[::1]", "127.0.0.1", "xn--shp-vna.example", "a_b"},
 			map[string]string{
 				"":                    `rules[1].match.hosts[1]: is empty; expected a value, or no list at all`,
 				"https://x/":          `rules[1].match.hosts[1]: "https://x/"; expected a host such as shop.example or *.example, without scheme, port or path`,
@@ -937,7 +950,7 @@ func TestRuleOptions(t *testing.T) {
 			},
 		},
 		{
-			"match.pathPrefixes", func(r *config.Rule, v string) { r.Match.PathPrefixes = []string{"/a", v} }, []string{" /shop ", "/b/", "/sh\u00f6p & co", "/c++", "/.well-known", "/a.b"},
+			"match.pathPrefixes", func(r *option.Rule, v string) { r.Match.PathPrefixes = []string{"/a", v} }, []string{" /shop ", "/b/", "/sh\u00f6p & co", "/c++", "/.well-known", "/a.b"},
 			map[string]string{
 				"": `rules[1].match.pathPrefixes[1]: is empty; expected a value, or no list at all`, "shop": `rules[1].match.pathPrefixes[1]: "shop"; expected a path that begins with /`,
 				"1":            `rules[1].match.pathPrefixes[1]: "1"; expected a path that begins with /`,
@@ -955,7 +968,7 @@ func TestRuleOptions(t *testing.T) {
 			},
 		},
 		{
-			"match.pathRegexp", func(r *config.Rule, v string) { r.Match = config.Match{PathRegexp: v} }, []string{
+			"match.pathRegexp", func(r *option.Rule, v string) { r.Match = option.Match{PathRegexp: v} }, []string{
 				"^/a", "/a", "^(/[^/]+)?/set_region(/|$)", "^(?:/fr)?/a", "\\.xml$", "^/.+", "^/[^.]*$", "^(?i:/My_Module)$", "(?m)^/a$", `^/a\b`, "^/(a|b)?c", "^.shop", "^[^a]shop",
 				"[ ]a", "^/$", "^$|^/a", "^(?:a|/b)", "^/a$|^b", "^/100%$", "a=1", "\u00e9",
 			},
@@ -990,38 +1003,38 @@ func TestRuleOptions(t *testing.T) {
 				"a(?!b)":             "rules[1].match.pathRegexp: error parsing regexp: invalid or unsupported Perl syntax: `(?!`; expected a regular expression (RE2)"},
 		},
 		{
-			"match.methods", func(r *config.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE", "VERSION-CONTROL"},
+			"match.methods", func(r *option.Rule, v string) { r.Match.Methods = []string{"POST", v} }, []string{"get", "PURGE", "VERSION-CONTROL"},
 			map[string]string{"1": `rules[1].match.methods[1]: "1"; expected a method such as GET`, "*": `rules[1].match.methods[1]: "*"; expected a method such as GET`, "G T": `rules[1].match.methods[1]: "G T"; expected a method such as GET`, "HEAD": `rules[1].match.methods[1]: "HEAD" goes with GET, which takes it; expected GET`},
 		},
 		{
-			"match.methods with GET", func(r *config.Rule, v string) { r.Match.Methods = []string{"GET", v} }, []string{"HEAD"},
+			"match.methods with GET", func(r *option.Rule, v string) { r.Match.Methods = []string{"GET", v} }, []string{"HEAD"},
 			map[string]string{"": `rules[1].match.methods[1]: is empty; expected a value, or no list at all`},
 		},
 		{
-			"match.headers", func(r *config.Rule, v string) { r.Match.Headers = map[string]interface{}{v: ""} }, []string{"x-a"},
+			"match.headers", func(r *option.Rule, v string) { r.Match.Headers = map[string]interface{}{v: ""} }, []string{"x-a"},
 			map[string]string{"X-*": `rules[1].match.headers.X-*: "X-*"; expected the name of a header`, "": `rules[1].match.headers.: ""; expected the name of a header`, "Host": `rules[1].match.headers.Host: is no header field here; expected match.hosts`},
 		},
 		{
-			"match.query", func(r *config.Rule, v string) { r.Match.Query = map[string]interface{}{v: ""} }, []string{"debug", "a b"},
+			"match.query", func(r *option.Rule, v string) { r.Match.Query = map[string]interface{}{v: ""} }, []string{"debug", "a b"},
 			map[string]string{"utm_*": `rules[1].match.query.utm_*: is no name of a parameter; expected one in full, or match.anyQuery`, "": `rules[1].match.query: has an empty name; expected that of a parameter`},
 		},
 		{
-			"match.anyQuery", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{v: ""} }, []string{"debug", "a b", "utm_*", "*"},
+			"match.anyQuery", func(r *option.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{v: ""} }, []string{"debug", "a b", "utm_*", "*"},
 			map[string]string{"a*b": `rules[1].match.anyQuery.a*b: has a * in its midst; expected a name, which may begin or end in *`, "": `rules[1].match.anyQuery: has an empty name; expected that of a parameter`},
 		},
 		{
-			"match.anyQueryWords", func(r *config.Rule, v string) {
+			"match.anyQueryWords", func(r *option.Rule, v string) {
 				r.Match.AnyQueryWords = v
 				r.Match.AnyQuery = map[string]interface{}{"a": ""}
 			}, []string{"", "true", "0"},
 			map[string]string{"yes": `rules[1].match.anyQueryWords: "yes"` + badBool},
 		},
 		{
-			"match.anyQuery pattern", func(r *config.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$", `a\nb`, "(?m)^a$\\n^b"},
+			"match.anyQuery pattern", func(r *option.Rule, v string) { r.Match.AnyQuery = map[string]interface{}{"*": v} }, []string{"", "*", "^1$", `a\nb`, "(?m)^a$\\n^b"},
 			map[string]string{"^yes$\n": `rules[1].match.anyQuery.*: "^yes$\n"` + notOneLine, "^yes$ ": `rules[1].match.anyQuery.*: "^yes$ " would match nothing; expected ^ at its beginning and $ at its end alone`, "(": "rules[1].match.anyQuery.*: error parsing regexp: missing closing ): `(`; expected a regular expression (RE2)"},
 		},
 		{
-			"vary.headers", func(r *config.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
+			"vary.headers", func(r *option.Rule, v string) { r.Vary.Headers = []string{"x-a", v} }, []string{"X-B"},
 			map[string]string{
 				"Cookie":            `rules[1].vary.headers[1]: "Cookie" would make an entry for each visitor; expected vary.cookies with names`,
 				"Host":              `rules[1].vary.headers[1]: "Host" is part of every key; expected another header`,
@@ -1038,27 +1051,27 @@ func TestRuleOptions(t *testing.T) {
 			},
 		},
 		{
-			"vary.cookies", func(r *config.Rule, v string) { r.Vary.Cookies = []string{"a", v} }, []string{"pricelist"},
+			"vary.cookies", func(r *option.Rule, v string) { r.Vary.Cookies = []string{"a", v} }, []string{"pricelist"},
 			map[string]string{"session_id": `rules[1].vary.cookies[1]: "session_id"` + ofOneVisitor, "odoocache_context": `rules[1].vary.cookies[1]: "odoocache_context"` + ofOneVisitor, "session_*": `rules[1].vary.cookies[1]: "session_*"; expected the name of a cookie`, "b=1": `rules[1].vary.cookies[1]: "b=1"; expected the name of a cookie`},
 		},
 		{
-			"vary.languages", func(r *config.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},
+			"vary.languages", func(r *option.Rule, v string) { r.Vary.Languages = []string{"en_US", v} }, []string{"fr_FR", "es_419", "sr@latin", "eo", "kab_DZ"},
 			map[string]string{"*": `rules[1].vary.languages[1]: "*"; expected a code of Odoo such as fr_FR`, "fr-FR": `rules[1].vary.languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, "French": `rules[1].vary.languages[1]: "French"; expected a code of Odoo such as fr_FR`},
 		},
 		{
-			"query.keep", func(r *config.Rule, v string) { r.Query.Keep = []string{"a", v} }, []string{"b*"},
+			"query.keep", func(r *option.Rule, v string) { r.Query.Keep = []string{"a", v} }, []string{"b*"},
 			map[string]string{"a*b": `rules[1].query.keep[1]: "a*b" has a * in its midst; expected a name, which may begin or end in *`, "a": `rules[1].query.keep[1]: "a" is listed twice`},
 		},
 		{
-			"query.ignore", func(r *config.Rule, v string) { r.Query.Ignore = []string{"a", v} }, []string{"utm_*"},
+			"query.ignore", func(r *option.Rule, v string) { r.Query.Ignore = []string{"a", v} }, []string{"utm_*"},
 			map[string]string{"": `rules[1].query.ignore[1]: is empty; expected a value, or no list at all`},
 		},
 		{
-			"cookies.drop", func(r *config.Rule, v string) { r.Cookies.Drop = []string{"a", v} }, []string{"session_id"},
+			"cookies.drop", func(r *option.Rule, v string) { r.Cookies.Drop = []string{"a", v} }, []string{"session_id"},
 			map[string]string{"a b": `rules[1].cookies.drop[1]: "a b"; expected the name of a cookie`},
 		},
 		{
-			"cookies.keep", func(r *config.Rule, v string) { r.Cookies.Drop = []string{"a"}; r.Cookies.Keep = []string{"b", v} }, []string{"frontend_lang"},
+			"cookies.keep", func(r *option.Rule, v string) { r.Cookies.Drop = []string{"a"}; r.Cookies.Keep = []string{"b", v} }, []string{"frontend_lang"},
 			map[string]string{
 				"session_id": `rules[1].cookies.keep[1]: "session_id" would hand one visitor's session to all others; expected cookies.drop`,
 				"a":          `rules[1].cookies.keep[1]: "a" is in cookies.drop, too; expected one or the other`,
@@ -1067,10 +1080,10 @@ func TestRuleOptions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, v := range c.good {
-				assert.Empty(t, problem(t, ofRule(func(r *config.Rule) { c.set(r, v) })), "%q", v)
+				assert.Empty(t, problem(t, ofRule(func(r *option.Rule) { c.set(r, v) })), "%q", v)
 			}
 			for v, want := range c.bad {
-				assert.Equal(t, one+want, problem(t, ofRule(func(r *config.Rule) { c.set(r, v) })), "%q", v)
+				assert.Equal(t, one+want, problem(t, ofRule(func(r *option.Rule) { c.set(r, v) })), "%q", v)
 			}
 		})
 	}
@@ -1097,16 +1110,16 @@ func TestEveryOptionIsTested(t *testing.T) {
 			}
 		}
 	}
-	walk(t, "", reflect.TypeOf(config.Config{}))
+	walk(t, "", reflect.TypeOf(option.Config{}))
 }
 
 func TestTooManyRules(t *testing.T) {
-	assert.Equal(t, one+`rules: 1001 rules; expected at most 1000`, problem(t, func(c *config.Config) { c.Rules = make([]config.Rule, 1001) }))
-	assert.Empty(t, problem(t, func(c *config.Config) { c.Rules = repeated(config.Rule{Match: all}, 1000) }))
+	assert.Equal(t, one+`rules: 1001 rules; expected at most 1000`, problem(t, func(c *option.Config) { c.Rules = make([]option.Rule, 1001) }))
+	assert.Empty(t, problem(t, func(c *option.Config) { c.Rules = repeated(option.Rule{Match: all}, 1000) }))
 }
 
-func repeated(r config.Rule, n int) []config.Rule {
-	list := make([]config.Rule, n)
+func repeated(r option.Rule, n int) []option.Rule {
+	list := make([]option.Rule, n)
 	for i := range list {
 		list[i] = r
 	}
@@ -1116,11 +1129,11 @@ func repeated(r config.Rule, n int) []config.Rule {
 // A body that Redis would take but never give back is a mistake.
 func TestMaxBodyFitsReply(t *testing.T) {
 	assert.Equal(t, one+`rules[0].maxBody: "40MiB"; expected at most 33383168 bytes, which redis.maxReplyBytes leaves for a body`,
-		problem(t, func(c *config.Config) {
+		problem(t, func(c *option.Config) {
 			c.Redis.Address = "redis:6379"
-			c.Rules = []config.Rule{{MaxBody: "40MiB", Match: all}}
+			c.Rules = []option.Rule{{MaxBody: "40MiB", Match: all}}
 		}))
-	s := build(t, func(c *config.Config) {
+	s := build(t, func(c *option.Config) {
 		c.Redis.Address = "redis:6379"
 		c.Redis.MaxReplyBytes = "8MiB"
 		c.Preset = "odoo"
@@ -1129,47 +1142,47 @@ func TestMaxBodyFitsReply(t *testing.T) {
 }
 
 // wrong is a configuration with mistakes of every kind.
-func wrong() *config.Config {
+func wrong() *option.Config {
 	unknown := func(prefix string) map[string]interface{} {
 		return map[string]interface{}{prefix + "3": 1, prefix + "1": "x", prefix + "2": nil, prefix + "4": true}
 	}
-	c := config.Default()
+	c := option.Default()
 	c.Unknown = unknown("top")
 	c.Name, c.Tenant, c.Preset, c.Keep = "a b", "", "shop", "-1h"
 	c.RequestDirectives, c.LogLevel = "sometimes", "loud"
-	c.Redis = config.Redis{
+	c.Redis = option.Redis{
 		Database: "first", Timeout: "soon", DialTimeout: "0", PoolSize: "many", IdleTimeout: "", MaxReplyBytes: "lots", PreparedBytes: "1MiB",
-		PasswordFile: given("/nowhere/secret"), TLS: config.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
+		PasswordFile: given("/nowhere/secret"), TLS: option.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
 		Unknown: unknown("redis"), Address: "redis",
 	}
 	c.CampaignCookies = "perhaps"
 	c.EarlyRefresh = "perhaps"
 	c.Rewarm = "all"
 	c.Compression = "brotli"
-	c.Memory = config.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
-	c.Purge = config.Purge{
+	c.Memory = option.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
+	c.Purge = option.Purge{
 		Secret: given("correct horse"), SecretEnv: given("X"), Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
 		MaxMarks: "1", Journal: "0", Unknown: unknown("purge"),
 	}
-	c.Admin = config.Admin{Path: "admin", Unknown: unknown("admin")}
-	c.Session = config.Session{Cookie: "a;b", ContextCookie: "c d", TTL: "x", Max: "1", Unknown: unknown("session")}
-	c.CSRF = config.CSRF{Mode: "edge", Path: "x", FormBytes: "1", Unknown: unknown("csrf")}
-	c.Headers = config.Headers{Cache: "", Purge: "X:", Edge: "Y:", Unknown: unknown("headers")}
-	c.Limits = config.Limits{MaxBody: "big", Tags: "-1", CoalesceWait: "soon", Unknown: unknown("limits")}
-	c.Rules = []config.Rule{
+	c.Admin = option.Admin{Path: "admin", Unknown: unknown("admin")}
+	c.Session = option.Session{Cookie: "a;b", ContextCookie: "c d", TTL: "x", Max: "1", Unknown: unknown("session")}
+	c.CSRF = option.CSRF{Mode: "edge", Path: "x", FormBytes: "1", Unknown: unknown("csrf")}
+	c.Headers = option.Headers{Cache: "", Purge: "X:", Edge: "Y:", Unknown: unknown("headers")}
+	c.Limits = option.Limits{MaxBody: "big", Tags: "-1", CoalesceWait: "soon", Unknown: unknown("limits")}
+	c.Rules = []option.Rule{
 		{Name: "same"},
 		{Name: "same", Bypass: "true", TTL: "10m"},
 		{
 			TTL: "-10m", Grace: "x", StaleIfError: "1 day", Heuristic: "perhaps", Override: []string{"no-transform"},
 			Session: "share", Status: []string{"OK", "99"}, MaxBody: "-1", Tags: []string{"a", "a"}, RequestDirectives: "x",
 			Require: map[string]interface{}{"b ad": "", "X-A": "["}, Refuse: map[string]interface{}{"": "*"},
-			Match: config.Match{
+			Match: option.Match{
 				Hosts: []string{"http://x"}, PathPrefixes: []string{"x"}, PathRegexp: "(", Methods: []string{"G:T"},
 				Headers: map[string]interface{}{"a b": ""}, Query: map[string]interface{}{"q": "*+"}, Unknown: unknown("match"),
 			},
-			Vary:    config.Vary{Headers: []string{"Cookie"}, Cookies: []string{"="}, Languages: []string{"?"}, Unknown: unknown("vary")},
-			Query:   config.Query{Keep: []string{""}, Unknown: unknown("query")},
-			Cookies: config.Cookies{Keep: []string{"x,y"}, Unknown: unknown("cookies")},
+			Vary:    option.Vary{Headers: []string{"Cookie"}, Cookies: []string{"="}, Languages: []string{"?"}, Unknown: unknown("vary")},
+			Query:   option.Query{Keep: []string{""}, Unknown: unknown("query")},
+			Cookies: option.Cookies{Keep: []string{"x,y"}, Unknown: unknown("cookies")},
 			Unknown: unknown("rule"),
 		},
 	}
@@ -1268,17 +1281,17 @@ func TestSecrets(t *testing.T) {
 		{name: "a directory", file: given(dir), problem: "%[1]s%[2]sFile: read " + dir + ": is a directory; expected a readable file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			purge := func(o *config.Config) { o.Purge.Secret, o.Purge.SecretFile, o.Purge.SecretEnv = c.value, c.file, c.env }
-			redis := func(o *config.Config) {
+			purge := func(o *option.Config) { o.Purge.Secret, o.Purge.SecretFile, o.Purge.SecretEnv = c.value, c.file, c.env }
+			redis := func(o *option.Config) {
 				o.Redis.Address = "redis:6379"
 				o.Redis.Password, o.Redis.PasswordFile, o.Redis.PasswordEnv = c.value, c.file, c.env
 			}
-			sentinel := func(o *config.Config) {
-				o.Redis.Sentinel = config.Sentinel{Master: "m", Addresses: []string{"a:1"}, Password: c.value, PasswordFile: c.file, PasswordEnv: c.env}
+			sentinel := func(o *option.Config) {
+				o.Redis.Sentinel = option.Sentinel{Master: "m", Addresses: []string{"a:1"}, Password: c.value, PasswordFile: c.file, PasswordEnv: c.env}
 			}
 			if c.problem != "" {
 				if name := c.value; name != nil && *name != "" && c.file == nil { // what goes with a secret comes from where it does
-					assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "username"), problem(t, func(o *config.Config) { o.Redis.Address, o.Redis.Username = "redis:6379", *name }))
+					assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "username"), problem(t, func(o *option.Config) { o.Redis.Address, o.Redis.Username = "redis:6379", *name }))
 				}
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "secret"), problem(t, purge))
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "password"), problem(t, redis))
@@ -1299,7 +1312,7 @@ func TestSecrets(t *testing.T) {
 // Whatever else is wrong, a secret does not get into a log.
 func TestSecretsAreNotInErrors(t *testing.T) {
 	c := wrong()
-	c.Purge = config.Purge{Secret: given("s3cret\n")}
+	c.Purge = option.Purge{Secret: given("s3cret\n")}
 	c.Redis.Password, c.Redis.PasswordFile = given("hunter2hunter2"), nil
 	c.Redis.Address = "redis://:pa55word@redis:6379"
 	_, err := config.Build(c)
@@ -1313,21 +1326,21 @@ func TestSecretsAreNotInErrors(t *testing.T) {
 // Traefik's decoder is weak: YAML's true becomes "1", numbers become strings,
 // and labels with commas become lists whose members keep their spaces.
 func TestWeaklyDecodedValues(t *testing.T) {
-	s := build(t, func(c *config.Config) {
-		c.Redis = config.Redis{
+	s := build(t, func(c *option.Config) {
+		c.Redis = option.Redis{
 			Address: "redis:6379", Database: "3", Timeout: "1", DialTimeout: "2", PoolSize: "8", IdleTimeout: "600", MaxReplyBytes: "33554432", PreparedBytes: "16777216",
-			TLS: config.TLS{Enabled: "1", InsecureSkipVerify: "0"},
+			TLS: option.TLS{Enabled: "1", InsecureSkipVerify: "0"},
 		}
 		c.Purge.FromResponses = "0"
 		c.Purge.Networks = []string{"10.0.0.0/8", " 192.168.0.1"}
 		c.Keep = "3600"
 		c.Limits.MaxBody = "1048576"
-		c.Rules = []config.Rule{
-			{Bypass: "1", Match: config.Match{Hosts: []string{"a.example", " B.example"}, Methods: []string{"get", " post"}}},
+		c.Rules = []option.Rule{
+			{Bypass: "1", Match: option.Match{Hosts: []string{"a.example", " B.example"}, Methods: []string{"get", " post"}}},
 			{
 				Match: all, TTL: "600", Grace: "3600", StaleIfError: "86400", Heuristic: "1", Bypass: "0", Status: []string{"200", " 404"},
 				Override: []string{"private", " no-store"}, Tags: []string{"a", " b"},
-				Vary: config.Vary{Headers: []string{"X-A", " X-B"}, Cookies: []string{"c", " d"}, Languages: []string{"en_US", " fr_FR"}},
+				Vary: option.Vary{Headers: []string{"X-A", " X-B"}, Cookies: []string{"c", " d"}, Languages: []string{"en_US", " fr_FR"}},
 			},
 		}
 	})
@@ -1362,12 +1375,12 @@ func TestWeaklyDecodedValues(t *testing.T) {
 }
 
 func TestRedisAddress(t *testing.T) {
-	s := build(t, func(c *config.Config) { c.Redis.Address = " redis:6379 " })
+	s := build(t, func(c *option.Config) { c.Redis.Address = " redis:6379 " })
 	assert.Equal(t, []string{"tcp", "redis:6379"}, []string{s.Storage.Redis.Network, s.Storage.Redis.Address})
 	assert.Nil(t, s.Storage.Redis.TLS)
-	s = build(t, func(c *config.Config) { c.Redis.Address = "unix:///run/redis.sock" })
+	s = build(t, func(c *option.Config) { c.Redis.Address = "unix:///run/redis.sock" })
 	assert.Equal(t, []string{"unix", "/run/redis.sock"}, []string{s.Storage.Redis.Network, s.Storage.Redis.Address})
-	s = build(t, func(c *config.Config) { enableTLS(c); c.Redis.Address = " redis:6379 " })
+	s = build(t, func(c *option.Config) { enableTLS(c); c.Redis.Address = " redis:6379 " })
 	assert.Equal(t, "redis", s.Storage.Redis.TLS.ServerName)
 }
 
@@ -1375,11 +1388,11 @@ func TestRedisAddress(t *testing.T) {
 // structs, so that a new option cannot be forgotten: it is missing below.
 func TestFingerprint(t *testing.T) {
 	cert, key := certificate(t)
-	base := func() *config.Config {
-		c := config.Default()
+	base := func() *option.Config {
+		c := option.Default()
 		c.Redis.Address = "redis:6379"
 		c.Redis.Password = given("hunter2hunter2")
-		c.Redis.TLS = config.TLS{Enabled: "true", CAFile: cert, CertFile: cert, KeyFile: key, ServerName: "a", InsecureSkipVerify: "false"}
+		c.Redis.TLS = option.TLS{Enabled: "true", CAFile: cert, CertFile: cert, KeyFile: key, ServerName: "a", InsecureSkipVerify: "false"}
 		return c
 	}
 	file := filepath.Join(t.TempDir(), "password")
@@ -1398,12 +1411,12 @@ func TestFingerprint(t *testing.T) {
 	notStorage := map[string]bool{"Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true, "Purge.FromResponses": true}
 	seen := map[string]string{fingerprint(t, base()): "the base"}
 	done := 0
-	var walk func(path string, v func(*config.Config) reflect.Value)
-	walk = func(path string, v func(*config.Config) reflect.Value) {
+	var walk func(path string, v func(*option.Config) reflect.Value)
+	walk = func(path string, v func(*option.Config) reflect.Value) {
 		for i := 0; i < v(base()).NumField(); i++ {
 			i := i
 			name := path + v(base()).Type().Field(i).Name
-			field := func(c *config.Config) reflect.Value { return v(c).Field(i) }
+			field := func(c *option.Config) reflect.Value { return v(c).Field(i) }
 			switch field(base()).Kind() {
 			case reflect.Struct:
 				if name != "Redis.Sentinel" { // below: it goes without an address
@@ -1423,7 +1436,7 @@ func TestFingerprint(t *testing.T) {
 				c.Redis.Password = nil
 			}
 			if name == "Redis.TLS.Enabled" {
-				c.Redis.TLS = config.TLS{}
+				c.Redis.TLS = option.TLS{}
 			}
 			if f := field(c); f.Kind() == reflect.Ptr {
 				f.Set(reflect.ValueOf(given(value)))
@@ -1438,29 +1451,29 @@ func TestFingerprint(t *testing.T) {
 	}
 	for _, name := range []string{"Redis", "Memory", "Purge"} {
 		name := name
-		walk(name+".", func(c *config.Config) reflect.Value { return reflect.ValueOf(c).Elem().FieldByName(name) })
+		walk(name+".", func(c *option.Config) reflect.Value { return reflect.ValueOf(c).Elem().FieldByName(name) })
 	}
 	assert.Len(t, values, done)
 
 	t.Run("sentinels and clusters", func(t *testing.T) {
-		for name, change := range map[string]func(c *config.Config){
-			"master":    func(c *config.Config) { c.Redis.Sentinel.Master = "other" },
-			"addresses": func(c *config.Config) { c.Redis.Sentinel.Addresses = []string{"other:1"} },
-			"username":  func(c *config.Config) { c.Redis.Sentinel.Username = "other" },
-			"password":  func(c *config.Config) { c.Redis.Sentinel.Password = given("other") },
-			"nothing":   func(c *config.Config) {},
-			"cluster": func(c *config.Config) {
-				c.Redis.Sentinel = config.Sentinel{}
+		for name, change := range map[string]func(c *option.Config){
+			"master":    func(c *option.Config) { c.Redis.Sentinel.Master = "other" },
+			"addresses": func(c *option.Config) { c.Redis.Sentinel.Addresses = []string{"other:1"} },
+			"username":  func(c *option.Config) { c.Redis.Sentinel.Username = "other" },
+			"password":  func(c *option.Config) { c.Redis.Sentinel.Password = given("other") },
+			"nothing":   func(c *option.Config) {},
+			"cluster": func(c *option.Config) {
+				c.Redis.Sentinel = option.Sentinel{}
 				c.Redis.Cluster.Addresses = []string{"a:1"}
 			},
-			"another cluster": func(c *config.Config) {
-				c.Redis.Sentinel = config.Sentinel{}
+			"another cluster": func(c *option.Config) {
+				c.Redis.Sentinel = option.Sentinel{}
 				c.Redis.Cluster.Addresses = []string{"b:1"}
 			},
 		} {
 			c := base()
 			c.Redis.Address = ""
-			c.Redis.Sentinel = config.Sentinel{Master: "shop", Addresses: []string{"s:1"}}
+			c.Redis.Sentinel = option.Sentinel{Master: "shop", Addresses: []string{"s:1"}}
 			change(c)
 			print := fingerprint(t, c)
 			assert.Empty(t, seen[print], "%s", name)
@@ -1470,7 +1483,7 @@ func TestFingerprint(t *testing.T) {
 
 	t.Run("equal for equal settings", func(t *testing.T) {
 		c := base()
-		c.Rules = []config.Rule{{TTL: "1m", Match: all}}
+		c.Rules = []option.Rule{{TTL: "1m", Match: all}}
 		c.Tenant, c.Name, c.Purge.Secret = "other", "other", given("long enough")
 		assert.Equal(t, fingerprint(t, base()), fingerprint(t, c))
 	})
@@ -1488,7 +1501,7 @@ func TestFingerprint(t *testing.T) {
 	})
 }
 
-func fingerprint(t *testing.T, c *config.Config) string {
+func fingerprint(t *testing.T, c *option.Config) string {
 	t.Helper()
 	s, err := config.Build(c)
 	require.NoError(t, err)
@@ -1526,7 +1539,7 @@ func FuzzSize(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c := config.Default()
+		c := option.Default()
 		c.Limits.MaxBody = text
 		s, err := config.Build(c)
 		if err != nil {
@@ -1551,8 +1564,8 @@ func FuzzDuration(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c := config.Default()
-		c.Rules = []config.Rule{{TTL: text, Match: all}}
+		c := option.Default()
+		c.Rules = []option.Rule{{TTL: text, Match: all}}
 		s, err := config.Build(c)
 		if err != nil {
 			assert.Contains(t, err.Error(), "rules[0].ttl: ")

@@ -2,6 +2,8 @@ package config
 
 import (
 	"strings"
+
+	"github.com/odoocache/odoocache/cache/option"
 )
 
 // Names of header fields and cookies that options may not take: they mean something
@@ -69,7 +71,7 @@ const (
 )
 
 // sessionCookies are the cookies that belong to one visitor's session.
-func sessionCookies(c Session) []string {
+func sessionCookies(c option.Session) []string {
 	list := []string{odooSession, addonContext}
 	if c.Cookie != "" {
 		list = append(list, c.Cookie)

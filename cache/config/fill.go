@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+
+	"github.com/odoocache/odoocache/cache/option"
 )
 
 // fill reads what filling requests are like.
-func (p *problems) fill(all *Config) FillSettings {
+func (p *problems) fill(all *option.Config) FillSettings {
 	c := all.Fill
 	p.unknown("fill.", c.Unknown)
 	s := FillSettings{Abandoned: p.number("fill.abandoned", c.Abandoned, 0, 10000)}
@@ -64,7 +66,7 @@ func isPersonal(name string) bool {
 }
 
 // country reads what pages depend on the visitor's country.
-func (p *problems) country(c Country) CountrySettings {
+func (p *problems) country(c option.Country) CountrySettings {
 	p.unknown("country.", c.Unknown)
 	word := p.oneOf("country.geoip", c.GeoIP, "auto", "true", "false")
 	s := CountrySettings{Known: word != "auto", GeoIP: word == "true"}
@@ -100,7 +102,7 @@ var infrastructureCookies = []string{
 
 // infrastructure makes one expression of the names of cookies that an infrastructure sets,
 // those of the operator's with them.
-func (p *problems) infrastructure(c Fill, session Session) *regexp.Regexp {
+func (p *problems) infrastructure(c option.Fill, session option.Session) *regexp.Regexp {
 	taken := append(sessionCookies(session), odooLanguage)
 	all := strings.Join(infrastructureCookies, "|")
 	own := p.names("fill.cookies", c.Cookies)

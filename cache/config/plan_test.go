@@ -5,12 +5,14 @@ import (
 	"math/rand"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -98,16 +100,19 @@ var planQueries = []string{
 // TestPlanOfThePreset: for all routes of the real Odoos, in languages, with
 // parameters and with any method.
 func TestPlanOfThePreset(t *testing.T) {
-	s := preset(t, "en_US", "fr_FR")
+	s := build(t, func(c *option.Config) { c.Preset, c.Languages = "odoo", []string{"en_US", "fr_FR"} })
 	seen := map[string]bool{}
 	pages := []string{"/slides", "/jobs", "/web/content/638-1bfd234/1/web.assets_frontend.css", "/web/assets/638-1bfd234/web.assets_frontend.css", "/web/static/a.js", "/x/Xy12AbQ9"}
-	for _, folder := range odooFolders {
-		routes, own := odooRoutes(t, folder)
-		pages = append(pages, own...)
-		for _, r := range routes {
-			pages = append(pages, example(r.Rule))
+	for _, folder := range []string{"odoo", "odoo14"} {
+		text, err := os.ReadFile("../../testdata/" + folder + "/preset.txt")
+		require.NoError(t, err)
+		for _, line := range strings.Split(string(text), "\n") {
+			if line = strings.TrimPrefix(line, "\t"); strings.HasPrefix(line, "/") {
+				pages = append(pages, line)
+			}
 		}
 	}
+	require.Greater(t, len(pages), 500)
 	for i, page := range pages {
 		for _, before := range []string{"", "/fr", "/francais"} {
 			for _, after := range []string{"", "/", "/page/2"} {
@@ -146,12 +151,12 @@ func TestPlanOfAnyRules(t *testing.T) {
 	}
 	words := []string{"shop", "Shop", "cart", "fr", "web", "assets", "a-1", "1", "static", "", "é", "\xff", "\n", "image", "my", "8b9a1f2", "AbCdEfGhIjKlMnOpQrStUv", ".", "x@y.z"}
 	for i := 0; i < 300; i++ {
-		s := build(t, func(c *config.Config) {
+		s := build(t, func(c *option.Config) {
 			if i%3 == 0 {
 				c.Preset = "odoo"
 			}
 			for j := 0; j < 12; j++ {
-				r := config.Rule{Name: fmt.Sprintf("r%d", j)}
+				r := option.Rule{Name: fmt.Sprintf("r%d", j)}
 				r.Match.PathPrefixes = some([]string{"/shop", "/shop/", "/", "/é", "/fr/shop/cart"}[random.Intn(5):])
 				r.Match.Hosts = some([]string{"a.example", "*.example"})
 				r.Match.Methods = some([]string{"GET", "POST", "PATCH"}[random.Intn(3):])
@@ -169,8 +174,8 @@ func TestPlanOfAnyRules(t *testing.T) {
 					r.Match.AnyQueryWords = pick([]string{"", "true"})
 					r.Query.Ignore = some([]string{"utm_*", "debug", "*_email"})
 				}
-				alone := config.Default()
-				alone.Rules = []config.Rule{r}
+				alone := option.Default()
+				alone.Rules = []option.Rule{r}
 				if _, err := config.Build(alone); err == nil { // some match all, or none, by mistake
 					c.Rules = append(c.Rules, r)
 				}
@@ -190,7 +195,7 @@ func TestPlanOfAnyRules(t *testing.T) {
 
 // FuzzPlan: for the preset, and whatever comes.
 func FuzzPlan(f *testing.F) {
-	c := config.Default()
+	c := option.Default()
 	c.Preset = "odoo"
 	s, err := config.Build(c)
 	if err != nil {

@@ -9,12 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 )
 
 // redis reads the options of the shared storage, nil where there is none.
-func (p *problems) redis(c Redis) *redis.Options {
+func (p *problems) redis(c option.Redis) *redis.Options {
 	p.unknown("redis.", c.Unknown)
 	p.unknown("redis.tls.", c.TLS.Unknown)
 	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
@@ -67,7 +68,7 @@ func (p *problems) redis(c Redis) *redis.Options {
 }
 
 // sentinels reads who tells the master's address, nil if nobody has to.
-func (p *problems) sentinels(c Sentinel) *redis.Sentinels {
+func (p *problems) sentinels(c option.Sentinel) *redis.Sentinels {
 	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.sentinel.username", c.Username)
 	p.addresses("redis.sentinel.addresses", c.Addresses)
@@ -131,7 +132,7 @@ func ms(n int64) time.Duration {
 }
 
 // tls reads the options of an encrypted connection, nil where it is not enabled.
-func (p *problems) tls(c TLS, address string) *tls.Config {
+func (p *problems) tls(c option.TLS, address string) *tls.Config {
 	enabled := p.boolean("redis.tls.enabled", c.Enabled, false)
 	insecure := p.boolean("redis.tls.insecureSkipVerify", c.InsecureSkipVerify, false)
 	if !enabled {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/odoocache/odoocache/cache/odoo"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
@@ -39,7 +41,7 @@ type defaults struct {
 	terms      policy.Terms
 }
 
-func (p *problems) defaults(c *Config, s *Settings) defaults {
+func (p *problems) defaults(c *option.Config, s *Settings) defaults {
 	return defaults{
 		tagBytes:   s.Limits.Tags.Bytes,
 		sessions:   sessionCookies(c.Session),
@@ -84,17 +86,17 @@ func hasString(list []string, s string) bool {
 
 // rules compiles the rules: the operator's own, then the preset's, then what
 // RFC 9111 says.
-func (p *problems) rules(c *Config, s *Settings) {
+func (p *problems) rules(c *option.Config, s *Settings) {
 	mistakes := len(p.list)
 	languages := p.languages("languages", c.Languages)
 	if len(p.list) > mistakes { // reported; the preset's rules need not repeat it
 		languages = nil
 	}
-	all := append([]Rule{}, c.Rules...)
+	all := append([]option.Rule{}, c.Rules...)
 	switch c.Preset {
 	case "":
 	case "odoo":
-		all = append(all, odooRules(languages, s.Country.Header)...)
+		all = append(all, odoo.Rules(languages, s.Country.Header)...)
 	default:
 		p.add("preset", "%q; expected odoo, or nothing", c.Preset)
 	}
@@ -156,7 +158,7 @@ const maxOrder = 1000000
 // inOrder sorts the operator's rules by their option order, those that are equal by
 // their places. It is for providers that do not keep the order of a list: labels are
 // sorted as text, so that rules[10] comes before rules[9].
-func (p *problems) inOrder(own []Rule, rules []*rule.Rule) {
+func (p *problems) inOrder(own []option.Rule, rules []*rule.Rule) {
 	if len(rules) < len(own) {
 		return
 	}
@@ -175,7 +177,7 @@ func (p *problems) inOrder(own []Rule, rules []*rule.Rule) {
 	}
 }
 
-func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
+func (p *problems) rule(path string, c option.Rule, d defaults) *rule.Rule {
 	p.unknown(path, c.Unknown)
 	p.unknown(path+"query.", c.Query.Unknown)
 	r := &rule.Rule{
@@ -229,7 +231,7 @@ func (p *problems) rule(path string, c Rule, d defaults) *rule.Rule {
 }
 
 // useless reports options of a rule that do nothing beside its others.
-func (p *problems) useless(path string, c Rule, r *rule.Rule) {
+func (p *problems) useless(path string, c option.Rule, r *rule.Rule) {
 	if r.Bypass {
 		given := []string{"vary", "tags", "status", "override", "cookies", "maxBody", "heuristic"}
 		is := []bool{
@@ -263,7 +265,7 @@ func (p *problems) useless(path string, c Rule, r *rule.Rule) {
 
 // uselessWithoutNobody reports options of requests that are built from the key, where no
 // rule asks so, and none varies by the country.
-func (p *problems) uselessWithoutNobody(c *Config, s *Settings) {
+func (p *problems) uselessWithoutNobody(c *option.Config, s *Settings) {
 	if c.Preset != "" {
 		return
 	}
@@ -298,7 +300,7 @@ func (p *problems) params(path string, list []string, preset bool) keys.Names {
 	return n
 }
 
-func (p *problems) match(path string, c Match) rule.Match {
+func (p *problems) match(path string, c option.Match) rule.Match {
 	p.unknown(path, c.Unknown)
 	if len(c.Hosts)+len(c.PathPrefixes)+len(c.PathRegexp)+len(c.Methods)+len(c.Headers)+len(c.Query)+len(c.AnyQuery)+len(c.Unknown) == 0 {
 		p.add(strings.TrimSuffix(path, "."), "is empty, so the rule would take every request; expected what it is for, or pathPrefixes with / alone if it is for all")
@@ -480,7 +482,7 @@ func (p *problems) patternText(path string, value interface{}) string {
 	return "*"
 }
 
-func (p *problems) vary(path string, c Vary, r *rule.Rule, sessions []string) {
+func (p *problems) vary(path string, c option.Vary, r *rule.Rule, sessions []string) {
 	p.unknown(path, c.Unknown)
 	r.Cookies = p.cookieNames(path+"cookies", c.Cookies)
 	for i := 0; i < len(r.Cookies); i++ {
@@ -515,7 +517,7 @@ func (p *problems) vary(path string, c Vary, r *rule.Rule, sessions []string) {
 		seen[name] = true
 		r.Headers = append(r.Headers, strings.ToLower(name))
 	}
-	if len(c.Languages) == 1 && c.Languages[0] == anyLanguage {
+	if len(c.Languages) == 1 && c.Languages[0] == option.AnyLanguage {
 		l := keys.UnknownLanguages()
 		r.Language = &l
 	} else if languages := p.languages(path+"languages", c.Languages); len(languages) > 0 {
@@ -534,9 +536,6 @@ func countryOf(headers []string, named string) string {
 	}
 	return ""
 }
-
-// anyLanguage stands for languages that are not known.
-const anyLanguage = "*"
 
 func (p *problems) languages(path string, list []string) []string {
 	languages := p.names(path, list)
@@ -562,7 +561,7 @@ func (p *problems) cookieNames(path string, list []string) []string {
 }
 
 // terms reads what a rule says of responses.
-func (p *problems) terms(path string, c Rule, d defaults) policy.Terms {
+func (p *problems) terms(path string, c option.Rule, d defaults) policy.Terms {
 	t := d.terms
 	p.unknown(path+"cookies.", c.Cookies.Unknown)
 	t.TTL = p.duration(path+"ttl", c.TTL, policy.Unset)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/rule"
 )
 
@@ -24,7 +25,7 @@ func FuzzRules(f *testing.F) {
 		f.Add(seed, "/shop?q=1&x1=2", "c=d; frontend_lang=fr_FR", "fr;q=0.5, en")
 	}
 	f.Fuzz(func(t *testing.T, text, target, cookie, accept string) {
-		c := config.Default()
+		c := option.Default()
 		if json.Unmarshal([]byte(text), &c.Rules) != nil || len(c.Rules) > 50 {
 			return
 		}

@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -135,7 +136,7 @@ func isName(s string) bool {
 
 // Build checks the options and returns them parsed, or one error that names
 // every mistake.
-func Build(c *Config) (*Settings, error) {
+func Build(c *option.Config) (*Settings, error) {
 	p := &problems{sets: map[string]keys.Names{}}
 	p.unknown("", c.Unknown)
 	s := &Settings{
@@ -196,7 +197,7 @@ func Build(c *Config) (*Settings, error) {
 	return s, nil
 }
 
-func (p *problems) csrf(c CSRF) CSRFSettings {
+func (p *problems) csrf(c option.CSRF) CSRFSettings {
 	p.unknown("csrf.", c.Unknown)
 	mode := p.oneOf("csrf.mode", c.Mode, "complete", "refuse", "ignore")
 	s := CSRFSettings{
@@ -227,7 +228,7 @@ func (p *problems) header(path, s string) string {
 	return canonical(s)
 }
 
-func (p *problems) purge(c Purge) PurgeSettings {
+func (p *problems) purge(c option.Purge) PurgeSettings {
 	p.unknown("purge.", c.Unknown)
 	s := PurgeSettings{FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true)}
 	given := ""
@@ -274,7 +275,7 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
 
-func (p *problems) limits(c *Config) LimitSettings {
+func (p *problems) limits(c *option.Config) LimitSettings {
 	l := c.Limits
 	p.unknown("limits.", l.Unknown)
 	tagBytes := p.number("limits.tagBytes", l.TagBytes, 1, 8192)
@@ -298,7 +299,7 @@ func (p *problems) limits(c *Config) LimitSettings {
 	}
 }
 
-func (p *problems) storage(c *Config) StorageSettings {
+func (p *problems) storage(c *option.Config) StorageSettings {
 	p.unknown("memory.", c.Memory.Unknown)
 	s := StorageSettings{
 		MemoryBytes:  p.size("memory.bytes", c.Memory.Bytes, 0, 1<<40),
@@ -330,7 +331,7 @@ func (p *problems) storage(c *Config) StorageSettings {
 
 // fingerprint identifies a storage. Secrets enter it hashed, and certificates
 // with their content: a renewed one makes another storage.
-func fingerprint(c *Config, s StorageSettings) string {
+func fingerprint(c *option.Config, s StorageSettings) string {
 	r := c.Redis
 	secret := ""
 	if s.Redis != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/redis"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -34,7 +35,7 @@ var scenes = map[string]*scene{}
 
 // SetScene makes a handler of the options and asks it for the page until the quick
 // way answers.
-func SetScene(name string, c *config.Config, next http.Handler, rw http.ResponseWriter, r *http.Request) error {
+func SetScene(name string, c *option.Config, next http.Handler, rw http.ResponseWriter, r *http.Request) error {
 	s, err := config.Build(c)
 	if err != nil {
 		return err

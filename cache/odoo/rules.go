@@ -1,4 +1,6 @@
-package config
+package odoo
+
+import "github.com/odoocache/odoocache/cache/option"
 
 // Preset odoo: rules for a standard site of Odoo 14 to 19. The first that takes
 // a request counts, so their order is what they mean:
@@ -42,64 +44,64 @@ const (
 	staleIfError = "24h"
 )
 
-// odooRules are the rules of preset odoo. languages are the codes of all
+// Rules are the rules of preset odoo. languages are the codes of all
 // languages of all websites, empty if they are not known. country is the request field that
 // names the visitor's country, empty if there is none.
-func odooRules(languages []string, country string) []Rule {
-	rules := []Rule{
+func Rules(languages []string, country string) []option.Rule {
+	rules := []option.Rule{
 		{
 			// See SessionParams. It stands first because Odoo reads debug,
 			// affiliate_id and auth_login on any route, images and JSON included
 			// (ir_http._pre_dispatch of web, website_sale, auth_signup).
 			Name:   "odoo-session-params",
-			Match:  Match{AnyQuery: anyOf(SessionParams())},
+			Match:  option.Match{AnyQuery: anyOf(SessionParams())},
 			Bypass: "true",
 		},
 		{
 			// See HarmlessPosts.
 			Name:    "odoo-harmless-posts",
-			Match:   Match{Methods: []string{"POST"}, PathRegexp: either(HarmlessPosts())},
+			Match:   option.Match{Methods: []string{"POST"}, PathRegexp: either(HarmlessPosts())},
 			Bypass:  "true",
 			Session: "keep",
 		},
 	}
 	rules = append(rules, fileRules()...)
 	rules = append(rules,
-		Rule{
+		option.Rule{
 			// See HarmlessGets.
 			Name:    "odoo-harmless",
-			Match:   Match{Methods: []string{"GET"}, PathRegexp: either(HarmlessGets())},
+			Match:   option.Match{Methods: []string{"GET"}, PathRegexp: either(HarmlessGets())},
 			Bypass:  "true",
 			Session: "keep",
 		},
-		Rule{
+		option.Rule{
 			// See SpecialPaths.
 			Name:   "odoo-personal",
-			Match:  Match{PathRegexp: inAnyLanguage + `/(?:` + alternatives(SpecialPaths()) + `)(?:/|$)`},
+			Match:  option.Match{PathRegexp: inAnyLanguage + `/(?:` + alternatives(SpecialPaths()) + `)(?:/|$)`},
 			Bypass: "true",
 		},
-		Rule{
+		option.Rule{
 			// See personalNames. Parameters that are left out anyway do not count:
 			// click ids look like tokens.
 			Name:   "odoo-personal-params",
-			Match:  Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryWords: "true"},
-			Query:  Query{Ignore: Noise()},
+			Match:  option.Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryWords: "true"},
+			Query:  option.Query{Ignore: Noise()},
 			Bypass: "true",
 		},
 	)
 	rules = append(rules, pageRules(languages)...)
 	rules = append(rules,
-		Rule{
+		option.Rule{
 			// What is left of modules that are named above: forms, votes, quizzes,
 			// tickets, registrations, and whatever a later version adds.
 			Name:   "odoo-unknown",
-			Match:  Match{PathRegexp: inAnyLanguage + `/(?:shop|blog|events?|forum|slides|jobs|profile)(?:/|$)`},
+			Match:  option.Match{PathRegexp: inAnyLanguage + `/(?:shop|blog|events?|forum|slides|jobs|profile)(?:/|$)`},
 			Bypass: "true",
 		},
-		Rule{
+		option.Rule{
 			// See looksPersonal.
 			Name:   "odoo-tokens",
-			Match:  Match{PathRegexp: looksPersonal},
+			Match:  option.Match{PathRegexp: looksPersonal},
 			Bypass: "true",
 		},
 		// Pages made in the editor have free paths (website, ir_http._serve_page),
@@ -119,10 +121,10 @@ func odooRules(languages []string, country string) []Rule {
 
 // fileRules take what is no page. They vary by no language: Odoo answers these
 // routes in none, or in the one that the address names.
-func fileRules() []Rule {
-	cookies := Cookies{Drop: []string{"session_id", "frontend_lang"}}
+func fileRules() []option.Rule {
+	cookies := option.Cookies{Drop: []string{"session_id", "frontend_lang"}}
 	get := []string{"GET"}
-	return []Rule{
+	return []option.Rule{
 		{
 			// Compiled bundles whose address has a hash of their content:
 			// /web/assets/1/8b9a1f2/web.assets_frontend.min.css (web/controllers/
@@ -132,7 +134,7 @@ func fileRules() []Rule {
 			// are called immutable like the others: they are not taken here. Nor is
 			// what Odoo 15 and 16 may take for the number of an attachment.
 			Name:         "odoo-assets",
-			Match:        Match{PathRegexp: `^/web/assets/(?:[0-9]+/[0-9a-f]{6,}|[0-9a-f]*[a-f][0-9a-f]*)/[^/]+$`, Methods: get},
+			Match:        option.Match{PathRegexp: `^/web/assets/(?:[0-9]+/[0-9a-f]{6,}|[0-9a-f]*[a-f][0-9a-f]*)/[^/]+$`, Methods: get},
 			Session:      "ignore",
 			StaleIfError: staleIfError,
 			Status:       []string{"200"},
@@ -152,8 +154,8 @@ func fileRules() []Rule {
 			// Files of modules: /web/static, /website/static (odoo/http.py,
 			// Application.get_static_file). Odoo gives them a week, whatever the query.
 			Name:         "odoo-static",
-			Match:        Match{PathRegexp: `^/[a-z0-9_]+/static/`, Methods: get},
-			Query:        Query{Ignore: everything},
+			Match:        option.Match{PathRegexp: `^/[a-z0-9_]+/static/`, Methods: get},
+			Query:        option.Query{Ignore: everything},
 			Session:      "ignore",
 			StaleIfError: staleIfError,
 			Status:       []string{"200"},
@@ -170,14 +172,14 @@ func fileRules() []Rule {
 			// An image that visitors may not see is answered by a placeholder; the
 			// lifetime is how long that stays after the record is published.
 			Name: "odoo-images",
-			Match: Match{
+			Match: option.Match{
 				PathRegexp: `^/(?:web|website)/image/(?:` + alternatives(pictured) + `)/[0-9]+(?:-[^/]*)?/[a-z0-9_]+(?:/|$)`,
 				Methods:    get,
 			},
 			TTL: imageTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Override: []string{"private", "no-cache"},
 			Status:   []string{"200"},
-			Query:    Query{Ignore: Noise()},
+			Query:    option.Query{Ignore: Noise()},
 			Cookies:  cookies,
 		},
 		{
@@ -189,10 +191,10 @@ func fileRules() []Rule {
 			// all with a hash public. Images of records are not taken here: those of
 			// models that are not in pictured go past the cache.
 			Name:  "odoo-attachments",
-			Match: Match{PathRegexp: `^/(?:(?:web|website)/image/(?:[0-9]+(?:-[^/]*)?|[A-Za-z0-9_]+\.[A-Za-z0-9_.-]+)(?:(?:/[0-9]+x[0-9]+)?(?:/[^/]+)?|/[a-z][a-z0-9_]*/[0-9]+x[0-9]+)$|unsplash/)`, Methods: get},
+			Match: option.Match{PathRegexp: `^/(?:(?:web|website)/image/(?:[0-9]+(?:-[^/]*)?|[A-Za-z0-9_]+\.[A-Za-z0-9_.-]+)(?:(?:/[0-9]+x[0-9]+)?(?:/[^/]+)?|/[a-z][a-z0-9_]*/[0-9]+x[0-9]+)$|unsplash/)`, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Query:   Query{Ignore: Noise()},
+			Query:   option.Query{Ignore: Noise()},
 			Cookies: cookies,
 		},
 		{
@@ -202,7 +204,7 @@ func fileRules() []Rule {
 			// on the language cookie. What /website has Odoo redirects by language,
 			// but only to the same with a language before it.
 			Name:  "odoo-translations",
-			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]interface{}{"lang": ".", "hash": "."}, Methods: get},
+			Match: option.Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]interface{}{"lang": ".", "hash": "."}, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Cookies: cookies,
@@ -210,7 +212,7 @@ func fileRules() []Rule {
 		{
 			// The same in older versions, with the hash in the path.
 			Name:  "odoo-translations-hashed",
-			Match: Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations/[^/]+$`, Query: map[string]interface{}{"lang": "."}, Methods: get},
+			Match: option.Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations/[^/]+$`, Query: map[string]interface{}{"lang": "."}, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Cookies: cookies,
@@ -222,10 +224,10 @@ func fileRules() []Rule {
 			// are in them, and in the key; the query is not. One of 50,000 addresses
 			// has some megabytes.
 			Name:  "odoo-crawlers",
-			Match: Match{PathRegexp: `^/(?:robots\.txt|sitemap[0-9A-Za-z-]*\.xml)$`, Methods: get},
+			Match: option.Match{PathRegexp: `^/(?:robots\.txt|sitemap[0-9A-Za-z-]*\.xml)$`, Methods: get},
 			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Query:   Query{Ignore: everything},
+			Query:   option.Query{Ignore: everything},
 			Cookies: cookies,
 			MaxBody: "16MiB",
 		},
@@ -233,10 +235,10 @@ func fileRules() []Rule {
 			// The redirect to the website's icon (website/controllers/main.py,
 			// favicon), for which Odoo allows a year.
 			Name:  "odoo-favicon",
-			Match: Match{PathRegexp: `^/favicon\.ico$`, Methods: get},
+			Match: option.Match{PathRegexp: `^/favicon\.ico$`, Methods: get},
 			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200", "301"},
-			Query:   Query{Ignore: everything},
+			Query:   option.Query{Ignore: everything},
 			Cookies: cookies,
 		},
 		{
@@ -244,10 +246,10 @@ func fileRules() []Rule {
 			// webmanifest.py, webmanifest: shortcuts are for users who sign in;
 			// website_event_track/controllers/webmanifest.py).
 			Name:  "odoo-manifest",
-			Match: Match{PathRegexp: `^/(?:web|event|website)/manifest\.webmanifest$`, Methods: get},
+			Match: option.Match{PathRegexp: `^/(?:web|event|website)/manifest\.webmanifest$`, Methods: get},
 			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Query:   Query{Ignore: everything},
+			Query:   option.Query{Ignore: everything},
 			Cookies: cookies,
 		},
 	}
@@ -257,10 +259,10 @@ func fileRules() []Rule {
 var everything = []string{"*"}
 
 // bundles makes a rule for bundles that Odoo finds by their number as attachments.
-func bundles(name, path string, cookies Cookies) Rule {
-	return Rule{
+func bundles(name, path string, cookies option.Cookies) option.Rule {
+	return option.Rule{
 		Name:  name,
-		Match: Match{PathRegexp: path + `(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: []string{"GET"}},
+		Match: option.Match{PathRegexp: path + `(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: []string{"GET"}},
 		TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
 		Status:  []string{"200"},
 		Cookies: cookies,
@@ -276,8 +278,8 @@ var pictured = []string{
 }
 
 // pageRules take the pages of Odoo's own modules.
-func pageRules(languages []string) []Rule {
-	return []Rule{
+func pageRules(languages []string) []option.Rule {
+	return []option.Rule{
 		// website/controllers/main.py, index. It may show products with prices.
 		page("odoo-home", `/?$`, pricedTTL, languages),
 		// website_sale/controllers/main.py, shop, with a filter: it stays in the
@@ -337,25 +339,25 @@ func pageRules(languages []string) []Rule {
 // their address and go by it. The cookie of the cookies bar
 // (website_cookies_bar) is not part of the key: the bar is in the page for
 // everyone, and a script hides it.
-func page(name, path, ttl string, languages []string) Rule {
-	r := Rule{
+func page(name, path, ttl string, languages []string) option.Rule {
+	r := option.Rule{
 		Name:              name,
-		Match:             Match{Methods: []string{"GET"}},
+		Match:             option.Match{Methods: []string{"GET"}},
 		TTL:               ttl,
 		Grace:             grace,
 		StaleIfError:      staleIfError,
 		RequestDirectives: "ignore",
-		Query:             Query{Ignore: Noise()},
-		Cookies:           Cookies{Drop: append([]string{"session_id", "visitor_uuid"}, addonCookies...), Keep: []string{"frontend_lang"}},
+		Query:             option.Query{Ignore: Noise()},
+		Cookies:           option.Cookies{Drop: append([]string{"session_id", "visitor_uuid"}, addonCookies...), Keep: []string{"frontend_lang"}},
 		Status:            []string{"200"},
-		Vary:              Vary{Languages: languages},
+		Vary:              option.Vary{Languages: languages},
 	}
 	if path != "" {
 		r.Match.PathRegexp = inLanguage + path
 	}
 	switch len(languages) {
 	case 0:
-		r.Vary.Languages = []string{anyLanguage}
+		r.Vary.Languages = []string{option.AnyLanguage}
 	case 1:
 		r.Vary.Languages = nil // nobody is sent elsewhere
 	}
@@ -366,14 +368,14 @@ func page(name, path, ttl string, languages []string) Rule {
 // a visitor's session holds (odoo/addons/odoocache).
 var addonCookies = []string{"odoocache_context", "odoocache_cart", "odoocache_wishlist"}
 
-func varying(r Rule, cookies ...string) Rule {
+func varying(r option.Rule, cookies ...string) option.Rule {
 	r.Vary.Cookies = cookies
 	return r
 }
 
 // marking takes requests with one of the parameters, and marks the sessions of
 // those that reach Odoo.
-func marking(r Rule, params []string) Rule {
+func marking(r option.Rule, params []string) option.Rule {
 	r.Match.AnyQuery = anyOf(params)
 	r.Session = "mark"
 	return r

@@ -1,4 +1,4 @@
-package config_test
+package odoo_test
 
 import (
 	"encoding/json"
@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
@@ -26,7 +27,11 @@ const minute = 60 * 1000
 
 func preset(t *testing.T, languages ...string) *config.Settings {
 	t.Helper()
-	return build(t, func(c *config.Config) { c.Preset, c.Languages = "odoo", languages })
+	c := option.Default()
+	c.Preset, c.Languages = "odoo", languages
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	return s
 }
 
 func ruleNamed(t *testing.T, s *config.Settings, name string) *rule.Rule {
@@ -181,7 +186,7 @@ func checkRoutes(t *testing.T, folder string) {
 	}
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), text, "go test ./cache/config -run TestPresetRoutes -update writes %s anew", golden)
+	assert.Equal(t, string(want), text, "go test ./cache/odoo -run TestPresetRoutes -update writes %s anew", golden)
 }
 
 // TestPresetInEveryLanguage: what bypasses does so whatever stands first for a

@@ -1,4 +1,4 @@
-package config
+package odoo
 
 // Noise lists parameters by which marketing follows visitors. They change nothing
 // but the links of a page, and /shop copies them into its pager; scripts read

@@ -1,18 +1,15 @@
-// Package config turns the plugin's options, as Traefik decodes them from a
-// file, labels or a custom resource, into settings that the handler uses.
+// Package option holds the plugin's options as Traefik decodes them from a file, labels or
+// a custom resource, and their defaults. Package config reads them.
 //
 // Traefik decodes weakly: a label is always a string, a YAML number may land
-// in a string field. So every option is a string, a list or a map of strings,
-// and is parsed here, where a mistake can be reported with its path and what
-// is expected, together with all the others. Options that nobody knows are
-// collected by Traefik's decoder in Unknown, and reported like mistakes: a
-// misspelt bypass must not go unnoticed.
+// in a string field. So every option is a string, a list or a map of strings.
+// Options that nobody knows are collected by Traefik's decoder in Unknown.
 //
 // Two kinds of options are no plain strings, since what a weak decoder makes of
 // them hides a mistake: secrets are pointers, so that one that is given but empty
 // is told from one that is not given, and patterns are values of any kind, so that
 // true is told from "1".
-package config
+package option
 
 // Config are the plugin's options.
 type Config struct {
@@ -309,3 +306,6 @@ func Default() *Config {
 		},
 	}
 }
+
+// AnyLanguage, alone in a rule's vary.languages, stands for languages that are not known.
+const AnyLanguage = "*"

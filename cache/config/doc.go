@@ -1,0 +1,7 @@
+// Package config turns the plugin's options into settings that the handler uses, or into a
+// list of all their mistakes.
+//
+// Each option is a string, see package option, and is parsed here, where a mistake can be
+// reported with its path and what is expected, together with all the others. An option that
+// nobody knows is a mistake, too: a misspelt bypass must not go unnoticed.
+package config
