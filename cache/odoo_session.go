@@ -1,0 +1,247 @@
+//go:build ignore
+
+package cache
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/cookie"
+	"github.com/odoocache/odoocache/cache/fill"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// A session cookie does not tell whether its session is special: signed in, a
+// cart, another pricelist. But a session that Odoo was seen to begin, in an
+// answer to a request that changes nothing, is a default one until a request of
+// it passes that could change what pages show. That is noted where all
+// replicas see it, before the request is forwarded. All other sessions are
+// unknown, and are treated like special ones.
+//
+// With the Odoo addon a cookie says what the visitor's pages are rendered for,
+// its context, and the response says so, too.
+
+// sessionID is the shape of Odoo's session ids: 40 hex digits in Odoo 14, 84 to
+// 86 characters later (odoo/http.py).
+var sessionID = regexp.MustCompile(`^[A-Za-z0-9_-]{32,128}$`)
+
+// contextValue is the shape of the addon's contexts, which it has signed.
+var contextValue = regexp.MustCompile(`^[A-Za-z0-9._-]{16,512}$`)
+
+// The contexts that have a word of their own.
+const (
+	defaultContext = fill.DefaultContext // pages are those of a visitor without any session
+	privateContext = "private"           // pages belong to this visitor alone
+)
+
+// readCookies finds out what the cookies say of the visitor.
+func readCookies(h *Handler, v *visit) {
+	if h.s.Session != "" && cookie.Has(h.s.Session, v.r) {
+		v.cookie, v.session = true, true
+		if value := cookie.Only(h.s.Session, v.r); sessionID.MatchString(value) {
+			v.sid = keys.SessionID(value)
+		}
+	}
+	if !v.rule.Nobody {
+		return
+	}
+	v.agrees = consents(v.r.Header["Cookie"])
+	if h.s.ContextCookie == "" || !cookie.Has(h.s.ContextCookie, v.r) {
+		return
+	}
+	switch value := cookie.Only(h.s.ContextCookie, v.r); {
+	case value == defaultContext || contextValue.MatchString(value):
+		v.context = value
+	default:
+		v.context = privateContext
+	}
+}
+
+// inContext reports whether a response was rendered for the context that its key has.
+// Without the addon there is one alone, and nobody says so.
+func inContext(v *visit, header http.Header) bool {
+	context := v.context
+	if context == "" {
+		context = defaultContext
+	}
+	lines := header[fill.ContextHeader]
+	if len(lines) == 0 {
+		return context == defaultContext
+	}
+	return len(lines) == 1 && lines[0] == context
+}
+
+// changesSession reports whether a request may change what later pages of its
+// session show.
+func changesSession(v *visit) bool {
+	if v.id != nil && v.id.odd {
+		return true // it may lead anywhere
+	}
+	if v.rule.KeepsSession {
+		return false
+	}
+	if v.r.ContentLength != 0 {
+		return true // Odoo reads the form of a GET like that of a POST
+	}
+	switch v.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return v.rule.Bypass || v.rule.MarksSession
+	}
+	return true
+}
+
+// markSessions notes that the sessions of a request are special. All that the
+// request could mean are meant: cookies that are given twice, and where older
+// versions of Odoo look, too (Odoo 14: odoo/http.py, Root.setup_session).
+func markSessions(h *Handler, v *visit) {
+	if changesSession(v) {
+		markAll(h, v)
+	}
+}
+
+// markAll notes that all sessions that a request may mean are special.
+func markAll(h *Handler, v *visit) {
+	if h.s.Session == "" {
+		return
+	}
+	most := h.s.Limits.RequestBytes
+	var list []string
+	field := around(strings.Join(v.r.Header["Cookie"], ";"), h.s.Session, most)
+	if strings.Contains(field, h.s.Session) || strings.Contains(field, "\\") {
+		list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(field, -1))
+		if strings.Contains(field, "\\") {
+			list = addSessions(list, h.s.SessionPattern.FindAllStringSubmatch(cookie.Unescaped(field), -1))
+		}
+	}
+	for _, value := range v.r.Header["X-Openerp-Session-Id"] {
+		if len(list) > maxSessions {
+			break
+		}
+		list = append(list, keys.SessionID(value))
+	}
+	query := v.r.URL.RawQuery
+	if strings.Contains(query, "%") {
+		if plain, err := url.QueryUnescape(query); err == nil {
+			query = plain
+		}
+	}
+	if strings.Contains(query, sessionParam) {
+		list = addSessions(list, paramPattern.FindAllStringSubmatch(around(query, sessionParam, most), -1))
+	}
+	if len(list) > maxSessions { // nobody has so many: none of them reaches the origin
+		v.r = v.r.Clone(v.r.Context())
+		delete(v.r.Header, "Cookie")
+		delete(v.r.Header, "X-Openerp-Session-Id")
+		v.r.URL.RawQuery = ""
+		v.r.RequestURI = v.r.URL.RequestURI()
+		return
+	}
+	if len(list) > 0 {
+		h.shared.tier.Special(h.view, list)
+	}
+}
+
+// sessionParam is the parameter by which older versions of Odoo know a session.
+const sessionParam = "session_id"
+
+var paramPattern = regexp.MustCompile(sessionParam + `=([^&;]{1,128})`)
+
+// around returns a text, or if it is longer than most bytes, what of it stands around the
+// places where a word is, as many as one request can mean sessions.
+func around(text, word string, most int) string {
+	if len(text) <= most || word == "" {
+		return text
+	}
+	parts := ""
+	for i := 0; i <= maxSessions; i++ {
+		at := strings.Index(text, word)
+		if at < 0 {
+			break
+		}
+		from, to := at-1, at+len(word)+sessionRoom
+		if from < 0 {
+			from = 0
+		}
+		if to > len(text) {
+			to = len(text)
+		}
+		parts += text[from:to] + ";"
+		text = text[at+len(word):]
+	}
+	return parts
+}
+
+// sessionRoom is the longest that a session's value is written in, in bytes.
+const sessionRoom = 600
+
+// maxSessions bounds the sessions that one request can mean.
+const maxSessions = 8
+
+// markBlindly is mark for a request of which nothing else could be found out.
+func (h *Handler) markBlindly(v *visit) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logf("%s %s: %v", v.r.Method, v.r.URL.Path, p)
+		}
+	}()
+	markAll(h, v)
+}
+
+func addSessions(list []string, found [][]string) []string {
+	for i := 0; i < len(found) && len(list) <= maxSessions; i++ {
+		if id := keys.SessionID(found[i][1]); !hasName(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
+// turns reports whether a response to a page sends its visitor elsewhere for
+// more than the page's proper address or language: a route that notes something
+// in the session and goes back to a page looks like that.
+func turns(r *http.Request, status int, header http.Header) bool {
+	if status != http.StatusFound && status != http.StatusSeeOther && status != http.StatusTemporaryRedirect {
+		return false
+	}
+	to, err := r.URL.Parse(header.Get("Location"))
+	return err != nil || barePath(to.Path) != barePath(r.URL.Path)
+}
+
+// languagePrefix is the code of a language before a path.
+var languagePrefix = regexp.MustCompile(`^/[a-z]{2,3}(?:_[A-Za-z0-9]{2,4})?(?:@[a-z]+)?(?:/|$)`)
+
+// barePath is a path without its language and a slash at its end.
+func barePath(path string) string {
+	path = languagePrefix.ReplaceAllString(path, "/")
+	return strings.TrimSuffix(path, "/")
+}
+
+// bear notes the session that a response begins, before the visitor knows it.
+func bear(h *Handler, v *visit, status int, header http.Header) {
+	if lines := header["Set-Cookie"]; lines != nil {
+		bearOf(h, v, status, header, lines)
+	}
+}
+
+// bearOf is bear for a response that sets cookies.
+func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
+	if h.s.Session == "" || v.cookie || changesSession(v) || turns(v.r, status, header) ||
+		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
+		return
+	}
+	id := ""
+	for i := 0; i < len(lines); i++ {
+		if cookie.SetName(lines[i]) != h.s.Session {
+			continue
+		}
+		if id != "" {
+			return // two sessions: neither is known
+		}
+		id = cookie.SetValue(lines[i])
+	}
+	if sessionID.MatchString(id) {
+		h.shared.tier.Bear(h.view, keys.SessionID(id))
+	}
+}

@@ -1,0 +1,259 @@
+//go:build ignore
+
+package cache
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"github.com/odoocache/odoocache/cache/cookie"
+	"github.com/odoocache/odoocache/cache/policy"
+)
+
+// Every page of Odoo holds a CSRF token: proof that a form was sent from a page
+// of the visitor's own session (odoo/http.py, csrf_token and validate_csrf). In
+// a stored page a placeholder of the same length stands in its place. When a
+// form with the placeholder comes, it is completed: if it was sent from a page
+// of this very site, which is what the token is for, Odoo is asked for a token of
+// the visitor's session, and that takes the placeholder's place. A form from
+// anywhere else stays as it is, and Odoo refuses it.
+//
+// Only the field of the token is completed. What a visitor has typed, or quotes
+// from another, can hold the placeholder, too, and must not be told a token.
+
+// maxTokenPage bounds what is read of the page that a token is taken from.
+const maxTokenPage = 1 << 20
+
+// complete puts a token in the place of the placeholder in a request's form. It
+// returns the request to forward and what it did, "" if there was nothing to do.
+func (h *Handler) complete(v *visit) (out *http.Request, done string) {
+	r := v.r
+	out = r
+	defer func() {
+		if p := recover(); p != nil { // a mistake of ours: what was read of the form is in out
+			h.logf("%s: a form could not be completed: %v", r.URL.Path, p)
+		}
+	}()
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || r.Body == nil || r.ContentLength == 0 || (kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data") {
+		return r, ""
+	}
+	start := make([]byte, h.s.CSRF.FormBytes)
+	n, err := io.ReadFull(r.Body, start)
+	start = start[:n]
+	whole := err != nil
+	out = r.WithContext(r.Context())
+	out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), r.Body)) // an error comes again
+	if !bytes.Contains(start, []byte(placeholder)) {
+		return out, ""
+	}
+	var at []int
+	if kind == "multipart/form-data" {
+		at = partsToComplete(start, params["boundary"])
+	} else {
+		at = fieldsToComplete(start, whole)
+	}
+	if len(at) == 0 {
+		return out, ""
+	}
+	if !sameOrigin(v) {
+		return out, policy.ReasonCSRFOrigin
+	}
+	given := &grant{}
+	h.askToken(v, given)
+	if given.token == "" {
+		return out, policy.ReasonCSRFToken
+	}
+	for i := 0; i < len(at); i++ {
+		copy(start[at[i]:], given.token)
+	}
+	if given.cookie != "" {
+		v.newSession = given.cookie
+		out.Header = out.Header.Clone()
+		cookie.Replace(out.Header, h.s.Session, cookie.SetValue(given.cookie))
+	}
+	return out, policy.ReasonCSRFCompleted
+}
+
+// fieldsToComplete returns where in a URL-encoded form the placeholder is the
+// whole value of the token's field. whole says that nothing follows.
+func fieldsToComplete(form []byte, whole bool) []int {
+	var at []int
+	for _, i := range places(form) {
+		before, after := i-len(csrfField)-1, i+len(placeholder)
+		if before < 0 || string(form[before:i]) != csrfField+"=" || (before > 0 && form[before-1] != '&') {
+			continue
+		}
+		if (after == len(form) && whole) || (after < len(form) && form[after] == '&') {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// partsToComplete returns where in a multipart form (RFC 7578) the placeholder
+// is the whole content of the token's field, which is no file.
+func partsToComplete(form []byte, boundary string) []int {
+	if boundary == "" {
+		return nil
+	}
+	var at []int
+	end := []byte("\r\n--" + boundary)
+	for _, i := range places(form) {
+		if !bytes.HasPrefix(form[i+len(placeholder):], end) || i < 4 || string(form[i-4:i]) != "\r\n\r\n" {
+			continue
+		}
+		open := "--" + boundary + "\r\n"
+		from := bytes.LastIndex(form[:i-2], []byte(open))
+		if from < 0 || from+len(open) > i-4 || (from > 0 && (from < 2 || string(form[from-2:from]) != "\r\n")) {
+			continue
+		}
+		head := form[from+len(open) : i-4]
+		if bytes.Contains(head, []byte("\r\n\r\n")) { // the part's header ends before: this is content
+			continue
+		}
+		if isTokenPart(string(head)) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// isTokenPart reads the header of a part.
+func isTokenPart(head string) bool {
+	found := false
+	for _, line := range strings.Split(head, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		switch textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)) {
+		case "Content-Disposition":
+			kind, params, err := mime.ParseMediaType(value)
+			_, file := params["filename"]
+			if found || err != nil || kind != "form-data" || params["name"] != csrfField || file {
+				return false
+			}
+			found = true
+		case "Content-Transfer-Encoding":
+			return false
+		}
+	}
+	return found
+}
+
+// places returns where the placeholder stands.
+func places(form []byte) []int {
+	var at []int
+	from := 0
+	for {
+		i := bytes.Index(form[from:], []byte(placeholder))
+		if i < 0 {
+			return at
+		}
+		at = append(at, from+i)
+		from += i + len(placeholder)
+	}
+}
+
+// sameOrigin reports whether a browser says that a request comes from a page of
+// the site that it goes to: by Sec-Fetch-Site (W3C Fetch Metadata), which no
+// script can set, else by Origin (RFC 6454), else by Referer. A request that has
+// none of them is from nowhere.
+func sameOrigin(v *visit) bool {
+	header := v.r.Header
+	if lines := header["Sec-Fetch-Site"]; len(lines) > 0 {
+		return len(lines) == 1 && lines[0] == "same-origin"
+	}
+	lines := header["Origin"]
+	if len(lines) == 0 {
+		lines = header["Referer"]
+	}
+	if len(lines) != 1 {
+		return false
+	}
+	from, err := url.Parse(lines[0])
+	if err != nil || from.Host == "" || from.User != nil {
+		return false
+	}
+	return strings.EqualFold(from.Scheme, v.target.Scheme) && sameHost(from.Scheme, from.Host, purgeHost(v.target))
+}
+
+// sameHost compares hosts with their ports, of which the scheme's own may be left out.
+func sameHost(scheme, a, b string) bool {
+	port := ":80"
+	if strings.EqualFold(scheme, "https") {
+		port = ":443"
+	}
+	return strings.EqualFold(strings.TrimSuffix(a, port), strings.TrimSuffix(b, port))
+}
+
+// grant is a token, and the Set-Cookie line of the session that was begun for it,
+// if the visitor had none.
+type grant struct {
+	token  string
+	cookie string
+}
+
+// askToken asks Odoo for a token of the visitor's session, by a page that holds one.
+func (h *Handler) askToken(v *visit, given *grant) {
+	defer func() { _ = recover() }() // Traefik's proxy panics when an answer breaks off
+	out := v.r.Clone(v.r.Context())
+	out.Method = http.MethodGet
+	out.Body = http.NoBody
+	out.ContentLength = 0
+	out.TransferEncoding = nil
+	for name := range out.Header {
+		switch {
+		case name == "Cookie" || name == "Authorization" || name == "User-Agent" || strings.HasPrefix(name, "X-") || name == "Accept-Language" || name == "Forwarded":
+		default:
+			delete(out.Header, name)
+		}
+	}
+	delete(out.Header, "X-Requested-With")
+	out.URL = &url.URL{Path: h.s.CSRF.Path}
+	for i := 0; i < maxTokenHops; i++ {
+		to := h.tokenHop(v, out, given)
+		if to == nil {
+			return
+		}
+		out.URL = to
+	}
+}
+
+// maxTokenHops is how many answers lead to a token: the page may be elsewhere for
+// the visitor's language.
+const maxTokenHops = 3
+
+// tokenHop asks for one page. It returns where that leads, nil if nowhere; given
+// has the token then, if there is one.
+func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
+	out.RequestURI = out.URL.RequestURI()
+	c := &capture{header: http.Header{}, limit: maxTokenPage}
+	c.decide = func(c *capture) { c.mode = keeping }
+	h.next.ServeHTTP(c, out)
+	endCapture(c)
+	applyPurges(h, v, 0, c.header)
+	for _, line := range c.header["Set-Cookie"] {
+		if cookie.SetName(line) == h.s.Session && sessionID.MatchString(cookie.SetValue(line)) {
+			given.cookie = line
+			cookie.Replace(out.Header, h.s.Session, cookie.SetValue(line))
+		}
+	}
+	if c.status == http.StatusOK && !c.over {
+		if found := tokens(c.body); len(found) > 0 {
+			given.token = string(c.body[found[0] : found[0]+tokenBytes])
+		}
+		return nil
+	}
+	if c.status < 300 || c.status > 399 {
+		return nil
+	}
+	to, err := out.URL.Parse(c.header.Get("Location"))
+	if err != nil || (to.Host != "" && !strings.EqualFold(to.Host, purgeHost(v.target))) {
+		return nil
+	}
+	return &url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery}
+}
