@@ -12,40 +12,6 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
-// token is the shape of Odoo's CSRF tokens: an HMAC-SHA1 in hex, the letter o
-// and the expiry as Unix time (odoo/http.py, csrf_token).
-var token = regexp.MustCompile(`^[0-9a-f]{40}o[0-9]{10}$`)
-
-const (
-	tokenBytes = 51
-	tokenO     = 40 // where the letter is
-)
-
-// expiries are how the letter and a time begin: Unix time has ten digits, the first of
-// them 1 until 2033 and 2 until 2065.
-var expiries = [][]byte{[]byte("o1"), []byte("o2")}
-
-// tokens returns where tokens begin in a text. To look for the expiries takes a
-// hundredth of what the pattern alone takes.
-func tokens(text []byte) []int {
-	var found []int
-	for _, expiry := range expiries {
-		at := bytes.Index(text, expiry)
-		for at >= 0 {
-			from := at - tokenO
-			if from >= 0 && from+tokenBytes <= len(text) && token.Match(text[from:from+tokenBytes]) {
-				found = append(found, from)
-			}
-			next := bytes.Index(text[at+1:], expiry)
-			if next < 0 {
-				break
-			}
-			at += 1 + next
-		}
-	}
-	return found
-}
-
 // readable reports whether a type is text, in which a visitor's data may stand.
 func readable(kind string) bool {
 	kind = strings.ToLower(strings.TrimSpace(kind))
@@ -79,34 +45,6 @@ func decoded(codings []string, body []byte, most int64) ([]byte, bool) {
 		return plain, err == nil && int64(len(plain)) <= most
 	}
 	return nil, false
-}
-
-// withPlaceholders returns a body without the tokens that begin at these places.
-func withPlaceholders(body []byte, found []int) []byte {
-	out := append([]byte{}, body...)
-	for i := 0; i < len(found); i++ {
-		copy(out[found[i]:], placeholder)
-	}
-	return out
-}
-
-// placeholder stands for a token: 51 characters that no form encoding changes.
-const placeholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
-
-// csrfField is the name of the token's form field.
-const csrfField = "csrf_token"
-
-// head returns what of a page is Odoo's own: it writes what it knows of the session into a
-// script there (addons/website/views/website_templates.xml, frontend_layout). Its authors
-// write what follows, and may write the same words.
-func head(body []byte) []byte {
-	if end := bytes.Index(body, endOfHead); end >= 0 {
-		body = body[:end]
-	}
-	if end := bytes.Index(body, bodyBegins); end >= 0 {
-		body = body[:end]
-	}
-	return body
 }
 
 // plainly undoes the coding that a proxy behind the cache has put on a body although it was

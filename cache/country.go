@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/fill"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -32,15 +33,6 @@ const (
 	countryUnknown = 0
 	countryless    = 1 // Odoo has no database of countries
 	byCountry      = 2
-)
-
-var (
-	// countryField stands in each page of an Odoo that could know the country of an address.
-	countryField = []byte(`"geoip_country_code"`)
-	// countrySign is what follows where it does.
-	countrySign = []byte(`"geoip_country_code": "`)
-	endOfHead   = []byte("</head>")
-	bodyBegins  = []byte("<body")
 )
 
 // countryTag is borne by pages that were rendered for the country in their key.
@@ -84,7 +76,7 @@ func rendersByCountry(f *fetching, own []byte) bool {
 		return h.s.Country.GeoIP
 	}
 	c := countryOf(h)
-	if state := atomic.LoadInt32(&c.state); state != countryUnknown || !bytes.Contains(own, countryField) {
+	if state := atomic.LoadInt32(&c.state); state != countryUnknown || !bytes.Contains(own, odoo.CountryField) {
 		return state == byCountry
 	}
 	c.mu.Lock()
@@ -102,12 +94,12 @@ func probe(f *fetching, c *country) {
 	for _, path := range []string{h.s.CSRF.Path, f.v.target.Path} {
 		told := 0
 		for i := 0; i < len(probed); i++ {
-			body := head(probeFrom(f, path, probed[i]))
-			if bytes.Contains(body, countrySign) {
+			body := odoo.Head(probeFrom(f, path, probed[i]))
+			if bytes.Contains(body, odoo.CountrySign) {
 				learnCountries(h, c)
 				return
 			}
-			if bytes.Contains(body, countryField) {
+			if bytes.Contains(body, odoo.CountryField) {
 				told++
 			} else if i == 0 {
 				break // this page does not say
@@ -183,9 +175,9 @@ const reasonLocate = "locate"
 // was asked for with the visitor's own request, that has an address.
 func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bool) {
 	v, g := f.v, f.filling
-	own := head(body)
+	own := odoo.Head(body)
 	if g == nil {
-		if !bytes.Contains(own, countrySign) {
+		if !bytes.Contains(own, odoo.CountrySign) {
 			return "", false
 		}
 		if !countryAgrees(v, own) {
@@ -193,7 +185,7 @@ func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bo
 		}
 		return "", true
 	}
-	if c.header[fill.ContextHeader] != nil {
+	if c.header[odoo.ContextHeader] != nil {
 		return "", false // the addon goes by the country, and says for which
 	}
 	if !rendersByCountry(f, own) {
@@ -225,13 +217,13 @@ func showsAddress(v *visit, body []byte) bool {
 // countryAgrees reports whether the country that a page, of which own is the head, was rendered
 // for is named by a field in its key. A page that names none is for those whose field names none.
 func countryAgrees(v *visit, own []byte) bool {
-	at := bytes.Index(own, countryField)
+	at := bytes.Index(own, odoo.CountryField)
 	if at < 0 {
 		return false
 	}
 	rendered := ""
-	if rest := own[at:]; bytes.HasPrefix(rest, countrySign) && len(rest) > len(countrySign)+2 {
-		rendered = string(rest[len(countrySign) : len(countrySign)+2])
+	if rest := own[at:]; bytes.HasPrefix(rest, odoo.CountrySign) && len(rest) > len(odoo.CountrySign)+2 {
+		rendered = string(rest[len(odoo.CountrySign) : len(odoo.CountrySign)+2])
 	}
 	named := false
 	for i := 0; i < len(v.values); i++ {

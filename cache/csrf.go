@@ -5,11 +5,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/cookie"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -47,14 +47,14 @@ func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 	whole := err != nil
 	out = r.WithContext(r.Context())
 	out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), r.Body)) // an error comes again
-	if !bytes.Contains(start, []byte(placeholder)) {
+	if !bytes.Contains(start, []byte(odoo.Placeholder)) {
 		return out, ""
 	}
 	var at []int
 	if kind == "multipart/form-data" {
-		at = partsToComplete(start, params["boundary"])
+		at = odoo.PartsToComplete(start, params["boundary"])
 	} else {
-		at = fieldsToComplete(start, whole)
+		at = odoo.FieldsToComplete(start, whole)
 	}
 	if len(at) == 0 {
 		return out, ""
@@ -76,84 +76,6 @@ func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 		cookie.Replace(out.Header, h.s.Session, cookie.SetValue(given.cookie))
 	}
 	return out, policy.ReasonCSRFCompleted
-}
-
-// fieldsToComplete returns where in a URL-encoded form the placeholder is the
-// whole value of the token's field. whole says that nothing follows.
-func fieldsToComplete(form []byte, whole bool) []int {
-	var at []int
-	for _, i := range places(form) {
-		before, after := i-len(csrfField)-1, i+len(placeholder)
-		if before < 0 || string(form[before:i]) != csrfField+"=" || (before > 0 && form[before-1] != '&') {
-			continue
-		}
-		if (after == len(form) && whole) || (after < len(form) && form[after] == '&') {
-			at = append(at, i)
-		}
-	}
-	return at
-}
-
-// partsToComplete returns where in a multipart form (RFC 7578) the placeholder
-// is the whole content of the token's field, which is no file.
-func partsToComplete(form []byte, boundary string) []int {
-	if boundary == "" {
-		return nil
-	}
-	var at []int
-	end := []byte("\r\n--" + boundary)
-	for _, i := range places(form) {
-		if !bytes.HasPrefix(form[i+len(placeholder):], end) || i < 4 || string(form[i-4:i]) != "\r\n\r\n" {
-			continue
-		}
-		open := "--" + boundary + "\r\n"
-		from := bytes.LastIndex(form[:i-2], []byte(open))
-		if from < 0 || from+len(open) > i-4 || (from > 0 && (from < 2 || string(form[from-2:from]) != "\r\n")) {
-			continue
-		}
-		head := form[from+len(open) : i-4]
-		if bytes.Contains(head, []byte("\r\n\r\n")) { // the part's header ends before: this is content
-			continue
-		}
-		if isTokenPart(string(head)) {
-			at = append(at, i)
-		}
-	}
-	return at
-}
-
-// isTokenPart reads the header of a part.
-func isTokenPart(head string) bool {
-	found := false
-	for _, line := range strings.Split(head, "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		switch textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)) {
-		case "Content-Disposition":
-			kind, params, err := mime.ParseMediaType(value)
-			_, file := params["filename"]
-			if found || err != nil || kind != "form-data" || params["name"] != csrfField || file {
-				return false
-			}
-			found = true
-		case "Content-Transfer-Encoding":
-			return false
-		}
-	}
-	return found
-}
-
-// places returns where the placeholder stands.
-func places(form []byte) []int {
-	var at []int
-	from := 0
-	for {
-		i := bytes.Index(form[from:], []byte(placeholder))
-		if i < 0 {
-			return at
-		}
-		at = append(at, from+i)
-		from += i + len(placeholder)
-	}
 }
 
 // sameOrigin reports whether a browser says that a request comes from a page of
@@ -235,14 +157,14 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 	endCapture(c)
 	applyPurges(h, v, 0, c.header)
 	for _, line := range c.header["Set-Cookie"] {
-		if cookie.SetName(line) == h.s.Session && sessionID.MatchString(cookie.SetValue(line)) {
+		if cookie.SetName(line) == h.s.Session && odoo.SessionID.MatchString(cookie.SetValue(line)) {
 			given.cookie = line
 			cookie.Replace(out.Header, h.s.Session, cookie.SetValue(line))
 		}
 	}
 	if c.status == http.StatusOK && !c.over {
-		if found := tokens(c.body); len(found) > 0 {
-			given.token = string(c.body[found[0] : found[0]+tokenBytes])
+		if found := odoo.Tokens(c.body); len(found) > 0 {
+			given.token = string(c.body[found[0] : found[0]+odoo.TokenBytes])
 		}
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/odoocache/odoocache/cache/cookie"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -134,7 +135,7 @@ func decideToPass(f *fetching, c *capture, length int64) {
 		unshared(h, v, reasonOf(f))
 	}
 	if c.rw != nil {
-		if v.cookie && !v.rule.KeepsSession && turns(v.r, c.status, c.header) {
+		if v.cookie && !v.rule.KeepsSession && odoo.RedirectsElsewhere(v.r, c.status, c.header) {
 			markAll(h, v) // before the visitor goes where it leads
 		}
 		cookie.Add(c.header, campaignCookies(h, v, nil))

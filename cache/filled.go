@@ -6,6 +6,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/flight"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -166,11 +167,11 @@ func givenEntry(f *fetching, c *capture) *storage.Entry {
 	body := c.body
 	if plainly(f, c, header) {
 		body = c.body
-		if found := tokens(body); len(found) > 0 && !f.h.s.CSRF.Tokens {
+		if found := odoo.Tokens(body); len(found) > 0 && !f.h.s.CSRF.Tokens {
 			if !f.h.s.CSRF.Complete {
 				return nil
 			}
-			body = withPlaceholders(body, found)
+			body = odoo.WithPlaceholders(body, found)
 		}
 	}
 	f.plain = body

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/odoocache/odoocache/cache/fill"
+	"github.com/odoocache/odoocache/cache/odoo"
 )
 
 // label removes the headers that are addressed to the cache and adds
@@ -34,8 +34,8 @@ func announce(h *Handler, r *http.Request) {
 	if h.s.EdgeHeader != "" {
 		r.Header[h.s.EdgeHeader] = h.s.Edge
 	}
-	if r.Header[fill.ContextHeader] != nil && h.s.EdgeHeader != "" {
-		delete(r.Header, fill.ContextHeader)
+	if r.Header[odoo.ContextHeader] != nil && h.s.EdgeHeader != "" {
+		delete(r.Header, odoo.ContextHeader)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -219,7 +220,7 @@ func keyForm(v *visit) string {
 	if v.id.passed != nil {
 		form = withPassed(form, v.id.passed)
 	}
-	if v.context != "" && v.context != defaultContext {
+	if v.context != "" && v.context != odoo.DefaultContext {
 		form = keys.Extend(form, []string{"x " + v.context})
 	}
 	if v.consent {

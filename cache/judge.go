@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -124,15 +125,9 @@ func leadsHome(v *visit, location string) bool {
 	if to.Host != "" && keys.FoldHost(to.Host) != keys.FoldHost(purgeHost(v.target)) {
 		return false
 	}
-	from, there := barePath(v.id.path), barePath(to.Path)
-	return from == there || module(from) != "" && module(from) == module(there) &&
+	from, there := odoo.BarePath(v.id.path), odoo.BarePath(to.Path)
+	return from == there || odoo.Module(from) != "" && odoo.Module(from) == odoo.Module(there) &&
 		v.target.Query == "" && strings.Count(there, "/") >= strings.Count(from, "/")
-}
-
-// module is the first segment of a bare path.
-func module(path string) string {
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return first
 }
 
 // outgrow lets an answer that is larger than what is kept go to its visitor alone, as it

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/odoocache/odoocache/cache/fill"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -40,7 +41,7 @@ func asNobody(ctx context.Context, h *Handler, v *visit) *http.Request {
 // pageOf returns what the key of a visit holds.
 func pageOf(v *visit) *fill.Page {
 	p := &fill.Page{Rule: v.rule, Target: *v.target, Values: v.values, Passed: v.id.passed, Consent: v.consent}
-	if v.context != defaultContext {
+	if v.context != odoo.DefaultContext {
 		p.Context = v.context
 	}
 	if v.list != nil {

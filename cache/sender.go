@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/cookie"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -56,9 +57,9 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 	if crowded("Cookie", field, h.s.Limits.RequestFields) {
 		return nil
 	}
-	who := &sender{rest: field, agrees: consents(r.Header["Cookie"])}
+	who := &sender{rest: field, agrees: odoo.Consents(r.Header["Cookie"])}
 	if strings.Contains(field, h.s.ContextCookie) {
-		if cookie.Only(h.s.ContextCookie, r) != defaultContext {
+		if cookie.Only(h.s.ContextCookie, r) != odoo.DefaultContext {
 			return nil
 		}
 		who.told = true
@@ -67,7 +68,7 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 		return who
 	}
 	value := cookie.Only(h.s.Session, r)
-	if !sessionID.MatchString(value) {
+	if !odoo.SessionID.MatchString(value) {
 		return nil
 	}
 	who.session = keys.SessionID(value)

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/cookie"
-	"github.com/odoocache/odoocache/cache/fill"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -21,39 +21,26 @@ import (
 // With the Odoo addon a cookie says what the visitor's pages are rendered for,
 // its context, and the response says so, too.
 
-// sessionID is the shape of Odoo's session ids: 40 hex digits in Odoo 14, 84 to
-// 86 characters later (odoo/http.py).
-var sessionID = regexp.MustCompile(`^[A-Za-z0-9_-]{32,128}$`)
-
-// contextValue is the shape of the addon's contexts, which it has signed.
-var contextValue = regexp.MustCompile(`^[A-Za-z0-9._-]{16,512}$`)
-
-// The contexts that have a word of their own.
-const (
-	defaultContext = fill.DefaultContext // pages are those of a visitor without any session
-	privateContext = "private"           // pages belong to this visitor alone
-)
-
 // readCookies finds out what the cookies say of the visitor.
 func readCookies(h *Handler, v *visit) {
 	if h.s.Session != "" && cookie.Has(h.s.Session, v.r) {
 		v.cookie, v.session = true, true
-		if value := cookie.Only(h.s.Session, v.r); sessionID.MatchString(value) {
+		if value := cookie.Only(h.s.Session, v.r); odoo.SessionID.MatchString(value) {
 			v.sid = keys.SessionID(value)
 		}
 	}
 	if !v.rule.Nobody {
 		return
 	}
-	v.agrees = consents(v.r.Header["Cookie"])
+	v.agrees = odoo.Consents(v.r.Header["Cookie"])
 	if h.s.ContextCookie == "" || !cookie.Has(h.s.ContextCookie, v.r) {
 		return
 	}
 	switch value := cookie.Only(h.s.ContextCookie, v.r); {
-	case value == defaultContext || contextValue.MatchString(value):
+	case value == odoo.DefaultContext || odoo.ContextValue.MatchString(value):
 		v.context = value
 	default:
-		v.context = privateContext
+		v.context = odoo.PrivateContext
 	}
 }
 
@@ -62,11 +49,11 @@ func readCookies(h *Handler, v *visit) {
 func inContext(v *visit, header http.Header) bool {
 	context := v.context
 	if context == "" {
-		context = defaultContext
+		context = odoo.DefaultContext
 	}
-	lines := header[fill.ContextHeader]
+	lines := header[odoo.ContextHeader]
 	if len(lines) == 0 {
-		return context == defaultContext
+		return context == odoo.DefaultContext
 	}
 	return len(lines) == 1 && lines[0] == context
 }
@@ -125,8 +112,8 @@ func markAll(h *Handler, v *visit) {
 			query = plain
 		}
 	}
-	if strings.Contains(query, sessionParam) {
-		list = addSessions(list, paramPattern.FindAllStringSubmatch(around(query, sessionParam, most), -1))
+	if strings.Contains(query, odoo.SessionParam) {
+		list = addSessions(list, paramPattern.FindAllStringSubmatch(around(query, odoo.SessionParam, most), -1))
 	}
 	if len(list) > maxSessions { // nobody has so many: none of them reaches the origin
 		v.r = v.r.Clone(v.r.Context())
@@ -141,10 +128,7 @@ func markAll(h *Handler, v *visit) {
 	}
 }
 
-// sessionParam is the parameter by which older versions of Odoo know a session.
-const sessionParam = "session_id"
-
-var paramPattern = regexp.MustCompile(sessionParam + `=([^&;]{1,128})`)
+var paramPattern = regexp.MustCompile(odoo.SessionParam + `=([^&;]{1,128})`)
 
 // around returns a text, or if it is longer than most bytes, what of it stands around the
 // places where a word is, as many as one request can mean sessions.
@@ -196,26 +180,6 @@ func addSessions(list []string, found [][]string) []string {
 	return list
 }
 
-// turns reports whether a response to a page sends its visitor elsewhere for
-// more than the page's proper address or language: a route that notes something
-// in the session and goes back to a page looks like that.
-func turns(r *http.Request, status int, header http.Header) bool {
-	if status != http.StatusFound && status != http.StatusSeeOther && status != http.StatusTemporaryRedirect {
-		return false
-	}
-	to, err := r.URL.Parse(header.Get("Location"))
-	return err != nil || barePath(to.Path) != barePath(r.URL.Path)
-}
-
-// languagePrefix is the code of a language before a path.
-var languagePrefix = regexp.MustCompile(`^/[a-z]{2,3}(?:_[A-Za-z0-9]{2,4})?(?:@[a-z]+)?(?:/|$)`)
-
-// barePath is a path without its language and a slash at its end.
-func barePath(path string) string {
-	path = languagePrefix.ReplaceAllString(path, "/")
-	return strings.TrimSuffix(path, "/")
-}
-
 // bear notes the session that a response begins, before the visitor knows it.
 func bear(h *Handler, v *visit, status int, header http.Header) {
 	if lines := header["Set-Cookie"]; lines != nil {
@@ -225,7 +189,7 @@ func bear(h *Handler, v *visit, status int, header http.Header) {
 
 // bearOf is bear for a response that sets cookies.
 func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
-	if h.s.Session == "" || v.cookie || changesSession(v) || turns(v.r, status, header) ||
+	if h.s.Session == "" || v.cookie || changesSession(v) || odoo.RedirectsElsewhere(v.r, status, header) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}
@@ -239,7 +203,7 @@ func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string
 		}
 		id = cookie.SetValue(lines[i])
 	}
-	if sessionID.MatchString(id) {
+	if odoo.SessionID.MatchString(id) {
 		h.shared.tier.Bear(h.view, keys.SessionID(id))
 	}
 }

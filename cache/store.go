@@ -2,10 +2,10 @@ package cache
 
 import (
 	"net/http"
-	"regexp"
 
 	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/flight"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -221,7 +221,7 @@ func storedHeader(f *fetching, header http.Header) http.Header {
 // (addons/http_routing/models/ir_http.py). Others may not have it, and answers to
 // scripts go by it.
 func keepLanguage(f *fetching, header http.Header) {
-	if !hasName(f.v.rule.Terms.KeepCookies, rule.LanguageCookie) || cookie.Sets(header, rule.LanguageCookie) {
+	if !hasName(f.v.rule.Terms.KeepCookies, odoo.LanguageCookie) || cookie.Sets(header, odoo.LanguageCookie) {
 		return
 	}
 	sure := true
@@ -229,10 +229,10 @@ func keepLanguage(f *fetching, header http.Header) {
 	if f.filling != nil {
 		value = rule.PickedLanguage(f.v.rule, f.v.values)
 	} else {
-		value, sure = cookie.Value(rule.LanguageCookie, f.v.r)
+		value, sure = cookie.Value(odoo.LanguageCookie, f.v.r)
 	}
-	if sure && languageCode.MatchString(value) {
-		cookie.Add(header, []string{rule.LanguageCookie + "=" + value + "; Max-Age=31536000; Path=/"})
+	if sure && odoo.LanguageCode.MatchString(value) {
+		cookie.Add(header, []string{odoo.LanguageCookie + "=" + value + "; Max-Age=31536000; Path=/"})
 	}
 }
 
@@ -383,6 +383,3 @@ func pushVariant(list []string, id string, most int) (kept, dropped []string) {
 	}
 	return kept, dropped
 }
-
-// languageCode is the shape of Odoo's language codes.
-var languageCode = regexp.MustCompile(`^[a-z]{2,3}(_[A-Za-z0-9]{2,4})?(@[A-Za-z]+)?$`)

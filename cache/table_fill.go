@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -19,7 +20,7 @@ func makeReady(h *Handler, v *visit) {
 		return
 	}
 	if v.list != nil || v.soft || e.Status != http.StatusOK || e.Life.NoCache || v.head.Epoch == 0 || len(e.Body) == 0 ||
-		(v.context != "" && v.context != defaultContext) || id.campaign || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
+		(v.context != "" && v.context != odoo.DefaultContext) || id.campaign || id.byHeader || h.s.Session == "" || h.s.ContextCookie == "" {
 		return
 	}
 	key := ""

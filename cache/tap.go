@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/cookie"
-	"github.com/odoocache/odoocache/cache/fill"
+	"github.com/odoocache/odoocache/cache/odoo"
 )
 
 // tap is the ResponseWriter of a response that the cache only looks at: on its way to
@@ -64,8 +64,8 @@ func (t *tap) Write(p []byte) (int, error) {
 
 // watch looks for the visitor's country in a part of a page, up to the end of its head.
 func watch(t *tap, p []byte) {
-	own := head(p)
-	if bytes.Contains(own, countrySign) {
+	own := odoo.Head(p)
+	if bytes.Contains(own, odoo.CountrySign) {
 		learnCountries(t.h, t.country)
 		t.country = nil
 	}
@@ -87,11 +87,11 @@ func flushed(rw http.ResponseWriter) {
 func passed(t *tap, status int) {
 	h := t.h
 	header := t.ResponseWriter.Header()
-	if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && turns(t.v.r, status, header) {
+	if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && odoo.RedirectsElsewhere(t.v.r, status, header) {
 		markAll(h, t.v) // before the visitor goes where it leads
 	}
 	passedFor(h, t.v, status, header)
-	if t.country != nil && (header[fill.ContextHeader] != nil || !isPage(header.Get("Content-Type"))) {
+	if t.country != nil && (header[odoo.ContextHeader] != nil || !isPage(header.Get("Content-Type"))) {
 		t.country = nil // the addon goes by the country itself
 	}
 	label(h, header, forwarded(h, t.fwd, 0, t.reason))
@@ -101,7 +101,7 @@ func passed(t *tap, status int) {
 // passedFor does what depends on who has asked.
 func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	applyPurges(h, v, status, header)
-	if v.sid != "" && v.session && header[fill.ContextHeader] != nil {
+	if v.sid != "" && v.session && header[odoo.ContextHeader] != nil {
 		hearOf(h, v, status, header)
 	}
 	if v.newSession != "" && !cookie.Sets(header, h.s.Session) {
@@ -113,8 +113,8 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 // hearOf notes what the addon says of a session of which nothing is known: it has looked. See
 // storage.Tier.Hear.
 func hearOf(h *Handler, v *visit, status int, header http.Header) {
-	lines := header[fill.ContextHeader]
-	if len(lines) == 1 && lines[0] == defaultContext && !changesSession(v) && !turns(v.r, status, header) {
+	lines := header[odoo.ContextHeader]
+	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && !odoo.RedirectsElsewhere(v.r, status, header) {
 		h.shared.tier.Hear(h.view, v.sid, v.begins)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/flight"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -164,9 +165,9 @@ var consentTag = keys.HashTag("c", "consent")
 
 // forContext adds to a visit's key what the addon says that pages are rendered for.
 func forContext(v *visit) {
-	if v.context == privateContext {
+	if v.context == odoo.PrivateContext {
 		v.bypass = policy.ReasonContext
-	} else if v.context != defaultContext {
+	} else if v.context != odoo.DefaultContext {
 		v.primary = keys.Extend(v.primary, []string{"x " + v.context})
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/option"
 )
 
@@ -63,16 +64,9 @@ func (p *problems) ownHeader(path, s string) string {
 	return name
 }
 
-// The names of cookies that Odoo and its addon use, whatever the options say.
-const (
-	odooSession  = "session_id"
-	odooLanguage = "frontend_lang"
-	addonContext = "odoocache_context"
-)
-
 // sessionCookies are the cookies that belong to one visitor's session.
 func sessionCookies(c option.Session) []string {
-	list := []string{odooSession, addonContext}
+	list := []string{odoo.SessionCookie, odoo.ContextCookie}
 	if c.Cookie != "" {
 		list = append(list, c.Cookie)
 	}

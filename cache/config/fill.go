@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/option"
 )
 
@@ -103,7 +104,7 @@ var infrastructureCookies = []string{
 // infrastructure makes one expression of the names of cookies that an infrastructure sets,
 // those of the operator's with them.
 func (p *problems) infrastructure(c option.Fill, session option.Session) *regexp.Regexp {
-	taken := append(sessionCookies(session), odooLanguage)
+	taken := append(sessionCookies(session), odoo.LanguageCookie)
 	all := strings.Join(infrastructureCookies, "|")
 	own := p.names("fill.cookies", c.Cookies)
 	for i := 0; i < len(own); i++ {

@@ -488,7 +488,7 @@ func (p *problems) vary(path string, c option.Vary, r *rule.Rule, sessions []str
 	for i := 0; i < len(r.Cookies); i++ {
 		if hasString(sessions, r.Cookies[i]) {
 			p.add(at(path+"cookies", i), "%q belongs to one visitor's session; expected another cookie, or bypass", r.Cookies[i])
-		} else if r.Cookies[i] == odooLanguage && len(c.Languages) > 0 {
+		} else if r.Cookies[i] == odoo.LanguageCookie && len(c.Languages) > 0 {
 			p.add(at(path+"cookies", i), "%q is what vary.languages goes by; expected one or the other", r.Cookies[i])
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -22,7 +23,7 @@ type Page struct {
 	Target  keys.Target // the path as keys.EscapePath writes it, the query as it stands in the key
 	Values  []string    // of the rule's dimensions
 	Passed  http.Header // fields that middlewares in front set for Odoo
-	Context string      // what the addon has said that pages are rendered for, empty: DefaultContext
+	Context string      // what the addon has said that pages are rendered for, empty: odoo.DefaultContext
 	Consent bool        // the visitor has agreed to optional cookies
 
 	Names  []string    // lower case: request fields by which the page's answers differ (Vary)
@@ -42,21 +43,6 @@ const (
 	robot   = "Mozilla/5.0 (compatible; odoocache-bot)"
 )
 
-// ContextHeader names the context that a page is to be rendered for. The addon tells a
-// filling request from that of a new visitor by it.
-const ContextHeader = "X-Odoo-Cache-Context"
-
-// DefaultContext is that of a visitor without any session.
-const DefaultContext = "0"
-
-// ConsentCookie is what the cookies bar of a website notes the visitor's choice
-// in; the bar has its name as id (addons/website/views/website_templates.xml).
-const ConsentCookie = "website_cookies_bar"
-
-// Consented is the value by which Odoo 16 and later read consent
-// (addons/website/models/ir_http.py, _is_allowed_cookie).
-const Consented = `{"required": true, "optional": true}`
-
 // Coding is what a filling request accepts: a body that can be looked at. It is said, since
 // a proxy may take silence for anything.
 const Coding = "identity"
@@ -67,7 +53,7 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 	asked, cookies, isRobot := rule.Asking(p.Rule, p.Values)
 	header := http.Header{
 		"User-Agent": agentOf[isRobot], "Accept": acceptAll, "Accept-Encoding": acceptPlain,
-		"X-Disable-Tracking": untracked, ContextHeader: noContext,
+		"X-Disable-Tracking": untracked, odoo.ContextHeader: noContext,
 		"X-Forwarded-Host":  {t.Host}, // without it Odoo heeds no proxy (odoo/http.py)
 		"X-Forwarded-Proto": {t.Scheme},
 	}
@@ -84,7 +70,7 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 		setVaried(header, p.Names[i], p.Varied)
 	}
 	if p.Consent {
-		cookies = append(cookies, ConsentCookie+"="+Consented)
+		cookies = append(cookies, odoo.ConsentCookie+"="+odoo.Consented)
 	}
 	if len(cookies) > 0 {
 		header["Cookie"] = []string{strings.Join(cookies, "; ")}
@@ -93,7 +79,7 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 		header[o.EdgeHeader] = o.Edge
 	}
 	if p.Context != "" {
-		header[ContextHeader] = []string{p.Context}
+		header[odoo.ContextHeader] = []string{p.Context}
 	}
 	u := address(t)
 	out := &http.Request{
@@ -112,7 +98,7 @@ var (
 	agentOf     = map[bool][]string{false: {browser}, true: {robot}}
 	acceptAll   = []string{"*/*"}
 	acceptPlain = []string{Coding}
-	noContext   = []string{DefaultContext}
+	noContext   = []string{odoo.DefaultContext}
 	untracked   = []string{"1"} // a fill is nobody's visit (addons/website/models/ir_http.py)
 )
 

@@ -122,7 +122,7 @@ func Rules(languages []string, country string) []option.Rule {
 // fileRules take what is no page. They vary by no language: Odoo answers these
 // routes in none, or in the one that the address names.
 func fileRules() []option.Rule {
-	cookies := option.Cookies{Drop: []string{"session_id", "frontend_lang"}}
+	cookies := option.Cookies{Drop: []string{SessionCookie, LanguageCookie}}
 	get := []string{"GET"}
 	return []option.Rule{
 		{
@@ -348,7 +348,7 @@ func page(name, path, ttl string, languages []string) option.Rule {
 		StaleIfError:      staleIfError,
 		RequestDirectives: "ignore",
 		Query:             option.Query{Ignore: Noise()},
-		Cookies:           option.Cookies{Drop: append([]string{"session_id", "visitor_uuid"}, addonCookies...), Keep: []string{"frontend_lang"}},
+		Cookies:           option.Cookies{Drop: append([]string{SessionCookie, VisitorCookie}, AddonCookies...), Keep: []string{LanguageCookie}},
 		Status:            []string{"200"},
 		Vary:              option.Vary{Languages: languages},
 	}
@@ -363,10 +363,6 @@ func page(name, path, ttl string, languages []string) option.Rule {
 	}
 	return r
 }
-
-// addonCookies are those by which the addon tells the edge and its own script what
-// a visitor's session holds (odoo/addons/odoocache).
-var addonCookies = []string{"odoocache_context", "odoocache_cart", "odoocache_wishlist"}
 
 func varying(r option.Rule, cookies ...string) option.Rule {
 	r.Vary.Cookies = cookies

@@ -2,10 +2,10 @@ package rule
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/cookie"
+	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -92,7 +92,7 @@ func Asking(r *Rule, parts []string) (header http.Header, cookies []string, robo
 	value, accept := keys.Asking(strings.TrimSuffix(picked, robotMark))
 	header["Accept-Language"] = []string{accept}
 	if value != "" {
-		cookies = append(cookies, LanguageCookie+"="+value)
+		cookies = append(cookies, odoo.LanguageCookie+"="+value)
 	}
 	return header, cookies, robot
 }
@@ -110,10 +110,6 @@ func PickedLanguage(r *Rule, parts []string) string {
 	return picked
 }
 
-// LanguageCookie is the cookie in which Odoo keeps a visitor's language
-// (addons/http_routing/models/ir_http.py).
-const LanguageCookie = "frontend_lang"
-
 // robotMark follows the language of a robot.
 const robotMark = " bot"
 
@@ -123,16 +119,12 @@ func language(l *keys.Languages, req *http.Request) (picked string, sure bool) {
 	h := req.Header
 	kept := ""
 	plain := true
-	if lines := h["Cookie"]; lines != nil && strings.Contains(strings.Join(lines, ";"), LanguageCookie) {
-		kept, plain = cookie.Value(LanguageCookie, req)
+	if lines := h["Cookie"]; lines != nil && strings.Contains(strings.Join(lines, ";"), odoo.LanguageCookie) {
+		kept, plain = cookie.Value(odoo.LanguageCookie, req)
 	}
 	picked, sure = keys.Pick(l, kept, strings.Join(h["Accept-Language"], ","))
-	if lines := h["User-Agent"]; picked != "" && len(lines) > 0 && Robots.MatchString(lines[0]) {
+	if lines := h["User-Agent"]; picked != "" && len(lines) > 0 && odoo.Robots.MatchString(lines[0]) {
 		picked += robotMark
 	}
 	return picked, sure && plain
 }
-
-// Robots are the user agents that Odoo does not redirect by language, in any of
-// its versions (addons/http_routing/models/ir_http.py, is_a_bot).
-var Robots = regexp.MustCompile(`(?i)bot|crawl|slurp|spider|curl|wget|facebookexternalhit|whatsapp|trendsmapresolver|pinterest|instagram|google-pagerenderer|preview`)

@@ -1,4 +1,4 @@
-package cache
+package odoo
 
 import (
 	"bytes"
@@ -43,10 +43,10 @@ func TestPersonalReadsAll(t *testing.T) {
 		}
 		want := plainly([]byte(text.String()))
 		found[want]++
-		require.Equal(t, want, personal([]byte(text.String())), text.String())
+		require.Equal(t, want, Personal([]byte(text.String())), text.String())
 	}
 	require.Greater(t, found[true], 1000)
 	require.Greater(t, found[false], 1000)
-	require.True(t, personal([]byte(strings.Repeat(`"is_admin": false`, 2*fewStarts)+`"is_public":false`)))
-	require.False(t, personal([]byte(strings.Repeat(`"is_admin": false`, 2*fewStarts))))
+	require.True(t, Personal([]byte(strings.Repeat(`"is_admin": false`, 2*fewStarts)+`"is_public":false`)))
+	require.False(t, Personal([]byte(strings.Repeat(`"is_admin": false`, 2*fewStarts))))
 }

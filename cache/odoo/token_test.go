@@ -1,4 +1,4 @@
-package cache
+package odoo
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 func TestPlaceholder(t *testing.T) {
 	sample := strings.Repeat("a", 40) + "o" + strings.Repeat("1", 10)
 	assert.True(t, token.MatchString(sample))
-	assert.Len(t, placeholder, len(sample))
-	assert.False(t, token.MatchString(placeholder))
-	assert.Equal(t, placeholder, url.QueryEscape(placeholder), "no form encoding changes it")
+	assert.Len(t, Placeholder, len(sample))
+	assert.False(t, token.MatchString(Placeholder))
+	assert.Equal(t, Placeholder, url.QueryEscape(Placeholder), "no form encoding changes it")
 }
 
 // TestTokens: what is found by the letter and a digit is what the pattern finds.
@@ -35,13 +35,13 @@ func TestTokens(t *testing.T) {
 		hex + "o3795000000":                   nil,
 	} {
 		var got []string
-		for _, at := range tokens([]byte(text)) {
-			got = append(got, text[at:at+tokenBytes])
+		for _, at := range Tokens([]byte(text)) {
+			got = append(got, text[at:at+TokenBytes])
 		}
 		assert.Equal(t, want, got, text)
-		left := withPlaceholders([]byte(text), tokens([]byte(text)))
-		assert.Empty(t, tokens(left))
-		assert.Equal(t, strings.Count(string(left), placeholder), len(want))
+		left := WithPlaceholders([]byte(text), Tokens([]byte(text)))
+		assert.Empty(t, Tokens(left))
+		assert.Equal(t, strings.Count(string(left), Placeholder), len(want))
 		assert.Len(t, left, len(text))
 	}
 }
@@ -50,19 +50,19 @@ func TestTokens(t *testing.T) {
 func filled(form []byte, at []int) []byte {
 	out := append([]byte{}, form...)
 	for _, i := range at {
-		copy(out[i:], strings.Repeat("T", len(placeholder)))
+		copy(out[i:], strings.Repeat("T", len(Placeholder)))
 	}
 	return out
 }
 
-var filling = strings.Repeat("T", len(placeholder))
+var filling = strings.Repeat("T", len(Placeholder))
 
 // FuzzFields: what is put into a URL-encoded form is the value of the token's
 // field, and nothing else of the form changes.
 func FuzzFields(f *testing.F) {
 	for _, seed := range []string{
-		"csrf_token=" + placeholder, "a=b&csrf_token=" + placeholder + "&c=d", "a=csrf_token=" + placeholder,
-		"a=b;csrf_token=" + placeholder, "xcsrf_token=" + placeholder, placeholder, "csrf_token=" + placeholder + placeholder,
+		"csrf_token=" + Placeholder, "a=b&csrf_token=" + Placeholder + "&c=d", "a=csrf_token=" + Placeholder,
+		"a=b;csrf_token=" + Placeholder, "xcsrf_token=" + Placeholder, Placeholder, "csrf_token=" + Placeholder + Placeholder,
 	} {
 		f.Add([]byte(seed), true)
 		f.Add([]byte(seed), false)
@@ -71,13 +71,13 @@ func FuzzFields(f *testing.F) {
 		if bytes.Contains(form, []byte(filling)) {
 			return
 		}
-		out := filled(form, fieldsToComplete(form, whole))
+		out := filled(form, FieldsToComplete(form, whole))
 		for _, pair := range strings.Split(string(out), "&") {
 			if strings.Contains(pair, filling) {
-				assert.Equal(t, csrfField+"="+filling, pair)
+				assert.Equal(t, TokenField+"="+filling, pair)
 			}
 		}
-		assert.Equal(t, string(form), strings.ReplaceAll(string(out), filling, placeholder))
+		assert.Equal(t, string(form), strings.ReplaceAll(string(out), filling, Placeholder))
 	})
 }
 
@@ -86,12 +86,12 @@ func FuzzFields(f *testing.F) {
 func FuzzParts(f *testing.F) {
 	const head = "Content-Disposition: form-data; name=\"csrf_token\""
 	for _, seed := range []string{
-		"--b\r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
-		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b\r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
-		"--b\r\n" + head + "; filename=\"x\"\r\n\r\n" + placeholder + "\r\n--b--\r\n",
-		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--bb\r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
-		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n\r\n" + placeholder + "\r\n--b--\r\n",
-		"--b \r\n" + head + "\r\n\r\n" + placeholder + "\r\n--b--\r\n",
+		"--b\r\n" + head + "\r\n\r\n" + Placeholder + "\r\n--b--\r\n",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b\r\n" + head + "\r\n\r\n" + Placeholder + "\r\n--b--\r\n",
+		"--b\r\n" + head + "; filename=\"x\"\r\n\r\n" + Placeholder + "\r\n--b--\r\n",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--bb\r\n" + head + "\r\n\r\n" + Placeholder + "\r\n--b--\r\n",
+		"--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n\r\n" + Placeholder + "\r\n--b--\r\n",
+		"--b \r\n" + head + "\r\n\r\n" + Placeholder + "\r\n--b--\r\n",
 	} {
 		f.Add([]byte(seed), "b")
 	}
@@ -99,7 +99,7 @@ func FuzzParts(f *testing.F) {
 		if bytes.Contains(form, []byte(filling)) || strings.ContainsAny(boundary, "\r\n") {
 			return
 		}
-		out := filled(form, partsToComplete(form, boundary))
+		out := filled(form, PartsToComplete(form, boundary))
 		r := multipart.NewReader(bytes.NewReader(out), boundary)
 		for {
 			part, err := r.NextRawPart()
@@ -112,7 +112,7 @@ func FuzzParts(f *testing.F) {
 			}
 			if bytes.Contains(content, []byte(filling)) {
 				assert.Equal(t, filling, string(content))
-				assert.Equal(t, csrfField, part.FormName())
+				assert.Equal(t, TokenField, part.FormName())
 				assert.Empty(t, part.FileName())
 			}
 		}
