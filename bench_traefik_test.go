@@ -149,7 +149,7 @@ func startBenchSite(t *testing.T) *benchSite {
 	s.p = start(t, string(dynamic))
 	s.large = start(t, routed(s.origin.URL, entries))
 	s.idle = startEdited(t, func(dir string) {
-		editSource(t, filepath.Join(dir, "cache"), "	tried := hotNo\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := hotNo\n")
+		editSource(t, filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := outcomeGoOn\n")
 	}, routed(s.origin.URL, map[string]options{"idle.example": with("idle", large, nil)}))
 	s.lone = start(t, routed(s.origin.URL, map[string]options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
 	s.startLeast()
@@ -354,7 +354,7 @@ func (s *benchSite) startLeast() {
 	s.least = startEdited(s.t, func(dir string) {
 		file := filepath.Join(dir, "cache", "least.go")
 		require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(leastPlugin, "ADDRESS", s.redis.address, 1)), 0o600))
-		editSource(s.t, filepath.Join(dir, "cache"), "	tried := hotNo\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := hotNo\n")
+		editSource(s.t, filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := outcomeGoOn\n")
 	}, routed(s.origin.URL, map[string]options{"least.example": {"tenant": "least"}, "slowleast.example": {"tenant": "least"}}))
 	for _, lines := range []string{"Host: least.example", "Host: least.example\nAccept-Encoding: gzip"} {
 		_, err := send(http.MethodGet, s.least.url+"/kept", "", fields(strings.Split(lines, "\n")...))

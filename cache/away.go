@@ -13,21 +13,21 @@ import (
 // While the breaker is open and what is in memory cannot be relied on, nothing can be
 // answered and nothing stored. Then a request needs no key, and is handed on at once.
 
-// away hands a GET on that a rule takes, if the storage is not asked now, and the
-// request is one that this would be the reason for. It does what passUnstored does after
-// the long way: the purges of the answer count, and what it says of the session. That a
-// key would be too long is not found out: then this is the reason.
-func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) int {
+// passUnasked hands a GET on without a key while the storage is not to be asked. It goes on
+// the long way for a request that another reason may keep from being a hit. The purges of
+// the answer count, and what it says of the session. Whether a key would be too long is not
+// found out.
+func passUnasked(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) outcome {
 	lines := r.Header["Cookie"]
 	if ru.ClientDirectives && r.Header["Cache-Control"] != nil || len(lines) > 0 && mayHaveContext(h, lines) {
-		return hotNo
+		return outcomeGoOn
 	}
 	reason := storage.Away(h.view)
 	if reason == "" {
-		return hotNo
+		return outcomeGoOn
 	}
 	if clean(h, r) {
-		return hotNo
+		return outcomeGoOn
 	}
 	announce(h, r)
 	v := &visit{r: r, rule: ru, fwd: "uri-miss", reason: reason}
@@ -35,7 +35,7 @@ func away(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.Rule) in
 		v.cookie = cookie.Has(h.s.Session, r)
 	}
 	passUnstored(h, rw, v)
-	return hotYes
+	return outcomeDone
 }
 
 // mayHaveContext reports whether the addon's cookie may be among those of a request: what
@@ -44,24 +44,24 @@ func mayHaveContext(h *Handler, lines []string) bool {
 	return h.s.ContextCookie != "" && (len(lines) > 1 || strings.Contains(lines[0], h.s.ContextCookie))
 }
 
-// awayUnknown is away for a request that is in no table and has nothing that takes thought:
-// what would keep the cache from having a part in it goes first.
-func awayUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) int {
+// passUnaskedUnknown hands a request on that is in no table. It finds its rule first, and goes
+// on the long way where the rule bypasses, or the request does.
+func passUnaskedUnknown(h *Handler, rw http.ResponseWriter, r *http.Request) outcome {
 	path := r.URL.Path
 	if h.s.Debug || clean(h, r) || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, h.s.AdminPath) || acceptsEvents(r) {
-		return hotNo
+		return outcomeGoOn
 	}
 	ru := ruleOf(h, r)
 	if ru == nil || ru.Bypass {
-		return hotNo
+		return outcomeGoOn
 	}
-	return away(h, rw, r, ru)
+	return passUnasked(h, rw, r, ru)
 }
 
 // ruleOf returns the rule that takes a request, nil if a mistake of ours keeps it from
 // being found, or another limit is known to keep the cache from having a part in it.
 func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
-	if id := known(h.identities, address(h, r)); id != nil {
+	if id := knownIdentity(h.identities, address(h, r)); id != nil {
 		if id.tooMany || id.odd {
 			return nil
 		}

@@ -6,37 +6,35 @@ import (
 	"sync/atomic"
 )
 
-// hotBypass hands a request on of which it is known that the cache has no part in those of
-// its key.
-func hotBypass(h *Handler, rw http.ResponseWriter, r *http.Request) int {
+// passKnownBypass hands on a request whose key is known to bypass.
+func passKnownBypass(h *Handler, rw http.ResponseWriter, r *http.Request) outcome {
 	if r.Header["Cookie"] != nil {
-		return hotNo
+		return outcomeGoOn
 	}
 	announce(h, r)
 	passByRule(h, rw, r)
-	return hotYes
+	return outcomeDone
 }
 
-// bypass is pass for a request of which the rule says that the cache has no part in it.
-// It reports false if that is not all that counts: it may be of a session, which the
-// request would make a special one.
-func bypass(h *Handler, rw http.ResponseWriter, r *http.Request, id *identity) bool {
+// passBypass hands on a request of a rule that bypasses, without examining it. It reports false
+// where a session may have to be marked first.
+func passBypass(h *Handler, rw http.ResponseWriter, r *http.Request, id *identity) bool {
 	in := r.Header
 	if id.rule.KeepsSession || r.ContentLength != 0 || in["Cookie"] != nil || in["X-Openerp-Session-Id"] != nil ||
 		(r.Method != http.MethodGet && r.Method != http.MethodHead) || strings.Contains(r.URL.RawQuery, "session_id") {
 		return false
 	}
-	keepBypass(h, r)
+	rememberBypass(h, r)
 	passByRule(h, rw, r)
 	return true
 }
 
-// keepBypass remembers that the cache has no part in requests like this one.
-func keepBypass(h *Handler, r *http.Request) {
+// rememberBypass remembers that requests like this one bypass.
+func rememberBypass(h *Handler, r *http.Request) {
 	if h.s.Debug || r.Method != http.MethodGet {
 		return
 	}
-	key := hotKey(h, r)
+	key := tableKey(h, r)
 	if key == "" || len(key) > maxAddress {
 		return
 	}

@@ -59,7 +59,7 @@ const mostFields = 2000
 // refuseFields answers a request that has more.
 func refuseFields(h *Handler, rw http.ResponseWriter) {
 	count(h, policy.ReasonRequestLimit)
-	label(h, rw.Header(), h.hitless(policy.ReasonRequestLimit))
+	setCacheStatus(h, rw.Header(), h.statusOf(policy.ReasonRequestLimit))
 	rw.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
 }
 
@@ -108,7 +108,8 @@ func alias(h *Handler, name string) bool {
 	return false
 }
 
-// tooMuch is clean for a field of several lines, or one that is not short.
+// tooMuch reports whether a field of several lines, or a long one, is larger than what is
+// looked at.
 func tooMuch(name string, lines []string, fields, most int) bool {
 	if len(lines) == 1 {
 		return len(lines[0]) > most || crowded(name, lines[0], fields)

@@ -15,7 +15,7 @@ func deliver(h *Handler, rw http.ResponseWriter, v *visit) {
 	detail := ""
 	if v.state == policy.Stale {
 		detail = "stale-while-revalidate"
-	} else if v.early {
+	} else if v.refreshEarly {
 		detail = "early-refresh"
 	}
 	e := v.entry

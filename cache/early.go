@@ -28,7 +28,8 @@ func earlyPart(e *storage.Entry) int64 {
 	return e.Life.TTL / 2
 }
 
-// earlyWindow is earlyPart where entries are refreshed early.
+// earlyWindow returns how long before its end, in ms, an entry may be refreshed, 0 where the
+// option earlyRefresh is off.
 func earlyWindow(h *Handler, e *storage.Entry) int64 {
 	if !h.s.EarlyRefresh {
 		return 0

@@ -12,7 +12,7 @@ import (
 // onlyIfCached answers a client that wants nothing of the origin (RFC 9111 §5.2.1.7).
 func onlyIfCached(h *Handler, rw http.ResponseWriter) {
 	count(h, policy.ReasonOnlyIfCached)
-	label(h, rw.Header(), h.hitless(policy.ReasonOnlyIfCached))
+	setCacheStatus(h, rw.Header(), h.statusOf(policy.ReasonOnlyIfCached))
 	rw.WriteHeader(http.StatusGatewayTimeout)
 }
 
@@ -70,7 +70,7 @@ func run(f *fetching, c *capture, out *http.Request) {
 			return
 		}
 		if c.mode == keeping && c.rw != nil {
-			label(f.h, c.header, forwarded(f.h, f.v.fwd, 0, policy.ReasonPanic))
+			setCacheStatus(f.h, c.header, statusForwarded(f.h, f.v.fwd, 0, policy.ReasonPanic))
 			copyHeader(c.rw.Header(), c.header)
 			c.rw.WriteHeader(c.status)
 			_, _ = c.rw.Write(c.body)
@@ -100,7 +100,7 @@ func decide(f *fetching, c *capture) {
 	decideToPass(f, c, length)
 }
 
-// decideByStored is decide where something is stored: the answer may be about that, or
+// decideByStored decides on an answer where something is stored: it may be about that, or
 // worse than that. It reports whether everything is decided.
 func decideByStored(f *fetching, c *capture) bool {
 	v := f.v
@@ -120,7 +120,7 @@ func decideByStored(f *fetching, c *capture) bool {
 	return false
 }
 
-// decideToPass is decide for an answer that the client gets as it comes.
+// decideToPass decides on an answer that the client gets as it comes.
 func decideToPass(f *fetching, c *capture, length int64) {
 	h, v := f.h, f.v
 	c.mode = passing
@@ -139,15 +139,15 @@ func decideToPass(f *fetching, c *capture, length int64) {
 			markAll(h, v) // before the visitor goes where it leads
 		}
 		cookie.Add(c.header, campaignCookies(h, v, nil))
-		bear(h, v, c.status, c.header)
+		noteNewSession(h, v, c.status, c.header)
 	}
 	if c.mode == teeing {
 		count(h, "stored")
-		label(h, c.header, storedStatus(h, v.fwd, 0, f.admission.Life, v.reason))
+		setCacheStatus(h, c.header, storedStatus(h, v.fwd, 0, f.admission.Life, v.reason))
 		return
 	}
 	count(h, reasonOf(f))
-	label(h, c.header, forwarded(h, v.fwd, 0, reasonOf(f)))
+	setCacheStatus(h, c.header, statusForwarded(h, v.fwd, 0, reasonOf(f)))
 }
 
 // compareHead drops the stored response of which a HEAD response shows that it

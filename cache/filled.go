@@ -69,7 +69,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	case reason == reasonLocate:
 		v.locates = true
 		return false // asked again with the visitor's address
-	case f.stored != nil && passes(reason): // it could not be written, or a purge has passed
+	case f.stored != nil && isTransient(reason): // it could not be written, or a purge has passed
 		if !meant(f) {
 			v.own = reason
 			return false
@@ -123,7 +123,7 @@ func sendFilled(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, 
 	if lines := campaignCookies(h, v, e); len(lines) > 0 {
 		cookie.Add(header, lines)
 	}
-	label(h, header, status)
+	setCacheStatus(h, header, status)
 	body, _ := represent(header, v.r, e, plain)
 	sendBody(rw, v.r, e.Status, header, body, e.Life.Born)
 }
@@ -145,12 +145,12 @@ func give(f *fetching, rw http.ResponseWriter, e *storage.Entry, reason string) 
 	h, v := f.h, f.v
 	tell(f, e, reason)
 	if rw != nil {
-		sendFilled(h, rw, v, e, f.plain, forwarded(h, v.fwd, 0, reason))
+		sendFilled(h, rw, v, e, f.plain, statusForwarded(h, v.fwd, 0, reason))
 	}
 	return true
 }
 
-// refuseGiven is give for an answer whose tokens are of a session that no visitor has.
+// refuseGiven refuses an answer whose tokens are of a session that no visitor has.
 func refuseGiven(f *fetching, c *capture) bool {
 	if f.v.own = policy.ReasonCSRF; c.status < 500 { // else nothing is remembered
 		refuse(f, policy.ReasonCSRF)

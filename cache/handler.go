@@ -19,11 +19,11 @@ type Handler struct {
 	shared *Shared
 	view   *storage.View
 
-	away       *atomic.Int64 // 0: the storage may be asked; else storage.Away tells
+	openUntil  *atomic.Int64 // 0: the storage may be asked; else storage.Away tells
 	identities *identities
 	serial     int64 // by which Shared finds it, 0: it does not
 
-	table  *sync.Map // of *hotPage, by hotKey
+	table  *sync.Map // of *readyPage, by tableKey
 	prefix string    // of its keys: other handlers have rules of their own
 
 	bypassed *sync.Map // keys of requests that the cache has no part in, at most limits.addresses
@@ -33,11 +33,11 @@ type Handler struct {
 	hits     []string  // the same, by the seconds that are left
 	ages     []string  // Age by seconds
 
-	addressed []string        // header fields of responses that are meant for the cache
-	passing   []string        // fields of requests that middlewares in front set for the origin
-	telling   []string        // fields of requests that decide on what the table answers with
-	usual     map[string]bool // fields of requests that have no part in it
-	counting  map[string]bool // folded names of fields that count, see clean
+	addressed     []string        // header fields of responses that are meant for the cache
+	passing       []string        // fields of requests that middlewares in front set for the origin
+	keyFields     []string        // fields of requests that decide on what the table answers with
+	ignoredFields map[string]bool // fields of requests that have no part in it
+	counting      map[string]bool // folded names of fields that count, see clean
 }
 
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
@@ -45,22 +45,22 @@ type Handler struct {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.passing = s.Fill.Headers
-	h.telling = append(append([]string{}, telling...), s.Fill.Headers...)
-	h.usual = usualFor(h.telling)
+	h.keyFields = append(append([]string{}, keyFields...), s.Fill.Headers...)
+	h.ignoredFields = ignoredFieldsOf(h.keyFields)
 	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
-	h.away = h.view.OpenUntil()
+	h.openUntil = h.view.OpenUntil()
 	h.table = shared.tier.Hot()
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
 	h.hit = h.s.Name + "; hit; ttl="
 	h.ages = numbered("") // first: there may be no room after the others
 	h.hits = numbered(h.hit)
-	h.byRule = []string{forwarded(h, "bypass", 0, policy.ReasonRule)}
+	h.byRule = []string{statusForwarded(h, "bypass", 0, policy.ReasonRule)}
 	h.prefix = strconv.FormatInt(shared.number(), 36)
 	if s.Rewarm > 0 {
 		h.serial = shared.enlist(ctx, func(r *http.Request) {
-			h.ask(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
+			h.askFor(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
 		})
 	}
 	return h

@@ -8,15 +8,15 @@ import (
 	"github.com/odoocache/odoocache/cache/odoo"
 )
 
-// label removes the headers that are addressed to the cache and adds
+// setCacheStatus removes the headers that are addressed to the cache and adds
 // Cache-Status after that of caches nearer to the origin (RFC 9211 §2).
-func label(h *Handler, header http.Header, status string) {
-	strip(h, header)
+func setCacheStatus(h *Handler, header http.Header, status string) {
+	removeEdgeHeaders(h, header)
 	header["Cache-Status"] = append(header["Cache-Status"], status)
 }
 
-// strip removes the headers that are addressed to the cache.
-func strip(h *Handler, header http.Header) {
+// removeEdgeHeaders removes the headers that are addressed to the cache.
+func removeEdgeHeaders(h *Handler, header http.Header) {
 	for _, name := range h.addressed {
 		delete(header, name)
 	}

@@ -63,8 +63,8 @@ func newIdentities(most int) *identities {
 	return &identities{max: most, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}, used: map[string]int64{}}
 }
 
-// known returns the identity of an address, nil if it is not known.
-func known(m *identities, address string) *identity {
+// knownIdentity returns the identity of an address, nil if it is not known.
+func knownIdentity(m *identities, address string) *identity {
 	m.mu.Lock()
 	id := m.byAddress[address]
 	m.mu.Unlock()
@@ -180,8 +180,8 @@ func refusedFor(m *identities, v *visit, asks bool) string {
 	return s.reason
 }
 
-// sole notes that the origin's answer to one was not for others.
-func sole(m *identities, v *visit, reason string) {
+// noteUnshareable notes that the origin's answer to one was not for others.
+func noteUnshareable(m *identities, v *visit, reason string) {
 	until := nowMS() + refusalTime
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -190,12 +190,12 @@ func sole(m *identities, v *visit, reason string) {
 	}
 	m.alone[v.primary] = lone{until: until, reason: reason}
 	if v.rule.Nobody && v.target.Query == "" && ofSite(reason) {
-		lengthen(m, v, reason)
+		lengthenStreak(m, v, reason)
 	}
 }
 
-// lengthen adds the path of a visit to the streak of its form. The caller holds the lock.
-func lengthen(m *identities, v *visit, reason string) {
+// lengthenStreak adds the path of a visit to the streak of its form. The caller holds the lock.
+func lengthenStreak(m *identities, v *visit, reason string) {
 	form := keyForm(v)
 	s := m.streaks[form]
 	if s == nil && len(m.streaks) >= m.max {
@@ -322,7 +322,7 @@ func addressOf(r *http.Request) string {
 	return strings.Join([]string{r.Method, proto[0], host[0], r.Host, u.RawQuery, u.RawPath, u.Path}, "\n")
 }
 
-// unusualAddress is address for a request that has not one of each of these fields, or
+// unusualAddress returns the address of a request that has not one of each of these fields, or
 // whose target has another form.
 func unusualAddress(r *http.Request, proto, host string) string {
 	if proto == "" && r.TLS != nil {
@@ -341,7 +341,7 @@ func unusualAddress(r *http.Request, proto, host string) string {
 
 // identify finds the identity of a request of an address.
 func identify(h *Handler, r *http.Request, at string) *identity {
-	if id := known(h.identities, at); id != nil {
+	if id := knownIdentity(h.identities, at); id != nil {
 		return id
 	}
 	return identifyNew(h, r, at)
@@ -365,7 +365,7 @@ func withPassed(key string, passed http.Header) string {
 	return keys.Extend(key, names)
 }
 
-// identifyNew is identify for an address that is not known. It is apart since most are,
+// identifyNew finds out the identity of an address that is not known. It is apart since most are,
 // and an interpreter pays for all of a function that it calls.
 func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	id := &identity{target: keys.TargetOf(r)}

@@ -154,12 +154,12 @@ func outgrow(f *fetching, c *capture) {
 	g.timer.Stop()
 	context.AfterFunc(g.visitor, g.cancel)
 	count(h, policy.ReasonTooLarge)
-	bear(h, v, c.status, c.header)
-	label(h, c.header, forwarded(h, v.fwd, 0, policy.ReasonTooLarge))
+	noteNewSession(h, v, c.status, c.header)
+	setCacheStatus(h, c.header, statusForwarded(h, v.fwd, 0, policy.ReasonTooLarge))
 	c.mode = passing
 }
 
-// outgrowBegun is outgrow for an answer of which a part has been kept.
+// outgrowBegun lets an answer go to its visitor alone of which a part has been kept.
 func outgrowBegun(f *fetching, c *capture) {
 	outgrow(f, c)
 	if c.mode != passing {

@@ -18,7 +18,7 @@ func unshared(h *Handler, v *visit, reason string) {
 	if v.flight == nil && !v.rule.Nobody {
 		return
 	}
-	sole(h.identities, v, reason)
+	noteUnshareable(h.identities, v, reason)
 	if v.flight == nil {
 		return
 	}

@@ -28,7 +28,7 @@ func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
 	if v.rule.Nobody {
 		t.country = watchCountry(h)
 	}
-	through(t, v.r)
+	handOn(t, v.r)
 }
 
 // ownReason says why a visitor asks for themselves where nobody has been asked.

@@ -119,17 +119,17 @@ func applyPurges(h *Handler, v *visit, status int, header http.Header) {
 func applyPurgeHeaders(h *Handler, header http.Header) {
 	if h.s.Purge.FromResponses {
 		if lines := header[h.s.PurgeHeader]; len(lines) > 0 {
-			h.order(parsePurgeHeader(lines), "header")
+			h.applyOrder(parsePurgeHeader(lines), "header")
 		}
 		if lines := header["Cache-Group-Invalidation"]; len(lines) > 0 {
 			groups, err := keys.ParseStrings(strings.Join(lines, ","))
-			h.order(purgeOrder{tags: groups, all: err != nil}, "header")
+			h.applyOrder(purgeOrder{tags: groups, all: err != nil}, "header")
 		}
 	}
 }
 
-// order carries out an order of the application.
-func (h *Handler) order(o purgeOrder, from string) {
+// applyOrder carries out an order of the application.
+func (h *Handler) applyOrder(o purgeOrder, from string) {
 	if o.empty() {
 		return
 	}

@@ -82,13 +82,13 @@ func (h *Handler) newer(v *visit) *storage.Entry {
 		return nil
 	}
 	old := v.entry
-	if e.Life.Born > old.Life.Born || e.Epoch == old.Epoch && e.Seq > old.Seq || !v.early && !e.Life.NoCache && age(e, nowMS()) < e.Life.TTL {
+	if e.Life.Born > old.Life.Born || e.Epoch == old.Epoch && e.Seq > old.Seq || !v.refreshEarly && !e.Life.NoCache && age(e, nowMS()) < e.Life.TTL {
 		return e
 	}
 	return nil
 }
 
-// refetch is fetch without a client.
+// refetch asks the origin for a visit's page, and stores the answer. There is no client.
 func (h *Handler) refetch(v *visit) {
 	if v.rule.Nobody {
 		fillPage(h, nil, v, nil)

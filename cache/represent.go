@@ -57,7 +57,7 @@ func compressed(body []byte, level int) []byte {
 	if err != nil || out.Len() > len(body)*9/10 {
 		return nil
 	}
-	return exact(out.Bytes())
+	return trimmed(out.Bytes())
 }
 
 // finishEntry gives a new entry what it lacks: an entity tag, and the coding that
@@ -108,9 +108,9 @@ func represent(header http.Header, r *http.Request, e *storage.Entry, plain []by
 	return plain, err == nil
 }
 
-// exact returns a slice without room to spare: what grew while it was captured
+// trimmed returns a slice without room to spare: what grew while it was captured
 // is kept for long, and counted by its length.
-func exact(b []byte) []byte {
+func trimmed(b []byte) []byte {
 	if cap(b)-len(b) < len(b)/16 {
 		return b
 	}

@@ -18,8 +18,8 @@ func (h *Handler) warm() {
 	}
 }
 
-// ask has a request served as that of a visitor who has nothing.
-func (h *Handler) ask(recipe *http.Request, serve func(http.ResponseWriter, *http.Request)) {
+// askFor has a request served as that of a visitor who has nothing.
+func (h *Handler) askFor(recipe *http.Request, serve func(http.ResponseWriter, *http.Request)) {
 	ctx, cancel := context.WithTimeout(recipe.Context(), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
 	defer cancel()
 	defer func() {

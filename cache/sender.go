@@ -13,11 +13,11 @@ import (
 
 // sender is what a Cookie field says of who has sent it.
 type sender struct {
-	session string // its hash; empty: there is none
-	told    bool   // the addon has said that pages are rendered for nobody in particular
-	agrees  bool   // to optional cookies
-	rest    string // the field without the session
-	score   string // by which the session was last known to be a default one; empty: it was not asked for
+	session   string // its hash; empty: there is none
+	inDefault bool   // the addon has said that pages are rendered for nobody in particular
+	agrees    bool   // to optional cookies
+	rest      string // the field without the session
+	score     string // by which the session was last known to be a default one; empty: it was not asked for
 }
 
 // senderOf returns what is known of who sends a Cookie field, nil if that takes more
@@ -34,12 +34,12 @@ func senderOf(h *Handler, r *http.Request, field string) *sender {
 		return who
 	}
 	who = h.readSender(r, field)
-	remember(m, field, who)
+	rememberSender(m, field, who)
 	return who
 }
 
-// remember notes what a Cookie field says, unless it is too long.
-func remember(m *identities, field string, who *sender) {
+// rememberSender notes what a Cookie field says, unless it is too long.
+func rememberSender(m *identities, field string, who *sender) {
 	if len(field) > maxAddress {
 		return
 	}
@@ -51,8 +51,7 @@ func remember(m *identities, field string, who *sender) {
 	m.senders[field] = who
 }
 
-// readSender is senderOf for a field that is not remembered. The request may not have gone
-// through clean.
+// readSender reads a Cookie field. The request may not have gone through clean.
 func (h *Handler) readSender(r *http.Request, field string) *sender {
 	if crowded("Cookie", field, h.s.Limits.RequestFields) {
 		return nil
@@ -62,7 +61,7 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 		if cookie.Only(h.s.ContextCookie, r) != odoo.DefaultContext {
 			return nil
 		}
-		who.told = true
+		who.inDefault = true
 	}
 	if !strings.Contains(field, h.s.Session) {
 		return who
@@ -76,8 +75,8 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 	return who
 }
 
-// scored returns a sender with another score: what is remembered is never changed.
-func scored(who *sender, score string) *sender {
+// withScore returns a sender with another score: what is remembered is never changed.
+func withScore(who *sender, score string) *sender {
 	s := *who
 	s.score = score
 	return &s

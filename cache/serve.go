@@ -12,24 +12,24 @@ import (
 // An empty path is "/" here (RFC 9110 §4.2.3). An opaque target is in no table: it does not
 // begin with a slash.
 func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	tried := hotNo
+	tried := outcomeGoOn
 	if r.Method == http.MethodGet && r.ContentLength == 0 {
 		fields := &strings.Builder{} // of the request's header that may decide on its answer
-		_ = r.Header.WriteSubset(fields, h.usual)
+		_ = r.Header.WriteSubset(fields, h.ignoredFields)
 		key := strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
 		if x, found := h.table.Load(key); found {
-			p, _ := x.(*hotPage)
+			p, _ := x.(*readyPage)
 			if p.remote {
-				tried = hotRemote(h, rw, r, key, p)
+				tried = answerFromRedis(h, rw, r, key, p)
 			} else {
-				tried = hot(h, rw, r, key, p)
+				tried = answerFromMemory(h, rw, r, key, p)
 			}
 		} else {
 			tried = notInTable(h, rw, r, key)
 		}
 	}
-	if tried != hotYes {
-		serve(h, rw, r, tried == hotLate)
+	if tried != outcomeDone {
+		serve(h, rw, r, tried == outcomeLate)
 	}
 }
 
@@ -57,13 +57,13 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 		return
 	}
 	at := address(h, r)
-	if id := known(h.identities, at); id != nil && id.rule.Bypass && !id.odd && bypass(h, rw, r, id) {
+	if id := knownIdentity(h.identities, at); id != nil && id.rule.Bypass && !id.odd && passBypass(h, rw, r, id) {
 		return
 	}
-	serveVisit(h, rw, &visit{r: r, at: at, now: nowMS(), late: late})
+	serveVisit(h, rw, &visit{r: r, at: at, now: nowMS(), storeLate: late})
 }
 
-// serveVisit is serve for what the storage may have to be asked for.
+// serveVisit answers a request for which the storage may have to be asked.
 func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 	examine(h, v)
 	if v.failed {
@@ -76,7 +76,7 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 	}
 	switch v.state {
 	case policy.Fresh:
-		if v.early {
+		if v.refreshEarly {
 			h.refresh(v)
 		}
 		makeReady(h, v)
@@ -92,7 +92,7 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 			passUnstored(h, rw, v)
 			return
 		}
-		collapse(h, rw, v)
+		coalesce(h, rw, v)
 	}
 }
 

@@ -161,7 +161,7 @@ const sessionRoom = 600
 // maxSessions bounds the sessions that one request can mean.
 const maxSessions = 8
 
-// markBlindly is mark for a request of which nothing else could be found out.
+// markBlindly marks the sessions of a request of which nothing else could be found out.
 func (h *Handler) markBlindly(v *visit) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -180,15 +180,16 @@ func addSessions(list []string, found [][]string) []string {
 	return list
 }
 
-// bear notes the session that a response begins, before the visitor knows it.
-func bear(h *Handler, v *visit, status int, header http.Header) {
+// noteNewSession notes the session that a response begins, before the visitor knows it.
+func noteNewSession(h *Handler, v *visit, status int, header http.Header) {
 	if lines := header["Set-Cookie"]; lines != nil {
-		bearOf(h, v, status, header, lines)
+		noteSessionOf(h, v, status, header, lines)
 	}
 }
 
-// bearOf is bear for a response that sets cookies.
-func bearOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
+// noteSessionOf notes the session that one of a response's Set-Cookie lines begins, if the
+// request could not have made it a special one.
+func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
 	if h.s.Session == "" || v.cookie || changesSession(v) || odoo.RedirectsElsewhere(v.r, status, header) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return

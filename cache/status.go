@@ -17,9 +17,9 @@ func hitStatus(h *Handler, e *storage.Entry, now int64, detail string) string {
 	return s + detailOf(detail)
 }
 
-// forwarded is the Cache-Status of an answer of the origin that was not stored
+// statusForwarded is the Cache-Status of an answer of the origin that was not stored
 // (RFC 9211 §2.2, §2.8). status is the origin's where the client got another.
-func forwarded(h *Handler, fwd string, status int, detail string) string {
+func statusForwarded(h *Handler, fwd string, status int, detail string) string {
 	s := h.s.Name + "; fwd=" + fwd
 	if status != 0 {
 		s += "; fwd-status=" + strconv.Itoa(status)
@@ -30,7 +30,7 @@ func forwarded(h *Handler, fwd string, status int, detail string) string {
 // storedStatus is the Cache-Status of an answer of the origin that was stored
 // (RFC 9211 §2.5).
 func storedStatus(h *Handler, fwd string, status int, l policy.Life, detail string) string {
-	return forwarded(h, fwd, status, "") + "; stored; ttl=" + ttl(l, nowMS()) + detailOf(detail)
+	return statusForwarded(h, fwd, status, "") + "; stored; ttl=" + ttl(l, nowMS()) + detailOf(detail)
 }
 
 // age is Life.Age of an entry without a copy of the life, which costs an
@@ -93,7 +93,7 @@ func numbered(prefix string) []string {
 	return list
 }
 
-// hitless is the Cache-Status of an answer that neither cache nor origin gave.
-func (h *Handler) hitless(detail string) string {
+// statusOf is the Cache-Status of an answer that neither cache nor origin gave.
+func (h *Handler) statusOf(detail string) string {
 	return h.s.Name + "; detail=" + detail
 }

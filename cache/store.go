@@ -40,7 +40,7 @@ func (f *fetching) deliverStale(rw http.ResponseWriter, c *capture) {
 	if rw == nil {
 		return
 	}
-	sendEntry(h, rw, v.r, v.entry, forwarded(h, "stale", c.status, "stale-if-error"), nowMS())
+	sendEntry(h, rw, v.r, v.entry, statusForwarded(h, "stale", c.status, "stale-if-error"), nowMS())
 }
 
 // deliverValidated freshens the stored response with a 304 and answers with it
@@ -59,16 +59,16 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) bool {
 	f.admission = admit(f, v.entry.Status, merged, now)
 	old := v.entry
 	e := *old
-	status := forwarded(h, "stale", c.status, f.admission.Reason)
+	status := statusForwarded(h, "stale", c.status, f.admission.Reason)
 	e.Header = storedHeader(f, merged)
 	own := c.header["Set-Cookie"]
 	switch {
 	case f.filling != nil:
 		own = nil
 	case f.admission.Store:
-		own = without(f, own)
+		own = withoutDropped(f, own)
 	case rw != nil:
-		bear(h, v, c.status, c.header)
+		noteNewSession(h, v, c.status, c.header)
 	}
 	if !f.admission.Store {
 		unshared(h, v, f.admission.Reason)
@@ -88,8 +88,8 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) bool {
 		}
 		e.Tags = withOwnTags(f.tags, old.Tags)
 		if reason := keepEntry(h, v, &e, f.admission.Vary); reason != "" {
-			status = forwarded(h, "stale", c.status, reason)
-			if !passes(reason) {
+			status = statusForwarded(h, "stale", c.status, reason)
+			if !isTransient(reason) {
 				unshared(h, v, reason)
 			}
 		} else {
@@ -123,7 +123,7 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 	if reason := keepFetched(f, c); reason != "" {
 		count(h, reason)
 		if rw != nil {
-			deliverUnstored(f, rw, c, forwarded(h, v.fwd, 0, reason), reason)
+			deliverUnstored(f, rw, c, statusForwarded(h, v.fwd, 0, reason), reason)
 		}
 		return
 	}
@@ -139,12 +139,12 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 	// The visitor gets what is stored, and with it no session that is not needed
 	// yet. A token of that session would be of no use.
 	if c.header["Set-Cookie"] != nil {
-		c.header["Set-Cookie"] = without(f, c.header["Set-Cookie"])
+		c.header["Set-Cookie"] = withoutDropped(f, c.header["Set-Cookie"])
 	}
 	if h.s.Campaigns {
 		cookie.Add(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: f.plain}))
 	}
-	label(h, c.header, status)
+	setCacheStatus(h, c.header, status)
 	header := rw.Header()
 	copyHeader(header, c.header)
 	body, _ := represent(header, v.r, f.stored, f.plain)
@@ -154,9 +154,9 @@ func deliverKept(f *fetching, rw http.ResponseWriter, c *capture) {
 // deliverUnstored answers with what the origin sent, and not with what is stored of it.
 func deliverUnstored(f *fetching, rw http.ResponseWriter, c *capture, status, reason string) {
 	h, v := f.h, f.v
-	bear(h, v, c.status, c.header)
+	noteNewSession(h, v, c.status, c.header)
 	cookie.Add(c.header, campaignCookies(h, v, &storage.Entry{Header: c.header, Body: c.body}))
-	label(h, c.header, status)
+	setCacheStatus(h, c.header, status)
 	header := rw.Header()
 	copyHeader(header, c.header)
 	if c.over {
@@ -175,16 +175,16 @@ func deliverUnstored(f *fetching, rw http.ResponseWriter, c *capture, status, re
 // keepFetched stores a whole response, and returns why it did not.
 func keepFetched(f *fetching, c *capture) string {
 	reason := storeFetched(f, c, c.status, storedHeader(f, c.header))
-	if reason != "" && !passes(reason) {
+	if reason != "" && !isTransient(reason) {
 		f.refused = true
 		unshared(f.h, f.v, reason)
 	}
 	return reason
 }
 
-// passes reports whether what kept a response from being stored may be over with
+// isTransient reports whether what kept a response from being stored may be over with
 // the next one.
-func passes(reason string) bool {
+func isTransient(reason string) bool {
 	switch reason {
 	case policy.ReasonPurged, policy.ReasonStoreError, policy.ReasonStoreOpen, policy.ReasonPurgePending,
 		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed, policy.ReasonAdmission:
@@ -193,9 +193,9 @@ func passes(reason string) bool {
 	return false
 }
 
-// without returns Set-Cookie lines without those that the rule drops, for a
+// withoutDropped returns Set-Cookie lines without those that the rule drops, for a
 // visitor who has no session.
-func without(f *fetching, lines []string) []string {
+func withoutDropped(f *fetching, lines []string) []string {
 	if f.v.cookie {
 		return lines
 	}
@@ -211,7 +211,7 @@ func without(f *fetching, lines []string) []string {
 // storedHeader returns what of a header is stored.
 func storedHeader(f *fetching, header http.Header) http.Header {
 	out := policy.StoredHeader(header, f.admission.Fields, f.v.rule.Terms.KeepCookies)
-	strip(f.h, out)
+	removeEdgeHeaders(f.h, out)
 	keepLanguage(f, out)
 	return out
 }
@@ -265,7 +265,7 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 		Tenant: h.s.Tenant, Key: v.primary,
 		Host: keys.FoldHost(purgeHost(v.target)), Path: v.id.path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
-		Status: status, Render: f.rendered, Header: header, Body: exact(body),
+		Status: status, Render: f.rendered, Header: header, Body: trimmed(body),
 	}
 	f.plain = e.Body
 	finishEntry(h, e, f.filling != nil)

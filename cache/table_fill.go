@@ -12,7 +12,7 @@ import (
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
-// makeReady makes a page that the long way has found fresh ready for hot.
+// makeReady prepares a page that the long way has found fresh, and enters it into the table.
 func makeReady(h *Handler, v *visit) {
 	id := v.id
 	e := v.entry
@@ -25,7 +25,7 @@ func makeReady(h *Handler, v *visit) {
 	}
 	key := ""
 	if v.r.Method == http.MethodGet {
-		key = hotKey(h, v.r)
+		key = tableKey(h, v.r)
 	}
 	near := h.shared.tier.Near(h.view, v.primary)
 	if near == "" || key == "" {
@@ -40,11 +40,12 @@ func makeReady(h *Handler, v *visit) {
 	}
 	atomic.AddInt64(r.Hits, 1)
 	if !h.s.Debug { // else each hit goes the long way, which writes its line
-		heat(h, v, near, key, r, plain)
+		enterTable(h, v, near, key, r, plain)
 	}
 }
 
-// prepare makes a visit's entry ready. It returns nil if it cannot be kept so.
+// prepare builds what clients of each kind get of a visit's entry, and hands it to the tier.
+// It returns nil if the tier has no room for it.
 func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 	e := v.entry
 	r := &storage.Ready{
@@ -64,9 +65,9 @@ func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 	return r
 }
 
-// heat puts a page into the table for requests like this one.
-func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) {
-	p := &hotPage{ready: r, form: r.Stored, near: near, rule: v.rule, remote: r.Remote(), asks: !v.consent && hasName(r.Entry.Tags, consentTag)}
+// enterTable enters a page into the table for requests like this one.
+func enterTable(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) {
+	p := &readyPage{ready: r, form: r.Stored, tierKey: near, rule: v.rule, remote: r.Remote(), asks: !v.consent && hasName(r.Entry.Tags, consentTag)}
 	if plain {
 		p.form = r.Plain
 	}
@@ -83,10 +84,10 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 	p.names = p.form.Names
 	p.values = p.form.Values
 	p.body = p.form.Body
-	p.told = v.r.Header["X-Forwarded-Proto"] != nil
+	p.tellsScheme = v.r.Header["X-Forwarded-Proto"] != nil
 	p.decoded = p.form != r.Stored && p.body == nil
 	if p.remote {
-		p.ask = h.shared.tier.Exchange(h.view, r, license, p.body)
+		p.exchange = h.shared.tier.Exchange(h.view, r, license, p.body)
 	}
 	if v.id.varies {
 		who := &sender{}
@@ -97,8 +98,8 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 		if who == nil || len(v.r.Header["Cookie"]) > 1 || !setValues(h.identities, varyFields(v.rule, v.r, who.rest), values) {
 			return
 		}
-		keepHot(h, key, &hotPage{
-			ready: r, near: near, rule: v.rule, varies: true, licensed: p.licensed,
+		keepInTable(h, key, &readyPage{
+			ready: r, tierKey: near, rule: v.rule, varies: true, licensed: p.licensed,
 			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
 		})
 		key = keyWith(values, key)
@@ -106,50 +107,50 @@ func heat(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) 
 	if v.consent {
 		key = consenting + key
 	}
-	timed(h, p, time.Now())
-	keepHot(h, key, p)
+	setTimes(h, p, time.Now())
+	keepInTable(h, key, p)
 }
 
-// keepHot puts a page into the table, for as long as the tier has it.
-func keepHot(h *Handler, key string, p *hotPage) {
+// keepInTable puts a page into the table, for as long as the tier has it.
+func keepInTable(h *Handler, key string, p *readyPage) {
 	if len(key) > maxAddress {
 		return
 	}
-	if h.shared.tier.Heat(p.near, p.ready, key) {
-		kept(h, key, p)
+	if h.shared.tier.Heat(p.tierKey, p.ready, key) {
+		putInTable(h, key, p)
 	}
 }
 
-// kept puts a page into the table. It reports false if what is ready has gone, perhaps
+// putInTable puts a page into the table. It reports false if what is ready has gone, perhaps
 // just now.
-func kept(h *Handler, key string, p *hotPage) bool {
+func putInTable(h *Handler, key string, p *readyPage) bool {
 	h.table.Store(key, p)
-	if !storage.Still(h.shared.tier, p.near, p.ready, key) {
+	if !storage.Still(h.shared.tier, p.tierKey, p.ready, key) {
 		h.table.Delete(key)
 		return false
 	}
 	return true
 }
 
-// renewed puts a page for another second into the table. It returns nil if it has to be
+// renewPage puts a page for another second into the table. It returns nil if it has to be
 // looked up again.
-func renewed(h *Handler, key string, before *hotPage, t time.Time) *hotPage {
+func renewPage(h *Handler, key string, before *readyPage, t time.Time) *readyPage {
 	r := before.ready
 	now := t.UnixMilli()
 	if now >= r.Until || now < r.Entry.Life.Born {
 		return nil
 	}
 	p := *before
-	timed(h, &p, t)
-	if !kept(h, key, &p) {
+	setTimes(h, &p, t)
+	if !putInTable(h, key, &p) {
 		return nil
 	}
 	return &p
 }
 
-// timed sets what depends on the time, which is t. From then on a clock counts that only
-// goes forward.
-func timed(h *Handler, p *hotPage, t time.Time) {
+// setTimes sets the fields of a page that depend on the time, as of t. From then on a clock
+// counts that only goes forward.
+func setTimes(h *Handler, p *readyPage, t time.Time) {
 	now := t.UnixMilli()
 	shift := int64(t.Sub(storage.Started)) - t.UnixNano()
 	l := &p.ready.Entry.Life
@@ -160,7 +161,7 @@ func timed(h *Handler, p *hotPage, t time.Time) {
 		p.from = l.Born*1e6 + shift
 		p.until = until*1e6 + shift
 		p.left = l.TTL / 1000
-		quicken(p)
+		setQuick(p)
 		return
 	}
 	seconds := (now - l.Born) / 1000 // less than the lifetime: it is fresh
@@ -177,12 +178,12 @@ func timed(h *Handler, p *hotPage, t time.Time) {
 	p.left = 0
 	p.ages = []string{strconv.FormatInt(seconds, 10)}
 	p.hits = []string{h.hit + strconv.FormatInt(l.TTL/1000-seconds, 10)}
-	quicken(p)
+	setQuick(p)
 }
 
-// quicken lets hot and hotRemote answer with a page if its key tells the scheme.
-func quicken(p *hotPage) {
-	if p.told {
+// setQuick lets answerFromMemory and answerFromRedis write a page, if its key tells the scheme.
+func setQuick(p *readyPage) {
+	if p.tellsScheme {
 		p.quick = p.until
 	}
 }

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// hotKey is what of a GET decides on its answer, but for cookies and languages; "" if it
-// has anything that takes thought.
-func hotKey(h *Handler, r *http.Request) string {
+// tableKey returns the fields of a GET that decide on its answer, but for cookies and
+// languages. It returns "" for a request that the table never answers.
+func tableKey(h *Handler, r *http.Request) string {
 	in := r.Header
-	for _, name := range awkward {
+	for _, name := range neverFromTable {
 		if in[name] != nil {
 			return ""
 		}
 	}
-	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil || r.URL.Opaque != "" || withoutScheme(r) {
+	if r.ContentLength != 0 || in["If-Modified-Since"] != nil && in["If-None-Match"] == nil || r.URL.Opaque != "" || untoldScheme(r) {
 		return ""
 	}
 	kept := http.Header{}
-	for _, name := range h.telling {
+	for _, name := range h.keyFields {
 		if lines := in[name]; lines != nil {
 			kept[name] = lines
 		}
@@ -28,24 +28,24 @@ func hotKey(h *Handler, r *http.Request) string {
 	return strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
 }
 
-// withoutScheme reports whether a request's key would not tell that it came over TLS.
-func withoutScheme(r *http.Request) bool {
+// untoldScheme reports whether a request's key would not tell that it came over TLS.
+func untoldScheme(r *http.Request) bool {
 	return r.TLS != nil && r.Header["X-Forwarded-Proto"] == nil
 }
 
-// awkward are the fields of requests that take thought. An If-None-Match does not.
-var awkward = []string{
+// neverFromTable are fields with which a request goes the long way.
+var neverFromTable = []string{
 	"Range", "Upgrade", "Authorization", "If-Match", "If-Unmodified-Since", "X-Openerp-Session-Id",
 }
 
-// telling are the fields of requests that decide on the answer of the table, beside
-// cookies and languages.
-var telling = []string{"Accept", "Accept-Encoding", "X-Forwarded-Host", "X-Forwarded-Proto"}
+// keyFields are the fields of requests that are part of the table's key. Cookies and languages
+// are looked at apart.
+var keyFields = []string{"Accept", "Accept-Encoding", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
-// usual are fields of requests that have no part in what the table answers with, those
-// that most requests have. ServeHTTP makes the key of all others, so that fields that take
-// thought make one that is in no table; whatever else is not here does, too, and costs hotKey.
-var usual = map[string]bool{
+// ignoredFields are fields of requests that do not change what the table answers, those that
+// most requests have. ServeHTTP makes the key of all other fields, so that a request with one
+// that is not here is not found at once. Then tableKey makes its key.
+var ignoredFields = map[string]bool{
 	"Accept-Language": true, "Alt-Used": true, "Baggage": true, "Cdn-Loop": true, "Cf-Connecting-Ip": true, "Cf-Ipcountry": true, "Cf-Ray": true, "Cf-Visitor": true,
 	"Connection": true, "Cookie": true, "Dnt": true, "Forwarded": true, "From": true, "Keep-Alive": true, "Origin": true, "Priority": true,
 	"Referer": true, "Save-Data": true, "Sec-Ch-Ua": true, "Sec-Ch-Ua-Arch": true, "Sec-Ch-Ua-Bitness": true, "Sec-Ch-Ua-Full-Version-List": true,
@@ -56,11 +56,11 @@ var usual = map[string]bool{
 	"X-Odoo-Cache-Edge": true, "X-Real-Ip": true, "X-Request-Id": true, "X-Requested-With": true,
 }
 
-// usualFor returns the usual fields of a handler: those that it has in its keys are none.
-func usualFor(telling []string) map[string]bool {
+// ignoredFieldsOf returns the ignored fields of a handler. Those in its keys are none of them.
+func ignoredFieldsOf(keyed []string) map[string]bool {
 	fields := map[string]bool{}
-	for name := range usual {
-		if !hasName(telling, name) {
+	for name := range ignoredFields {
+		if !hasName(keyed, name) {
 			fields[name] = true
 		}
 	}

@@ -33,8 +33,8 @@ func TestBypassesAreBounded(t *testing.T) {
 	}
 	for i := 0; i < 3*maxIdentities; i++ {
 		r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/%d", i), nil)
-		keepBypass(h, r)
-		keepBypass(h, r)
+		rememberBypass(h, r)
+		rememberBypass(h, r)
 		require.LessOrEqual(t, held(), maxIdentities)
 	}
 	require.Positive(t, held())
@@ -43,13 +43,13 @@ func TestBypassesAreBounded(t *testing.T) {
 // TestUsualFieldsDoNotTell: none that the short way would have to heed is left out of its key,
 // and each is spelled as it is in a header.
 func TestUsualFieldsDoNotTell(t *testing.T) {
-	heeded := append([]string{"Cache-Control", "Content-Encoding", "Content-Length", "If-Modified-Since", "If-None-Match", "Pragma", "Transfer-Encoding"}, awkward...)
-	for _, name := range append(heeded, telling...) {
-		require.False(t, usual[name], name)
+	heeded := append([]string{"Cache-Control", "Content-Encoding", "Content-Length", "If-Modified-Since", "If-None-Match", "Pragma", "Transfer-Encoding"}, neverFromTable...)
+	for _, name := range append(heeded, keyFields...) {
+		require.False(t, ignoredFields[name], name)
 		require.Equal(t, http.CanonicalHeaderKey(name), name)
 	}
-	for name := range usual {
-		require.True(t, usual[name], name)
+	for name := range ignoredFields {
+		require.True(t, ignoredFields[name], name)
 		require.Equal(t, http.CanonicalHeaderKey(name), name)
 	}
 }
@@ -78,7 +78,7 @@ func TestClicksLeaveTheTable(t *testing.T) {
 	inTable := func(target string) bool {
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header.Set("X-Forwarded-Proto", "https")
-		key := hotKey(h, r)
+		key := tableKey(h, r)
 		for _, dimensions := range []string{"", "v1:\n"} {
 			if _, found := h.table.Load(dimensions + key); found {
 				return true
@@ -184,8 +184,8 @@ func TestTimesOfTheShortWay(t *testing.T) {
 			ttl := []int64{1, 999, 1000, 60_000, 86_400_000, 99_999_999, 100_000_000, 31_536_000_000}[random.Intn(8)] + random.Int63n(2000)
 			e := &storage.Entry{Life: policy.Life{Born: born, TTL: ttl}}
 			made := born + random.Int63n(ttl) - random.Int63n(3)*500
-			p := &hotPage{ready: &storage.Ready{Entry: e, Until: born + ttl, Hits: new(int64)}, form: &storage.Form{}, counted: new(int64), served: new(int64)}
-			timed(h, p, time.UnixMilli(made))
+			p := &readyPage{ready: &storage.Ready{Entry: e, Until: born + ttl, Hits: new(int64)}, form: &storage.Form{}, counted: new(int64), served: new(int64)}
+			setTimes(h, p, time.UnixMilli(made))
 			since := func(ms int64) int64 { return int64(time.UnixMilli(ms).Sub(storage.Started)) }
 			from, until := made-(since(made)-p.from)/1e6, made+(p.until-since(made))/1e6
 			for _, now := range []int64{made, from, until - 1, from + random.Int63n(until-from)} {

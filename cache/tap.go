@@ -94,7 +94,7 @@ func passed(t *tap, status int) {
 	if t.country != nil && (header[odoo.ContextHeader] != nil || !isPage(header.Get("Content-Type"))) {
 		t.country = nil // the addon goes by the country itself
 	}
-	label(h, header, forwarded(h, t.fwd, 0, t.reason))
+	setCacheStatus(h, header, statusForwarded(h, t.fwd, 0, t.reason))
 	t.flush = header["Content-Length"] == nil && bodyAllowed(status)
 }
 
@@ -102,40 +102,40 @@ func passed(t *tap, status int) {
 func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	applyPurges(h, v, status, header)
 	if v.sid != "" && v.session && header[odoo.ContextHeader] != nil {
-		hearOf(h, v, status, header)
+		noteDefaultSession(h, v, status, header)
 	}
 	if v.newSession != "" && !cookie.Sets(header, h.s.Session) {
 		cookie.Add(header, []string{v.newSession})
 	}
-	bear(h, v, status, header)
+	noteNewSession(h, v, status, header)
 }
 
-// hearOf notes what the addon says of a session of which nothing is known: it has looked. See
+// noteDefaultSession notes what the addon says of a session of which nothing is known: it has looked. See
 // storage.Tier.Hear.
-func hearOf(h *Handler, v *visit, status int, header http.Header) {
+func noteDefaultSession(h *Handler, v *visit, status int, header http.Header) {
 	lines := header[odoo.ContextHeader]
 	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && !odoo.RedirectsElsewhere(v.r, status, header) {
 		h.shared.tier.Hear(h.view, v.sid, v.begins)
 	}
 }
 
-// through hands a request on with a tap.
-func through(t *tap, r *http.Request) {
+// handOn hands a request on with a tap.
+func handOn(t *tap, r *http.Request) {
 	t.h.next.ServeHTTP(t, r)
 	if !t.decided { // a response without a body
 		(*tap).WriteHeader(t, http.StatusOK)
 	}
 }
 
-// passedByRule is passed for what a rule bypasses, where nothing depends on who has asked.
-// It is kept short, since each such request needs it.
+// passedByRule is called when the header of a bypassed answer is known, where nothing depends on
+// who has asked. It is kept short, since each such request needs it.
 func passedByRule(t *tap, status int) {
 	h := t.h
 	header := t.ResponseWriter.Header()
 	for _, name := range h.addressed {
 		if header[name] != nil {
 			applyPurgeHeaders(h, header)
-			strip(h, header)
+			removeEdgeHeaders(h, header)
 			break
 		}
 	}
@@ -152,7 +152,7 @@ func passedByRule(t *tap, status int) {
 // passByRule hands a request on that a rule bypasses.
 func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
 	atomic.AddInt64(h.view.Bypassed, 1)
-	through(&tap{h: h, ResponseWriter: rw}, r)
+	handOn(&tap{h: h, ResponseWriter: rw}, r)
 }
 
 // pass hands a request on that the cache has no part in. Its response is
@@ -167,15 +167,15 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 		}
 	}
 	count(h, v.bypass)
-	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
+	handOn(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
 }
 
-// passUnstored is pass for a request whose answer cannot be stored, because the storage
-// does not answer: what decides on storing is not worth its time.
+// passUnstored hands a request on whose answer cannot be stored, because the storage does not
+// answer: what decides on storing is not worth its time.
 func passUnstored(h *Handler, rw http.ResponseWriter, v *visit) {
 	markSessions(h, v)
 	count(h, v.reason)
-	through(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
+	handOn(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
 }
 
 // passBlindly hands on a request that could not be examined, or is not to be. Of its
@@ -185,7 +185,7 @@ func passBlindly(h *Handler, rw http.ResponseWriter, v *visit, reason string) {
 	c.decide = func(c *capture) {
 		applyPurgeHeaders(h, c.header)
 		c.mode = passing
-		label(h, c.header, forwarded(h, "bypass", 0, reason))
+		setCacheStatus(h, c.header, statusForwarded(h, "bypass", 0, reason))
 	}
 	count(h, reason)
 	h.markBlindly(v)

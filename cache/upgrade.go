@@ -36,7 +36,7 @@ func (t *hijackable) WriteHeader(status int) {
 		t.decided = true
 		header := t.ResponseWriter.Header()
 		applyPurgeHeaders(t.h, header)
-		strip(t.h, header)
+		removeEdgeHeaders(t.h, header)
 		t.flush = header["Content-Length"] == nil && bodyAllowed(status)
 	}
 	t.ResponseWriter.WriteHeader(status)
@@ -73,7 +73,7 @@ func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bo
 	if h.s.EdgeHeader != "" {
 		delete(r.Header, h.s.EdgeHeader)
 	}
-	rw.Header().Add("Cache-Status", forwarded(h, "bypass", 0, reason))
+	rw.Header().Add("Cache-Status", statusForwarded(h, "bypass", 0, reason))
 	count(h, reason)
 	t := &hijackable{h: h, ResponseWriter: rw}
 	h.next.ServeHTTP(t, r)
@@ -99,8 +99,8 @@ func transparent(r *http.Request) string {
 	return ""
 }
 
-// markTransparent is markSessions for a request that is handed on as it is: it
-// may do more than change the protocol.
+// markTransparent marks the sessions of a request that is handed on as it is: it may do more
+// than change the protocol.
 func (h *Handler) markTransparent(r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil {

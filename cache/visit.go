@@ -46,15 +46,15 @@ type visit struct {
 	reason  string       // why it is not a hit
 	now     int64
 
-	flight *flight.Flight // of which this visit is the leader
-	lock   *storage.Lock  // of the flight, nil if there is none
-	waited bool           // for another's flight, since it has looked the page up
-	looked bool           // once
-	before int64          // how many flights had landed when it did
-	drops  int64          // how often something had been removed by unsafe methods when it did
-	early  bool           // fresh, but to be refreshed
+	flight       *flight.Flight // of which this visit is the leader
+	lock         *storage.Lock  // of the flight, nil if there is none
+	waited       bool           // for another's flight, since it has looked the page up
+	looked       bool           // once
+	before       int64          // how many flights had landed when it did
+	drops        int64          // how often something had been removed by unsafe methods when it did
+	refreshEarly bool           // fresh, but to be refreshed
 
-	late       bool   // the storage did not answer, and is not asked again
+	storeLate  bool   // the storage did not answer, and is not asked again
 	failed     bool   // examine did not come to its end
 	newSession string // Set-Cookie line of a session that was begun to complete a form
 }
@@ -89,7 +89,7 @@ func identifyVisit(h *Handler, v *visit) {
 	if r.Header["Cookie"] != nil {
 		readCookies(h, v)
 	}
-	if v.bypass = refused(h, v); v.bypass != "" {
+	if v.bypass = bypassReason(h, v); v.bypass != "" {
 		return
 	}
 	v.primary = id.key
@@ -119,8 +119,8 @@ func identifyVisit(h *Handler, v *visit) {
 	}
 }
 
-// refused returns why the cache has no part in a request, whatever is stored.
-func refused(h *Handler, v *visit) string {
+// bypassReason returns why the cache has no part in a request, whatever is stored.
+func bypassReason(h *Handler, v *visit) string {
 	r := v.r
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -176,11 +176,11 @@ func forContext(v *visit) {
 func lookup(h *Handler, v *visit) {
 	v.fwd = "uri-miss"
 	v.drops = h.shared.dropped.count.Load()
-	if v.late {
+	if v.storeLate {
 		v.reason = policy.ReasonStoreError
 		return
 	}
-	if h.away.Load() != 0 {
+	if h.openUntil.Load() != 0 {
 		if v.reason = storage.Away(h.view); v.reason != "" {
 			return
 		}
@@ -214,7 +214,7 @@ func lookup(h *Handler, v *visit) {
 		v.state = policy.Expired
 	}
 	if v.state == policy.Fresh && h.s.EarlyRefresh && !located {
-		v.early = early(e, v.now)
+		v.refreshEarly = early(e, v.now)
 	}
 	if v.state == policy.Expired {
 		v.fwd = "stale"
@@ -311,7 +311,7 @@ func findVaried(h *Handler, v *visit, one bool) *storage.Found {
 // which costs another exchange where it is there.
 func mayLock(h *Handler, v *visit) bool {
 	return !v.looked && h.shared.redis != nil && !v.id.byHeader && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
-		mayShare(h, v) && refusedFor(h.identities, v, false) == ""
+		isShareable(h, v) && refusedFor(h.identities, v, false) == ""
 }
 
 // lookupOrLock looks a page up, and claims the lock for it if it is not there.
@@ -327,8 +327,8 @@ func lookupOrLock(h *Handler, v *visit) *storage.Found {
 	return f
 }
 
-// mayShare reports whether the request is one whose answer may be for others, too.
-func mayShare(h *Handler, v *visit) bool {
+// isShareable reports whether the request is one whose answer may be for others, too.
+func isShareable(h *Handler, v *visit) bool {
 	if v.rule.Nobody {
 		return h.s.Limits.CoalesceWait > 0 && !v.cc.Present && fills(v)
 	}

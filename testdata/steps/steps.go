@@ -44,10 +44,10 @@ func SetScene(name string, c *option.Config, next http.Handler, rw http.Response
 	for i := 0; i < 3; i++ {
 		h.ServeHTTP(rw, r)
 	}
-	key := hotKey(h, r)
+	key := tableKey(h, r)
 	x, found := h.table.Load(key)
-	p, _ := x.(*hotPage)
-	if !found || p.remote && hotRemote(h, rw, r, key, p) != hotYes || !p.remote && hot(h, rw, r, key, p) != hotYes {
+	p, _ := x.(*readyPage)
+	if !found || p.remote && answerFromRedis(h, rw, r, key, p) != outcomeDone || !p.remote && answerFromMemory(h, rw, r, key, p) != outcomeDone {
 		return errors.New(name + ": the short way does not answer")
 	}
 	v := &visit{r: r, now: nowMS()}
@@ -93,14 +93,14 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "table key":
 		for i := 0; i < n; i++ {
 			fields := &strings.Builder{}
-			_ = r.Header.WriteSubset(fields, usual)
+			_ = r.Header.WriteSubset(fields, ignoredFields)
 			if strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n") == sc.at {
 				done++
 			}
 		}
 	case "hot key":
 		for i := 0; i < n; i++ {
-			if hotKey(h, r) != "" {
+			if tableKey(h, r) != "" {
 				done++
 			}
 		}
@@ -168,15 +168,15 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "table":
 		for i := 0; i < n; i++ {
 			x, _ := h.table.Load(sc.at)
-			if p, ok := x.(*hotPage); ok && p.ready != nil {
+			if p, ok := x.(*readyPage); ok && p.ready != nil {
 				done++
 			}
 		}
 	case "quick lookup in Redis":
 		x, _ := h.table.Load(sc.at)
-		p, _ := x.(*hotPage)
-		for i := 0; i < n && p != nil && p.ask != nil; i++ {
-			if body, _ := storage.Fetch(tier, view, p.ask, time.Now()); body != nil {
+		p, _ := x.(*readyPage)
+		for i := 0; i < n && p != nil && p.exchange != nil; i++ {
+			if body, _ := storage.Fetch(tier, view, p.exchange, time.Now()); body != nil {
 				done++
 			}
 		}
@@ -247,7 +247,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		b.Path = "/bypassed"
 		m := &http.Request{Method: r.Method, URL: &b, Host: r.Host, Header: r.Header.Clone()}
 		m.Header.Del("Cookie")
-		keepBypass(h, m)
+		rememberBypass(h, m)
 		for i := 0; i < n; i++ {
 			h.ServeHTTP(rw, m)
 			done++

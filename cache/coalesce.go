@@ -28,8 +28,8 @@ const (
 	lastPause  = 200 * time.Millisecond
 )
 
-// collapse answers a visit for which nothing usable is stored.
-func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
+// coalesce answers a visit for which nothing usable is stored.
+func coalesce(h *Handler, rw http.ResponseWriter, v *visit) {
 	if v.cc.OnlyIfCached {
 		onlyIfCached(h, rw)
 		return
@@ -41,7 +41,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 	until := time.Now().Add(time.Duration(h.s.Limits.CoalesceWait) * time.Millisecond)
 	tired := false // of waiting, or of asking as nobody
 	leads := 0
-	for asks := true; v.own == "" && collapses(h, v, asks); asks = false {
+	for asks := true; v.own == "" && mayCoalesce(h, v, asks); asks = false {
 		if tired = leads == maxFills || !time.Now().Before(until); tired {
 			break
 		}
@@ -58,7 +58,7 @@ func collapse(h *Handler, rw http.ResponseWriter, v *visit) {
 			tired = true
 			break
 		}
-		if deliverCollapsed(h, rw, v, w.Flight) {
+		if deliverCoalesced(h, rw, v, w.Flight) {
 			return
 		}
 		if w.Flight.Refused {
@@ -97,10 +97,10 @@ func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 // be learned from it, and the visitor's be another.
 const maxFills = 3
 
-// collapses reports whether a visit may share the origin's answer with others:
+// mayCoalesce reports whether a visit may share the origin's answer with others:
 // one is expected that is for everybody. For asks see refusedFor.
-func collapses(h *Handler, v *visit, asks bool) bool {
-	if v.head.Epoch == 0 || !mayShare(h, v) {
+func mayCoalesce(h *Handler, v *visit, asks bool) bool {
+	if v.head.Epoch == 0 || !isShareable(h, v) {
 		return false
 	}
 	if e := v.entry; e != nil && (e.Life.NoCache || e.Life.TTL == 0) {
@@ -200,7 +200,7 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until
 			}
 			return false, true
 		case storage.LockRefused:
-			sole(h.identities, v, policy.ReasonElsewhere)
+			noteUnshareable(h.identities, v, policy.ReasonElsewhere)
 			flight.Land(h.shared.flights, f, flight.Landing{Refused: true, Reason: policy.ReasonElsewhere})
 			if v.rule.Nobody {
 				v.own = policy.ReasonElsewhere
@@ -228,13 +228,13 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until
 	}
 }
 
-// lookAgainFor is lookAgain for the leader of a flight, which lands with what was
-// found. stays reports whether the visit still is for the flight's page.
+// lookAgainFor looks the page of a flight up again, for its leader. The flight lands with what
+// was found. stays reports whether the visit still is for the flight's page.
 func lookAgainFor(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight) (answered, stays bool) {
 	v.flight = f
 	answered = lookAgain(h, rw, v)
 	v.flight = nil
-	return answered, flightKey(v) == f.Key && collapses(h, v, false)
+	return answered, flightKey(v) == f.Key && mayCoalesce(h, v, false)
 }
 
 // lookAgain looks a page up that may have been stored meanwhile, and answers with
@@ -243,7 +243,7 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	v.entry = nil
 	v.list = nil
 	v.soft = false
-	v.early = false
+	v.refreshEarly = false
 	v.reason = ""
 	v.state = 0
 	v.head = storage.Head{}
@@ -263,7 +263,7 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	if v.state == policy.Stale {
 		h.refresh(v)
 	}
-	sendCollapsed(h, rw, v, v.entry, v.now)
+	sendCoalesced(h, rw, v, v.entry, v.now)
 	return true
 }
 
@@ -277,14 +277,14 @@ func examineAgain(h *Handler, v *visit) {
 	lookup(h, v)
 }
 
-// deliverCollapsed answers with what a flight has brought, if that is for this
+// deliverCoalesced answers with what a flight has brought, if that is for this
 // visit. A stored error page is for nobody; but where the leader was given a stale
 // copy in its place, so is everybody.
-func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight) bool {
+func deliverCoalesced(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight) bool {
 	now := nowMS()
 	if f.Errored && v.entry != nil && policy.StandsIn(v.entry.Life, now) {
 		count(h, "stale-if-error")
-		sendEntry(h, rw, v.r, v.entry, forwarded(h, "stale", 0, "")+"; collapsed; detail=stale-if-error", now)
+		sendEntry(h, rw, v.r, v.entry, statusForwarded(h, "stale", 0, "")+"; collapsed; detail=stale-if-error", now)
 		return true
 	}
 	e := f.Entry
@@ -299,19 +299,19 @@ func deliverCollapsed(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Fl
 	}
 	if f.Given != nil {
 		count(h, "collapsed")
-		sendFilled(h, rw, v, e, nil, forwarded(h, v.fwd, 0, "")+"; collapsed"+detailOf(f.Reason))
+		sendFilled(h, rw, v, e, nil, statusForwarded(h, v.fwd, 0, "")+"; collapsed"+detailOf(f.Reason))
 		return true
 	}
 	if state, _ := policy.Reuse(e.Life, v.cc, false, now); state != policy.Fresh {
 		return false
 	}
-	sendCollapsed(h, rw, v, e, now)
+	sendCoalesced(h, rw, v, e, now)
 	return true
 }
 
-// sendCollapsed answers with an entry that another request has brought
+// sendCoalesced answers with an entry that another request has brought
 // (RFC 9211 §2.6).
-func sendCollapsed(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
+func sendCoalesced(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
 	count(h, "collapsed")
 	if lines := campaignCookies(h, v, e); len(lines) > 0 {
 		own := *e
@@ -326,5 +326,5 @@ func sendCollapsed(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entr
 	if v.state == policy.Stale { // it expired, or a soft purge passed, while this one waited
 		detail = "stale-while-revalidate"
 	}
-	sendEntry(h, rw, v.r, e, forwarded(h, fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now)+detailOf(detail), now)
+	sendEntry(h, rw, v.r, e, statusForwarded(h, fwd, 0, "")+"; collapsed; ttl="+ttl(e.Life, now)+detailOf(detail), now)
 }
