@@ -110,7 +110,7 @@ func TestTraefikWithABrokenRedis(t *testing.T) {
 			t.Logf("longest wait %v", longest)
 			got, err := send(http.MethodGet, p.url+"/page", "", fields("Host: "+name+".example"))
 			require.NoError(t, err)
-			assert.Contains(t, got.cacheStatus(), "detail=store-open", "after five failures Redis is not asked")
+			assert.Contains(t, got.cacheStatus(), "detail=breaker-open", "after five failures Redis is not asked")
 		})
 	}
 	assert.NotContains(t, p.log(), "wrong", "the password is in the log")

@@ -76,7 +76,7 @@ func TestFaultsOutage(t *testing.T) {
 	server.stop()
 	c.p.until("the breaker is open", func() bool {
 		_, _, status := c.ask("one.example", "/page-1")
-		return strings.Contains(status, "detail=store-open")
+		return strings.Contains(status, "detail=breaker-open")
 	})
 	goroutines := c.p.goroutines()
 	open := c.enter(false)

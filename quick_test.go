@@ -61,15 +61,15 @@ func outOf(t *testing.T, server *redisServer, sites ...*site) {
 	time.Sleep(1100 * time.Millisecond) // what is in memory is not known to be current
 	for _, s := range sites {
 		got := s.get("/a")
-		for i := 0; i < 20 && !strings.Contains(got.cacheStatus(), "store-open"); i++ {
+		for i := 0; i < 20 && !strings.Contains(got.cacheStatus(), "breaker-open"); i++ {
 			got = s.get("/a")
 		}
-		require.Contains(t, got.cacheStatus(), "store-open")
+		require.Contains(t, got.cacheStatus(), "breaker-open")
 	}
 }
 
 // storeReasons are those that depend on which request is the one that tries Redis again.
-var storeReasons = regexp.MustCompile(`detail=(store-open|store-error|purge-pending)`)
+var storeReasons = regexp.MustCompile(`detail=(breaker-open|store-error|purge-pending)`)
 
 // TestSchemeOfHits: who comes over TLS gets no page of those who did not, even where nobody
 // says by which scheme a request came, and however often the page was asked for.

@@ -186,7 +186,7 @@ func keepFetched(f *fetching, c *capture) string {
 // the next one.
 func isTransient(reason string) bool {
 	switch reason {
-	case policy.ReasonPurged, policy.ReasonStoreError, policy.ReasonStoreOpen, policy.ReasonPurgePending,
+	case policy.ReasonPurged, policy.ReasonStoreError, policy.ReasonBreakerOpen, policy.ReasonPurgePending,
 		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed, policy.ReasonAdmission:
 		return true
 	}

@@ -68,7 +68,7 @@ const (
 
 	// The storage.
 	ReasonStoreError   = "store-error"   // an error or timeout of the storage
-	ReasonStoreOpen    = "store-open"    // the breaker is open: the storage is not asked
+	ReasonBreakerOpen  = "breaker-open"  // the breaker is open: the storage is not asked
 	ReasonStoreCorrupt = "store-corrupt" // bytes that are no entry
 	ReasonForeign      = "store-foreign" // an entry of another tenant or key
 	ReasonPurgePending = "purge-pending" // a purge waits to be written

@@ -105,7 +105,7 @@ func TestAway(t *testing.T) {
 	t.Run("open", func(t *testing.T) {
 		v := opened()
 		require.Greater(t, v.OpenUntil().Load(), ticks())
-		require.Equal(t, policy.ReasonStoreOpen, Away(v))
+		require.Equal(t, policy.ReasonBreakerOpen, Away(v))
 	})
 	t.Run("purges wait", func(t *testing.T) {
 		v := opened()
@@ -122,14 +122,14 @@ func TestAway(t *testing.T) {
 		v := opened()
 		v.head = Head{}
 		v.confirm(ticks())
-		require.Equal(t, policy.ReasonStoreOpen, Away(v))
+		require.Equal(t, policy.ReasonBreakerOpen, Away(v))
 	})
 	t.Run("its pause is over: one may try, the others may not", func(t *testing.T) {
 		v := opened()
 		v.guard.until.Store(ticks())
 		require.Empty(t, Away(v))
 		require.True(t, v.guard.allow(ticks()))
-		require.Equal(t, policy.ReasonStoreOpen, Away(v))
+		require.Equal(t, policy.ReasonBreakerOpen, Away(v))
 		require.False(t, v.guard.allow(ticks()))
 	})
 	t.Run("closed again", func(t *testing.T) {

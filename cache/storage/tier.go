@@ -265,7 +265,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 	}
 	asked := ticks()
 	if !(*breaker).allow(v.guard, asked) {
-		return policy.ReasonStoreOpen
+		return policy.ReasonBreakerOpen
 	}
 	if !admits(t, v, e, asked) {
 		return policy.ReasonAdmission
@@ -438,7 +438,7 @@ func refusal(v *View) string {
 	if v.Pending() > 0 {
 		return policy.ReasonPurgePending
 	}
-	return policy.ReasonStoreOpen
+	return policy.ReasonBreakerOpen
 }
 
 // settle sees to it that the tenant's purge state is of the server that answers now,

@@ -394,7 +394,7 @@ func TestMemoryTierStaleness(t *testing.T) {
 			f = r.Lookup(r.v, "k")
 		}
 		require.Nil(t, f.Entry)
-		require.Equal(t, policy.ReasonStoreOpen, f.Reason)
+		require.Equal(t, policy.ReasonBreakerOpen, f.Reason)
 	})
 	t.Run("a purge of another replica", func(t *testing.T) {
 		s := newScript()
@@ -841,7 +841,7 @@ func TestTierStore(t *testing.T) {
 		for i := 0; i < 3; i++ {
 			require.Equal(t, policy.ReasonStoreError, r.Store(r.v, e))
 		}
-		require.Equal(t, policy.ReasonStoreOpen, r.Store(r.v, e))
+		require.Equal(t, policy.ReasonBreakerOpen, r.Store(r.v, e))
 		require.Equal(t, 3, s.count("store"))
 	})
 	t.Run("refused", func(t *testing.T) {
