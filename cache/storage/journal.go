@@ -1,0 +1,280 @@
+//go:build ignore
+
+package storage
+
+import (
+	"fmt"
+	"sync"
+)
+
+// A tier keeps what it could not write to its storage. If the options of the storage
+// change meanwhile (the password that was wrong, the timeout that was too short), another
+// tier takes its place, with a view of its own. So the tiers of this process know of each
+// other: what one of them keeps, all others that have the same tenant keep, too, and a
+// view that is made later begins with it. What nobody could take over is a debt.
+//
+// A tier whose password is wrong keeps it until it is closed. The next one with the right
+// password writes it. Those that come after must not write it again: that would purge what
+// has been stored since. So what is kept has a note of where it was written, which all who
+// keep it share. If two tiers of a place write at one time, it is written twice, which does
+// no harm.
+//
+// tiersMu is locked before the locks of tiers and views.
+var (
+	tiersMu sync.Mutex
+	tiers   []*Tier // that were joined, and are not closed
+	debts   []debt
+)
+
+// debt is what a tier could not write until it was closed.
+type debt struct {
+	place  string
+	tenant string
+	load   load
+}
+
+// load is what could not be written.
+type load struct {
+	purges   []waiting
+	sessions map[string]*note
+	forget   *note // nil: what is known of sessions is not to be forgotten
+}
+
+// waiting is a purge that could not be written.
+type waiting struct {
+	purge Purge
+	note  *note
+}
+
+// note says where something has been written since it was kept.
+type note struct {
+	places []string
+}
+
+// notesMu guards all notes. No other lock is taken under it.
+var notesMu sync.Mutex
+
+// placeOf names a tenant's part of the place of a tier, empty if nobody shares it.
+func placeOf(t *Tier, tenant string) string {
+	if t.o.Place == "" {
+		return ""
+	}
+	return t.o.Place + "\n" + tenant
+}
+
+// written notes that it was written at a place.
+func (n *note) written(place string) {
+	if place == "" || n.isWritten(place) {
+		return
+	}
+	notesMu.Lock()
+	defer notesMu.Unlock()
+	n.places = append(n.places, place)
+}
+
+// isWritten reports whether it was written at a place.
+func (n *note) isWritten(place string) bool {
+	notesMu.Lock()
+	defer notesMu.Unlock()
+	return place != "" && hasPlace(n.places, place)
+}
+
+func hasPlace(places []string, place string) bool {
+	for i := 0; i < len(places); i++ {
+		if places[i] == place {
+			return true
+		}
+	}
+	return false
+}
+
+// unwritten returns what of a load was not written at a place, and whether that is nothing.
+func unwritten(l load, place string) (load, bool) {
+	rest := load{sessions: map[string]*note{}}
+	for i := 0; i < len(l.purges); i++ {
+		if !l.purges[i].note.isWritten(place) {
+			rest.purges = append(rest.purges, l.purges[i])
+		}
+	}
+	for session, n := range l.sessions {
+		if !n.isWritten(place) {
+			rest.sessions[session] = n
+		}
+	}
+	if l.forget != nil && !l.forget.isWritten(place) {
+		rest.forget = l.forget
+	}
+	return rest, len(rest.purges)+len(rest.sessions) == 0 && rest.forget == nil
+}
+
+// maxDebts bounds the debts. Beyond, all become one that every tenant has: everything is
+// purged.
+const maxDebts = 100
+
+// Join makes a tier known to the others of this process, until it is closed. Its
+// options name a place.
+func Join(t *Tier) {
+	tiersMu.Lock()
+	defer tiersMu.Unlock()
+	tiers = append(tiers, t)
+}
+
+// viewOf returns the view of a tenant, nil if a tier has none.
+func viewOf(t *Tier, tenant string) *View {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.views[tenant]
+}
+
+// unseen returns a load without the purges that have been seen: several tiers keep the same.
+func unseen(l load, seen map[*note]bool) load {
+	var rest []waiting
+	for i := 0; i < len(l.purges); i++ {
+		if n := l.purges[i].note; !seen[n] {
+			seen[n] = true
+			rest = append(rest, l.purges[i])
+		}
+	}
+	l.purges = rest
+	return l
+}
+
+// inherit hands what the tier of a view keeps to the others that have the same tenant.
+// The view keeps it already: a view that is made between the two takes it over.
+func inherit(t *Tier, v *View, l load) {
+	if t.o.Place == "" {
+		return
+	}
+	tiersMu.Lock()
+	defer tiersMu.Unlock()
+	open := false
+	for i := 0; i < len(tiers); i++ {
+		if tiers[i] == t {
+			open = true
+		} else if other := viewOf(tiers[i], v.tenant); other != nil {
+			hand(tiers[i], other, l)
+		}
+	}
+	if !open && !keptAt(t.o.Place, v.tenant) { // a request that outlived its tier
+		owe(t, v)
+	}
+}
+
+// tell hands a purge that was written to one storage to the tiers of others: a request
+// may still be answered with the options of before a change. It is written there before
+// the tenant is used again.
+func tell(t *Tier, tenant string, p Purge) {
+	if t.o.Place == "" {
+		return
+	}
+	l := load{purges: []waiting{{p, &note{}}}}
+	tiersMu.Lock()
+	defer tiersMu.Unlock()
+	for i := 0; i < len(tiers); i++ {
+		if tiers[i] == t || tiers[i].o.Place == t.o.Place {
+			continue
+		}
+		if v := viewOf(tiers[i], tenant); v != nil {
+			tiers[i].journal(v, l)
+		}
+	}
+}
+
+// hand gives a tier what another one could not write, and says so once.
+func hand(t *Tier, v *View, l load) {
+	l, none := unwritten(l, placeOf(t, v.tenant))
+	if none {
+		return
+	}
+	if v.Pending() == 0 {
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: purges or marks of sessions that were kept for a storage with other options are written to this one before it is used", v.tenant))
+	}
+	t.journal(v, l)
+}
+
+// takeOver gives a new view what other tiers could not write, and what those that are
+// closed have left. The debt to another place stays, for the case that it is used again.
+func takeOver(t *Tier, v *View) {
+	if t.o.Place == "" {
+		return
+	}
+	seen := map[*note]bool{}
+	for i := 0; i < len(tiers); i++ {
+		if tiers[i] == t {
+			continue
+		}
+		if other := viewOf(tiers[i], v.tenant); other != nil && other.Pending() > 0 {
+			hand(t, v, unseen(other.kept(), seen))
+		}
+	}
+	rest := make([]debt, 0, len(debts))
+	for i := 0; i < len(debts); i++ {
+		d := debts[i]
+		if d.tenant == v.tenant || d.tenant == "" {
+			hand(t, v, unseen(d.load, seen))
+		}
+		if d.tenant != v.tenant || d.place != t.o.Place {
+			rest = append(rest, d)
+		}
+	}
+	debts = rest
+}
+
+// leave takes a tier that is closed from the others. What it could not write is a debt,
+// unless another tier of the same storage keeps it.
+func leave(t *Tier) {
+	if t.o.Place == "" {
+		return
+	}
+	tiersMu.Lock()
+	defer tiersMu.Unlock()
+	rest := make([]*Tier, 0, len(tiers))
+	for i := 0; i < len(tiers); i++ {
+		if tiers[i] != t {
+			rest = append(rest, tiers[i])
+		}
+	}
+	tiers = rest
+	t.mu.Lock()
+	views := make([]*View, 0, len(t.views))
+	for _, v := range t.views {
+		views = append(views, v)
+	}
+	t.mu.Unlock()
+	for i := 0; i < len(views); i++ {
+		if views[i].Pending() > 0 && !keptAt(t.o.Place, views[i].tenant) {
+			owe(t, views[i])
+		}
+	}
+}
+
+// keptAt reports whether a tier of a place has a tenant: then it keeps what another one
+// of that place has kept.
+func keptAt(place, tenant string) bool {
+	for i := 0; i < len(tiers); i++ {
+		if tiers[i].o.Place == place && viewOf(tiers[i], tenant) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// owe notes what a tier that is closed could not write.
+func owe(t *Tier, v *View) {
+	l, none := unwritten(v.kept(), placeOf(t, v.tenant))
+	if none {
+		return
+	}
+	d := debt{place: t.o.Place, tenant: v.tenant, load: l}
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its storage is not used any more, and purges or marks of sessions wait to be written; they are kept for the next one", v.tenant))
+	for i := 0; i < len(debts); i++ {
+		if debts[i].place == d.place && debts[i].tenant == d.tenant {
+			debts[i] = d
+			return
+		}
+	}
+	if len(debts) >= maxDebts {
+		debts = []debt{{load: load{purges: []waiting{{Purge{All: true}, &note{}}}, forget: &note{}}}}
+	}
+	debts = append(debts, d)
+}
