@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"sort"
@@ -262,4 +263,41 @@ func isLine(s string) bool {
 // at is the path of a member of a list.
 func at(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
+}
+
+func hasString(list []string, s string) bool {
+	for i := 0; i < len(list); i++ {
+		if list[i] == s {
+			return true
+		}
+	}
+	return false
+}
+
+func canonical(name string) string {
+	return http.CanonicalHeaderKey(strings.TrimSpace(name))
+}
+
+func (p *problems) header(path, s string) string {
+	if !isName(s) {
+		p.add(path, "%q; expected the name of a header", s)
+	}
+	return canonical(s)
+}
+
+// sortedKeys returns the names of a map in order, so that errors and rules do
+// not depend on the order of a map.
+func sortedKeys(m map[string]interface{}) []string {
+	list := make([]string, 0, len(m))
+	for name := range m {
+		list = append(list, name)
+	}
+	sort.Strings(list)
+	return list
+}
+
+// isName reports whether a header field or a cookie can have a name. A * would be a
+// part of it, which nobody means.
+func isName(s string) bool {
+	return tokenName.MatchString(s) && !strings.Contains(s, "*")
 }

@@ -23,10 +23,6 @@ const maxRules = 1000
 // part of the keys, so no other rule may have it.
 const defaultName = "-"
 
-func canonical(name string) string {
-	return http.CanonicalHeaderKey(strings.TrimSpace(name))
-}
-
 // defaults are what a rule takes where it says nothing itself.
 type defaults struct {
 	directives bool
@@ -73,15 +69,6 @@ func largestBody(s *Settings) int64 {
 		return 0
 	}
 	return most
-}
-
-func hasString(list []string, s string) bool {
-	for i := 0; i < len(list); i++ {
-		if list[i] == s {
-			return true
-		}
-	}
-	return false
 }
 
 // rules compiles the rules: the operator's own, then the preset's, then what

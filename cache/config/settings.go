@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
-	"sort"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/option"
@@ -128,12 +127,6 @@ var (
 // has thousands of texts that begin with the one in Cache-Status.
 const maxName = 64
 
-// isName reports whether a header field or a cookie can have a name. A * would be a
-// part of it, which nobody means.
-func isName(s string) bool {
-	return tokenName.MatchString(s) && !strings.Contains(s, "*")
-}
-
 // Build checks the options and returns them parsed, or one error that names
 // every mistake.
 func Build(c *option.Config) (*Settings, error) {
@@ -219,13 +212,6 @@ func edgeToken(secret string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("odoocache edge"))
 	return hex.EncodeToString(mac.Sum(nil))[:32]
-}
-
-func (p *problems) header(path, s string) string {
-	if !isName(s) {
-		p.add(path, "%q; expected the name of a header", s)
-	}
-	return canonical(s)
 }
 
 func (p *problems) purge(c option.Purge) PurgeSettings {
@@ -358,15 +344,4 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
-}
-
-// sortedKeys returns the names of a map in order, so that errors and rules do
-// not depend on the order of a map.
-func sortedKeys(m map[string]interface{}) []string {
-	list := make([]string, 0, len(m))
-	for name := range m {
-		list = append(list, name)
-	}
-	sort.Strings(list)
-	return list
 }

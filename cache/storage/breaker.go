@@ -83,25 +83,3 @@ func (b *breaker) open() bool {
 	defer b.mu.Unlock()
 	return int(b.failures.Load()) >= b.threshold
 }
-
-// OpenUntil returns until when the tenant's storage is not asked, in ticks: 0 unless the
-// breaker is open. Away tells whether that matters.
-func (v *View) OpenUntil() *atomic.Int64 {
-	return &v.guard.until
-}
-
-// Away returns why the storage is not asked now for the tenant of a view, "" if it may
-// be, or if what is in this process may be relied on without it.
-func Away(v *View) string {
-	now := ticks()
-	if now >= v.guard.until.Load() {
-		return ""
-	}
-	v.mu.RLock()
-	current := (*View).current(v, now-v.patience)
-	v.mu.RUnlock()
-	if current {
-		return ""
-	}
-	return refusal(v)
-}

@@ -31,80 +31,6 @@ type debt struct {
 	load   load
 }
 
-// load is what could not be written.
-type load struct {
-	purges   []waiting
-	sessions map[string]*note
-	forget   *note // nil: what is known of sessions is not to be forgotten
-}
-
-// waiting is a purge that could not be written.
-type waiting struct {
-	purge Purge
-	note  *note
-}
-
-// note says where something has been written since it was kept.
-type note struct {
-	places []string
-}
-
-// notesMu guards all notes. No other lock is taken under it.
-var notesMu sync.Mutex
-
-// placeOf names a tenant's part of the place of a tier, empty if nobody shares it.
-func placeOf(t *Tier, tenant string) string {
-	if t.o.Place == "" {
-		return ""
-	}
-	return t.o.Place + "\n" + tenant
-}
-
-// written notes that it was written at a place.
-func (n *note) written(place string) {
-	if place == "" || n.isWritten(place) {
-		return
-	}
-	notesMu.Lock()
-	defer notesMu.Unlock()
-	n.places = append(n.places, place)
-}
-
-// isWritten reports whether it was written at a place.
-func (n *note) isWritten(place string) bool {
-	notesMu.Lock()
-	defer notesMu.Unlock()
-	return place != "" && hasPlace(n.places, place)
-}
-
-func hasPlace(places []string, place string) bool {
-	for i := 0; i < len(places); i++ {
-		if places[i] == place {
-			return true
-		}
-	}
-	return false
-}
-
-// unwritten returns what of a load was not written at a place, and whether that is nothing.
-func unwritten(l load, place string) (load, bool) {
-	rest := load{sessions: map[string]*note{}}
-	for i := 0; i < len(l.purges); i++ {
-		if !l.purges[i].note.isWritten(place) {
-			rest.purges = append(rest.purges, l.purges[i])
-		}
-	}
-	for session, n := range l.sessions {
-		if !n.isWritten(place) {
-			rest.sessions[session] = n
-		}
-	}
-	if l.forget != nil && !l.forget.isWritten(place) {
-		rest.forget = l.forget
-	}
-	return rest, len(rest.purges)+len(rest.sessions) == 0 && rest.forget == nil
-}
-
 // maxDebts bounds the debts. Beyond, all become one that every tenant has: everything is
 // purged.
 const maxDebts = 100
@@ -173,7 +99,7 @@ func tell(t *Tier, tenant string, p Purge) {
 			continue
 		}
 		if v := viewOf(tiers[i], tenant); v != nil {
-			tiers[i].journal(v, l)
+			tiers[i].take(v, l)
 		}
 	}
 }
@@ -187,7 +113,7 @@ func hand(t *Tier, v *View, l load) {
 	if v.Pending() == 0 {
 		t.o.Log(fmt.Sprintf("odoocache: tenant %s: purges or marks of sessions that were kept for a storage with other options are written to this one before it is used", v.tenant))
 	}
-	t.journal(v, l)
+	t.take(v, l)
 }
 
 // takeOver gives a new view what other tiers could not write, and what those that are
@@ -275,4 +201,12 @@ func owe(t *Tier, v *View) {
 		debts = []debt{{load: load{purges: []waiting{{Purge{All: true}, &note{}}}, forget: &note{}}}}
 	}
 	debts = append(debts, d)
+}
+
+// placeOf names a tenant's part of the place of a tier, empty if nobody shares it.
+func placeOf(t *Tier, tenant string) string {
+	if t.o.Place == "" {
+		return ""
+	}
+	return t.o.Place + "\n" + tenant
 }

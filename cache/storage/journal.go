@@ -1,37 +1,6 @@
-//go:build ignore
-
 package storage
 
-import (
-	"fmt"
-	"sync"
-)
-
-// A tier keeps what it could not write to its storage. If the options of the storage
-// change meanwhile (the password that was wrong, the timeout that was too short), another
-// tier takes its place, with a view of its own. So the tiers of this process know of each
-// other: what one of them keeps, all others that have the same tenant keep, too, and a
-// view that is made later begins with it. What nobody could take over is a debt.
-//
-// A tier whose password is wrong keeps it until it is closed. The next one with the right
-// password writes it. Those that come after must not write it again: that would purge what
-// has been stored since. So what is kept has a note of where it was written, which all who
-// keep it share. If two tiers of a place write at one time, it is written twice, which does
-// no harm.
-//
-// tiersMu is locked before the locks of tiers and views.
-var (
-	tiersMu sync.Mutex
-	tiers   []*Tier // that were joined, and are not closed
-	debts   []debt
-)
-
-// debt is what a tier could not write until it was closed.
-type debt struct {
-	place  string
-	tenant string
-	load   load
-}
+import "sync"
 
 // load is what could not be written.
 type load struct {
@@ -53,14 +22,6 @@ type note struct {
 
 // notesMu guards all notes. No other lock is taken under it.
 var notesMu sync.Mutex
-
-// placeOf names a tenant's part of the place of a tier, empty if nobody shares it.
-func placeOf(t *Tier, tenant string) string {
-	if t.o.Place == "" {
-		return ""
-	}
-	return t.o.Place + "\n" + tenant
-}
 
 // written notes that it was written at a place.
 func (n *note) written(place string) {
@@ -107,174 +68,138 @@ func unwritten(l load, place string) (load, bool) {
 	return rest, len(rest.purges)+len(rest.sessions) == 0 && rest.forget == nil
 }
 
-// maxDebts bounds the debts. Beyond, all become one that every tenant has: everything is
-// purged.
-const maxDebts = 100
-
-// Join makes a tier known to the others of this process, until it is closed. Its
-// options name a place.
-func Join(t *Tier) {
-	tiersMu.Lock()
-	defer tiersMu.Unlock()
-	tiers = append(tiers, t)
+// Pending returns how much waits to be written: each purge counts, and the marks of
+// sessions together.
+func (v *View) Pending() int {
+	v.mu.RLock()
+	n := v.waits
+	v.mu.RUnlock()
+	return n
 }
 
-// viewOf returns the view of a tenant, nil if a tier has none.
-func viewOf(t *Tier, tenant string) *View {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.views[tenant]
-}
-
-// unseen returns a load without the purges that have been seen: several tiers keep the same.
-func unseen(l load, seen map[*note]bool) load {
-	var rest []waiting
-	for i := 0; i < len(l.purges); i++ {
-		if n := l.purges[i].note; !seen[n] {
-			seen[n] = true
-			rest = append(rest, l.purges[i])
-		}
+// journal keeps purges until they can be written. Beyond most the journal
+// becomes one purge of everything, which loses nothing; it reports that.
+func (v *View) journal(list []waiting, most int) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.revoke()
+	full := len(v.pending)+len(list) > most
+	if !full {
+		v.pending = append(v.pending, list...)
+	} else if len(v.pending) > 0 { // the first may be on its way to the storage: it stays where it is
+		v.pending = append(v.pending[:1:1], waiting{Purge{All: true}, &note{}})
+	} else {
+		v.pending = []waiting{{Purge{All: true}, &note{}}}
 	}
-	l.purges = rest
+	(*View).weigh(v)
+	return full
+}
+
+// journalSessions keeps the marks of sessions until they can be written. Beyond most
+// nothing is to be known of any session; it reports that.
+func (v *View) journalSessions(list map[string]*note, forget *note, most int) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.revoke()
+	for session, n := range list {
+		v.special[session] = n
+	}
+	full := len(v.special) > most
+	if full {
+		forget = &note{}
+	}
+	if forget != nil {
+		v.special = map[string]*note{}
+		v.forgets = forget
+	}
+	(*View).weigh(v)
+	return full
+}
+
+// weigh counts what has still to be written. The caller holds the view's lock.
+func (v *View) weigh() {
+	v.waits = len(v.pending)
+	if v.forgets != nil || len(v.special) > 0 {
+		v.waits++
+	}
+}
+
+// kept returns all that has still to be written.
+func (v *View) kept() load {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	l := load{sessions: map[string]*note{}, forget: v.forgets}
+	for session, n := range v.special {
+		l.sessions[session] = n
+	}
+	l.purges = append(l.purges, v.pending...)
 	return l
 }
 
-// inherit hands what the tier of a view keeps to the others that have the same tenant.
-// The view keeps it already: a view that is made between the two takes it over.
-func inherit(t *Tier, v *View, l load) {
-	if t.o.Place == "" {
-		return
+func (v *View) first() (waiting, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if len(v.pending) == 0 {
+		return waiting{}, false
 	}
-	tiersMu.Lock()
-	defer tiersMu.Unlock()
-	open := false
-	for i := 0; i < len(tiers); i++ {
-		if tiers[i] == t {
-			open = true
-		} else if other := viewOf(tiers[i], v.tenant); other != nil {
-			hand(tiers[i], other, l)
-		}
-	}
-	if !open && !keptAt(t.o.Place, v.tenant) { // a request that outlived its tier
-		owe(t, v)
-	}
+	return v.pending[0], true
 }
 
-// tell hands a purge that was written to one storage to the tiers of others: a request
-// may still be answered with the options of before a change. It is written there before
-// the tenant is used again.
-func tell(t *Tier, tenant string, p Purge) {
-	if t.o.Place == "" {
-		return
-	}
-	l := load{purges: []waiting{{p, &note{}}}}
-	tiersMu.Lock()
-	defer tiersMu.Unlock()
-	for i := 0; i < len(tiers); i++ {
-		if tiers[i] == t || tiers[i].o.Place == t.o.Place {
-			continue
-		}
-		if v := viewOf(tiers[i], tenant); v != nil {
-			tiers[i].journal(v, l)
-		}
-	}
+func (v *View) written() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pending = v.pending[1:]
+	(*View).weigh(v)
 }
 
-// hand gives a tier what another one could not write, and says so once.
-func hand(t *Tier, v *View, l load) {
-	l, none := unwritten(l, placeOf(t, v.tenant))
-	if none {
-		return
+// maxMarked bounds the sessions that one command marks.
+const maxMarked = 500
+
+// firstSessions returns sessions whose marks have still to be written, or that all are
+// to be forgotten first.
+func (v *View) firstSessions() (list []string, forget bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.forgets != nil {
+		return nil, true
 	}
-	if v.Pending() == 0 {
-		t.o.Log(fmt.Sprintf("odoocache: tenant %s: purges or marks of sessions that were kept for a storage with other options are written to this one before it is used", v.tenant))
+	for session := range v.special {
+		if list = append(list, session); len(list) == maxMarked {
+			break
+		}
 	}
-	t.journal(v, l)
+	return list, false
 }
 
-// takeOver gives a new view what other tiers could not write, and what those that are
-// closed have left. The debt to another place stays, for the case that it is used again.
-func takeOver(t *Tier, v *View) {
-	if t.o.Place == "" {
-		return
+// sessionsWritten notes that marks were written at a place.
+func (v *View) sessionsWritten(list []string, forgot bool, place string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := 0; i < len(list); i++ {
+		if n := v.special[list[i]]; n != nil {
+			n.written(place)
+		}
+		delete(v.special, list[i])
 	}
-	seen := map[*note]bool{}
-	for i := 0; i < len(tiers); i++ {
-		if tiers[i] == t {
-			continue
-		}
-		if other := viewOf(tiers[i], v.tenant); other != nil && other.Pending() > 0 {
-			hand(t, v, unseen(other.kept(), seen))
-		}
+	if forgot && v.forgets != nil {
+		v.forgets.written(place)
+		v.forgets = nil
 	}
-	rest := make([]debt, 0, len(debts))
-	for i := 0; i < len(debts); i++ {
-		d := debts[i]
-		if d.tenant == v.tenant || d.tenant == "" {
-			hand(t, v, unseen(d.load, seen))
-		}
-		if d.tenant != v.tenant || d.place != t.o.Place {
-			rest = append(rest, d)
-		}
-	}
-	debts = rest
+	(*View).weigh(v)
 }
 
-// leave takes a tier that is closed from the others. What it could not write is a debt,
-// unless another tier of the same storage keeps it.
-func leave(t *Tier) {
-	if t.o.Place == "" {
-		return
+func (v *View) scheduleRetry() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.retrying {
+		return false
 	}
-	tiersMu.Lock()
-	defer tiersMu.Unlock()
-	rest := make([]*Tier, 0, len(tiers))
-	for i := 0; i < len(tiers); i++ {
-		if tiers[i] != t {
-			rest = append(rest, tiers[i])
-		}
-	}
-	tiers = rest
-	t.mu.Lock()
-	views := make([]*View, 0, len(t.views))
-	for _, v := range t.views {
-		views = append(views, v)
-	}
-	t.mu.Unlock()
-	for i := 0; i < len(views); i++ {
-		if views[i].Pending() > 0 && !keptAt(t.o.Place, views[i].tenant) {
-			owe(t, views[i])
-		}
-	}
+	v.retrying = true
+	return true
 }
 
-// keptAt reports whether a tier of a place has a tenant: then it keeps what another one
-// of that place has kept.
-func keptAt(place, tenant string) bool {
-	for i := 0; i < len(tiers); i++ {
-		if tiers[i].o.Place == place && viewOf(tiers[i], tenant) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// owe notes what a tier that is closed could not write.
-func owe(t *Tier, v *View) {
-	l, none := unwritten(v.kept(), placeOf(t, v.tenant))
-	if none {
-		return
-	}
-	d := debt{place: t.o.Place, tenant: v.tenant, load: l}
-	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its storage is not used any more, and purges or marks of sessions wait to be written; they are kept for the next one", v.tenant))
-	for i := 0; i < len(debts); i++ {
-		if debts[i].place == d.place && debts[i].tenant == d.tenant {
-			debts[i] = d
-			return
-		}
-	}
-	if len(debts) >= maxDebts {
-		debts = []debt{{load: load{purges: []waiting{{Purge{All: true}, &note{}}}, forget: &note{}}}}
-	}
-	debts = append(debts, d)
+func (v *View) retryDone() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.retrying = false
 }

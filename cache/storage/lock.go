@@ -267,12 +267,3 @@ func (t *Tier) Has(v *View, key string) bool {
 	e := t.near.Get(near, nowMS())
 	return e != nil && v.Check(e) != Purged
 }
-
-// Usable reports whether an entry that has just been stored answers a request that
-// began before and has looked up its page since: the view knows of every purge that
-// was acknowledged before it began.
-func (v *View) Usable(e *Entry) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.head.Epoch != 0 && v.checked != 0 && v.waits == 0 && v.check(e) == Valid
-}

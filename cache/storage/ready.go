@@ -44,31 +44,6 @@ type License struct {
 	Until int64 // ns after Started, atomic; 0: it has been revoked
 }
 
-// License returns the one for a page, nil if the view has another position than the
-// page or cannot be relied on.
-func (v *View) License(r *Ready) *License {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.head.Seq != r.Seq || v.head.Epoch != r.Entry.Epoch || v.checked == 0 || v.waits > 0 {
-		return nil
-	}
-	if v.license == nil {
-		v.license = &License{Until: (v.checked + v.patience - startedMS) * 1e6}
-	}
-	return v.license
-}
-
-// revoke ends what was licensed, and what could be asked in the short way. The caller holds the view's lock.
-func (v *View) revoke() {
-	if v.question != nil {
-		v.question = nil
-	}
-	if v.license != nil {
-		atomic.StoreInt64(&v.license.Until, 0)
-		v.license = nil
-	}
-}
-
 // Confirm asks for the position of a view, and reports whether it is the one that the
 // view has. For late see QuickRemote.
 func (t *Tier) Confirm(v *View) (known, late bool) {

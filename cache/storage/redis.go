@@ -507,3 +507,36 @@ func number64(r redis.Reply, what string) (int64, error) {
 	}
 	return int64(n), nil
 }
+
+// askPosition is what asks for the position of a tenant.
+func askPosition(tenant string) string {
+	marks := keys.Marks(tenant)
+	return encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e")
+}
+
+// position is what Redis answers.
+func position(head Head) string {
+	return bulk(head.Seq) + bulk(head.Epoch)
+}
+
+func bulk(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n"
+}
+
+// encoded is a command as it is sent.
+func encoded(args ...string) string {
+	return string(redis.Encoded(redis.Command{Args: args}))
+}
+
+// shortOn is redis.Short on whatever server has the tenant's keys.
+func shortOn(s *Redis, tenant string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) ([]byte, int) {
+	if s.cluster != nil {
+		return s.cluster.Short(keys.Marks(tenant), era, now, request, replies, expect, size, end)
+	}
+	return redis.Short(s.client, era, now, request, replies, expect, size, end, nil)
+}
+
+func askSession(v *View, session string) string {
+	return v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
+}

@@ -31,24 +31,6 @@ const (
 	scoreBegins  = 3
 )
 
-func sessionScore(until, kind int64) int64 {
-	return until - until%4 + kind
-}
-
-func sessionState(score, now int64) int {
-	switch {
-	case score == 0:
-		return SessionUnknown
-	case score%4 == scoreBegins && score > now:
-		return SessionBegins
-	case score%2 != 0:
-		return SessionSpecial
-	case score > now:
-		return SessionDefault
-	}
-	return SessionUnknown
-}
-
 // Visit implements Storage: one round trip for entry, position and session.
 func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	return visit(s, tenant, id, session)

@@ -37,37 +37,6 @@ type question struct {
 	ask    string
 }
 
-// newQuestion returns the one of a view, nil if the view cannot be relied on.
-func newQuestion(v *View) *question {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && v.waits == 0 {
-		v.question = &question{head: v.head, era: v.era, expect: position(v.head), ask: askPosition(v.tenant)}
-	}
-	return v.question
-}
-
-// askPosition is what asks for the position of a tenant.
-func askPosition(tenant string) string {
-	marks := keys.Marks(tenant)
-	return encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e")
-}
-
-// position is what Redis answers.
-func position(head Head) string {
-	return bulk(head.Seq) + bulk(head.Epoch)
-}
-
-// encoded is a command as it is sent.
-func encoded(args ...string) string {
-	return string(redis.Encoded(redis.Command{Args: args}))
-}
-
-func bulk(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n"
-}
-
 // echo begins a command to repeat a nonce, see ask.
 const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 
@@ -108,24 +77,6 @@ func short(t *Tier, v *View, what string, replies int, lead string, size int) (a
 	return answer, q, false
 }
 
-// still notes that a question was answered as expected that was asked at a time. It
-// reports false if the view has moved since, or if the answer does not make it current.
-func still(v *View, q *question, asked int64) bool {
-	v.mu.Lock()
-	if v.question != q || asked <= v.doubted {
-		v.mu.Unlock()
-		return false
-	}
-	if asked > v.checked { // as confirm
-		v.checked = asked
-		if l := v.license; l != nil {
-			atomic.StoreInt64(&l.Until, (asked+v.patience-startedMS)*1e6)
-		}
-	}
-	v.mu.Unlock()
-	return true
-}
-
 // shortOdd is for questions for the position alone, and for clusters.
 func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, replies int, lead string, size int, end string) ([]byte, int) {
 	end = "$13\r\n" + end
@@ -133,14 +84,6 @@ func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, rep
 		end = "\r\n" + end
 	}
 	return shortOn(s, v.tenant, q.era, now, request, 3+replies, q.expect+lead, size, end)
-}
-
-// shortOn is redis.Short on whatever server has the tenant's keys.
-func shortOn(s *Redis, tenant string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) ([]byte, int) {
-	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(tenant), era, now, request, replies, expect, size, end)
-	}
-	return redis.Short(s.client, era, now, request, replies, expect, size, end, nil)
 }
 
 func shortLate(t *Tier, v *View) bool {
@@ -161,10 +104,6 @@ func (t *Tier) QuickSession(v *View, session string) (score string, known, late 
 	}
 	score = string(answer)
 	return score, isDefault(score), false
-}
-
-func askSession(v *View, session string) string {
-	return v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 }
 
 // isDefault reports whether a score is that of a default session.

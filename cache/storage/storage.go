@@ -144,3 +144,21 @@ const (
 	LockHeld    = 3 // by another
 	LockRefused = 4 // its last owner got an answer that cannot be stored
 )
+
+func sessionScore(until, kind int64) int64 {
+	return until - until%4 + kind
+}
+
+func sessionState(score, now int64) int {
+	switch {
+	case score == 0:
+		return SessionUnknown
+	case score%4 == scoreBegins && score > now:
+		return SessionBegins
+	case score%2 != 0:
+		return SessionSpecial
+	case score > now:
+		return SessionDefault
+	}
+	return SessionUnknown
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -42,6 +43,9 @@ type Tier struct {
 	near     *Sieve // what is in this process: memory, or the storage itself; may be nil
 	patience int64  // ms: how old the known purge state may be for what is near
 
+	// take keeps what another tier could not write, see hand. It is Tier.journal, handed down.
+	take func(v *View, l load)
+
 	mu     sync.Mutex
 	views  map[string]*View
 	closed bool
@@ -50,6 +54,7 @@ type Tier struct {
 // NewTier puts a tier in front of a storage.
 func NewTier(remote Storage, o TierOptions) *Tier {
 	t := &Tier{o: o, remote: remote, views: map[string]*View{}}
+	t.take = func(v *View, l load) { t.journal(v, l) }
 	t.breaker.threshold, t.breaker.min, t.breaker.max = o.Failures, o.MinPause, o.MaxPause
 	if o.MemoryBytes > 0 {
 		t.memory = NewSieve(o.MemoryBytes)
@@ -692,4 +697,26 @@ func (v *View) Open() bool {
 // Open reports whether the breaker is open.
 func (t *Tier) Open() bool {
 	return t.breaker.open()
+}
+
+// Away returns why the storage is not asked now for the tenant of a view, "" if it may
+// be, or if what is in this process may be relied on without it.
+func Away(v *View) string {
+	now := ticks()
+	if now >= v.guard.until.Load() {
+		return ""
+	}
+	v.mu.RLock()
+	current := (*View).current(v, now-v.patience)
+	v.mu.RUnlock()
+	if current {
+		return ""
+	}
+	return refusal(v)
+}
+
+// OpenUntil returns until when the tenant's storage is not asked, in ticks: 0 unless the
+// breaker is open. Away tells whether that matters.
+func (v *View) OpenUntil() *atomic.Int64 {
+	return &v.guard.until
 }

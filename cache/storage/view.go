@@ -270,15 +270,6 @@ func (v *View) settled(era int64) {
 	v.checked = 0 // what is known may have been lost there
 }
 
-// Pending returns how much waits to be written: each purge counts, and the marks of
-// sessions together.
-func (v *View) Pending() int {
-	v.mu.RLock()
-	n := v.waits
-	v.mu.RUnlock()
-	return n
-}
-
 // distrust makes the view ask for the state before it is used again. Answers
 // that are on their way may not know what has made it doubtful, and do not count.
 func (v *View) distrust(now int64) {
@@ -289,129 +280,64 @@ func (v *View) distrust(now int64) {
 	v.doubted = now
 }
 
-// journal keeps purges until they can be written. Beyond most the journal
-// becomes one purge of everything, which loses nothing; it reports that.
-func (v *View) journal(list []waiting, most int) bool {
+// revoke ends what was licensed, and what could be asked in the short way. The caller holds the view's lock.
+func (v *View) revoke() {
+	if v.question != nil {
+		v.question = nil
+	}
+	if v.license != nil {
+		atomic.StoreInt64(&v.license.Until, 0)
+		v.license = nil
+	}
+}
+
+// License returns the one for a page, nil if the view has another position than the
+// page or cannot be relied on.
+func (v *View) License(r *Ready) *License {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.revoke()
-	full := len(v.pending)+len(list) > most
-	if !full {
-		v.pending = append(v.pending, list...)
-	} else if len(v.pending) > 0 { // the first may be on its way to the storage: it stays where it is
-		v.pending = append(v.pending[:1:1], waiting{Purge{All: true}, &note{}})
-	} else {
-		v.pending = []waiting{{Purge{All: true}, &note{}}}
+	if v.head.Seq != r.Seq || v.head.Epoch != r.Entry.Epoch || v.checked == 0 || v.waits > 0 {
+		return nil
 	}
-	(*View).weigh(v)
-	return full
+	if v.license == nil {
+		v.license = &License{Until: (v.checked + v.patience - startedMS) * 1e6}
+	}
+	return v.license
 }
 
-// journalSessions keeps the marks of sessions until they can be written. Beyond most
-// nothing is to be known of any session; it reports that.
-func (v *View) journalSessions(list map[string]*note, forget *note, most int) bool {
+// newQuestion returns the one of a view, nil if the view cannot be relied on.
+func newQuestion(v *View) *question {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.revoke()
-	for session, n := range list {
-		v.special[session] = n
+	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && v.waits == 0 {
+		v.question = &question{head: v.head, era: v.era, expect: position(v.head), ask: askPosition(v.tenant)}
 	}
-	full := len(v.special) > most
-	if full {
-		forget = &note{}
-	}
-	if forget != nil {
-		v.special = map[string]*note{}
-		v.forgets = forget
-	}
-	(*View).weigh(v)
-	return full
+	return v.question
 }
 
-// weigh counts what has still to be written. The caller holds the view's lock.
-func (v *View) weigh() {
-	v.waits = len(v.pending)
-	if v.forgets != nil || len(v.special) > 0 {
-		v.waits++
-	}
-}
-
-// kept returns all that has still to be written.
-func (v *View) kept() load {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	l := load{sessions: map[string]*note{}, forget: v.forgets}
-	for session, n := range v.special {
-		l.sessions[session] = n
-	}
-	l.purges = append(l.purges, v.pending...)
-	return l
-}
-
-func (v *View) first() (waiting, bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if len(v.pending) == 0 {
-		return waiting{}, false
-	}
-	return v.pending[0], true
-}
-
-func (v *View) written() {
+// still notes that a question was answered as expected that was asked at a time. It
+// reports false if the view has moved since, or if the answer does not make it current.
+func still(v *View, q *question, asked int64) bool {
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.pending = v.pending[1:]
-	(*View).weigh(v)
-}
-
-// maxMarked bounds the sessions that one command marks.
-const maxMarked = 500
-
-// firstSessions returns sessions whose marks have still to be written, or that all are
-// to be forgotten first.
-func (v *View) firstSessions() (list []string, forget bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if v.forgets != nil {
-		return nil, true
-	}
-	for session := range v.special {
-		if list = append(list, session); len(list) == maxMarked {
-			break
-		}
-	}
-	return list, false
-}
-
-// sessionsWritten notes that marks were written at a place.
-func (v *View) sessionsWritten(list []string, forgot bool, place string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for i := 0; i < len(list); i++ {
-		if n := v.special[list[i]]; n != nil {
-			n.written(place)
-		}
-		delete(v.special, list[i])
-	}
-	if forgot && v.forgets != nil {
-		v.forgets.written(place)
-		v.forgets = nil
-	}
-	(*View).weigh(v)
-}
-
-func (v *View) scheduleRetry() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.retrying {
+	if v.question != q || asked <= v.doubted {
+		v.mu.Unlock()
 		return false
 	}
-	v.retrying = true
+	if asked > v.checked { // as confirm
+		v.checked = asked
+		if l := v.license; l != nil {
+			atomic.StoreInt64(&l.Until, (asked+v.patience-startedMS)*1e6)
+		}
+	}
+	v.mu.Unlock()
 	return true
 }
 
-func (v *View) retryDone() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.retrying = false
+// Usable reports whether an entry that has just been stored answers a request that
+// began before and has looked up its page since: the view knows of every purge that
+// was acknowledged before it began.
+func (v *View) Usable(e *Entry) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.head.Epoch != 0 && v.checked != 0 && v.waits == 0 && v.check(e) == Valid
 }
