@@ -103,7 +103,7 @@ test-servers: ## what depends on the server, with Redis 6.0, Redis 8 and Valkey 
 	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && servers="$$(testdata/servers/get)" && \
 		echo "$$servers" | while read -r name folder; do \
 			echo "with $$name" && export PATH="$$folder:$$PATH" && \
-			$(GO) test -count=1 ./cache/redis ./cache/storage && \
+			$(GO) test -count=1 ./cache/resp ./cache/storage && \
 			PURGE_DURATION=20s $(GO) test -count=1 -timeout 20m -run '^Test(Traefik|ReadmeACL|TheShortWay|Session|Purge)' . || exit 1; \
 		done
 

@@ -65,7 +65,7 @@ var sinceRedis = map[string]float64{
 
 // TestOldRedis: nothing that is sent needs more than Redis 6.0.
 func TestOldRedis(t *testing.T) {
-	others := commandsIn(t, "cache/redis/sentinel.go", "cache/redis/cluster.go")
+	others := commandsIn(t, "cache/resp/sentinel.go", "cache/resp/cluster.go")
 	assert.ElementsMatch(t, []string{"sentinel", "cluster", "asking"}, others)
 	for _, command := range append(redisCommands(t), others...) {
 		since, known := sinceRedis[command]
@@ -524,7 +524,7 @@ func aclCommands(text string) []string {
 // and calls of scripts. AUTH needs no permission.
 func redisCommands(t *testing.T) []string {
 	t.Helper()
-	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/storage/once.go", "cache/redis/conn.go")
+	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/storage/once.go", "cache/resp/conn.go")
 	require.Greater(t, len(commands), 8)
 	return commands
 }

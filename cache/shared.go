@@ -11,7 +11,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/flight"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
@@ -122,9 +122,9 @@ func newShared(s config.StorageSettings) *Shared {
 	}
 	o.MemoryBytes, o.PreparedBytes = s.MemoryBytes, s.PreparedBytes
 	if len(s.Cluster) > 0 {
-		sh.redis = storage.NewRedisCluster(redis.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
+		sh.redis = storage.NewRedisCluster(resp.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
 	} else {
-		sh.redis = storage.NewRedis(redis.New(*s.Redis), s.MaxMarks)
+		sh.redis = storage.NewRedis(resp.New(*s.Redis), s.MaxMarks)
 	}
 	sh.tier = storage.NewTier(sh.redis, o)
 	storage.Join(sh.tier)

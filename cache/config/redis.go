@@ -11,11 +11,11 @@ import (
 
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 )
 
 // redis reads the options of the shared storage, nil where there is none.
-func (p *problems) redis(c option.Redis) *redis.Options {
+func (p *problems) redis(c option.Redis) *resp.Options {
 	p.unknown("redis.", c.Unknown)
 	p.unknown("redis.tls.", c.TLS.Unknown)
 	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
@@ -23,7 +23,7 @@ func (p *problems) redis(c option.Redis) *redis.Options {
 	address := strings.TrimSpace(c.Address)
 	password, _ := p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.username", c.Username)
-	o := &redis.Options{
+	o := &resp.Options{
 		Network: "tcp", Address: address,
 		Username:    c.Username,
 		Password:    password,
@@ -68,7 +68,7 @@ func (p *problems) redis(c option.Redis) *redis.Options {
 }
 
 // sentinels reads who tells the master's address, nil if nobody has to.
-func (p *problems) sentinels(c option.Sentinel) *redis.Sentinels {
+func (p *problems) sentinels(c option.Sentinel) *resp.Sentinels {
 	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.sentinel.username", c.Username)
 	p.addresses("redis.sentinel.addresses", c.Addresses)
@@ -87,7 +87,7 @@ func (p *problems) sentinels(c option.Sentinel) *redis.Sentinels {
 	if len(c.Addresses) == 0 {
 		p.add("redis.sentinel.addresses", "is empty; expected host:port of each sentinel")
 	}
-	return &redis.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password}
+	return &resp.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password}
 }
 
 // username checks a name that may have been taken from where a secret is.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -98,8 +98,8 @@ type LimitSettings struct {
 // StorageSettings say what the entries are kept in. Middlewares with equal
 // settings share one storage.
 type StorageSettings struct {
-	Redis           *redis.Options // nil: memory alone
-	Cluster         []string       // addresses of nodes, where it is a cluster
+	Redis           *resp.Options // nil: memory alone
+	Cluster         []string      // addresses of nodes, where it is a cluster
 	MemoryBytes     int64
 	PreparedBytes   int64
 	MaxStaleness    int64 // ms

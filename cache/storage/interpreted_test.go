@@ -33,7 +33,7 @@ func load(t *testing.T) program {
 	interpreted.once.Do(func() {
 		path := t.TempDir()
 		root := filepath.Join(path, "src", "github.com", "odoocache", "odoocache")
-		for _, dir := range []string{"keys", "cache/cookie", "cache/policy", "cache/redis", "cache/storage", "cache/storage/testdata/flows"} {
+		for _, dir := range []string{"keys", "cache/cookie", "cache/policy", "cache/resp", "cache/storage", "cache/storage/testdata/flows"} {
 			copySource(t, filepath.Join("..", "..", dir), filepath.Join(root, dir))
 		}
 		i := interp.New(interp.Options{GoPath: path, Env: os.Environ()})

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 )
@@ -62,7 +62,7 @@ func TestABeginningThatComesLate(t *testing.T) {
 		tenant := storagetest.Tenant()
 		proceed := make(chan bool)
 		address, arrived := slowRoad(t, port, word, proceed)
-		slow := storage.NewRedis(redis.New(redis.Options{Address: address, Timeout: 300 * time.Millisecond, DialTimeout: 300 * time.Millisecond}), storagetest.MaxMarks)
+		slow := storage.NewRedis(resp.New(resp.Options{Address: address, Timeout: 300 * time.Millisecond, DialTimeout: 300 * time.Millisecond}), storagetest.MaxMarks)
 		t.Cleanup(slow.Close)
 		s := openRedis(t, port)
 		state := func() int {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -68,7 +68,7 @@ func claim(s *Redis, tenant string, l *Lock, ms string) (e *Entry, head Head, lo
 	}
 	head, _, value, state := inWords(s, tenant, "", fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
 		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms))
-	if state != redis.ShortYes { // if it was claimed, the lock has the token
+	if state != resp.ShortYes { // if it was claimed, the lock has the token
 		e, head, err = lookupAny(s, tenant, entry, state)
 		return e, head, false, err
 	}
@@ -86,12 +86,12 @@ func claim(s *Redis, tenant string, l *Lock, ms string) (e *Entry, head Head, lo
 func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *Entry, head Head, locked bool, err error) {
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
-		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		redis.Command{Args: []string{"EVAL", claimScript, "2", entry, lock, token, ms}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
+		resp.Command{Args: []string{"EVAL", claimScript, "2", entry, lock, token, ms}},
 	)
-	if err == nil && replies[2].Kind == redis.Error { // it may be looked up all the same
-		e, head, err = lookupAny(s, tenant, entry, redis.ShortNo)
+	if err == nil && replies[2].Kind == resp.Error { // it may be looked up all the same
+		e, head, err = lookupAny(s, tenant, entry, resp.ShortNo)
 		return e, head, false, err
 	}
 	if err == nil {
@@ -109,7 +109,7 @@ func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *Entry, head H
 }
 
 // exactly sends commands in the short way and reports whether they were answered as
-// expected, see redis.Short.
+// expected, see resp.Short.
 func exactly(s *Redis, tenant string, request []byte, replies int, expect string) int {
 	nonce := newNonce()
 	request = append(request, echo+nonce+"\r\n"...)
@@ -128,20 +128,20 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 	ms := strconv.FormatInt(ttl, 10)
 	request := fmt.Sprintf(lockFormat, len(key), key, len(l.Token), l.Token, len(ms), ms, len(key), key, len(entry), entry)
 	switch exactly(s, tenant, []byte(request), 3, fmt.Sprintf("+OK\r\n$%d\r\n%s\r\n:0\r\n", len(l.Token), l.Token)) {
-	case redis.ShortYes:
+	case resp.ShortYes:
 		return LockClaimed, nil
-	case redis.ShortLate:
-		return LockUnknown, fmt.Errorf("%w: %w", ErrUnavailable, redis.ErrTimeout)
+	case resp.ShortLate:
+		return LockUnknown, fmt.Errorf("%w: %w", ErrUnavailable, resp.ErrTimeout)
 	}
 	replies, err := ask(s,
-		redis.Command{Args: []string{"SET", key, l.Token, "NX", "PX", ms}},
-		redis.Command{Args: []string{"GET", key}},
-		redis.Command{Args: []string{"EXISTS", entry}},
+		resp.Command{Args: []string{"SET", key, l.Token, "NX", "PX", ms}},
+		resp.Command{Args: []string{"GET", key}},
+		resp.Command{Args: []string{"EXISTS", entry}},
 	)
 	if err != nil {
 		return LockUnknown, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	if replies[1].Kind == redis.Error && redis.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
+	if replies[1].Kind == resp.Error && resp.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
 		return LockUnknown, s.remove(key)
 	}
 	if err := firstError(replies, "SET"); err != nil {
@@ -162,12 +162,12 @@ func (s *Redis) Lock(tenant string, l *Lock, ttl int64) (int, error) {
 }
 
 func (s *Redis) remove(key string) error {
-	_, err := s.do(redis.Command{Args: []string{"DEL", key}})
+	_, err := s.do(resp.Command{Args: []string{"DEL", key}})
 	return err
 }
 
-func unlock(tenant string, l *Lock, refused int64) redis.Command {
-	return redis.Command{Args: []string{"EVAL", unlockScript, "1", keys.Lock(tenant, l.ID), l.Token, strconv.FormatInt(refused, 10)}}
+func unlock(tenant string, l *Lock, refused int64) resp.Command {
+	return resp.Command{Args: []string{"EVAL", unlockScript, "1", keys.Lock(tenant, l.ID), l.Token, strconv.FormatInt(refused, 10)}}
 }
 
 // Unlock implements Storage.
@@ -187,10 +187,10 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 		lock := keys.Lock(tenant, l.ID)
 		release := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$1\r\n0\r\n", unlockCommand, len(lock), lock, len(l.Token), l.Token)
 		switch exactly(s, tenant, append(flatSet(set), release...), 2, "+OK\r\n:1\r\n") {
-		case redis.ShortYes:
+		case resp.ShortYes:
 			return nil
-		case redis.ShortLate:
-			return fmt.Errorf("%w: %w", ErrUnavailable, redis.ErrTimeout)
+		case resp.ShortLate:
+			return fmt.Errorf("%w: %w", ErrUnavailable, resp.ErrTimeout)
 		}
 	}
 	replies, err := ask(s, set, unlock(tenant, l, 0))
@@ -204,7 +204,7 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) 
 const flatBody = 128 << 10
 
 // flatSet is a command to store an entry as it is sent.
-func flatSet(set redis.Command) []byte {
+func flatSet(set resp.Command) []byte {
 	key := set.Args[1]
 	ttl := set.Tail[1]
 	head := fmt.Sprintf("*5\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n", len(key), key, len(set.Body))

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 )
@@ -39,7 +39,7 @@ func startRedis(t testing.TB, more ...string) string {
 		}
 	})
 	require.Eventually(t, func() bool {
-		replies, err := patientClient(t, port).Do(redis.Command{Args: []string{"PING"}})
+		replies, err := patientClient(t, port).Do(resp.Command{Args: []string{"PING"}})
 		return err == nil && replies[0].Text == "PONG"
 	}, 10*time.Second, 20*time.Millisecond)
 	return port
@@ -92,8 +92,8 @@ func startCluster(t testing.TB, more ...string) []string {
 }
 
 // patientClient is a client for which a busy machine is no failure.
-func patientClient(t testing.TB, port string) *redis.Client {
-	c := redis.New(redis.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second})
+func patientClient(t testing.TB, port string) *resp.Client {
+	c := resp.New(resp.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second})
 	t.Cleanup(c.Close)
 	return c
 }

@@ -3,7 +3,7 @@ package storage
 import (
 	"strconv"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -15,8 +15,8 @@ func (s *Redis) Once(tenant, id string, ttl int64) (bool, error) {
 	key := keys.Nonce(tenant, id)
 	own := newNonce()
 	replies, err := s.do(
-		redis.Command{Args: []string{"SET", key, own, "NX", "PX", strconv.FormatInt(ttl, 10)}},
-		redis.Command{Args: []string{"GET", key}},
+		resp.Command{Args: []string{"SET", key, own, "NX", "PX", strconv.FormatInt(ttl, 10)}},
+		resp.Command{Args: []string{"GET", key}},
 	)
 	if err != nil {
 		return false, err

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -26,27 +26,27 @@ import (
 // key holds all, so that eviction or a restart loses all or nothing. It has no
 // expiry, so that a volatile-* eviction policy leaves it alone.
 type Redis struct {
-	client  *redis.Client  // of one server, or of a master that sentinels know
-	cluster *redis.Cluster // in its place
-	limit   string         // most marks of a tenant
+	client  *resp.Client  // of one server, or of a master that sentinels know
+	cluster *resp.Cluster // in its place
+	limit   string        // most marks of a tenant
 }
 
 // NewRedis returns a storage on a client. It sends nothing yet.
-func NewRedis(client *redis.Client, marks int) *Redis {
+func NewRedis(client *resp.Client, marks int) *Redis {
 	return &Redis{client: client, limit: strconv.Itoa(marks)}
 }
 
 // NewRedisCluster returns a storage on a cluster. It sends nothing yet.
-func NewRedisCluster(cluster *redis.Cluster, marks int) *Redis {
+func NewRedisCluster(cluster *resp.Cluster, marks int) *Redis {
 	return &Redis{cluster: cluster, limit: strconv.Itoa(marks)}
 }
 
-// era is redis.Client.Era for a tenant.
+// era is resp.Client.Era for a tenant.
 func (s *Redis) era(tenant string) int64 {
 	if s.cluster != nil {
 		return s.cluster.Era(keys.Marks(tenant))
 	}
-	return (*redis.Client).Era(s.client)
+	return (*resp.Client).Era(s.client)
 }
 
 // settleScript drops a tenant's purge state and sessions if they were written by
@@ -69,8 +69,8 @@ var runID = regexp.MustCompile(`(?m)^run_id:(\w+)`)
 // taken for the same.
 func (s *Redis) settle(tenant string) (bool, error) {
 	replies, err := s.do(
-		redis.Command{Args: []string{"GET", keys.Run(tenant)}},
-		redis.Command{Args: []string{"INFO", "server"}},
+		resp.Command{Args: []string{"GET", keys.Run(tenant)}},
+		resp.Command{Args: []string{"INFO", "server"}},
 	)
 	if err != nil {
 		return false, err
@@ -80,7 +80,7 @@ func (s *Redis) settle(tenant string) (bool, error) {
 		return false, nil
 	}
 	run := string(found[1])
-	replies, err = s.do(redis.Command{Args: []string{
+	replies, err = s.do(resp.Command{Args: []string{
 		"EVAL", settleScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant), run,
 	}})
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Redis) maxReply() int {
 }
 
 // Stats returns the counters of the connections.
-func (s *Redis) Stats() redis.Stats {
+func (s *Redis) Stats() resp.Stats {
 	if s.cluster != nil {
 		return s.cluster.Stats()
 	}
@@ -144,13 +144,13 @@ func newNonce() string {
 // it at the end: a position of purges, or what is known of a session, does not say whose
 // it is, nor of when. All commands must be of one tenant. The reply to the last one is
 // that number.
-func ask(s *Redis, cmds ...redis.Command) ([]redis.Reply, error) {
+func ask(s *Redis, cmds ...resp.Command) ([]resp.Reply, error) {
 	nonce := newNonce()
-	cmds = append(cmds, redis.Command{Args: []string{"ECHO", nonce}, Want: nonce})
+	cmds = append(cmds, resp.Command{Args: []string{"ECHO", nonce}, Want: nonce})
 	if s.cluster != nil {
 		return s.cluster.Do(cmds...)
 	}
-	return redis.Do(s.client, cmds)
+	return resp.Do(s.client, cmds)
 }
 
 // Lookup implements Storage: one round trip for the entry and the position.
@@ -161,7 +161,7 @@ func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
 func lookup(s *Redis, tenant, id string) (*Entry, Head, error) {
 	key := keys.Entry(tenant, id)
 	head, _, value, state := inWords(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
-	if state != redis.ShortYes {
+	if state != resp.ShortYes {
 		return lookupAny(s, tenant, key, state)
 	}
 	if value == nil {
@@ -178,7 +178,7 @@ func lookup(s *Redis, tenant, id string) (*Entry, Head, error) {
 // not empty, and a large bulk.
 func inWords(s *Redis, tenant, score, large string) (head Head, found string, value []byte, state int) {
 	if s.cluster != nil {
-		return head, "", nil, redis.ShortNo
+		return head, "", nil, resp.ShortNo
 	}
 	marks := keys.Marks(tenant)
 	position := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(marks)) + "\r\n" + marks + "\r\n$2\r\n!"
@@ -187,17 +187,17 @@ func inWords(s *Redis, tenant, score, large string) (head Head, found string, va
 	if score != "" {
 		n = 3
 	}
-	list, value, state := redis.Words(s.client, time.Now(), []byte(position+"s\r\n"+position+"e\r\n"+score+large+echo+end), n, "\r\n$13\r\n"+end)
-	if state != redis.ShortYes {
+	list, value, state := resp.Words(s.client, time.Now(), []byte(position+"s\r\n"+position+"e\r\n"+score+large+echo+end), n, "\r\n$13\r\n"+end)
+	if state != resp.ShortYes {
 		return head, "", nil, state
 	}
 	seq, err := strconv.ParseUint(list[0], 10, 53)
 	if err != nil {
-		return head, "", nil, redis.ShortNo
+		return head, "", nil, resp.ShortNo
 	}
 	epoch, err := strconv.ParseUint(list[1], 10, 53)
 	if err != nil {
-		return head, "", nil, redis.ShortNo
+		return head, "", nil, resp.ShortNo
 	}
 	head.Seq, head.Epoch = int64(seq), int64(epoch)
 	return head, list[n-1], value, state
@@ -205,14 +205,14 @@ func inWords(s *Redis, tenant, score, large string) (head Head, found string, va
 
 // lookupAny is lookup for whatever there may be.
 func lookupAny(s *Redis, tenant, key string, state int) (*Entry, Head, error) {
-	if state == redis.ShortLate {
-		return unanswered(s, tenant, redis.ErrTimeout)
+	if state == resp.ShortLate {
+		return unanswered(s, tenant, resp.ErrTimeout)
 	}
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
-		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		redis.Command{Args: []string{"GET", key}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
+		resp.Command{Args: []string{"GET", key}},
 	)
 	if err != nil {
 		return unanswered(s, tenant, err)
@@ -226,7 +226,7 @@ func lookupAny(s *Redis, tenant, key string, state int) (*Entry, Head, error) {
 
 // unanswered is the outcome of a lookup that came to nothing.
 func unanswered(s *Redis, tenant string, err error) (*Entry, Head, error) {
-	if errors.Is(err, redis.ErrTooLarge) { // not ours: no entry is that large
+	if errors.Is(err, resp.ErrTooLarge) { // not ours: no entry is that large
 		return s.tooLarge(tenant)
 	}
 	return nil, Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
@@ -241,8 +241,8 @@ func (s *Redis) tooLarge(tenant string) (*Entry, Head, error) {
 	return nil, head, fmt.Errorf("%w: larger than redis.maxReplyBytes", ErrCorrupt)
 }
 
-func entryOf(r redis.Reply, head Head) (*Entry, Head, error) {
-	if r.Kind == redis.Error {
+func entryOf(r resp.Reply, head Head) (*Entry, Head, error) {
+	if r.Kind == resp.Error {
 		return entryError(r, head)
 	}
 	if r.Null {
@@ -255,11 +255,11 @@ func entryOf(r redis.Reply, head Head) (*Entry, Head, error) {
 	return e, head, nil
 }
 
-func entryError(r redis.Reply, head Head) (*Entry, Head, error) {
-	if redis.Code(r) == "WRONGTYPE" {
+func entryError(r resp.Reply, head Head) (*Entry, Head, error) {
+	if resp.Code(r) == "WRONGTYPE" {
 		return nil, head, fmt.Errorf("%w: another type of value", ErrCorrupt)
 	}
-	return nil, Head{}, fmt.Errorf("%w: GET: %v", ErrUnavailable, redis.Err(r))
+	return nil, Head{}, fmt.Errorf("%w: GET: %v", ErrUnavailable, resp.Err(r))
 }
 
 // Store implements Storage.
@@ -273,15 +273,15 @@ func (s *Redis) Store(tenant, id string, e *Entry, ttl int64) error {
 }
 
 // set is the command that stores an entry.
-func (s *Redis) set(tenant, id string, e *Entry, ttl int64) (redis.Command, error) {
+func (s *Redis) set(tenant, id string, e *Entry, ttl int64) (resp.Command, error) {
 	value, err := Encode(e)
 	if err != nil {
-		return redis.Command{}, err
+		return resp.Command{}, err
 	}
 	if len(value) > s.maxReply() {
-		return redis.Command{}, fmt.Errorf("%w: %d bytes could not be read again", ErrTooLarge, len(value))
+		return resp.Command{}, fmt.Errorf("%w: %d bytes could not be read again", ErrTooLarge, len(value))
 	}
-	return redis.Command{
+	return resp.Command{
 		Args: []string{"SET", keys.Entry(tenant, id)}, Body: value,
 		Tail: []string{"PX", strconv.FormatInt(ttl, 10)},
 	}, nil
@@ -294,7 +294,7 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 	for i := 0; i < len(ids); i++ {
 		args = append(args, keys.Entry(tenant, ids[i]))
 	}
-	_, err := s.do(redis.Command{Args: args})
+	_, err := s.do(resp.Command{Args: args})
 	return err
 }
 
@@ -319,7 +319,7 @@ func (s *Redis) Drop(tenant string, ids []string) error {
 	for i := 0; i < len(ids); i++ {
 		args = append(args, keys.Entry(tenant, ids[i]))
 	}
-	_, err := s.do(redis.Command{Args: append(args, keys.Entry(tenant, ""))})
+	_, err := s.do(resp.Command{Args: append(args, keys.Entry(tenant, ""))})
 	return err
 }
 
@@ -327,8 +327,8 @@ func (s *Redis) Drop(tenant string, ids []string) error {
 func (s *Redis) Head(tenant string) (Head, error) {
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
-		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!e"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
 	)
 	if err != nil {
 		return Head{}, fmt.Errorf("%w: %v", ErrUnavailable, err)
@@ -361,14 +361,14 @@ func (s *Redis) members(tenant, least string) (Delta, error) {
 	marks := keys.Marks(tenant)
 	d := Delta{}
 	replies, err := ask(s,
-		redis.Command{Args: []string{"ZSCORE", marks, "!s"}},
-		redis.Command{Args: []string{"ZSCORE", marks, "!f"}},
-		redis.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!f"}},
+		resp.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
 	)
 	if err != nil {
 		return d, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	if redis.Code(replies[2]) == "WRONGTYPE" {
+	if resp.Code(replies[2]) == "WRONGTYPE" {
 		return d, nil
 	}
 	if d.Head.Seq, err = number64(replies[0], "number"); err != nil {
@@ -415,7 +415,7 @@ func (s *Redis) Purge(tenant string, p Purge) (Head, error) {
 
 // Reset implements Storage.
 func (s *Redis) Reset(tenant string) (Head, error) {
-	if _, err := s.do(redis.Command{Args: []string{"DEL", keys.Marks(tenant)}}); err != nil {
+	if _, err := s.do(resp.Command{Args: []string{"DEL", keys.Marks(tenant)}}); err != nil {
 		return Head{}, err
 	}
 	return s.eval(tenant, "begin", nil)
@@ -432,7 +432,7 @@ func (s *Redis) Close() {
 
 func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 	args := []string{"EVAL", purgeScript, "1", keys.Marks(tenant), strconv.FormatInt(newEpoch(), 10), s.limit, how}
-	replies, err := s.do(redis.Command{Args: append(args, members...)})
+	replies, err := s.do(resp.Command{Args: append(args, members...)})
 	if err != nil {
 		return Head{}, err
 	}
@@ -443,7 +443,7 @@ func (s *Redis) eval(tenant, how string, members []string) (Head, error) {
 }
 
 // do runs a pipeline in which every reply must be free of errors.
-func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
+func (s *Redis) do(cmds ...resp.Command) ([]resp.Reply, error) {
 	replies, err := ask(s, cmds...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
@@ -451,24 +451,24 @@ func (s *Redis) do(cmds ...redis.Command) ([]redis.Reply, error) {
 	return replies, firstError(replies, cmds[0].Args[0])
 }
 
-func firstError(replies []redis.Reply, what string) error {
+func firstError(replies []resp.Reply, what string) error {
 	for i := 0; i < len(replies); i++ {
-		if replies[i].Kind == redis.Error {
+		if replies[i].Kind == resp.Error {
 			return refusedError(replies[i], what)
 		}
 	}
 	return nil
 }
 
-func refusedError(r redis.Reply, what string) error {
-	return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrRefused, what, redis.Err(r))
+func refusedError(r resp.Reply, what string) error {
+	return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrRefused, what, resp.Err(r))
 }
 
 // headOf reads an epoch and a number, two scores. No epoch means no state, and
 // so does a value of another type: what stood there is lost. Where the two are
 // read one after the other the number must come first: with the epoch of a
 // state that is gone, the number of a new one could pass for a known position.
-func headOf(epoch, seq redis.Reply) (Head, error) {
+func headOf(epoch, seq resp.Reply) (Head, error) {
 	e, err := strconv.ParseUint(string(epoch.Body), 10, 53)
 	if err != nil {
 		return rareHead(epoch, seq)
@@ -481,8 +481,8 @@ func headOf(epoch, seq redis.Reply) (Head, error) {
 }
 
 // rareHead is headOf for whatever there may be.
-func rareHead(epoch, seq redis.Reply) (Head, error) {
-	if epoch.Null || seq.Null || redis.Code(epoch) == "WRONGTYPE" || redis.Code(seq) == "WRONGTYPE" {
+func rareHead(epoch, seq resp.Reply) (Head, error) {
+	if epoch.Null || seq.Null || resp.Code(epoch) == "WRONGTYPE" || resp.Code(seq) == "WRONGTYPE" {
 		return Head{}, nil
 	}
 	e, err := number64(epoch, "epoch")
@@ -494,11 +494,11 @@ func rareHead(epoch, seq redis.Reply) (Head, error) {
 }
 
 // number64 reads a score, 0 if there is none.
-func number64(r redis.Reply, what string) (int64, error) {
-	if r.Null || redis.Code(r) == "WRONGTYPE" {
+func number64(r resp.Reply, what string) (int64, error) {
+	if r.Null || resp.Code(r) == "WRONGTYPE" {
 		return 0, nil
 	}
-	if err := redis.Err(r); err != nil {
+	if err := resp.Err(r); err != nil {
 		return 0, fmt.Errorf("%w: purge state: %v", ErrUnavailable, err)
 	}
 	n, err := strconv.ParseFloat(string(r.Body), 64)
@@ -526,15 +526,15 @@ func bulk(n int64) string {
 
 // encoded is a command as it is sent.
 func encoded(args ...string) string {
-	return string(redis.Encoded(redis.Command{Args: args}))
+	return string(resp.Encoded(resp.Command{Args: args}))
 }
 
-// shortOn is redis.Short on whatever server has the tenant's keys.
+// shortOn is resp.Short on whatever server has the tenant's keys.
 func shortOn(s *Redis, tenant string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) ([]byte, int) {
 	if s.cluster != nil {
 		return s.cluster.Short(keys.Marks(tenant), era, now, request, replies, expect, size, end)
 	}
-	return redis.Short(s.client, era, now, request, replies, expect, size, end, nil)
+	return resp.Short(s.client, era, now, request, replies, expect, size, end, nil)
 }
 
 func askSession(v *View, session string) string {

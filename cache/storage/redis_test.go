@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 	"github.com/odoocache/odoocache/keys"
@@ -31,11 +31,11 @@ func TestRedisACL(t *testing.T) {
 	port := startRedis(t)
 	restrict(t, port, "")
 	open := func(t *testing.T) storage.Storage {
-		c := redis.New(redis.Options{
+		c := resp.New(resp.Options{
 			Address: "127.0.0.1:" + port, Username: "odoocache", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second,
 		})
 		t.Cleanup(c.Close)
-		_, err := c.Do(redis.Command{Args: []string{"FLUSHALL"}})
+		_, err := c.Do(resp.Command{Args: []string{"FLUSHALL"}})
 		require.NoError(t, err)
 		return storage.NewRedis(c, storagetest.MaxMarks)
 	}
@@ -70,7 +70,7 @@ func TestRedisCluster(t *testing.T) {
 		addresses = append(addresses, "127.0.0.1:"+port)
 	}
 	open := func(t *testing.T) *storage.Redis {
-		c := redis.NewCluster(redis.Options{
+		c := resp.NewCluster(resp.Options{
 			Username: "odoocache", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second,
 		}, addresses[:1])
 		t.Cleanup(c.Close)
@@ -239,7 +239,7 @@ func TestRedisForeignValues(t *testing.T) {
 // A value that could be written but never be read again.
 func TestRedisTooLarge(t *testing.T) {
 	port := startRedis(t)
-	client := redis.New(redis.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, MaxReply: 1 << 16})
+	client := resp.New(resp.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, MaxReply: 1 << 16})
 	t.Cleanup(client.Close)
 	s := storage.NewRedis(client, storagetest.MaxMarks)
 	head, err := s.Head("t")

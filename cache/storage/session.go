@@ -5,7 +5,7 @@ import (
 	"strconv"
 
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -41,7 +41,7 @@ func visit(s *Redis, tenant, id, session string) (*Entry, Head, int, error) {
 	score := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(key)) + "\r\n" + key + "\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 	if id == "" {
 		head, _, found, state := inWords(s, tenant, "", score)
-		if n := known(string(found)); state == redis.ShortYes && n >= 0 {
+		if n := known(string(found)); state == resp.ShortYes && n >= 0 {
 			return nil, head, sessionState(n, nowMS()), nil
 		}
 		return visitAny(s, tenant, "", session, state)
@@ -49,7 +49,7 @@ func visit(s *Redis, tenant, id, session string) (*Entry, Head, int, error) {
 	key = keys.Entry(tenant, id)
 	head, found, value, state := inWords(s, tenant, score, "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
 	n := known(found)
-	if state != redis.ShortYes || n < 0 {
+	if state != resp.ShortYes || n < 0 {
 		return visitAny(s, tenant, key, session, state)
 	}
 	if value == nil {
@@ -76,18 +76,18 @@ func known(score string) int64 {
 
 // visitAny is visit for whatever there may be.
 func visitAny(s *Redis, tenant, key, session string, state int) (*Entry, Head, int, error) {
-	if state == redis.ShortLate {
-		e, head, err := unanswered(s, tenant, redis.ErrTimeout)
+	if state == resp.ShortLate {
+		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
 		return e, head, SessionUnknown, err
 	}
 	marks := keys.Marks(tenant)
-	commands := []redis.Command{
+	commands := []resp.Command{
 		{Args: []string{"ZSCORE", marks, "!s"}},
 		{Args: []string{"ZSCORE", marks, "!e"}},
 		{Args: []string{"ZSCORE", keys.Sessions(tenant), session}},
 	}
 	if key != "" {
-		commands = append(commands, redis.Command{Args: []string{"GET", key}})
+		commands = append(commands, resp.Command{Args: []string{"GET", key}})
 	}
 	replies, err := ask(s, commands...)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Redis) Bear(tenant, session string, ttl int64, most int) error {
 	if err != nil || !fresh {
 		return err
 	}
-	_, err = s.do(redis.Command{Args: []string{"EVAL", bearScript, "1", key, session, begins, strconv.FormatInt(sessionScore(until, scoreDefault), 10)}})
+	_, err = s.do(resp.Command{Args: []string{"EVAL", bearScript, "1", key, session, begins, strconv.FormatInt(sessionScore(until, scoreDefault), 10)}})
 	return err
 }
 
@@ -155,7 +155,7 @@ func (s *Redis) begin(tenant, session, score string, most int) (fresh bool, err 
 
 // Settle implements Storage.
 func (s *Redis) Settle(tenant, session string) error {
-	_, err := s.do(redis.Command{Args: []string{"EVAL", begunScript, "1", keys.Sessions(tenant), session}})
+	_, err := s.do(resp.Command{Args: []string{"EVAL", begunScript, "1", keys.Sessions(tenant), session}})
 	return err
 }
 
@@ -172,27 +172,27 @@ func (s *Redis) Special(tenant string, sessions []string, ttl int64, most int) (
 
 // note runs a command on what is known of sessions, and drops those whose rank is
 // most at most.
-func (s *Redis) note(tenant string, args []string, most string) ([]redis.Reply, error) {
+func (s *Redis) note(tenant string, args []string, most string) ([]resp.Reply, error) {
 	key := keys.Sessions(tenant)
 	replies, err := ask(s,
-		redis.Command{Args: args},
-		redis.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", most}},
+		resp.Command{Args: args},
+		resp.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", most}},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
-	if redis.Code(replies[0]) == "WRONGTYPE" { // something else stands in its place
+	if resp.Code(replies[0]) == "WRONGTYPE" { // something else stands in its place
 		if err := s.Forget(tenant); err != nil {
 			return nil, err
 		}
-		return s.do(redis.Command{Args: args})
+		return s.do(resp.Command{Args: args})
 	}
 	return replies, firstError(replies, "ZADD")
 }
 
 // Forget implements Storage.
 func (s *Redis) Forget(tenant string) error {
-	_, err := s.do(redis.Command{Args: []string{"DEL", keys.Sessions(tenant)}})
+	_, err := s.do(resp.Command{Args: []string{"DEL", keys.Sessions(tenant)}})
 	return err
 }
 

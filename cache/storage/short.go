@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -66,10 +66,10 @@ func short(t *Tier, v *View, what string, replies int, lead string, size int) (a
 	if what == "" || s.cluster != nil {
 		answer, state = shortOdd(s, v, q, now, request, replies, lead, size, end)
 	} else {
-		answer, state = redis.Short(s.client, q.era, now, request, 3+replies, q.expect+lead, size, "\r\n$13\r\n"+end, nil)
+		answer, state = resp.Short(s.client, q.era, now, request, 3+replies, q.expect+lead, size, "\r\n$13\r\n"+end, nil)
 	}
-	if state != redis.ShortYes {
-		return nil, nil, state == redis.ShortLate && shortLate(t, v)
+	if state != resp.ShortYes {
+		return nil, nil, state == resp.ShortLate && shortLate(t, v)
 	}
 	if !still(v, q, startedMS+now.Sub(Started).Milliseconds()) { // as ticks
 		return nil, nil, false
@@ -87,7 +87,7 @@ func shortOdd(s *Redis, v *View, q *question, now time.Time, request []byte, rep
 }
 
 func shortLate(t *Tier, v *View) bool {
-	t.failed(v, "lookup", redis.ErrTimeout)
+	t.failed(v, "lookup", resp.ErrTimeout)
 	return true
 }
 
@@ -141,7 +141,7 @@ func (t *Tier) QuickRemote(v *View, key string, now int64) (r *Ready, body []byt
 // Exchange is what is sent for a page that is in Redis alone, and what has to come back
 // for it to be as it was when it was made ready, at the same position.
 type Exchange struct {
-	client   *redis.Client
+	client   *resp.Client
 	failures *atomic.Int64 // of what guards the view
 	licensed *int64        // Until of the license
 	era      int64
@@ -152,7 +152,7 @@ type Exchange struct {
 	reply    string // what all of it begins with, up to the body
 	body     int    // bytes
 	replies  int    // their number, with that to the nonce
-	sum      *redis.Checksum
+	sum      *resp.Checksum
 	kept     []byte // what is returned in place of the stored body; nil: that is
 }
 
@@ -171,7 +171,7 @@ func (t *Tier) Exchange(v *View, r *Ready, l *License, kept []byte) *Exchange {
 	return &Exchange{
 		client: t.redis.client, failures: &v.guard.failures, licensed: &l.Until, era: q.era,
 		ask: q.ask, expect: q.expect, get: w.get, request: r.request, reply: r.reply,
-		body: w.body, replies: 4, sum: &redis.Checksum{Part: w.part, Sum: w.sum, Unseen: kept != nil}, kept: kept,
+		body: w.body, replies: 4, sum: &resp.Checksum{Part: w.part, Sum: w.sum, Unseen: kept != nil}, kept: kept,
 	}
 }
 
@@ -184,8 +184,8 @@ func Fetch(t *Tier, v *View, x *Exchange, now time.Time) (body []byte, late bool
 		return nil, false
 	}
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	body, state := redis.Short(x.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.body, "\r\n$13\r\n"+end, x.sum)
-	if state != redis.ShortYes || atomic.LoadInt64(x.licensed) == 0 {
+	body, state := resp.Short(x.client, x.era, now, []byte(x.request+end), x.replies, x.reply, x.body, "\r\n$13\r\n"+end, x.sum)
+	if state != resp.ShortYes || atomic.LoadInt64(x.licensed) == 0 {
 		return notFetched(t, v, state)
 	}
 	if x.kept != nil {
@@ -195,7 +195,7 @@ func Fetch(t *Tier, v *View, x *Exchange, now time.Time) (body []byte, late bool
 }
 
 func notFetched(t *Tier, v *View, state int) (body []byte, late bool) {
-	return nil, state == redis.ShortLate && shortLate(t, v)
+	return nil, state == resp.ShortLate && shortLate(t, v)
 }
 
 // FetchFor is Fetch for a session, given as its hash, in the same exchange. The session

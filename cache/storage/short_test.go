@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
 	"github.com/odoocache/odoocache/keys"
@@ -28,7 +28,7 @@ func TestLookupAfterBrokenConnections(t *testing.T) {
 		known, late := tier.Confirm(v)
 		require.True(t, known)
 		require.False(t, late)
-		_, err := patientClient(t, port).Do(redis.Command{Args: []string{"CLIENT", "KILL", "TYPE", "normal"}})
+		_, err := patientClient(t, port).Do(resp.Command{Args: []string{"CLIENT", "KILL", "TYPE", "normal"}})
 		require.NoError(t, err)
 		require.Nil(t, tier.Lookup(v, "k").Entry, "of nobody knows whom")
 	}

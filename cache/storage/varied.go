@@ -2,7 +2,7 @@ package storage
 
 import (
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -70,11 +70,11 @@ func (t *Tier) LookupVaried(v *View, list *List, key, session string) *Found {
 // varied asks for a variant. The value is nil if there is no list.
 func (s *Redis) varied(tenant string, list *List, key, session string) ([]byte, Head, int, error) {
 	marks := keys.Marks(tenant)
-	commands := []redis.Command{{Args: []string{"ZSCORE", marks, "!s"}}, {Args: []string{"ZSCORE", marks, "!e"}}}
+	commands := []resp.Command{{Args: []string{"ZSCORE", marks, "!s"}}, {Args: []string{"ZSCORE", marks, "!e"}}}
 	if session != "" {
-		commands = append(commands, redis.Command{Args: []string{"ZSCORE", keys.Sessions(tenant), session}})
+		commands = append(commands, resp.Command{Args: []string{"ZSCORE", keys.Sessions(tenant), session}})
 	}
-	commands = append(commands, redis.Command{Args: []string{
+	commands = append(commands, resp.Command{Args: []string{
 		"EVAL", variedScript, "2", keys.Entry(tenant, keys.ID(list.Entry.Key)), keys.Entry(tenant, keys.ID(key)), list.raw,
 	}})
 	replies, err := ask(s, commands...)
@@ -95,7 +95,7 @@ func (s *Redis) varied(tenant string, list *List, key, session string) ([]byte, 
 		state = sessionState(score, nowMS())
 	}
 	last := replies[len(commands)-1]
-	if last.Kind == redis.Error {
+	if last.Kind == resp.Error {
 		_, head, err := entryError(last, head)
 		return nil, head, state, err
 	}

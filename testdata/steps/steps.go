@@ -14,7 +14,7 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -27,7 +27,7 @@ type scene struct {
 	at string
 	v  *visit
 
-	client *redis.Client
+	client *resp.Client
 	entry  []byte // as it is stored
 }
 
@@ -60,7 +60,7 @@ func SetScene(name string, c *option.Config, next http.Handler, rw http.Response
 		return err
 	}
 	h.shared.tier.Bear(h.view, visitor)
-	scenes[name] = &scene{h: h, r: r, at: key, v: v, client: redis.New(*s.Storage.Redis), entry: stored}
+	scenes[name] = &scene{h: h, r: r, at: key, v: v, client: resp.New(*s.Storage.Redis), entry: stored}
 	return nil
 }
 
@@ -189,7 +189,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	case "exchange":
 		for i := 0; i < n; i++ {
 			replies, err := sc.client.Do(
-				redis.Command{Args: []string{"PING"}}, redis.Command{Args: []string{"GET", "no such key"}}, redis.Command{Args: []string{"ECHO", "hello"}},
+				resp.Command{Args: []string{"PING"}}, resp.Command{Args: []string{"GET", "no such key"}}, resp.Command{Args: []string{"ECHO", "hello"}},
 			)
 			if err == nil && len(replies) == 3 {
 				done++

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
@@ -37,7 +37,7 @@ func open(address string) storage.Storage {
 	if address == "" {
 		return storage.NewMemory(1<<20, 8)
 	}
-	return storage.NewRedis(redis.New(redis.Options{Address: address, Timeout: 20 * time.Second, DialTimeout: 20 * time.Second}), 8)
+	return storage.NewRedis(resp.New(resp.Options{Address: address, Timeout: 20 * time.Second, DialTimeout: 20 * time.Second}), 8)
 }
 
 func tier(s storage.Storage, memory int64) *storage.Tier {

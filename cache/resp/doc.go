@@ -1,4 +1,4 @@
-// Package redis is a small RESP2 client: pipelines over a bounded pool of
+// Package resp is a small RESP2 client: pipelines over a bounded pool of
 // connections. It works with Redis 6 and later and with Valkey.
 //
 // The life of a Do:
@@ -32,4 +32,4 @@
 // much as a function call, a select statement is not safe, and errors.As does not
 // know our types: hence functions over plain structs, channels on which each side
 // only sends or only receives, and sentinel errors for errors.Is.
-package redis
+package resp

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/odoocache/odoocache/cache/redis"
+	"github.com/odoocache/odoocache/cache/resp"
 )
 
 const keys = 97
@@ -23,8 +23,8 @@ const keys = 97
 // key it belongs to, each pipeline ends with a word of its own. It returns what
 // went wrong, "" if nothing did; how many operations came to nothing, which is an
 // error only if strict; and the counters.
-func Run(network, address string, goroutines, ops int, timeout time.Duration, strict bool) (string, int, redis.Stats) {
-	c := redis.New(redis.Options{Network: network, Address: address, PoolSize: 8, Timeout: timeout, DialTimeout: timeout})
+func Run(network, address string, goroutines, ops int, timeout time.Duration, strict bool) (string, int, resp.Stats) {
+	c := resp.New(resp.Options{Network: network, Address: address, PoolSize: 8, Timeout: timeout, DialTimeout: timeout})
 	defer c.Close()
 	var mu sync.Mutex
 	wrong := ""
@@ -66,8 +66,8 @@ func Run(network, address string, goroutines, ops int, timeout time.Duration, st
 // commas part, tell. It ends when, after failures, many operations in a row have come to
 // something. It returns what went wrong, and how many operations failed.
 func Failover(master, addresses, user, password string, timeout time.Duration) (string, int) {
-	s := &redis.Sentinels{Master: master, Addresses: strings.Split(addresses, ","), Username: user, Password: password}
-	c := redis.New(redis.Options{Sentinels: s, PoolSize: 8, Timeout: 500 * time.Millisecond, DialTimeout: 500 * time.Millisecond})
+	s := &resp.Sentinels{Master: master, Addresses: strings.Split(addresses, ","), Username: user, Password: password}
+	c := resp.New(resp.Options{Sentinels: s, PoolSize: 8, Timeout: 500 * time.Millisecond, DialTimeout: 500 * time.Millisecond})
 	defer c.Close()
 	end := time.Now().Add(timeout)
 	var mu sync.Mutex
@@ -114,11 +114,11 @@ func Failover(master, addresses, user, password string, timeout time.Duration) (
 }
 
 func expected(err error) bool {
-	return errors.Is(err, redis.ErrTimeout) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrConnect)
+	return errors.Is(err, resp.ErrTimeout) || errors.Is(err, resp.ErrPoolTimeout) || errors.Is(err, resp.ErrConnect)
 }
 
 // operate writes one key and reads two.
-func operate(c *redis.Client, rnd *rand.Rand, nonce string) (string, error) {
+func operate(c *resp.Client, rnd *rand.Rand, nonce string) (string, error) {
 	if rnd.Intn(4) == 0 {
 		key := "hammer:" + strconv.Itoa(rnd.Intn(keys))
 		n := rnd.Intn(300)
@@ -126,19 +126,19 @@ func operate(c *redis.Client, rnd *rand.Rand, nonce string) (string, error) {
 			n = rnd.Intn(6000)
 		}
 		value := []byte(strings.Repeat(key+"|", n+1))
-		r, err := c.Do(redis.Command{Args: []string{"SET", key}, Body: value, Tail: []string{"PX", "60000"}})
+		r, err := c.Do(resp.Command{Args: []string{"SET", key}, Body: value, Tail: []string{"PX", "60000"}})
 		if err != nil {
 			return "", err
 		}
-		if r[0].Kind != redis.Status || r[0].Text != "OK" {
+		if r[0].Kind != resp.Status || r[0].Text != "OK" {
 			return fmt.Sprintf("SET %s: %+v", key, r[0]), nil
 		}
 		return "", nil
 	}
 	a := "hammer:" + strconv.Itoa(rnd.Intn(keys))
 	b := "hammer:" + strconv.Itoa(rnd.Intn(keys))
-	r, err := c.Do(redis.Command{Args: []string{"GET", a}}, redis.Command{Args: []string{"GET", b}},
-		redis.Command{Args: []string{"ECHO", nonce}})
+	r, err := c.Do(resp.Command{Args: []string{"GET", a}}, resp.Command{Args: []string{"GET", b}},
+		resp.Command{Args: []string{"ECHO", nonce}})
 	if err != nil {
 		return "", err
 	}
@@ -148,8 +148,8 @@ func operate(c *redis.Client, rnd *rand.Rand, nonce string) (string, error) {
 	return says(a, r[0]) + says(b, r[1]), nil
 }
 
-func says(key string, r redis.Reply) string {
-	if r.Kind != redis.Bulk {
+func says(key string, r resp.Reply) string {
+	if r.Kind != resp.Bulk {
 		return fmt.Sprintf("GET %s: kind %d", key, r.Kind)
 	}
 	if r.Null {
@@ -164,12 +164,12 @@ func says(key string, r redis.Reply) string {
 
 // Ask opens a client and asks n times for GET key, one after the other. It
 // returns the outcomes, each a name or the text of the reply, and the counters.
-func Ask(address string, n int, timeout time.Duration) (string, redis.Stats) {
-	c := redis.New(redis.Options{Address: address, Timeout: timeout, DialTimeout: timeout, MaxReply: 4096})
+func Ask(address string, n int, timeout time.Duration) (string, resp.Stats) {
+	c := resp.New(resp.Options{Address: address, Timeout: timeout, DialTimeout: timeout, MaxReply: 4096})
 	defer c.Close()
 	out := make([]string, n)
 	for i := 0; i < n; i++ {
-		r, err := c.Do(redis.Command{Args: []string{"GET", "key"}})
+		r, err := c.Do(resp.Command{Args: []string{"GET", "key"}})
 		if err != nil {
 			out[i] = name(err)
 			continue
@@ -183,33 +183,33 @@ func name(err error) string {
 	switch {
 	case err == nil:
 		return "none"
-	case errors.Is(err, redis.ErrTimeout):
+	case errors.Is(err, resp.ErrTimeout):
 		return "timeout"
-	case errors.Is(err, redis.ErrClosed):
+	case errors.Is(err, resp.ErrClosed):
 		return "closed"
-	case errors.Is(err, redis.ErrPoolTimeout):
+	case errors.Is(err, resp.ErrPoolTimeout):
 		return "pool-timeout"
-	case errors.Is(err, redis.ErrProtocol):
+	case errors.Is(err, resp.ErrProtocol):
 		return "protocol"
-	case errors.Is(err, redis.ErrTooLarge):
+	case errors.Is(err, resp.ErrTooLarge):
 		return "too-large"
-	case errors.Is(err, redis.ErrConnect):
+	case errors.Is(err, resp.ErrConnect):
 		return "connect"
 	}
 	return err.Error()
 }
 
-func show(r redis.Reply) string {
+func show(r resp.Reply) string {
 	switch {
-	case r.Kind == redis.Error && errors.Is(redis.Err(r), redis.ErrServer):
-		return "-" + redis.Code(r)
+	case r.Kind == resp.Error && errors.Is(resp.Err(r), resp.ErrServer):
+		return "-" + resp.Code(r)
 	case r.Null:
 		return "null"
-	case r.Kind == redis.Bulk:
+	case r.Kind == resp.Bulk:
 		return "$" + string(r.Body)
-	case r.Kind == redis.Integer:
+	case r.Kind == resp.Integer:
 		return ":" + strconv.FormatInt(r.Int, 10)
-	case r.Kind == redis.Array:
+	case r.Kind == resp.Array:
 		items := ""
 		for i := 0; i < len(r.Items); i++ {
 			items += show(r.Items[i])
@@ -222,22 +222,22 @@ func show(r redis.Reply) string {
 // Visit opens a client with everything that Options has, and uses every kind
 // of reply. It returns what went wrong.
 func Visit(network, address, user, password string, db int, ca string) string {
-	o := redis.Options{Network: network, Address: address, Username: user, Password: password, DB: db,
+	o := resp.Options{Network: network, Address: address, Username: user, Password: password, DB: db,
 		Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
 	if ca != "" {
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM([]byte(ca))
 		o.TLS = &tls.Config{RootCAs: roots}
 	}
-	c := redis.New(o)
+	c := resp.New(o)
 	defer c.Close()
 	for _, size := range []int{0, 1, 100, 1 << 14, 1 << 20} {
 		body := []byte(strings.Repeat("v", size))
 		r, err := c.Do(
-			redis.Command{Args: []string{"SET", "visit"}, Body: body, Tail: []string{"PX", "60000"}},
-			redis.Command{Args: []string{"GET", "visit"}},
-			redis.Command{Args: []string{"LPUSH", "visit", "x"}},
-			redis.Command{Args: []string{"EVAL", "return {1, {'a', false}, redis.error_reply('MY fault'), {}}", "0"}})
+			resp.Command{Args: []string{"SET", "visit"}, Body: body, Tail: []string{"PX", "60000"}},
+			resp.Command{Args: []string{"GET", "visit"}},
+			resp.Command{Args: []string{"LPUSH", "visit", "x"}},
+			resp.Command{Args: []string{"EVAL", "return {1, {'a', false}, redis.error_reply('MY fault'), {}}", "0"}})
 		if err != nil {
 			return err.Error()
 		}
@@ -259,11 +259,11 @@ func Visit(network, address, user, password string, db int, ca string) string {
 // Crowd lets n callers wait for one connection to a server that does not
 // answer, and closes the client. It returns the callers' outcomes.
 func Crowd(address string, n int) string {
-	c := redis.New(redis.Options{Address: address, PoolSize: 1, Timeout: time.Second})
+	c := resp.New(resp.Options{Address: address, PoolSize: 1, Timeout: time.Second})
 	outcomes := make(chan string, n)
 	for i := 0; i < n; i++ {
 		go func() {
-			_, err := c.Do(redis.Command{Args: []string{"PING"}})
+			_, err := c.Do(resp.Command{Args: []string{"PING"}})
 			outcomes <- name(err)
 		}()
 	}
@@ -282,11 +282,11 @@ func Crowd(address string, n int) string {
 
 // Bench does n GETs of key over one connection and returns the time of one.
 func Bench(address, key string, n, size int) (time.Duration, string) {
-	c := redis.New(redis.Options{Address: address, Timeout: 10 * time.Second})
+	c := resp.New(resp.Options{Address: address, Timeout: 10 * time.Second})
 	defer c.Close()
 	start := time.Now()
 	for i := 0; i < n; i++ {
-		r, err := c.Do(redis.Command{Args: []string{"GET", key}})
+		r, err := c.Do(resp.Command{Args: []string{"GET", key}})
 		if err != nil {
 			return 0, err.Error()
 		}
@@ -299,13 +299,13 @@ func Bench(address, key string, n, size int) (time.Duration, string) {
 
 // BenchSet is Bench for SET.
 func BenchSet(address, key string, n, size int) (time.Duration, string) {
-	c := redis.New(redis.Options{Address: address, Timeout: 10 * time.Second})
+	c := resp.New(resp.Options{Address: address, Timeout: 10 * time.Second})
 	defer c.Close()
 	body := make([]byte, size)
 	start := time.Now()
 	for i := 0; i < n; i++ {
-		r, err := c.Do(redis.Command{Args: []string{"SET", key}, Body: body, Tail: []string{"PX", "60000"}})
-		if err != nil || r[0].Kind != redis.Status {
+		r, err := c.Do(resp.Command{Args: []string{"SET", key}, Body: body, Tail: []string{"PX", "60000"}})
+		if err != nil || r[0].Kind != resp.Status {
 			return 0, fmt.Sprint(r, err)
 		}
 	}

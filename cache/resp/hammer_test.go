@@ -1,4 +1,4 @@
-package redis_test
+package resp_test
 
 import (
 	"bufio"
@@ -16,14 +16,14 @@ import (
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
 
-	"github.com/odoocache/odoocache/cache/redis"
-	"github.com/odoocache/odoocache/cache/redis/testdata/hammer"
+	"github.com/odoocache/odoocache/cache/resp"
+	"github.com/odoocache/odoocache/cache/resp/testdata/hammer"
 )
 
 // program is package hammer, compiled or interpreted.
 type program struct {
-	run   func(string, string, int, int, time.Duration, bool) (string, int, redis.Stats)
-	ask   func(string, int, time.Duration) (string, redis.Stats)
+	run   func(string, string, int, int, time.Duration, bool) (string, int, resp.Stats)
+	ask   func(string, int, time.Duration) (string, resp.Stats)
 	get   func(string, string, int, int) (time.Duration, string)
 	set   func(string, string, int, int) (time.Duration, string)
 	visit func(string, string, string, string, int, string) string
@@ -44,7 +44,7 @@ func interpreted(t testing.TB) program {
 		t.Skip("the race detector sees the interpreter, not what it interprets")
 	}
 	path := t.TempDir()
-	copyPackage(t, ".", filepath.Join(path, "src/github.com/odoocache/odoocache/cache/redis"))
+	copyPackage(t, ".", filepath.Join(path, "src/github.com/odoocache/odoocache/cache/resp"))
 	copyPackage(t, "testdata/hammer", filepath.Join(path, "src/hammer"))
 	i := interp.New(interp.Options{GoPath: path})
 	require.NoError(t, i.Use(stdlib.Symbols))
@@ -94,13 +94,13 @@ func Failover(master, addresses, user, password string, timeout time.Duration) (
 	run := symbol("Run").(func(string, string, int, int, time.Duration, bool) (string, int, int64, int64, int64))
 	ask := symbol("Ask").(func(string, int, time.Duration) (string, int64, int64, int64))
 	return program{
-		run: func(network, address string, g, n int, d time.Duration, strict bool) (string, int, redis.Stats) {
+		run: func(network, address string, g, n int, d time.Duration, strict bool) (string, int, resp.Stats) {
 			wrong, failed, dials, reuses, retries := run(network, address, g, n, d, strict)
-			return wrong, failed, redis.Stats{Dials: dials, Reuses: reuses, Retries: retries}
+			return wrong, failed, resp.Stats{Dials: dials, Reuses: reuses, Retries: retries}
 		},
-		ask: func(address string, n int, d time.Duration) (string, redis.Stats) {
+		ask: func(address string, n int, d time.Duration) (string, resp.Stats) {
 			out, dials, reuses, retries := ask(address, n, d)
-			return out, redis.Stats{Dials: dials, Reuses: reuses, Retries: retries}
+			return out, resp.Stats{Dials: dials, Reuses: reuses, Retries: retries}
 		},
 		get:   symbol("Get").(func(string, string, int, int) (time.Duration, string)),
 		set:   symbol("Set").(func(string, string, int, int) (time.Duration, string)),
@@ -132,9 +132,9 @@ func both(t *testing.T, test func(t *testing.T, p program)) {
 
 func TestFaults(t *testing.T) {
 	both(t, func(t *testing.T, p program) {
-		for _, f := range redis.Faults() {
+		for _, f := range resp.Faults() {
 			t.Run(f.Name, func(t *testing.T) {
-				fake := redis.StartFake(t, f.Serve)
+				fake := resp.StartFake(t, f.Serve)
 				start := time.Now()
 				got, stats := p.ask(fake.Address, f.Asks, f.Timeout())
 				assert.Less(t, time.Since(start), time.Duration(f.Asks)*(f.Timeout()+500*time.Millisecond))
@@ -148,7 +148,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestHammer(t *testing.T) {
-	server := redis.StartRedis(t)
+	server := resp.StartRedis(t)
 	both(t, func(t *testing.T, p program) {
 		wrong, failed, stats := p.run("tcp", server.Address, 64, 500, 30*time.Second, true)
 		assert.Empty(t, wrong)
@@ -162,7 +162,7 @@ func TestHammer(t *testing.T) {
 // Timeouts at every point of an exchange and of the queue: operations may
 // fail, none may get what belongs to another.
 func TestHammerTimeouts(t *testing.T) {
-	server := redis.StartRedis(t)
+	server := resp.StartRedis(t)
 	both(t, func(t *testing.T, p program) {
 		failures := 0
 		for _, d := range []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
@@ -177,8 +177,8 @@ func TestHammerTimeouts(t *testing.T) {
 
 func TestVisit(t *testing.T) {
 	both(t, func(t *testing.T, p program) {
-		socket := filepath.Join(redis.MakeDir(t), "s")
-		plain, port, _, ca := redis.StartRedisTLS(t, "--requirepass", "hunter2", "--user", "shop", "on", ">pass2", "~*", "+@all",
+		socket := filepath.Join(resp.MakeDir(t), "s")
+		plain, port, _, ca := resp.StartRedisTLS(t, "--requirepass", "hunter2", "--user", "shop", "on", ">pass2", "~*", "+@all",
 			"--unixsocket", socket)
 		secure := "127.0.0.1:" + strconv.Itoa(port)
 		assert.Empty(t, p.visit("tcp", plain.Address, "", "hunter2", 0, ""))
@@ -201,10 +201,10 @@ func TestFailover(t *testing.T) {
 		require.NotNil(t, grant)
 		name, password := "odoocache", "change-me"
 		lines := []string{"user " + name + " on >" + password + " -@all " + grant[1]}
-		if strings.Contains(redis.Ask(t, redis.StartRedis(t).Address, "INFO", "server"), "redis_version:6.0") { // its sentinels have no users
+		if strings.Contains(resp.Ask(t, resp.StartRedis(t).Address, "INFO", "server"), "redis_version:6.0") { // its sentinels have no users
 			name, password, lines = "", "", nil
 		}
-		g := redis.StartGroup(t, lines...)
+		g := resp.StartGroup(t, lines...)
 		type result struct {
 			wrong  string
 			failed int
@@ -214,19 +214,19 @@ func TestFailover(t *testing.T) {
 			wrong, failed := p.failover("shop", strings.Join(g.Sentinels, ","), name, password, time.Minute)
 			results <- result{wrong, failed}
 		}()
-		require.Eventually(t, func() bool { return redis.Ask(t, g.Replica.Address, "DBSIZE") > "2" }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return resp.Ask(t, g.Replica.Address, "DBSIZE") > "2" }, 20*time.Second, 10*time.Millisecond)
 		g.Master.Stop()
 		r := <-results
 		assert.Empty(t, r.wrong)
 		assert.NotZero(t, r.failed)
-		assert.Contains(t, redis.Ask(t, g.Replica.Address, "ROLE"), "master")
+		assert.Contains(t, resp.Ask(t, g.Replica.Address, "ROLE"), "master")
 		t.Logf("%d operations failed", r.failed)
 	})
 }
 
 func TestCloseSendsAway(t *testing.T) {
 	both(t, func(t *testing.T, p program) {
-		fake := redis.StartFake(t, func(n int, c net.Conn, in *bufio.Reader) { redis.Drain(in) })
+		fake := resp.StartFake(t, func(n int, c net.Conn, in *bufio.Reader) { resp.Drain(in) })
 		assert.Equal(t, "closed closed closed closed timeout, 0 open, 0 waiting", p.crowd(fake.Address, 5))
 	})
 }
@@ -237,7 +237,7 @@ func BenchmarkSet50k(b *testing.B)            { benchSet(b, compiled(b)) }
 func BenchmarkSet50kInterpreted(b *testing.B) { benchSet(b, interpreted(b)) }
 
 func benchGet(b *testing.B, p program) {
-	server := redis.StartRedis(b)
+	server := resp.StartRedis(b)
 	_, wrong := p.set(server.Address, "page", 1, 50_000)
 	require.Empty(b, wrong)
 	b.ResetTimer()
@@ -246,7 +246,7 @@ func benchGet(b *testing.B, p program) {
 }
 
 func benchSet(b *testing.B, p program) {
-	server := redis.StartRedis(b)
+	server := resp.StartRedis(b)
 	b.ResetTimer()
 	_, wrong := p.set(server.Address, "page", b.N, 50_000)
 	require.Empty(b, wrong)
