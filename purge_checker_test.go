@@ -330,7 +330,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 	}{
 		{"nobody looks at purge marks", "cache/storage", "if v.hard[e.Tags[i]] > e.Seq {", "if false {", 0},
 		{"a page is stored as of the end of its rendering", "cache",
-			"Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags,", "Epoch: h.view.Head().Epoch, Seq: h.view.Head().Seq, Tags: f.tags,", 0},
+			"Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags,", "Epoch: h.tenant.Head().Epoch, Seq: h.tenant.Head().Seq, Tags: f.tags,", 0},
 		{"the memory tier never asks", "cache/storage", "\tif !current {", "\tif false {", 0},
 		{"soft marks do not count", "cache/storage", "if v.soft[e.Tags[i]] > e.Seq {", "if false {", 1},
 		{"nobody refreshes what is stale", "cache", "if h.claimRefresh(&b) {", "if false {", 1},

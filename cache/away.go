@@ -22,7 +22,7 @@ func passUnasked(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.R
 	if ru.ClientDirectives && r.Header["Cache-Control"] != nil || len(lines) > 0 && mayHaveContext(h, lines) {
 		return outcomeGoOn
 	}
-	reason := storage.Away(h.view)
+	reason := storage.NotAsked(h.tenant)
 	if reason == "" {
 		return outcomeGoOn
 	}

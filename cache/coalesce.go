@@ -72,7 +72,7 @@ func coalesce(h *Handler, rw http.ResponseWriter, v *visit) {
 	}
 	v.now = nowMS()
 	if v.lock != nil {
-		defer func() { h.shared.tier.Unlock(h.view, v.lock, 0) }()
+		defer func() { h.shared.tier.Unlock(h.tenant, v.lock, 0) }()
 	}
 	askAlone(h, rw, v, tired)
 }
@@ -89,7 +89,7 @@ func askAlone(h *Handler, rw http.ResponseWriter, v *visit, tired bool) {
 			return
 		}
 	}
-	h.shared.tier.Unlock(h.view, v.lock, 0) // nobody waits for an answer that is not stored
+	h.shared.tier.Unlock(h.tenant, v.lock, 0) // nobody waits for an answer that is not stored
 	passOwn(h, rw, v)
 }
 
@@ -119,10 +119,10 @@ func mayCoalesce(h *Handler, v *visit, asks bool) bool {
 func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until time.Time) bool {
 	defer func() {
 		flight.Land(h.shared.flights, f, flight.Landing{}) // unless it has landed
-		h.shared.tier.Unlock(h.view, v.lock, 0)
+		h.shared.tier.Unlock(h.tenant, v.lock, 0)
 	}()
 	if !alreadyMine(h, v, f) {
-		if v.waited || v.entry == nil && h.shared.tier.Has(h.view, f.Key) { // it may have been stored since it was looked up
+		if v.waited || v.entry == nil && h.shared.tier.Has(h.tenant, f.Key) { // it may have been stored since it was looked up
 			v.waited = false
 			if answered, stays := lookAgainFor(h, rw, v, f); answered || !stays {
 				return answered
@@ -164,7 +164,7 @@ func giveBack(h *Handler, l *storage.Lock) {
 				h.logf("a lock was not given back: %v", p)
 			}
 		}()
-		h.shared.tier.Unlock(h.view, l, 0)
+		h.shared.tier.Unlock(h.tenant, l, 0)
 	}()
 }
 
@@ -188,7 +188,7 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until
 	lock := &storage.Lock{ID: keys.ID(f.Key), Token: h.shared.token}
 	pause := firstPause
 	for {
-		state := h.shared.tier.Lock(h.view, lock, h.s.Limits.CoalesceWait)
+		state := h.shared.tier.Lock(h.tenant, lock, h.s.Limits.CoalesceWait)
 		switch state {
 		case storage.LockClaimed:
 			v.lock = lock
@@ -291,7 +291,7 @@ func deliverCoalesced(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Fl
 	if e == nil {
 		e = f.Given
 	}
-	if e == nil || e.Key != flightKey(v) || !h.view.Usable(e) || withheld(v, e) != "" || !forConsent(h, v, e) {
+	if e == nil || e.Key != flightKey(v) || !h.tenant.Usable(e) || withheld(v, e) != "" || !forConsent(h, v, e) {
 		return false
 	}
 	if f.Given != nil && len(f.Vary) > 0 && keys.Variant("", f.Vary, v.r.Header) != f.Variant {

@@ -349,17 +349,17 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 	sh := h.shared
 	a := statusAnswer{
 		Tenant: h.s.Tenant, Storage: "memory", Breaker: "closed",
-		Pending: h.view.Pending(), Sequence: h.view.Head().Seq, Counters: map[string]int64{},
+		Pending: h.tenant.Pending(), Sequence: h.tenant.Head().Seq, Counters: map[string]int64{},
 	}
 	if sh.sieve != nil {
 		a.Memory = memoryAnswer{Entries: sh.sieve.Len(), Bytes: sh.sieve.Bytes(), Evicted: sh.sieve.Evicted()}
 	}
-	if sh.redis != nil {
-		s := sh.redis.Stats()
+	if remote := sh.tier.Remote(); remote != nil {
+		s := remote.Stats()
 		a.Storage = "redis"
 		a.Redis = &redisAnswer{Open: s.Open, Idle: s.Idle, Waiting: s.Waiting, Dials: s.Dials}
 	}
-	if h.view.Open() {
+	if h.tenant.Open() {
 		a.Breaker = "open"
 	}
 	a.Waiting, a.Renews = flight.Waiting(sh.flights)
@@ -370,10 +370,10 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sh.mu.Unlock()
-	if n := atomic.LoadInt64(h.view.Served); n > 0 {
+	if n := atomic.LoadInt64(h.tenant.Served); n > 0 {
 		a.Counters["hit"] += n
 	}
-	if n := atomic.LoadInt64(h.view.Bypassed); n > 0 {
+	if n := atomic.LoadInt64(h.tenant.Bypassed); n > 0 {
 		a.Counters[policy.ReasonRule] += n
 	}
 	answer(rw, http.StatusOK, a)

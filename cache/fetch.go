@@ -154,6 +154,6 @@ func decideToPass(f *fetching, c *capture, length int64) {
 // is no longer what the origin has (RFC 9111 §4.3.5).
 func compareHead(h *Handler, v *visit, header http.Header) {
 	if !policy.HeadMatches(v.entry.Header, header, v.entry.Length()) {
-		h.shared.tier.Remove(h.view, []string{v.entry.Key})
+		h.shared.tier.Remove(h.tenant, []string{v.entry.Key})
 	}
 }

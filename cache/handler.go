@@ -17,9 +17,9 @@ type Handler struct {
 	s      *config.Settings
 	next   http.Handler
 	shared *Shared
-	view   *storage.View
+	tenant *storage.Tenant
 
-	openUntil  *atomic.Int64 // 0: the storage may be asked; else storage.Away tells
+	openUntil  *atomic.Int64 // 0: the storage may be asked; else storage.NotAsked tells
 	identities *identities
 	serial     int64 // by which Shared finds it, 0: it does not
 
@@ -43,14 +43,14 @@ type Handler struct {
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	h := &Handler{s: s, next: next, shared: shared, view: shared.tier.View(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
+	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant), identities: newIdentities(s.Limits.Addresses)}
 	h.passing = s.Fill.Headers
 	h.keyFields = append(append([]string{}, keyFields...), s.Fill.Headers...)
 	h.ignoredFields = ignoredFieldsOf(h.keyFields)
 	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
-	h.openUntil = h.view.OpenUntil()
-	h.table = shared.tier.Hot()
+	h.openUntil = h.tenant.OpenUntil()
+	h.table = shared.tier.Table()
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
 	h.hit = h.s.Name + "; hit; ttl="

@@ -94,7 +94,7 @@ func refuse(f *fetching, reason string) {
 // origin has now.
 func gone(f *fetching) {
 	if f.v.entry != nil {
-		f.h.shared.tier.Remove(f.h.view, []string{f.v.entry.Key})
+		f.h.shared.tier.Remove(f.h.tenant, []string{f.v.entry.Key})
 	}
 }
 

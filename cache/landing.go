@@ -23,7 +23,7 @@ func unshared(h *Handler, v *visit, reason string) {
 		return
 	}
 	flight.Land(h.shared.flights, v.flight, flight.Landing{Refused: true, Reason: reason})
-	h.shared.tier.Unlock(h.view, v.lock, refusedTime)
+	h.shared.tier.Unlock(h.tenant, v.lock, refusedTime)
 }
 
 // flightKey is the full key under which the answer is expected to be stored.

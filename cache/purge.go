@@ -171,7 +171,7 @@ func (h *Handler) invalidate(v *visit, header http.Header) {
 		return
 	}
 	noteDropped(h.shared, list)
-	h.shared.tier.Drop(h.view, list)
+	h.shared.tier.Drop(h.tenant, list)
 }
 
 // pagesAt adds to a list the keys of what may be stored of an address: for the requester, and
@@ -259,7 +259,7 @@ func (h *Handler) address(v *visit) string {
 
 // purge carries a purge out.
 func (h *Handler) purge(p storage.Purge) (storage.Head, error) {
-	head, err := h.shared.tier.Purge(h.view, p)
+	head, err := h.shared.tier.Purge(h.tenant, p)
 	if err == nil && !p.Soft && h.s.Rewarm > 0 && h.shared.beginWarming(h.s.Tenant) {
 		go func() {
 			defer func() {

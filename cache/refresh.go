@@ -42,7 +42,7 @@ func (h *Handler) refresh(v *visit) {
 			}
 		}()
 		if h.claimRefresh(&b) {
-			defer func() { h.shared.tier.Unlock(h.view, b.lock, 0) }()
+			defer func() { h.shared.tier.Unlock(h.tenant, b.lock, 0) }()
 			h.refetch(&b)
 		}
 	}()
@@ -57,14 +57,14 @@ const refreshLock = 20 * 1000
 // does at this moment, and none has done so already.
 func (h *Handler) claimRefresh(v *visit) bool {
 	lock := &storage.Lock{ID: keys.ID(v.entry.Key), Token: h.shared.token}
-	switch h.shared.tier.Lock(h.view, lock, refreshLock) {
+	switch h.shared.tier.Lock(h.tenant, lock, refreshLock) {
 	case storage.LockHeld, storage.LockRefused:
 		return false
 	case storage.LockClaimed, storage.LockStored:
 		v.lock = lock
 	}
 	if h.newer(v) != nil {
-		h.shared.tier.Unlock(h.view, lock, 0)
+		h.shared.tier.Unlock(h.tenant, lock, 0)
 		return false
 	}
 	return true
@@ -76,7 +76,7 @@ func (h *Handler) claimRefresh(v *visit) bool {
 // born in the same one the purges that they knew tell, and that it is fresh where the
 // visit's is not.
 func (h *Handler) newer(v *visit) *storage.Entry {
-	found := h.shared.tier.LookupRemote(h.view, v.entry.Key)
+	found := h.shared.tier.Find(h.tenant, &storage.Wanted{Key: v.entry.Key, Newer: true})
 	e := found.Entry
 	if e == nil || found.Soft {
 		return nil
@@ -102,7 +102,7 @@ func (h *Handler) refetch(v *visit) {
 	run(f, c, upstream(v.r.Context(), f))
 	finish(f, nil, c)
 	if f.withdrawn(c) {
-		h.shared.tier.Remove(h.view, []string{v.entry.Key})
+		h.shared.tier.Remove(h.tenant, []string{v.entry.Key})
 	}
 	count(h, "refresh")
 }

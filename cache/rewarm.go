@@ -12,7 +12,7 @@ import (
 
 // warm asks for what was popular until it was purged.
 func (h *Handler) warm() {
-	list := h.shared.tier.Popular(h.view, h.s.Rewarm)
+	list := h.shared.tier.Popular(h.tenant, h.s.Rewarm)
 	for i := 0; i < len(list); i++ {
 		list[i]()
 	}

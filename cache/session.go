@@ -124,7 +124,7 @@ func markAll(h *Handler, v *visit) {
 		return
 	}
 	if len(list) > 0 {
-		h.shared.tier.Special(h.view, list)
+		h.shared.tier.Special(h.tenant, list)
 	}
 }
 
@@ -205,6 +205,6 @@ func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines [
 		id = cookie.SetValue(lines[i])
 	}
 	if odoo.SessionID.MatchString(id) {
-		h.shared.tier.Bear(h.view, keys.SessionID(id))
+		h.shared.tier.NoteNewSession(h.tenant, keys.SessionID(id))
 	}
 }

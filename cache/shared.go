@@ -20,7 +20,6 @@ import (
 // It outlives reloads of Traefik's configuration.
 type Shared struct {
 	tier  *storage.Tier
-	redis *storage.Redis // nil: memory alone
 	sieve *storage.Sieve
 	token string // of this process's locks: there is one flight for a key at a time
 
@@ -121,12 +120,7 @@ func newShared(s config.StorageSettings) *Shared {
 		return sh
 	}
 	o.MemoryBytes, o.PreparedBytes = s.MemoryBytes, s.PreparedBytes
-	if len(s.Cluster) > 0 {
-		sh.redis = storage.NewRedisCluster(resp.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
-	} else {
-		sh.redis = storage.NewRedis(resp.New(*s.Redis), s.MaxMarks)
-	}
-	sh.tier = storage.NewTier(sh.redis, o)
+	sh.tier = storage.NewTier(openRedis(s), o)
 	storage.Join(sh.tier)
 	sh.sieve = sh.tier.Memory()
 	return sh
@@ -176,4 +170,12 @@ func count(h *Handler, word string) {
 	sh.mu.Lock()
 	sh.counters[h.s.Tenant+" "+word]++
 	sh.mu.Unlock()
+}
+
+// openRedis returns the storage on the servers that the settings name. It sends nothing yet.
+func openRedis(s config.StorageSettings) storage.Storage {
+	if len(s.Cluster) > 0 {
+		return storage.NewRedisCluster(resp.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
+	}
+	return storage.NewRedis(resp.New(*s.Redis), s.MaxMarks)
 }

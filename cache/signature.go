@@ -93,7 +93,7 @@ func (h *Handler) useNonce(nonce string, left int64) *refusal {
 	case nonceFull:
 		return &refusal{status: http.StatusServiceUnavailable, problem: "more signatures than limits.signatures hold at this time, so it cannot be told if this one was used before; send the request again later, or with the secret"}
 	}
-	if !h.shared.tier.Once(h.view, id, ttl) {
+	if !h.shared.tier.Once(h.tenant, id, ttl) {
 		return &refusal{status: http.StatusForbidden, problem: usedBefore}
 	}
 	return nil

@@ -283,7 +283,7 @@ func keepEntry(h *Handler, v *visit, e *storage.Entry, vary []string) string {
 	if len(vary) > 0 {
 		reason = storeVariant(h, v, e, vary)
 	} else {
-		reason = h.shared.tier.StoreAndUnlock(h.view, e, v.lock)
+		reason = h.shared.tier.StoreAndUnlock(h.tenant, e, v.lock)
 	}
 	if reason == "" || reason == policy.ReasonAdmission { // it is for those who wait all the same
 		landed(h, v, e)
@@ -306,19 +306,19 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 		if len(names) == len(known.Vary) {
 			before = known.Variants
 		} else {
-			h.shared.tier.RemoveIDs(h.view, known.Variants)
+			h.shared.tier.RemoveIDs(h.tenant, known.Variants)
 		}
 	}
 	e.Key = keys.Variant(v.primary, names, v.sent)
 	id := keys.ID(e.Key)
 	if len(before) >= h.s.Limits.Variants && !known.Has(id) { // another would have to go for it
-		if !h.shared.tier.Asked(h.view, e.Key) {
+		if !h.shared.tier.Asked(h.tenant, e.Key) {
 			return policy.ReasonAdmission
 		}
 		before = spare(h.identities, before)
 	}
 	variants, dropped := pushVariant(before, id, h.s.Limits.Variants)
-	if reason := h.shared.tier.Store(h.view, e); reason != "" {
+	if reason := h.shared.tier.Store(h.tenant, e); reason != "" {
 		return reason
 	}
 	list := &storage.Entry{
@@ -328,10 +328,10 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 	if known != nil && known.Life.Retention(v.now) > list.Life.Retention(v.now) {
 		list.Life = known.Life // it must outlive the variants it leads to
 	}
-	if reason := h.shared.tier.StoreAndUnlock(h.view, list, v.lock); reason != "" {
+	if reason := h.shared.tier.StoreAndUnlock(h.tenant, list, v.lock); reason != "" {
 		return policy.ReasonVariantFailed
 	}
-	h.shared.tier.RemoveIDs(h.view, dropped)
+	h.shared.tier.RemoveIDs(h.tenant, dropped)
 	v.list = list
 	return ""
 }
@@ -339,7 +339,7 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 // newestList is the list of a page's variants as it is now: while the origin was asked, others
 // may have been stored, which a list without them would lose.
 func newestList(h *Handler, v *visit) *storage.Entry {
-	f := h.shared.tier.LookupRemote(h.view, v.primary)
+	f := h.shared.tier.Find(h.tenant, &storage.Wanted{Key: v.primary, Newer: true})
 	if f.Reason != "" && f.Reason != policy.ReasonPurged {
 		return v.list
 	}

@@ -48,7 +48,7 @@ type readyPage struct {
 	quick       int64             // until, if it is told, else 0
 	remote      bool              // it is in Redis alone
 	decoded     bool              // it has to be decoded each time
-	exchange    *storage.Exchange // if remote: by which it is asked for; nil: QuickRemote does it
+	exchange    *storage.Exchange // if remote: by which it is asked for; nil: Tier.Quick does it
 
 	varies   bool // by cookies, language or header: this only says so, there is one for each combination
 	asks     bool // it is another one for those who agree to optional cookies
@@ -122,9 +122,9 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 	if now >= p.quick || p.exchange == nil || r.Header["Cookie"] != nil || out["Vary"] != nil {
 		return answerChecked(h, rw, r, key, p)
 	}
-	body, late := storage.Fetch(h.shared.tier, h.view, p.exchange, t)
+	body, got := storage.Fetch(p.exchange, t)
 	if body == nil {
-		return notFetched(h, rw, r, p, late)
+		return notFetched(h, rw, r, p, got)
 	}
 	if p.decoded {
 		if body = bodyOf(p.ready, p.form, body); body == nil {
@@ -145,8 +145,10 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 	return outcomeDone
 }
 
-// notFetched says how to go on where Redis did not answer with the page as it was.
-func notFetched(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, late bool) outcome {
+// notFetched says how to go on where Redis did not answer with the page as it was. got is
+// what became of the exchange.
+func notFetched(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, got int) outcome {
+	late := storage.NotFetched(h.shared.tier, h.tenant, got)
 	if !late && h.openUntil.Load() != 0 {
 		return passUnasked(h, rw, r, p.rule)
 	}
@@ -229,7 +231,7 @@ func confirmed(h *Handler, p *readyPage) (known, late bool) {
 	if p.remote { // it is asked for with the page
 		return true, false
 	}
-	if known, late = h.shared.tier.Confirm(h.view); !known {
+	if known, late = h.shared.tier.Confirm(h.tenant); !known {
 		return false, late
 	}
 	return atomic.LoadInt64(p.licensed) != 0, false
@@ -277,18 +279,22 @@ func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *r
 // it if who is given. The body is nil if the page is not as it was.
 func bodyFromRedis(h *Handler, r *http.Request, p *readyPage, who *sender) (stored []byte, late bool) {
 	t := time.Now() // there may have been an exchange before
-	if who == nil {
-		if p.exchange != nil {
-			return storage.Fetch(h.shared.tier, h.view, p.exchange, t)
-		}
-		return bodyFromCluster(h, p, nil, t)
+	session, score := "", ""
+	if who != nil {
+		session, score = who.session, who.score
 	}
-	if p.exchange != nil {
-		stored, late = storage.FetchFor(h.shared.tier, h.view, p.exchange, who.session, who.score, t)
+	if p.exchange == nil {
+		stored, late = bodyFromCluster(h, p, session, score, t)
 	} else {
-		stored, late = bodyFromCluster(h, p, who, t)
+		got := 0
+		if who == nil {
+			stored, got = storage.Fetch(p.exchange, t)
+		} else {
+			stored, got = storage.FetchFor(p.exchange, session, score, t)
+		}
+		late = stored == nil && storage.NotFetched(h.shared.tier, h.tenant, got)
 	}
-	if stored == nil && !late { // perhaps since the session's score is another one
+	if stored == nil && !late && who != nil { // perhaps since the session's score is another one
 		rememberSender(h.identities, r.Header["Cookie"][0], withScore(who, ""))
 	}
 	return stored, late
@@ -296,13 +302,8 @@ func bodyFromRedis(h *Handler, r *http.Request, p *readyPage, who *sender) (stor
 
 // bodyFromCluster gets the body of a page whose exchange could not be prepared: Redis Cluster
 // moves keys between nodes.
-func bodyFromCluster(h *Handler, p *readyPage, who *sender, t time.Time) (stored []byte, late bool) {
-	var ready *storage.Ready
-	if who == nil {
-		ready, stored, late = h.shared.tier.QuickRemote(h.view, p.tierKey, t.UnixMilli())
-	} else {
-		ready, stored, late = h.shared.tier.QuickRemoteFor(h.view, p.tierKey, who.session, who.score, t.UnixMilli())
-	}
+func bodyFromCluster(h *Handler, p *readyPage, session, score string, t time.Time) (stored []byte, late bool) {
+	ready, stored, late := h.shared.tier.Quick(h.tenant, p.tierKey, session, score, t.UnixMilli())
 	if ready == nil || ready != p.ready {
 		return nil, late
 	}
@@ -354,7 +355,7 @@ func pageFor(h *Handler, r *http.Request, p *readyPage, key string, lines []stri
 	if p.remote && who.score != "" {
 		return p, who, key, outcomeDone
 	}
-	score, known, late := h.shared.tier.QuickSession(h.view, who.session)
+	score, known, late := h.shared.tier.QuickSession(h.tenant, who.session)
 	if !known {
 		return nil, nil, "", missOutcome(late)
 	}

@@ -27,7 +27,7 @@ func makeReady(h *Handler, v *visit) {
 	if v.r.Method == http.MethodGet {
 		key = tableKey(h, v.r)
 	}
-	near := h.shared.tier.Near(h.view, v.primary)
+	near := h.shared.tier.PageKey(h.tenant, v.primary)
 	if near == "" || key == "" {
 		return
 	}
@@ -74,12 +74,12 @@ func enterTable(h *Handler, v *visit, near, key string, r *storage.Ready, plain 
 	if v.now >= r.Until || p.form == nil {
 		return
 	}
-	license := h.view.License(r)
+	license := h.tenant.License(r)
 	if license == nil {
 		return
 	}
 	p.licensed = &license.Until
-	p.served = h.view.Served
+	p.served = h.tenant.Served
 	p.counted = r.Hits
 	p.names = p.form.Names
 	p.values = p.form.Values
@@ -87,7 +87,7 @@ func enterTable(h *Handler, v *visit, near, key string, r *storage.Ready, plain 
 	p.tellsScheme = v.r.Header["X-Forwarded-Proto"] != nil
 	p.decoded = p.form != r.Stored && p.body == nil
 	if p.remote {
-		p.exchange = h.shared.tier.Exchange(h.view, r, license, p.body)
+		p.exchange = h.shared.tier.Exchange(h.tenant, r, license, p.body)
 	}
 	if v.id.varies {
 		who := &sender{}
@@ -116,7 +116,7 @@ func keepInTable(h *Handler, key string, p *readyPage) {
 	if len(key) > maxAddress {
 		return
 	}
-	if h.shared.tier.Heat(p.tierKey, p.ready, key) {
+	if h.shared.tier.Announce(p.tierKey, p.ready, key) {
 		putInTable(h, key, p)
 	}
 }
@@ -125,7 +125,7 @@ func keepInTable(h *Handler, key string, p *readyPage) {
 // just now.
 func putInTable(h *Handler, key string, p *readyPage) bool {
 	h.table.Store(key, p)
-	if !storage.Still(h.shared.tier, p.tierKey, p.ready, key) {
+	if !storage.Announced(h.shared.tier, p.tierKey, p.ready, key) {
 		h.table.Delete(key)
 		return false
 	}

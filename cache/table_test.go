@@ -174,7 +174,7 @@ func TestKeysOfAPageInRedisAreCounted(t *testing.T) {
 func TestTimesOfTheShortWay(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for _, name := range []string{"odoocache; hit; ttl=", "there is no room; hit; ttl="} {
-		h := &Handler{s: &config.Settings{}, view: &storage.View{Served: new(int64)}, hit: name, ages: numbered("")}
+		h := &Handler{s: &config.Settings{}, tenant: &storage.Tenant{Served: new(int64)}, hit: name, ages: numbered("")}
 		if name[0] == 'o' {
 			h.hits = numbered(name)
 			require.Len(t, h.hits, maxNumber+1)

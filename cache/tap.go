@@ -115,7 +115,7 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 func noteDefaultSession(h *Handler, v *visit, status int, header http.Header) {
 	lines := header[odoo.ContextHeader]
 	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && !odoo.RedirectsElsewhere(v.r, status, header) {
-		h.shared.tier.Hear(h.view, v.sid, v.begins)
+		h.shared.tier.NoteDefaultSession(h.tenant, v.sid, v.begins)
 	}
 }
 
@@ -151,7 +151,7 @@ func passedByRule(t *tap, status int) {
 
 // passByRule hands a request on that a rule bypasses.
 func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
-	atomic.AddInt64(h.view.Bypassed, 1)
+	atomic.AddInt64(h.tenant.Bypassed, 1)
 	handOn(&tap{h: h, ResponseWriter: rw}, r)
 }
 

@@ -181,7 +181,7 @@ func lookup(h *Handler, v *visit) {
 		return
 	}
 	if h.openUntil.Load() != 0 {
-		if v.reason = storage.Away(h.view); v.reason != "" {
+		if v.reason = storage.NotAsked(h.tenant); v.reason != "" {
 			return
 		}
 	}
@@ -196,11 +196,7 @@ func lookup(h *Handler, v *visit) {
 	if e == nil {
 		return
 	}
-	if !v.cc.Present && !v.soft && !e.Life.NoCache && age(e, v.now) < e.Life.TTL {
-		v.state = policy.Fresh // what Reuse would say, without the copies of its arguments
-	} else {
-		v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
-	}
+	v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
 	if reason := withheld(v, e); reason != "" {
 		v.state, v.reason, v.fwd = 0, reason, "request"
 		v.entry = nil
@@ -240,33 +236,36 @@ func withheld(v *visit, e *storage.Entry) string {
 
 // find looks the entry up, by way of the variant list if there is one.
 func find(h *Handler, v *visit) {
-	var f *storage.Found
-	one := v.sid != "" && v.context == "" && !v.rule.Terms.AnySession && v.rule.Nobody
-	if atomic.LoadInt32(&v.id.varied) != 0 {
-		f = findVaried(h, v, one)
+	w := &storage.Wanted{Key: v.primary}
+	if v.sid != "" && v.context == "" && !v.rule.Terms.AnySession && v.rule.Nobody {
+		w.Session = v.sid
 	}
-	if f != nil {
-		v.list = f.List
-		if v.list != nil && f.Entry == nil && f.Reason == "" {
-			v.fwd = "vary-miss"
+	if atomic.LoadInt32(&v.id.varied) != 0 {
+		if w.List = listOf(h.identities, v); w.List != nil { // what it led to when it was last seen
+			w.Key = keys.Variant(v.primary, w.List.Entry.Vary, v.r.Header)
 		}
-		if v.list == nil && f.Entry != nil && !f.Entry.IsList() { // it varies no more
-			setList(h.identities, v, nil)
-		}
-	} else if one {
-		f = h.shared.tier.LookupFor(h.view, v.primary, v.sid)
+	}
+	if w.List == nil && w.Session == "" && mayLock(h, v) {
+		w.Lock = &storage.Lock{ID: keys.ID(v.primary), Token: h.shared.token}
+		w.LockTTL = h.s.Limits.CoalesceWait
+		v.before = h.shared.flights.Landings.Load()
+	}
+	f := h.shared.tier.Find(h.tenant, w)
+	v.looked = true
+	if w.Session != "" {
 		v.session = f.Session != storage.SessionDefault
 		v.begins = f.Session == storage.SessionBegins
-	} else if mayLock(h, v) {
-		f = lookupOrLock(h, v)
-	} else {
-		f = h.shared.tier.Lookup(h.view, v.primary)
 	}
-	v.looked = true
+	if w.List != nil {
+		noteListed(h, v, f)
+	}
+	if w.Lock != nil {
+		noteLocked(v, w.Lock, f)
+	}
 	if f.Entry != nil && f.Entry.IsList() {
 		v.list = f.Entry
 		setList(h.identities, v, h.shared.tier.Remember(f.Entry))
-		f = h.shared.tier.LookupVariant(h.view, f.Entry, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
+		f = h.shared.tier.FindVariant(h.tenant, f.Entry, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
 		if f.Entry == nil && f.Reason == "" {
 			v.fwd = "vary-miss"
 		}
@@ -282,49 +281,37 @@ func find(h *Handler, v *visit) {
 	}
 }
 
+// noteListed notes whether the list of a page's variants is as it was.
+func noteListed(h *Handler, v *visit, f *storage.Found) {
+	v.list = f.List
+	if v.list != nil && f.Entry == nil && f.Reason == "" {
+		v.fwd = "vary-miss"
+	}
+	if v.list == nil && f.Entry != nil && !f.Entry.IsList() { // it varies no more
+		setList(h.identities, v, nil)
+	}
+}
+
+// noteLocked notes whether the lock was claimed for a page that is not there.
+func noteLocked(v *visit, l *storage.Lock, f *storage.Found) {
+	if f.Locked || f.Reason == policy.ReasonStoreError { // then the claim may still be heard
+		v.lock = l
+	} else if f.Entry != nil || f.Reason == policy.ReasonPurged {
+		atomic.StoreInt32(&v.id.found, 1)
+	}
+}
+
 // variantKey is the key of the variant of a visit's page that its request selects.
 func variantKey(v *visit) string {
 	return keys.Variant(v.primary, v.list.Vary, v.r.Header)
-}
-
-// findVaried asks for the variant that the list as it was last would give. one says
-// whether the visitor's session has to be asked for.
-func findVaried(h *Handler, v *visit, one bool) *storage.Found {
-	l := listOf(h.identities, v)
-	if l == nil {
-		return nil
-	}
-	session := ""
-	if one {
-		session = v.sid
-	}
-	f := h.shared.tier.LookupVaried(h.view, l, keys.Variant(v.primary, l.Entry.Vary, v.r.Header), session)
-	if one {
-		v.session = f.Session != storage.SessionDefault
-		v.begins = f.Session == storage.SessionBegins
-	}
-	return f
 }
 
 // mayLock reports whether a visit is likely to be the first one for its page, and of one
 // that others would wait for. One that was found before is looked up without the lock,
 // which costs another exchange where it is there.
 func mayLock(h *Handler, v *visit) bool {
-	return !v.looked && h.shared.redis != nil && !v.id.byHeader && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
+	return !v.looked && h.shared.tier.Shared() && !v.id.byHeader && len(v.at) <= maxAddress && atomic.LoadInt32(&v.id.found) == 0 &&
 		isShareable(h, v) && refusedFor(h.identities, v, false) == ""
-}
-
-// lookupOrLock looks a page up, and claims the lock for it if it is not there.
-func lookupOrLock(h *Handler, v *visit) *storage.Found {
-	l := &storage.Lock{ID: keys.ID(v.primary), Token: h.shared.token}
-	v.before = h.shared.flights.Landings.Load()
-	f, locked := h.shared.tier.LookupOrLock(h.view, v.primary, l, h.s.Limits.CoalesceWait)
-	if locked || f.Reason == policy.ReasonStoreError { // then the claim may still be heard
-		v.lock = l
-	} else if f.Entry != nil || f.Reason == policy.ReasonPurged {
-		atomic.StoreInt32(&v.id.found, 1)
-	}
-	return f
 }
 
 // isShareable reports whether the request is one whose answer may be for others, too.

@@ -41,15 +41,15 @@ func newAdmission(o AdmissionOptions) *admission {
 }
 
 // noteAsked remembers that a page was asked for.
-func noteAsked(v *View, key string) {
-	if v.admission != nil {
-		askedAt(v.admission, key, ticks())
+func noteAsked(n *Tenant, key string) {
+	if n.admission != nil {
+		askedAt(n.admission, key, ticks())
 	}
 }
 
 // Asked remembers that a page was asked for, and reports whether it was so before.
-func (t *Tier) Asked(v *View, key string) bool {
-	return v.admission == nil || askedAt(v.admission, key, ticks())
+func (t *Tier) Asked(n *Tenant, key string) bool {
+	return n.admission == nil || askedAt(n.admission, key, ticks())
 }
 
 func askedAt(a *admission, key string, now int64) (before bool) {
@@ -77,8 +77,8 @@ func turn(a *admission, now int64) {
 // admits reports whether an entry may be stored: it was asked for before, or there is
 // room for one that may never be asked for again. A list of variants comes with one that
 // was admitted.
-func admits(t *Tier, v *View, e *Entry, now int64) bool {
-	a := v.admission
+func admits(t *Tier, n *Tenant, e *Entry, now int64) bool {
+	a := n.admission
 	return a == nil || e.Status == 0 || askedAt(a, e.Key, now) || hasRoom(t, a, e, now)
 }
 

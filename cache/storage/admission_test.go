@@ -69,7 +69,7 @@ func TestAdmissionOfATier(t *testing.T) {
 		{"it was refused", func(t *testing.T, r *replica) { r.Store(r.v, page("k", r.v.Head())) }, ""},
 		{"it is fresh, and is to be refreshed early", func(t *testing.T, r *replica) {
 			r.stored(t, page("k", r.v.Head()))
-			r.LookupRemote(r.v, "k")
+			r.Find(r.v, &Wanted{Key: "k", Newer: true})
 		}, ""},
 		{"it is stale", func(t *testing.T, r *replica) {
 			e := page("k", r.v.Head())
@@ -111,7 +111,7 @@ func TestAdmissionOfATier(t *testing.T) {
 // stored puts a page into the storage, as another process does.
 func (r *replica) stored(t *testing.T, e *Entry) {
 	t.Helper()
-	m := r.remote.(*script)
+	m := r.store.(*script)
 	require.NoError(t, m.Storage.Store("t", idOf(e.Key), e, 60000))
 }
 
@@ -119,7 +119,7 @@ func (r *replica) stored(t *testing.T, e *Entry) {
 func TestFullMemoryAlone(t *testing.T) {
 	m := NewMemory(100_000, 100)
 	tier := NewLocalTier(m, TierOptions{Admission: AdmissionOptions{Bytes: 1, Window: forever, Keys: 1000}, Log: func(string) {}})
-	v := tier.View("t")
+	v := tier.Tenant("t")
 	head := tier.Lookup(v, "k").Head
 	entry := func(key string) *Entry {
 		e := page(key, head)
@@ -139,7 +139,7 @@ func TestFullMemoryAlone(t *testing.T) {
 	require.NotNil(t, tier.Lookup(v, "29").Entry)
 	require.Empty(t, tier.Store(v, entry("5")), "what is there is replaced")
 
-	other := tier.View("u")
+	other := tier.Tenant("u")
 	e := entry("u")
 	e.Tenant, e.Epoch, e.Seq = "u", tier.Lookup(other, "u").Head.Epoch, tier.Lookup(other, "u").Head.Seq
 	require.Equal(t, policy.ReasonAdmission, tier.Store(other, e))
@@ -159,18 +159,18 @@ func TestVariantsOfADroppedList(t *testing.T) {
 		require.Empty(t, r.Store(r.v, e))
 		require.NotNil(t, r.Lookup(r.v, e.Key).Entry)
 	}
-	require.True(t, r.LookupVariant(r.v, list, "pv2").Memory)
+	require.True(t, r.FindVariant(r.v, list, "pv2").Memory)
 	r.Drop(r.v, []string{"p"})
 	require.Nil(t, r.Lookup(r.v, "p").Entry)
 	next := *list
 	next.Variants = []string{idOf("pv1")}
 	require.Empty(t, r.Store(r.v, page("pv1", head)))
 	require.Empty(t, r.Store(r.v, &next))
-	require.NotNil(t, r.LookupVariant(r.v, &next, "pv1").Entry)
-	require.Nil(t, r.LookupVariant(r.v, &next, "pv2").Entry)
+	require.NotNil(t, r.FindVariant(r.v, &next, "pv1").Entry)
+	require.Nil(t, r.FindVariant(r.v, &next, "pv2").Entry)
 
 	require.NoError(t, s.Storage.Store("t", idOf("pv2"), page("pv2", head), 60000))
-	require.NotNil(t, r.LookupVariant(r.v, &next, "pv2").Entry, "stored by another process since")
+	require.NotNil(t, r.FindVariant(r.v, &next, "pv2").Entry, "stored by another process since")
 }
 
 func idOf(key string) string { return keys.ID(key) }

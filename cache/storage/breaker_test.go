@@ -90,52 +90,52 @@ func TestBreakerCountsAnOutageOnce(t *testing.T) {
 	require.LessOrEqual(t, b.until.Load(), at+2000)
 }
 
-func TestAway(t *testing.T) {
-	opened := func() *View {
-		v := newView("t")
+func TestNotAsked(t *testing.T) {
+	opened := func() *Tenant {
+		v := newTenant("t", 0, nil)
 		v.guard = &breaker{threshold: 2, min: 60000, max: 60000}
-		v.patience = 1000
-		v.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, ticks()-2000)
+		v.purges.patience = 1000
+		v.purges.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, ticks()-2000)
 		v.guard.failure(ticks())
 		require.Zero(t, v.OpenUntil().Load(), "one failure does not open it")
-		require.Empty(t, Away(v))
+		require.Empty(t, NotAsked(v))
 		v.guard.failure(ticks())
 		return v
 	}
 	t.Run("open", func(t *testing.T) {
 		v := opened()
 		require.Greater(t, v.OpenUntil().Load(), ticks())
-		require.Equal(t, policy.ReasonBreakerOpen, Away(v))
+		require.Equal(t, policy.ReasonBreakerOpen, NotAsked(v))
 	})
 	t.Run("purges wait", func(t *testing.T) {
 		v := opened()
-		v.confirm(ticks())
-		v.journal([]waiting{{Purge{All: true}, &note{}}}, 10)
-		require.Equal(t, policy.ReasonPurgePending, Away(v))
+		v.purges.confirm(ticks())
+		v.purges.journal([]waiting{{Purge{All: true}, &note{}}}, 10)
+		require.Equal(t, policy.ReasonPurgePending, NotAsked(v))
 	})
 	t.Run("what is known is recent enough for memory", func(t *testing.T) {
 		v := opened()
-		v.confirm(ticks())
-		require.Empty(t, Away(v))
+		v.purges.confirm(ticks())
+		require.Empty(t, NotAsked(v))
 	})
 	t.Run("recent, but of no state", func(t *testing.T) {
 		v := opened()
-		v.head = Head{}
-		v.confirm(ticks())
-		require.Equal(t, policy.ReasonBreakerOpen, Away(v))
+		v.purges.head = Head{}
+		v.purges.confirm(ticks())
+		require.Equal(t, policy.ReasonBreakerOpen, NotAsked(v))
 	})
 	t.Run("its pause is over: one may try, the others may not", func(t *testing.T) {
 		v := opened()
 		v.guard.until.Store(ticks())
-		require.Empty(t, Away(v))
+		require.Empty(t, NotAsked(v))
 		require.True(t, v.guard.allow(ticks()))
-		require.Equal(t, policy.ReasonBreakerOpen, Away(v))
+		require.Equal(t, policy.ReasonBreakerOpen, NotAsked(v))
 		require.False(t, v.guard.allow(ticks()))
 	})
 	t.Run("closed again", func(t *testing.T) {
 		v := opened()
 		v.guard.success()
 		require.Zero(t, v.OpenUntil().Load())
-		require.Empty(t, Away(v))
+		require.Empty(t, NotAsked(v))
 	})
 }

@@ -17,7 +17,7 @@ import (
 // keep it share. If two tiers of a place write at one time, it is written twice, which does
 // no harm.
 //
-// tiersMu is locked before the locks of tiers and views.
+// tiersMu is locked before the locks of tiers and tenants.
 var (
 	tiersMu sync.Mutex
 	tiers   []*Tier // that were joined, and are not closed
@@ -43,11 +43,11 @@ func Join(t *Tier) {
 	tiers = append(tiers, t)
 }
 
-// viewOf returns the view of a tenant, nil if a tier has none.
-func viewOf(t *Tier, tenant string) *View {
+// tenantOf returns the view of a tenant, nil if a tier has none.
+func tenantOf(t *Tier, tenant string) *Tenant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.views[tenant]
+	return t.tenants[tenant]
 }
 
 // unseen returns a load without the purges that have been seen: several tiers keep the same.
@@ -65,7 +65,7 @@ func unseen(l load, seen map[*note]bool) load {
 
 // inherit hands what the tier of a view keeps to the others that have the same tenant.
 // The view keeps it already: a view that is made between the two takes it over.
-func inherit(t *Tier, v *View, l load) {
+func inherit(t *Tier, n *Tenant, l load) {
 	if t.o.Place == "" {
 		return
 	}
@@ -75,12 +75,12 @@ func inherit(t *Tier, v *View, l load) {
 	for i := 0; i < len(tiers); i++ {
 		if tiers[i] == t {
 			open = true
-		} else if other := viewOf(tiers[i], v.tenant); other != nil {
+		} else if other := tenantOf(tiers[i], n.name); other != nil {
 			hand(tiers[i], other, l)
 		}
 	}
-	if !open && !keptAt(t.o.Place, v.tenant) { // a request that outlived its tier
-		owe(t, v)
+	if !open && !keptAt(t.o.Place, n.name) { // a request that outlived its tier
+		owe(t, n)
 	}
 }
 
@@ -98,27 +98,27 @@ func tell(t *Tier, tenant string, p Purge) {
 		if tiers[i] == t || tiers[i].o.Place == t.o.Place {
 			continue
 		}
-		if v := viewOf(tiers[i], tenant); v != nil {
-			tiers[i].take(v, l)
+		if n := tenantOf(tiers[i], tenant); n != nil {
+			tiers[i].take(n, l)
 		}
 	}
 }
 
 // hand gives a tier what another one could not write, and says so once.
-func hand(t *Tier, v *View, l load) {
-	l, none := unwritten(l, placeOf(t, v.tenant))
+func hand(t *Tier, n *Tenant, l load) {
+	l, none := unwritten(l, placeOf(t, n.name))
 	if none {
 		return
 	}
-	if v.Pending() == 0 {
-		t.o.Log(fmt.Sprintf("odoocache: tenant %s: purges or marks of sessions that were kept for a storage with other options are written to this one before it is used", v.tenant))
+	if n.purges.Pending() == 0 {
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: purges or marks of sessions that were kept for a storage with other options are written to this one before it is used", n.name))
 	}
-	t.take(v, l)
+	t.take(n, l)
 }
 
 // takeOver gives a new view what other tiers could not write, and what those that are
 // closed have left. The debt to another place stays, for the case that it is used again.
-func takeOver(t *Tier, v *View) {
+func takeOver(t *Tier, n *Tenant) {
 	if t.o.Place == "" {
 		return
 	}
@@ -127,17 +127,17 @@ func takeOver(t *Tier, v *View) {
 		if tiers[i] == t {
 			continue
 		}
-		if other := viewOf(tiers[i], v.tenant); other != nil && other.Pending() > 0 {
-			hand(t, v, unseen(other.kept(), seen))
+		if other := tenantOf(tiers[i], n.name); other != nil && other.purges.Pending() > 0 {
+			hand(t, n, unseen(other.purges.kept(), seen))
 		}
 	}
 	rest := make([]debt, 0, len(debts))
 	for i := 0; i < len(debts); i++ {
 		d := debts[i]
-		if d.tenant == v.tenant || d.tenant == "" {
-			hand(t, v, unseen(d.load, seen))
+		if d.tenant == n.name || d.tenant == "" {
+			hand(t, n, unseen(d.load, seen))
 		}
-		if d.tenant != v.tenant || d.place != t.o.Place {
+		if d.tenant != n.name || d.place != t.o.Place {
 			rest = append(rest, d)
 		}
 	}
@@ -160,14 +160,14 @@ func leave(t *Tier) {
 	}
 	tiers = rest
 	t.mu.Lock()
-	views := make([]*View, 0, len(t.views))
-	for _, v := range t.views {
-		views = append(views, v)
+	tenants := make([]*Tenant, 0, len(t.tenants))
+	for _, n := range t.tenants {
+		tenants = append(tenants, n)
 	}
 	t.mu.Unlock()
-	for i := 0; i < len(views); i++ {
-		if views[i].Pending() > 0 && !keptAt(t.o.Place, views[i].tenant) {
-			owe(t, views[i])
+	for i := 0; i < len(tenants); i++ {
+		if tenants[i].Pending() > 0 && !keptAt(t.o.Place, tenants[i].name) {
+			owe(t, tenants[i])
 		}
 	}
 }
@@ -176,7 +176,7 @@ func leave(t *Tier) {
 // of that place has kept.
 func keptAt(place, tenant string) bool {
 	for i := 0; i < len(tiers); i++ {
-		if tiers[i].o.Place == place && viewOf(tiers[i], tenant) != nil {
+		if tiers[i].o.Place == place && tenantOf(tiers[i], tenant) != nil {
 			return true
 		}
 	}
@@ -184,13 +184,13 @@ func keptAt(place, tenant string) bool {
 }
 
 // owe notes what a tier that is closed could not write.
-func owe(t *Tier, v *View) {
-	l, none := unwritten(v.kept(), placeOf(t, v.tenant))
+func owe(t *Tier, n *Tenant) {
+	l, none := unwritten(n.purges.kept(), placeOf(t, n.name))
 	if none {
 		return
 	}
-	d := debt{place: t.o.Place, tenant: v.tenant, load: l}
-	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its storage is not used any more, and purges or marks of sessions wait to be written; they are kept for the next one", v.tenant))
+	d := debt{place: t.o.Place, tenant: n.name, load: l}
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its storage is not used any more, and purges or marks of sessions wait to be written; they are kept for the next one", n.name))
 	for i := 0; i < len(debts); i++ {
 		if debts[i].place == d.place && debts[i].tenant == d.tenant {
 			debts[i] = d

@@ -16,10 +16,10 @@ func joinedReplica(t *testing.T, s Storage, place string) *replica {
 	r.o.Place = place
 	r.o.Sessions, r.o.SessionTTL = 100, forever
 	r.Failures(1000)
-	r.views = map[string]*View{}
+	r.tenants = map[string]*Tenant{}
 	Join(r.Tier)
 	t.Cleanup(r.Close)
-	r.v = r.View("t")
+	r.v = r.Tenant("t")
 	return r
 }
 
@@ -72,7 +72,7 @@ func TestWhatATierKeepsIsHandedOn(t *testing.T) {
 			a := joinedReplica(t, broken, "redis:1")
 			a.put(t, "k", "x")
 			a.put(t, "other", "y")
-			a.Bear(a.v, "visitor")
+			a.NoteNewSession(a.v, "visitor")
 			broken.fail("purge", "special")
 			b := c.do(t, a, func() *replica { return joinedReplica(t, server, "redis:1") })
 			require.Equal(t, 2, b.v.Pending())
@@ -80,7 +80,7 @@ func TestWhatATierKeepsIsHandedOn(t *testing.T) {
 			require.Nil(t, f.Entry)
 			require.Equal(t, policy.ReasonPurged, f.Reason)
 			require.NotNil(t, b.Lookup(b.v, "other").Entry)
-			require.Equal(t, SessionSpecial, b.LookupFor(b.v, "other", "visitor").Session)
+			require.Equal(t, SessionSpecial, b.Find(b.v, &Wanted{Key: "other", Session: "visitor"}).Session)
 			require.Zero(t, b.v.Pending())
 			require.Contains(t, b.logged(), "written to this one before it is used")
 		})
@@ -189,7 +189,7 @@ func TestManyDebts(t *testing.T) {
 		debts = append(debts, debt{place: "redis:1", tenant: string(rune('a' + i)), load: load{purges: []waiting{{purgeOfX, &note{}}}}})
 	}
 	a := joinedReplica(t, newScript(), "redis:2")
-	a.remote.(*script).fail("purge", "special")
+	a.store.(*script).fail("purge", "special")
 	a.keepOne(t)
 	a.Close()
 	require.Len(t, debts, 2)

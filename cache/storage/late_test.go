@@ -66,11 +66,11 @@ func TestABeginningThatComesLate(t *testing.T) {
 		t.Cleanup(slow.Close)
 		s := openRedis(t, port)
 		state := func() int {
-			_, _, known, err := s.Visit(tenant, "", "visitor")
+			_, _, known, err := storagetest.Visit(s, tenant, "", "visitor")
 			require.NoError(t, err)
 			return known
 		}
-		require.ErrorIs(t, slow.Bear(tenant, "visitor", 3600_000, 100), storage.ErrUnavailable)
+		require.ErrorIs(t, slow.Begin(tenant, "visitor", 3600_000, 100), storage.ErrUnavailable)
 		require.NotEqual(t, storage.SessionDefault, state())
 		_, err := s.Special(tenant, []string{"visitor"}, 3600_000, 100)
 		require.NoError(t, err)
@@ -80,7 +80,7 @@ func TestABeginningThatComesLate(t *testing.T) {
 			require.NotEqual(t, storage.SessionDefault, state(), "%q", word)
 			time.Sleep(10 * time.Millisecond)
 		}
-		require.NoError(t, s.Bear(tenant, "visitor", 3600_000, 100))
+		require.NoError(t, s.Begin(tenant, "visitor", 3600_000, 100))
 		require.Contains(t, []int{storage.SessionBegins, storage.SessionSpecial}, state(), "what is known is not known anew")
 	}
 }

@@ -39,26 +39,6 @@ var unlockCommand = "*6\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(unlockScript)) + 
 // claimCommand is how that is sent, but for the keys and arguments.
 var claimCommand = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\r\n" + claimScript + "\r\n$1\r\n2\r\n"
 
-// LookupOrLock is Lookup for an entry that is not expected to be there: it claims the
-// lock with it, and reports whether it has got it, in one round trip. If it has not, the
-// lock may be of this process all the same.
-func (t *Tier) LookupOrLock(v *View, key string, l *Lock, ttl int64) (f *Found, locked bool) {
-	now := nowMS()
-	if f = fromTier(t, v, key, now); f != nil {
-		return f, false
-	}
-	if t.redis == nil {
-		return fromStorage(t, v, key, now), false
-	}
-	if reason := (*Tier).ready(t, v); reason != "" {
-		return &Found{Reason: reason}, false
-	}
-	asked := ticks()
-	e, head, locked, err := claim(t.redis, v.tenant, l, strconv.FormatInt(ttl, 10))
-	f = found(t, v, key, e, head, err, now, asked)
-	return f, locked
-}
-
 // claim asks for an entry, or the lock.
 func claim(s *Redis, tenant string, l *Lock, ms string) (e *Entry, head Head, locked bool, err error) {
 	entry := keys.Entry(tenant, l.ID)
@@ -82,7 +62,7 @@ func claim(s *Redis, tenant string, l *Lock, ms string) (e *Entry, head Head, lo
 	return e, head, false, nil
 }
 
-// claimAny is claim for whatever there may be.
+// claimAny asks for the same where the answer is not as it mostly is.
 func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *Entry, head Head, locked bool, err error) {
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
@@ -113,7 +93,12 @@ func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *Entry, head H
 func exactly(s *Redis, tenant string, request []byte, replies int, expect string) int {
 	nonce := newNonce()
 	request = append(request, echo+nonce+"\r\n"...)
-	_, state := shortOn(s, tenant, (*Redis).era(s, tenant), time.Now(), request, replies+1, expect, 0, "$13\r\n"+nonce+"\r\n")
+	end := "$13\r\n" + nonce + "\r\n"
+	if s.cluster != nil {
+		_, state := s.cluster.Short(keys.Marks(tenant), s.Era(tenant), time.Now(), request, replies+1, expect, 0, end)
+		return state
+	}
+	_, state := resp.Short(s.client, (*resp.Client).Era(s.client), time.Now(), request, replies+1, expect, 0, end, nil)
 	return state
 }
 
@@ -230,40 +215,39 @@ func (m *Memory) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, _ *Lock)
 
 // Lock claims an entry for the process that is to ask the origin for it. ttl is in
 // ms. It returns one of the Lock… constants.
-func (t *Tier) Lock(v *View, l *Lock, ttl int64) int {
-	if !(*breaker).allow(v.guard, ticks()) {
+func (t *Tier) Lock(n *Tenant, l *Lock, ttl int64) int {
+	if !(*breaker).allow(n.guard, ticks()) {
 		return LockUnknown
 	}
-	state, err := t.remote.Lock(v.tenant, l, ttl)
+	state, err := t.store.Lock(n.name, l, ttl)
 	if err != nil {
-		t.unwritten(v, "lock", err)
+		t.unwritten(n, "lock", err)
 		return LockUnknown
 	}
-	(*breaker).success(v.guard)
+	(*breaker).success(n.guard)
 	return state
 }
 
 // Unlock gives a lock back, once. refused is in ms, see Storage. A failure leaves
 // it to its expiry.
-func (t *Tier) Unlock(v *View, l *Lock, refused int64) {
-	if l == nil || l.Released || !v.guard.allow(ticks()) {
+func (t *Tier) Unlock(n *Tenant, l *Lock, refused int64) {
+	if l == nil || l.Released || !n.guard.allow(ticks()) {
 		return
 	}
 	l.Released = true
-	if err := t.remote.Unlock(v.tenant, l, refused); err != nil {
-		t.unwritten(v, "unlock", err)
+	if err := t.store.Unlock(n.name, l, refused); err != nil {
+		t.unwritten(n, "unlock", err)
 		return
 	}
-	v.guard.success()
+	n.guard.success()
 }
 
 // Has reports whether an entry of a full key is in this process, and has not been
 // purged as far as is known.
-func (t *Tier) Has(v *View, key string) bool {
-	if t.near == nil {
+func (t *Tier) Has(n *Tenant, key string) bool {
+	if t.pages == nil || t.bare {
 		return false
 	}
-	near := t.Near(v, key)
-	e := t.near.Get(near, nowMS())
-	return e != nil && v.Check(e) != Purged
+	e := t.pages.Get(t.PageKey(n, key), nowMS())
+	return e != nil && n.purges.Check(e) != Purged
 }

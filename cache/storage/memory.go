@@ -39,10 +39,23 @@ func (m *Memory) Entries() *Sieve {
 	return m.entries
 }
 
-// Lookup implements Storage.
-func (m *Memory) Lookup(tenant, id string) (*Entry, Head, error) {
-	head, err := m.Head(tenant)
-	return m.entries.Get(inMemory(tenant, id), nowMS()), head, err
+// Find implements Storage. Requests of one process have other means than locks to wait for
+// each other.
+func (m *Memory) Find(tenant string, q *Query) (*Answer, error) {
+	a := &Answer{}
+	if q.Session != "" {
+		a.Session = m.sessionOf(tenant, q.Session)
+	}
+	if q.ID != "" {
+		a.Entry = m.entries.Get(inMemory(tenant, q.ID), nowMS())
+	}
+	a.Head, _ = m.Head(tenant) // cannot fail
+	return a, nil
+}
+
+// Remote implements Storage.
+func (m *Memory) Remote() Remote {
+	return nil
 }
 
 // Store implements Storage. It refuses what the encoding does, so that no key is good in

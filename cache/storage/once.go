@@ -32,15 +32,15 @@ func (m *Memory) Once(string, string, int64) (bool, error) {
 // Once reports whether nobody with the same storage has asked for an identity of a tenant
 // within the last ttl ms. A storage that does not answer says so, too: whoever asks has to
 // remember what it asked for itself.
-func (t *Tier) Once(v *View, id string, ttl int64) bool {
-	if !v.guard.allow(ticks()) {
+func (t *Tier) Once(n *Tenant, id string, ttl int64) bool {
+	if !n.guard.allow(ticks()) {
 		return true
 	}
-	first, err := t.remote.Once(v.tenant, id, ttl)
+	first, err := t.store.Once(n.name, id, ttl)
 	if err != nil {
-		t.unwritten(v, "nonce", err)
+		t.unwritten(n, "nonce", err)
 		return true
 	}
-	v.guard.success()
+	n.guard.success()
 	return first
 }

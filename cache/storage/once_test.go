@@ -63,7 +63,7 @@ func TestOnce(t *testing.T) {
 func TestOnceWithoutStorage(t *testing.T) {
 	port := startRedis(t)
 	tier := storage.NewTier(openRedis(t, port), storage.TierOptions{Journal: 1, Failures: 5, MinPause: 1000, MaxPause: 1000, Log: func(string) {}})
-	v := tier.View("shop")
+	v := tier.Tenant("shop")
 	assert.True(t, tier.Once(v, "a", 60000))
 	assert.False(t, tier.Once(v, "a", 60000))
 	cli(t, port, nil, "SHUTDOWN", "NOSAVE")

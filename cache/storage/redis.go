@@ -41,8 +41,8 @@ func NewRedisCluster(cluster *resp.Cluster, marks int) *Redis {
 	return &Redis{cluster: cluster, limit: strconv.Itoa(marks)}
 }
 
-// era is resp.Client.Era for a tenant.
-func (s *Redis) era(tenant string) int64 {
+// Era implements Remote.
+func (s *Redis) Era(tenant string) int64 {
 	if s.cluster != nil {
 		return s.cluster.Era(keys.Marks(tenant))
 	}
@@ -63,11 +63,11 @@ return 1`
 // runID is in what INFO tells of a server: it is another one after each start.
 var runID = regexp.MustCompile(`(?m)^run_id:(\w+)`)
 
-// settle reports whether a tenant's purge state had to be dropped because another
+// Attach implements Remote. It reports whether a tenant's purge state had to be dropped because another
 // server answers: one that was restarted from a snapshot, or a replica that has taken
 // over, may lack purges that were acknowledged. One that does not tell its run is
 // taken for the same.
-func (s *Redis) settle(tenant string) (bool, error) {
+func (s *Redis) Attach(tenant string) (bool, error) {
 	replies, err := s.do(
 		resp.Command{Args: []string{"GET", keys.Run(tenant)}},
 		resp.Command{Args: []string{"INFO", "server"}},
@@ -96,7 +96,7 @@ func (s *Redis) maxReply() int {
 	return s.client.MaxReply()
 }
 
-// Stats returns the counters of the connections.
+// Stats implements Remote.
 func (s *Redis) Stats() resp.Stats {
 	if s.cluster != nil {
 		return s.cluster.Stats()
@@ -153,11 +153,24 @@ func ask(s *Redis, cmds ...resp.Command) ([]resp.Reply, error) {
 	return resp.Do(s.client, cmds)
 }
 
-// Lookup implements Storage: one round trip for the entry and the position.
-func (s *Redis) Lookup(tenant, id string) (*Entry, Head, error) {
-	return lookup(s, tenant, id)
+// Find implements Storage: one round trip.
+func (s *Redis) Find(tenant string, q *Query) (*Answer, error) {
+	var err error
+	a := &Answer{}
+	switch {
+	case q.List != nil:
+		return s.varied(tenant, q)
+	case q.Lock != nil:
+		a.Entry, a.Head, a.Locked, err = claim(s, tenant, q.Lock, strconv.FormatInt(q.LockTTL, 10))
+	case q.Session != "":
+		a.Entry, a.Head, a.Session, err = visit(s, tenant, q.ID, q.Session)
+	default:
+		a.Entry, a.Head, err = lookup(s, tenant, q.ID)
+	}
+	return a, err
 }
 
+// lookup asks for an entry, by bytes that are ready to be sent.
 func lookup(s *Redis, tenant, id string) (*Entry, Head, error) {
 	key := keys.Entry(tenant, id)
 	head, _, value, state := inWords(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
@@ -174,8 +187,8 @@ func lookup(s *Redis, tenant, id string) (*Entry, Head, error) {
 	return e, head, nil
 }
 
-// inWords asks one server in the short way for a tenant's position, one score if that is
-// not empty, and a large bulk.
+// inWords asks one server for a tenant's position, one score if that is not empty, and a
+// large bulk, see resp.Words.
 func inWords(s *Redis, tenant, score, large string) (head Head, found string, value []byte, state int) {
 	if s.cluster != nil {
 		return head, "", nil, resp.ShortNo
@@ -203,7 +216,7 @@ func inWords(s *Redis, tenant, score, large string) (head Head, found string, va
 	return head, list[n-1], value, state
 }
 
-// lookupAny is lookup for whatever there may be.
+// lookupAny asks for the same where the answer is not as it mostly is.
 func lookupAny(s *Redis, tenant, key string, state int) (*Entry, Head, error) {
 	if state == resp.ShortLate {
 		return unanswered(s, tenant, resp.ErrTimeout)
@@ -506,37 +519,4 @@ func number64(r resp.Reply, what string) (int64, error) {
 		return 0, fmt.Errorf("%w: purge state: %s %q", ErrUnavailable, what, r.Body)
 	}
 	return int64(n), nil
-}
-
-// askPosition is what asks for the position of a tenant.
-func askPosition(tenant string) string {
-	marks := keys.Marks(tenant)
-	return encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e")
-}
-
-// position is what Redis answers.
-func position(head Head) string {
-	return bulk(head.Seq) + bulk(head.Epoch)
-}
-
-func bulk(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n"
-}
-
-// encoded is a command as it is sent.
-func encoded(args ...string) string {
-	return string(resp.Encoded(resp.Command{Args: args}))
-}
-
-// shortOn is resp.Short on whatever server has the tenant's keys.
-func shortOn(s *Redis, tenant string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) ([]byte, int) {
-	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(tenant), era, now, request, replies, expect, size, end)
-	}
-	return resp.Short(s.client, era, now, request, replies, expect, size, end, nil)
-}
-
-func askSession(v *View, session string) string {
-	return v.askSession + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 }

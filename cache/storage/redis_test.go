@@ -177,7 +177,7 @@ func TestRedisStateLost(t *testing.T) {
 					return err
 				}},
 				{"lookup and marks", func(s *storage.Redis, tenant string, before storage.Head) error {
-					_, head, err := s.Lookup(tenant, keys.ID("k"))
+					_, head, err := storagetest.Lookup(s, tenant, keys.ID("k"))
 					require.NoError(t, err)
 					require.Zero(t, head, "no state")
 					d, err := s.Marks(tenant, before)
@@ -223,13 +223,13 @@ func TestRedisForeignValues(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.put()
-			e, at, err := s.Lookup("t", keys.ID("k"))
+			e, at, err := storagetest.Lookup(s, "t", keys.ID("k"))
 			require.ErrorIs(t, err, storage.ErrCorrupt)
 			assert.Nil(t, e)
 			assert.Equal(t, head, at, "the position comes all the same")
 			want := storagetest.Entry("t", "k", head)
 			require.NoError(t, s.Store("t", keys.ID("k"), want, 60000))
-			e, _, err = s.Lookup("t", keys.ID("k"))
+			e, _, err = storagetest.Lookup(s, "t", keys.ID("k"))
 			require.NoError(t, err)
 			assert.Equal(t, want, e)
 		})
@@ -253,14 +253,14 @@ func TestRedisTooLarge(t *testing.T) {
 	require.NoError(t, err)
 	e.Body = e.Body[:len(e.Body)-(len(stored)-1<<16)]
 	require.NoError(t, s.Store("t", keys.ID("k"), e, 60000), "the largest that can be read")
-	got, _, err := s.Lookup("t", keys.ID("k"))
+	got, _, err := storagetest.Lookup(s, "t", keys.ID("k"))
 	require.NoError(t, err)
 	require.Equal(t, e, got)
 
 	// Another client with a higher limit wrote more than this one reads.
 	e.Body = make([]byte, 1<<17)
 	require.NoError(t, openRedis(t, port).Store("t", keys.ID("k"), e, 60000))
-	_, at, err := s.Lookup("t", keys.ID("k"))
+	_, at, err := storagetest.Lookup(s, "t", keys.ID("k"))
 	require.ErrorIs(t, err, storage.ErrCorrupt)
 	require.Equal(t, head, at)
 }
@@ -271,7 +271,7 @@ func TestRedisErrors(t *testing.T) {
 	head, err := s.Head("t")
 	require.NoError(t, err)
 	calls := map[string]func() error{
-		"lookup": func() error { _, _, err := s.Lookup("t", keys.ID("k")); return err },
+		"lookup": func() error { _, _, err := storagetest.Lookup(s, "t", keys.ID("k")); return err },
 		"store":  func() error { return s.Store("t", keys.ID("k"), storagetest.Entry("t", "k", head), 1000) },
 		"remove": func() error { return s.Remove("t", []string{keys.ID("k")}) },
 		"head":   func() error { _, err := s.Head("t"); return err },

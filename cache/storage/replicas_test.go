@@ -30,7 +30,7 @@ func TestTierOnRedis(t *testing.T) {
 	port := startRedis(t)
 	tenant := "t"
 	tier := newTier(t, openRedis(t, port), time.Hour)
-	view := tier.View(tenant)
+	view := tier.Tenant(tenant)
 	head := tier.Lookup(view, "k").Head
 	require.NotZero(t, head)
 	name := keys.Entry(tenant, keys.ID("k"))
@@ -61,7 +61,7 @@ func TestTierOnRedis(t *testing.T) {
 			want := storagetest.Entry(tenant, "k", f.Head)
 			require.Empty(t, tier.Store(view, want))
 			fresh := newTier(t, openRedis(t, port), time.Hour)
-			f = fresh.Lookup(fresh.View(tenant), "k")
+			f = fresh.Lookup(fresh.Tenant(tenant), "k")
 			require.Equal(t, want, f.Entry, "repaired")
 			tier.Remove(view, []string{"k"})
 		})
@@ -70,7 +70,7 @@ func TestTierOnRedis(t *testing.T) {
 		require.Empty(t, tier.Store(view, storagetest.Entry(tenant, "k", head)))
 		cli(t, port, nil, "SET", keys.Marks(tenant), "x")
 		fresh := newTier(t, openRedis(t, port), time.Hour)
-		f := fresh.Lookup(fresh.View(tenant), "k")
+		f := fresh.Lookup(fresh.Tenant(tenant), "k")
 		require.Nil(t, f.Entry)
 		require.Equal(t, policy.ReasonPurged, f.Reason)
 		require.NotZero(t, f.Head)
@@ -91,7 +91,7 @@ func TestTierOnRedis(t *testing.T) {
 func TestTierRedisGone(t *testing.T) {
 	port := startRedis(t)
 	tier := newTier(t, openRedis(t, port), 0)
-	view := tier.View("t")
+	view := tier.Tenant("t")
 	e := storagetest.Entry("t", "k", tier.Lookup(view, "k").Head, "x")
 	require.Empty(t, tier.Store(view, e))
 	cli(t, port, nil, "CONFIG", "SET", "requirepass", "x")
@@ -243,7 +243,7 @@ func (c *checker) run(t *testing.T, d time.Duration) {
 // ways there are. Now and then the whole state begins anew.
 func (c *checker) change(t *testing.T, r *rand.Rand, replica, page int) {
 	p, tier := &c.pages[page], c.tiers[replica]
-	view := tier.View(c.tenant)
+	view := tier.Tenant(c.tenant)
 	p.writing.Lock()
 	defer p.writing.Unlock()
 	version := p.version.Add(1)
@@ -280,7 +280,7 @@ func path(page int) string { return fmt.Sprintf("/%d/", page) }
 // nothing.
 func (c *checker) read(replica, page int) {
 	p, tier := &c.pages[page], c.tiers[replica]
-	view, key := tier.View(c.tenant), fmt.Sprintf("%s page %d", c.tenant, page)
+	view, key := tier.Tenant(c.tenant), fmt.Sprintf("%s page %d", c.tenant, page)
 	fromStorage, fromMemory := p.least(replica, time.Now())
 	f := tier.Lookup(view, key)
 	if f.Entry == nil {

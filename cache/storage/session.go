@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
@@ -31,11 +30,7 @@ const (
 	scoreBegins  = 3
 )
 
-// Visit implements Storage: one round trip for entry, position and session.
-func (s *Redis) Visit(tenant, id, session string) (*Entry, Head, int, error) {
-	return visit(s, tenant, id, session)
-}
-
+// visit asks for an entry, unless id is empty, and for a session.
 func visit(s *Redis, tenant, id, session string) (*Entry, Head, int, error) {
 	key := keys.Sessions(tenant)
 	score := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(key)) + "\r\n" + key + "\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
@@ -74,7 +69,7 @@ func known(score string) int64 {
 	return int64(n)
 }
 
-// visitAny is visit for whatever there may be.
+// visitAny asks for the same where the answer is not as it mostly is.
 func visitAny(s *Redis, tenant, key, session string, state int) (*Entry, Head, int, error) {
 	if state == resp.ShortLate {
 		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
@@ -118,8 +113,8 @@ if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1`
 
-// Bear implements Storage: two round trips.
-func (s *Redis) Bear(tenant, session string, ttl int64, most int) error {
+// Begin implements Storage: two round trips.
+func (s *Redis) Begin(tenant, session string, ttl int64, most int) error {
 	key := keys.Sessions(tenant)
 	until := nowMS() + ttl
 	begins := strconv.FormatInt(sessionScore(until, scoreBegins), 10)
@@ -196,10 +191,11 @@ func (s *Redis) Forget(tenant string) error {
 	return err
 }
 
-// Visit implements Storage. A default session that is visited counts as used.
-func (m *Memory) Visit(tenant, id, session string) (*Entry, Head, int, error) {
+// sessionOf returns what is known of a session. A default one counts as used by that.
+func (m *Memory) sessionOf(tenant, session string) int {
 	member := inMemory(tenant, session)
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	score, recent := m.sessions[member]
 	if !recent {
 		score = m.older[member]
@@ -208,13 +204,7 @@ func (m *Memory) Visit(tenant, id, session string) (*Entry, Head, int, error) {
 	if !recent && state == SessionDefault {
 		m.used(member, score)
 	}
-	m.mu.Unlock()
-	if id == "" {
-		head, err := m.Head(tenant)
-		return nil, head, state, err
-	}
-	e, head, err := m.Lookup(tenant, id)
-	return e, head, state, err
+	return state
 }
 
 // used moves an older session to those used of late, and keeps its score.
@@ -223,8 +213,8 @@ func (m *Memory) used(member string, score int64) {
 	m.sessions[member] = score
 }
 
-// Bear implements Storage.
-func (m *Memory) Bear(tenant, session string, ttl int64, most int) error {
+// Begin implements Storage.
+func (m *Memory) Begin(tenant, session string, ttl int64, most int) error {
 	member := inMemory(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -307,115 +297,61 @@ func (m *Memory) Forget(_ string) error {
 	return nil
 }
 
-// LookupFor is Lookup for a request with a session, given as its hash: what is
-// known of it is read together with the page, and never taken from this
-// process, since the last request of the session may have gone to another.
-func (t *Tier) LookupFor(v *View, key, session string) *Found {
-	now := nowMS()
-	id := keys.ID(key)
-	var near *Entry
-	if t.memory != nil {
-		near = t.memory.Get(key, now)
-	}
-	if near != nil {
-		id = ""
-	}
-	if reason := (*Tier).ready(t, v); reason != "" {
-		return &Found{Reason: reason}
-	}
-	asked := ticks()
-	var e *Entry
-	var head Head
-	var state int
-	var err error
-	if t.redis != nil {
-		e, head, state, err = visit(t.redis, v.tenant, id, session)
-	} else {
-		e, head, state, err = t.remote.Visit(v.tenant, id, session)
-	}
-	if near == nil {
-		f := found(t, v, key, e, head, err, now, asked)
-		f.Session = state
-		return f
-	}
-	if err != nil {
-		return &Found{Reason: t.failed(v, "session", err)}
-	}
-	(*breaker).success(v.guard)
-	if moved(t, v) {
-		return &Found{Reason: policy.ReasonStoreError}
-	}
-	if reason := (*Tier).sync(t, v, head, asked); reason != "" {
-		return &Found{Reason: reason}
-	}
-	verdict := v.Check(near)
-	if now >= near.Life.Born+near.Life.TTL || verdict != Valid {
-		noteAsked(v, key)
-	}
-	if verdict == Purged {
-		t.memory.Remove(key)
-		f := fromRemote(t, v, key, now)
-		f.Session = state
-		return f
-	}
-	return &Found{Entry: near, Memory: true, Head: v.Head(), Soft: verdict == SoftPurged, Session: state}
-}
-
-// Bear notes that a session has begun. It must return before the session's id
+// NoteNewSession notes that a session has begun. It must return before the session's id
 // reaches the visitor. A session that could not be noted stays unknown.
-func (t *Tier) Bear(v *View, session string) {
-	if t.ready(v) != "" {
+func (t *Tier) NoteNewSession(n *Tenant, session string) {
+	if t.ready(n) != "" {
 		return
 	}
-	if err := t.remote.Bear(v.tenant, session, t.o.SessionTTL, t.o.Sessions); err != nil {
-		t.unwritten(v, "session", err)
+	if err := t.store.Begin(n.name, session, t.o.SessionTTL, t.o.Sessions); err != nil {
+		t.unwritten(n, "session", err)
 		return
 	}
-	v.guard.success()
+	n.guard.success()
 }
 
-// Hear notes what the origin says of a session of which nothing was seen: it is a default
+// NoteDefaultSession notes what the origin says of a session of which nothing was seen: it is a default
 // one. begins says that the request which brought the word found it noted as one that
 // begins: whatever has changed it since then has found that note, too, and made another of
 // it. So it takes two requests.
-func (t *Tier) Hear(v *View, session string, begins bool) {
-	if t.ready(v) != "" {
+func (t *Tier) NoteDefaultSession(n *Tenant, session string, begins bool) {
+	if t.ready(n) != "" {
 		return
 	}
 	var err error
 	if begins {
-		err = t.remote.Settle(v.tenant, session)
+		err = t.store.Settle(n.name, session)
 	} else {
-		err = t.remote.Note(v.tenant, session, t.o.SessionTTL, t.o.Sessions)
+		err = t.store.Note(n.name, session, t.o.SessionTTL, t.o.Sessions)
 	}
 	if err != nil {
-		t.unwritten(v, "session", err)
+		t.unwritten(n, "session", err)
 		return
 	}
-	v.guard.success()
+	n.guard.success()
 }
 
 // Special notes that sessions are special. It must return before the request
 // that makes them so is forwarded. What cannot be written is kept like a purge:
 // this process does not use the tenant's cache until it is.
-func (t *Tier) Special(v *View, sessions []string) {
-	todo := v.unnoted(sessions)
+func (t *Tier) Special(n *Tenant, sessions []string) {
+	todo := n.unnoted(sessions)
 	if len(todo) == 0 {
 		return
 	}
-	if t.ready(v) != "" {
-		t.keepSessions(v, todo)
+	if t.ready(n) != "" {
+		t.keepSessions(n, todo)
 		return
 	}
-	all, err := t.remote.Special(v.tenant, todo, t.o.SessionTTL, t.o.Sessions)
+	all, err := t.store.Special(n.name, todo, t.o.SessionTTL, t.o.Sessions)
 	if err != nil {
-		t.failed(v, "session", err)
-		t.keepSessions(v, todo)
+		t.failed(n, "session", err)
+		t.keepSessions(n, todo)
 		return
 	}
-	v.guard.success()
+	n.guard.success()
 	if all { // what was not found may be noted as one that begins before the next mark
-		v.note(todo)
+		n.note(todo)
 	}
 }
 
@@ -429,27 +365,27 @@ const (
 
 // unnoted returns those of the sessions that this process has not just noted as
 // special.
-func (v *View) unnoted(sessions []string) []string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
+func (n *Tenant) unnoted(sessions []string) []string {
+	n.notedMu.RLock()
+	defer n.notedMu.RUnlock()
 	var todo []string
 	since := ticks() - notedFor
 	for i := 0; i < len(sessions); i++ {
-		if v.noted[sessions[i]] <= since {
+		if n.noted[sessions[i]] <= since {
 			todo = append(todo, sessions[i])
 		}
 	}
 	return todo
 }
 
-func (v *View) note(sessions []string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.noted) >= maxNoted {
-		v.noted = map[string]int64{}
+func (n *Tenant) note(sessions []string) {
+	n.notedMu.Lock()
+	defer n.notedMu.Unlock()
+	if len(n.noted) >= maxNoted {
+		n.noted = map[string]int64{}
 	}
 	now := ticks()
 	for i := 0; i < len(sessions); i++ {
-		v.noted[sessions[i]] = now
+		n.noted[sessions[i]] = now
 	}
 }

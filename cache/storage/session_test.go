@@ -9,16 +9,7 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
-// Visit, Bear, Special and Forget of the scripted storage.
-func (s *script) Visit(tenant, id, session string) (*Entry, Head, int, error) {
-	after, err := s.enter("visit")
-	if err != nil {
-		return nil, Head{}, SessionUnknown, err
-	}
-	defer after()
-	return s.Storage.Visit(tenant, id, session)
-}
-
+// Special and Forget of the scripted storage.
 func (s *script) Special(tenant string, sessions []string, ttl int64, most int) (bool, error) {
 	after, err := s.enter("special")
 	if err != nil {
@@ -44,25 +35,25 @@ func TestSessionsOfReplicas(t *testing.T) {
 	a, b := newReplica(s, forever), newReplica(s, forever)
 	a.o.SessionTTL, a.o.Sessions = 3600000, 100
 	b.o.SessionTTL, b.o.Sessions = 3600000, 100
-	a.Bear(a.v, "visitor")
+	a.NoteNewSession(a.v, "visitor")
 	for _, r := range []*replica{a, b} {
-		require.Equal(t, SessionDefault, r.LookupFor(r.v, "k", "visitor").Session)
+		require.Equal(t, SessionDefault, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Session)
 	}
 	b.put(t, "k")
-	f := b.LookupFor(b.v, "k", "visitor")
+	f := b.Find(b.v, &Wanted{Key: "k", Session: "visitor"})
 	require.NotNil(t, f.Entry)
 	require.True(t, f.Memory)
 	require.Equal(t, SessionDefault, f.Session)
 
 	a.Special(a.v, []string{"visitor"})
-	f = b.LookupFor(b.v, "k", "visitor")
+	f = b.Find(b.v, &Wanted{Key: "k", Session: "visitor"})
 	require.Equal(t, SessionSpecial, f.Session)
 	a.Special(a.v, []string{"visitor"})
 	require.Equal(t, 1, s.count("special"), "noted once")
 
 	_, err := a.Tier.Purge(a.v, Purge{All: true})
 	require.NoError(t, err)
-	require.Nil(t, b.LookupFor(b.v, "k", "visitor").Entry, "purged")
+	require.Nil(t, b.Find(b.v, &Wanted{Key: "k", Session: "visitor"}).Entry, "purged")
 }
 
 // TestAMarkThatCannotBeWritten: until it is, this replica does not use the cache.
@@ -71,14 +62,14 @@ func TestAMarkThatCannotBeWritten(t *testing.T) {
 	r := newReplica(s, forever)
 	r.o.SessionTTL, r.o.Sessions = 3600000, 100
 	r.Failures(100)
-	r.Bear(r.v, "visitor")
+	r.NoteNewSession(r.v, "visitor")
 	r.put(t, "k")
-	require.NotNil(t, r.LookupFor(r.v, "k", "visitor").Entry)
+	require.NotNil(t, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Entry)
 	s.fail("special")
 	r.Special(r.v, []string{"visitor"})
-	require.Equal(t, policy.ReasonPurgePending, r.LookupFor(r.v, "k", "visitor").Reason)
+	require.Equal(t, policy.ReasonPurgePending, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Reason)
 	s.heal()
-	f := r.LookupFor(r.v, "k", "visitor")
+	f := r.Find(r.v, &Wanted{Key: "k", Session: "visitor"})
 	require.Equal(t, SessionSpecial, f.Session)
 	require.NotNil(t, f.Entry, "what is stored is good")
 	require.Empty(t, s.written(), "nothing had to be purged")
@@ -93,7 +84,7 @@ func TestManyMarksThatCannotBeWritten(t *testing.T) {
 	r.Failures(1000000)
 	r.put(t, "k")
 	for _, session := range []string{"visitor", "another", "third"} {
-		r.Bear(r.v, session)
+		r.NoteNewSession(r.v, session)
 	}
 	s.fail("special", "forget")
 	r.Special(r.v, []string{"visitor"})
@@ -102,8 +93,8 @@ func TestManyMarksThatCannotBeWritten(t *testing.T) {
 	}
 	require.Equal(t, 1, r.v.Pending())
 	s.heal()
-	require.Equal(t, SessionSpecial, r.LookupFor(r.v, "k", "visitor").Session)
-	require.Equal(t, SessionDefault, r.LookupFor(r.v, "k", "another").Session)
+	require.Equal(t, SessionSpecial, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Session)
+	require.Equal(t, SessionDefault, r.Find(r.v, &Wanted{Key: "k", Session: "another"}).Session)
 	require.Zero(t, r.v.Pending())
 
 	s.fail("special", "forget")
@@ -113,7 +104,7 @@ func TestManyMarksThatCannotBeWritten(t *testing.T) {
 	r.Special(r.v, []string{"third"})
 	s.heal()
 	for _, session := range []string{"another", "third"} {
-		f := r.LookupFor(r.v, "k", session)
+		f := r.Find(r.v, &Wanted{Key: "k", Session: session})
 		require.Equal(t, SessionUnknown, f.Session)
 		require.NotNil(t, f.Entry, "what is stored is good")
 	}
@@ -128,19 +119,19 @@ func TestSessionsInMemory(t *testing.T) {
 		begun := 0
 		for i := 0; i < 500; i++ {
 			begun++
-			require.NoError(t, m.Bear("t", fmt.Sprint(begun), 3600000, most))
+			require.NoError(t, m.Begin("t", fmt.Sprint(begun), 3600000, most))
 			for j := begun; j > begun-most && j > 0; j-- { // as many as may be are in use
 				if i%3 == 0 {
-					_, _, _, _ = m.Visit("t", "", fmt.Sprint(j))
+					_, _, _, _ = visitIn(m, "t", "", fmt.Sprint(j))
 				}
 			}
 			require.LessOrEqual(t, len(m.sessions)+len(m.older), most)
-			_, _, state, _ := m.Visit("t", "", fmt.Sprint(begun))
+			_, _, state, _ := visitIn(m, "t", "", fmt.Sprint(begun))
 			require.Equal(t, SessionDefault, state)
 			if marked := fmt.Sprint(begun - i%most); i%5 == 0 {
 				_, err := m.Special("t", []string{marked}, 3600000, most)
 				require.NoError(t, err)
-				_, _, state, _ = m.Visit("t", "", marked)
+				_, _, state, _ = visitIn(m, "t", "", marked)
 				require.NotEqual(t, SessionDefault, state)
 			}
 		}

@@ -21,7 +21,7 @@ func TestLookupAfterBrokenConnections(t *testing.T) {
 	port := startRedis(t)
 	tier := storage.NewTier(openRedis(t, port), storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
 	tenant := storagetest.Tenant()
-	v := tier.View(tenant)
+	v := tier.Tenant(tenant)
 	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k", tier.Lookup(v, "k").Head)))
 	for i := 0; i < 3; i++ {
 		require.NotNil(t, tier.Lookup(v, "k").Entry)
@@ -40,7 +40,7 @@ func TestConfirmTellsOfAPurge(t *testing.T) {
 	port := startRedis(t)
 	tier := storage.NewTier(openRedis(t, port), storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
 	tenant := storagetest.Tenant()
-	v := tier.View(tenant)
+	v := tier.Tenant(tenant)
 	for i := 0; i < 3; i++ {
 		require.NotZero(t, tier.Lookup(v, "k").Head)
 		known, _ := tier.Confirm(v)
@@ -55,21 +55,21 @@ func TestConfirmTellsOfAPurge(t *testing.T) {
 }
 
 // fetched makes an entry of a tenant ready, in Redis alone, and returns what gets it.
-func fetched(t *testing.T, tier *storage.Tier, v *storage.View, tenant string) func() string {
+func fetched(t *testing.T, tier *storage.Tier, v *storage.Tenant, tenant string) func() string {
 	t.Helper()
 	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k", tier.Lookup(v, "k").Head)))
 	f := tier.Lookup(v, "k")
 	require.NotNil(t, f.Entry)
 	r := &storage.Ready{Entry: f.Entry, Until: f.Entry.Life.Born + f.Entry.Life.TTL, Seq: f.Head.Seq, Stored: &storage.Form{Body: f.Entry.Body}, Hits: new(int64)}
 	body := string(f.Entry.Body)
-	require.True(t, tier.Prepare(tier.Near(v, "k"), r))
+	require.True(t, tier.Prepare(tier.PageKey(v, "k"), r))
 	license := v.License(r)
 	require.NotNil(t, license)
 	x := tier.Exchange(v, r, license, nil)
 	require.NotNil(t, x)
 	get := func() string {
-		got, late := storage.Fetch(tier, v, x, time.Now())
-		require.False(t, late)
+		got, outcome := storage.Fetch(x, time.Now())
+		require.NotEqual(t, resp.ShortLate, outcome)
 		return string(got)
 	}
 	require.Equal(t, body, get())
@@ -85,10 +85,10 @@ func TestFetchNeedsItsLicense(t *testing.T) {
 	}
 	tier, other := newTier(), newTier()
 	tenant, neighbour := storagetest.Tenant(), storagetest.Tenant()
-	v, w := tier.View(tenant), tier.View(neighbour)
+	v, w := tier.Tenant(tenant), tier.Tenant(neighbour)
 
 	get := fetched(t, tier, v, tenant)
-	_, err := other.Purge(other.View(tenant), storage.Purge{Members: []string{"another tag"}})
+	_, err := other.Purge(other.Tenant(tenant), storage.Purge{Members: []string{"another tag"}})
 	require.NoError(t, err)
 	require.Empty(t, get(), "another process has purged something")
 
@@ -119,28 +119,28 @@ func TestLookupOrLock(t *testing.T) {
 	for _, memory := range []int64{0, 1 << 20} {
 		one, two := newTier(memory), newTier(memory)
 		tenant := storagetest.Tenant()
-		v, w := one.View(tenant), two.View(tenant)
+		v, w := one.Tenant(tenant), two.Tenant(tenant)
 		at := one.Lookup(v, "another key").Head
 		require.Equal(t, at, two.Lookup(w, "another key").Head)
 		mine, yours := &storage.Lock{ID: keys.ID("k"), Token: "mine"}, &storage.Lock{ID: keys.ID("k"), Token: "yours"}
 
-		f, locked := one.LookupOrLock(v, "k", mine, 60_000)
+		f, locked := storagetest.LookupOrLock(one, v, "k", mine, 60_000)
 		require.True(t, locked)
 		require.Equal(t, &storage.Found{Head: at}, f)
 		require.Equal(t, "mine", cli(t, port, nil, "GET", keys.Lock(tenant, mine.ID)))
 		require.InDelta(t, 60_000, number(t, cli(t, port, nil, "PTTL", keys.Lock(tenant, mine.ID))), 5000)
-		f, locked = two.LookupOrLock(w, "k", yours, 60_000)
+		f, locked = storagetest.LookupOrLock(two, w, "k", yours, 60_000)
 		require.False(t, locked)
 		require.Equal(t, &storage.Found{Head: at}, f)
 		require.Equal(t, storage.LockHeld, two.Lock(w, yours, 60_000))
-		f, locked = one.LookupOrLock(v, "k", mine, 60_000)
+		f, locked = storagetest.LookupOrLock(one, v, "k", mine, 60_000)
 		require.False(t, locked, "it has been claimed by another request of this process")
 		require.Equal(t, &storage.Found{Head: at}, f)
 
 		require.Empty(t, one.StoreAndUnlock(v, storagetest.Entry(tenant, "k", at), mine))
 		require.True(t, mine.Released)
 		require.Equal(t, "0", cli(t, port, nil, "EXISTS", keys.Lock(tenant, mine.ID)))
-		f, locked = two.LookupOrLock(w, "k", yours, 60_000)
+		f, locked = storagetest.LookupOrLock(two, w, "k", yours, 60_000)
 		require.False(t, locked)
 		require.Equal(t, storagetest.Entry(tenant, "k", at).Body, f.Entry.Body)
 		require.Equal(t, "0", cli(t, port, nil, "EXISTS", keys.Lock(tenant, mine.ID)), "there is an entry")
@@ -150,7 +150,7 @@ func TestLookupOrLock(t *testing.T) {
 		head, err := two.Purge(w, storage.Purge{All: true})
 		require.NoError(t, err)
 		other := &storage.Lock{ID: keys.ID("l"), Token: "mine"}
-		f, _ = one.LookupOrLock(v, "l", other, 60_000)
+		f, _ = storagetest.LookupOrLock(one, v, "l", other, 60_000)
 		require.Equal(t, &storage.Found{Head: head}, f)
 		require.Equal(t, storage.LockClaimed, one.Lock(v, other, 60_000))
 		require.Empty(t, one.StoreAndUnlock(v, storagetest.Entry(tenant, "l", head), other))
@@ -158,7 +158,7 @@ func TestLookupOrLock(t *testing.T) {
 
 		// A lock that has been lost to another is left to them; the entry is stored.
 		lost := &storage.Lock{ID: keys.ID("m"), Token: "mine"}
-		_, locked = one.LookupOrLock(v, "m", lost, 60_000)
+		_, locked = storagetest.LookupOrLock(one, v, "m", lost, 60_000)
 		require.True(t, locked)
 		cli(t, port, nil, "SET", keys.Lock(tenant, lost.ID), "yours")
 		require.Empty(t, one.StoreAndUnlock(v, storagetest.Entry(tenant, "m", head), lost))
@@ -175,7 +175,7 @@ func TestLookupVaried(t *testing.T) {
 		MaxStaleness: 1000, Failures: 5, SessionTTL: 60_000, Sessions: 100, Log: func(message string) { t.Log(message) },
 	})
 	tenant := storagetest.Tenant()
-	v := tier.View(tenant)
+	v := tier.Tenant(tenant)
 	at := tier.Lookup(v, "k").Head
 	listOf := func(names ...string) *storage.Entry {
 		e := storagetest.Entry(tenant, "k", at)
@@ -187,26 +187,26 @@ func TestLookupVaried(t *testing.T) {
 	l := tier.Remember(list)
 	require.NotNil(t, l)
 
-	f := tier.LookupVaried(v, l, "k 1", "")
+	f := tier.Find(v, &storage.Wanted{Key: "k 1", Session: "", List: l})
 	require.Equal(t, &storage.Found{Head: at}, f, "there is no list")
 	require.Empty(t, tier.Store(v, list))
-	f = tier.LookupVaried(v, l, "k 1", "")
+	f = tier.Find(v, &storage.Wanted{Key: "k 1", Session: "", List: l})
 	require.Equal(t, &storage.Found{Head: at, List: list}, f, "there is no variant")
 	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k 1", at)))
-	tier.Bear(v, "s")
+	tier.NoteNewSession(v, "s")
 	for session, want := range map[string]int{"": 0, "s": storage.SessionDefault, "t": storage.SessionUnknown} {
-		f = tier.LookupVaried(v, l, "k 1", session)
+		f = tier.Find(v, &storage.Wanted{Key: "k 1", Session: session, List: l})
 		require.Equal(t, "k 1", f.Entry.Key)
 		require.Same(t, list, f.List)
 		require.Equal(t, want, f.Session, session)
 	}
-	f = tier.LookupVaried(v, tier.Remember(listOf("X-B")), "k 1", "")
+	f = tier.Find(v, &storage.Wanted{Key: "k 1", Session: "", List: tier.Remember(listOf("X-B"))})
 	require.Nil(t, f.List, "the list is another one")
 	require.Equal(t, []string{"X-A"}, f.Entry.Vary)
 
 	_, err := tier.Purge(v, storage.Purge{All: true})
 	require.NoError(t, err)
-	f = tier.LookupVaried(v, l, "k 1", "")
+	f = tier.Find(v, &storage.Wanted{Key: "k 1", Session: "", List: l})
 	require.Nil(t, f.Entry)
 	require.Nil(t, f.List)
 	require.Equal(t, policy.ReasonPurged, f.Reason)
@@ -214,7 +214,7 @@ func TestLookupVaried(t *testing.T) {
 	cli(t, port, nil, "SET", keys.Entry(tenant, keys.ID("k 2")), "damaged")
 	list = listOf("X-A")
 	require.Empty(t, tier.Store(v, list))
-	require.Equal(t, policy.ReasonStoreCorrupt, tier.LookupVaried(v, tier.Remember(list), "k 2", "").Reason)
+	require.Equal(t, policy.ReasonStoreCorrupt, tier.Find(v, &storage.Wanted{Key: "k 2", Session: "", List: tier.Remember(list)}).Reason)
 
 	near := storage.NewTier(openRedis(t, port), storage.TierOptions{MemoryBytes: 1 << 20, MaxStaleness: 1000, Failures: 5, Log: func(string) {}})
 	require.Nil(t, near.Remember(list), "it is in memory")
@@ -225,26 +225,26 @@ func TestLookupOrLockFails(t *testing.T) {
 	port := startRedis(t)
 	tier := storage.NewTier(openRedis(t, port), storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
 	tenant := storagetest.Tenant()
-	v := tier.View(tenant)
+	v := tier.Tenant(tenant)
 	head := tier.Lookup(v, "k").Head
 	require.Empty(t, tier.Store(v, storagetest.Entry(tenant, "k", head)))
 	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "1")
 	for key, found := range map[string]bool{"k": true, "l": false} {
-		f, locked := tier.LookupOrLock(v, key, &storage.Lock{ID: keys.ID(key), Token: "mine"}, 1000)
+		f, locked := storagetest.LookupOrLock(tier, v, key, &storage.Lock{ID: keys.ID(key), Token: "mine"}, 1000)
 		require.False(t, locked)
 		require.Equal(t, found, f.Entry != nil)
 		require.Equal(t, head, f.Head)
 	}
 	require.False(t, tier.Open())
 	cli(t, port, nil, "CONFIG", "SET", "maxmemory", "0")
-	_, locked := tier.LookupOrLock(v, "l", &storage.Lock{ID: keys.ID("l"), Token: "mine"}, 1000)
+	_, locked := storagetest.LookupOrLock(tier, v, "l", &storage.Lock{ID: keys.ID("l"), Token: "mine"}, 1000)
 	require.True(t, locked)
 
 	// What was purged since cannot be read: there is no answer, but a lock, which is told.
 	_, err := openRedis(t, port).Purge(tenant, storage.Purge{All: true})
 	require.NoError(t, err)
 	cli(t, port, nil, "ACL", "SETUSER", "default", "-zrangebyscore")
-	f, locked := tier.LookupOrLock(v, "m", &storage.Lock{ID: keys.ID("m"), Token: "mine"}, 60_000)
+	f, locked := storagetest.LookupOrLock(tier, v, "m", &storage.Lock{ID: keys.ID("m"), Token: "mine"}, 60_000)
 	require.Equal(t, policy.ReasonStoreError, f.Reason)
 	require.True(t, locked)
 	require.Equal(t, "mine", cli(t, port, nil, "GET", keys.Lock(tenant, keys.ID("m"))))

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"sort"
 	"sync"
 	"sync/atomic"
 )
@@ -27,7 +28,7 @@ type Sieve struct {
 	lanes   []lane
 	laneOf  map[string]int // by tenant
 	evicted int64
-	hot     *sync.Map // see Tier.Hot
+	table   *sync.Map // see Table
 }
 
 // lane is the list of a tenant's entries.
@@ -47,7 +48,7 @@ type slot struct {
 	expires int64 // Unix ms
 	visited bool
 	hits    int64    // that were counted when the hand came by
-	hot     []string // keys in the table
+	inTable []string // keys in the table
 	lane    int
 	newer   int
 	older   int
@@ -58,7 +59,7 @@ const none = -1
 
 // NewSieve returns a cache that holds size bytes at most.
 func NewSieve(size int64) *Sieve {
-	return &Sieve{max: size, index: map[string]int{}, laneOf: map[string]int{}, hot: &sync.Map{}}
+	return &Sieve{max: size, index: map[string]int{}, laneOf: map[string]int{}, table: &sync.Map{}}
 }
 
 // Get returns the entry of id, nil if there is none or its time is over.
@@ -198,10 +199,10 @@ func (s *Sieve) insert(n slot) {
 
 // cool takes what was made of an entry out of the table.
 func (s *Sieve) cool(n *slot) {
-	for i := 0; i < len(n.hot); i++ {
-		s.hot.Delete(n.hot[i])
+	for i := 0; i < len(n.inTable); i++ {
+		s.table.Delete(n.inTable[i])
 	}
-	n.hot = nil
+	n.inTable = nil
 }
 
 func (s *Sieve) drop(i int) {
@@ -273,4 +274,145 @@ func (s *Sieve) evict(l *lane) {
 	l.hand = i
 	s.drop(i) // moves the hand on
 	s.evicted++
+}
+
+// Table is a table for what its user makes of pages that are ready. It loses what was
+// announced when the entry goes.
+func (s *Sieve) Table() *sync.Map {
+	return s.table
+}
+
+// maxAnnounced bounds the keys of an entry in the table.
+const maxAnnounced = 16
+
+// tableCost is about what a page in the table takes, in bytes, beside its key.
+const tableCost = 1024
+
+// Announce notes a key in the table for what is ready of an entry. It reports false if that
+// is not there any more.
+func (s *Sieve) Announce(id string, r *Ready, key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.index[id]
+	if !found || s.slots[i].ready != r {
+		return false
+	}
+	n := &s.slots[i]
+	for j := 0; j < len(n.inTable); j++ {
+		if n.inTable[j] == key {
+			return true
+		}
+	}
+	if len(n.inTable) >= maxAnnounced {
+		s.table.Delete(n.inTable[0])
+		s.resize(n, n.size-int64(len(n.inTable[0])+tableCost))
+		n.inTable = append([]string{}, n.inTable[1:]...)
+	}
+	n.inTable = append(n.inTable, key)
+	s.resize(n, n.size+int64(len(key)+tableCost))
+	s.shrink(s.max) // the entry itself may go: Announced tells
+	return true
+}
+
+// Announced reports whether something is ready as before, and the key announced, and notes
+// that it is used.
+func (s *Sieve) Announced(id string, r *Ready, key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.index[id]
+	if !found {
+		return false
+	}
+	n := &s.slots[i]
+	n.visited = true
+	if n.ready != r {
+		return false
+	}
+	for j := 0; j < len(n.inTable); j++ {
+		if n.inTable[j] == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Ready returns what is ready of an entry, nil if nothing is, and notes that it is used.
+func (s *Sieve) Ready(id string) *Ready {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.index[id]
+	if !found {
+		return nil
+	}
+	s.slots[i].visited = true
+	return s.slots[i].ready
+}
+
+// Prepare keeps an entry that is here as ready, with the hits and the decoded body of what
+// was ready of it before. A decoded body counts as what it takes, and extra bytes with it.
+// It reports false if the entry is not here any more, or too large with that.
+func (s *Sieve) Prepare(id string, r *Ready, extra int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.index[id]
+	if !found || s.slots[i].entry != r.Entry {
+		return false
+	}
+	n := &s.slots[i]
+	if before := n.ready; before != nil { // of the same entry
+		r.Hits = before.Hits
+		if before.Plain != nil {
+			r.Plain = before.Plain
+		}
+	}
+	if r.Plain != nil && r.Entry.Plain > 0 {
+		extra += int64(len(r.Plain.Body))
+	}
+	if n.size-n.extra+extra > s.max/8 {
+		return false
+	}
+	n.ready = r
+	s.resize(n, n.size-n.extra+extra)
+	n.extra = extra
+	s.shrink(s.max)
+	return true
+}
+
+// Popular returns the recipes of those pages of a tenant that are gone, as a function tells,
+// and had the most hits since they were stored, the most popular first.
+func (s *Sieve) Popular(tenant string, gone func(e *Entry) bool, limit int) []func() {
+	var popular []slot
+	for _, n := range s.of(tenant) {
+		if n.ready == nil || n.ready.Recipe == nil {
+			continue
+		}
+		n.hits = atomic.LoadInt64(n.ready.Hits)
+		if n.hits > 0 && gone(n.entry) {
+			popular = append(popular, n)
+		}
+	}
+	sort.Slice(popular, func(i, j int) bool { return popular[i].hits > popular[j].hits })
+	if len(popular) > limit {
+		popular = popular[:limit]
+	}
+	list := make([]func(), 0, len(popular))
+	for i := 0; i < len(popular); i++ {
+		list = append(list, popular[i].ready.Recipe)
+	}
+	return list
+}
+
+// of returns what is held of a tenant.
+func (s *Sieve) of(tenant string) []slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []slot
+	i, found := s.laneOf[tenant]
+	if !found {
+		return nil
+	}
+	for at := s.lanes[i].newest; at != none; at = s.slots[at].older {
+		list = append(list, s.slots[at])
+	}
+	return list
 }

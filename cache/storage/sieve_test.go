@@ -393,7 +393,7 @@ func TestSieveCountsHits(t *testing.T) {
 func TestHotKeysCount(t *testing.T) {
 	const bound = 100_000
 	s := NewSieve(bound)
-	tier := &Tier{near: s}
+	tier := &Tier{pages: s}
 	list := make([]*Ready, 20)
 	for i := range list {
 		id := fmt.Sprint(i)
@@ -403,10 +403,10 @@ func TestHotKeysCount(t *testing.T) {
 		require.True(t, tier.Prepare(id, list[i]))
 	}
 	lost := 0
-	for j := 0; j < maxHot; j++ {
+	for j := 0; j < maxAnnounced; j++ {
 		for i, r := range list {
 			id, key := fmt.Sprint(i), fmt.Sprint(j, strings.Repeat("k", 2000))
-			if !tier.Heat(id, r, key) || !Still(tier, id, r, key) {
+			if !tier.Announce(id, r, key) || !Announced(tier, id, r, key) {
 				lost++
 			}
 			require.LessOrEqual(t, s.Bytes(), int64(bound))
@@ -418,29 +418,29 @@ func TestHotKeysCount(t *testing.T) {
 
 // TestStill: a key in the table that nobody would take out of it any more does not stay:
 // others of the same page may have been announced since.
-func TestStill(t *testing.T) {
+func TestAnnounced(t *testing.T) {
 	s := NewSieve(200_000)
-	tier := &Tier{near: s}
+	tier := &Tier{pages: s}
 	e := &Entry{Tenant: "t", Key: "page", Body: make([]byte, 3000)}
 	require.True(t, s.Put("page", e, nowMS()+60_000))
 	r := &Ready{Entry: e, Hits: new(int64), Stored: &Form{}}
 	require.True(t, tier.Prepare("page", r))
-	require.True(t, tier.Heat("page", r, "first"))
-	require.True(t, Still(tier, "page", r, "first"))
-	for i := 0; i < maxHot; i++ {
-		require.True(t, tier.Heat("page", r, fmt.Sprint(i)))
+	require.True(t, tier.Announce("page", r, "first"))
+	require.True(t, Announced(tier, "page", r, "first"))
+	for i := 0; i < maxAnnounced; i++ {
+		require.True(t, tier.Announce("page", r, fmt.Sprint(i)))
 	}
-	require.False(t, Still(tier, "page", r, "first"))
-	require.True(t, Still(tier, "page", r, "0"))
+	require.False(t, Announced(tier, "page", r, "first"))
+	require.True(t, Announced(tier, "page", r, "0"))
 
 	// Made ready anew, for clients without gzip: hits count on, and one decoded body is enough.
 	*r.Hits = 7
 	plain := &Ready{Entry: e, Hits: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("1")}}
 	require.True(t, tier.Prepare("page", plain))
 	require.Same(t, r.Hits, plain.Hits)
-	require.False(t, Still(tier, "page", r, "0"))
+	require.False(t, Announced(tier, "page", r, "0"))
 	other := &Ready{Entry: e, Hits: new(int64), Stored: &Form{}, Plain: &Form{Body: []byte("2")}}
 	require.True(t, tier.Prepare("page", other))
 	require.Same(t, plain.Plain, other.Plain)
-	require.False(t, Still(tier, "gone", r, "0"))
+	require.False(t, Announced(tier, "gone", r, "0"))
 }

@@ -1,6 +1,11 @@
 package storage
 
-import "errors"
+import (
+	"errors"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/resp"
+)
 
 // ErrUnavailable says that the storage did not answer: unreachable, too slow,
 // full, read-only. The request goes to the origin.
@@ -74,20 +79,45 @@ func PrefixMark(prefix string, soft bool) string {
 	return hardPrefix + prefix
 }
 
+// Query is what a storage is asked for in one exchange: an entry, and what else is needed to
+// answer with it.
+type Query struct {
+	ID      string // identity of the entry; empty: none is asked for
+	Session string // hash of a session of which is asked what is known; empty: none
+	Lock    *Lock  // claimed if there is no entry; nil: none is
+	LockTTL int64  // ms
+	List    *List  // the entry is a variant that this list leads to; nil: it is none
+}
+
+// Answer is what a storage has found.
+type Answer struct {
+	Entry   *Entry // nil: there is none
+	Head    Head   // the tenant's position at that moment; valid with ErrCorrupt, too
+	Session int    // one of the Session… constants
+	Locked  bool   // the lock was claimed
+	Listed  bool   // the list is as it was; else Entry is what is in its place
+}
+
+// List is the variant list of a page as it was found. What it says of the next request is
+// asked for together with whether the list still is the same.
+type List struct {
+	Entry *Entry
+	Raw   string // as it is stored
+}
+
 // Storage holds entries and purge states. An implementation may lose an entry
 // at any time; it must never lose a mark without losing the whole state
 // (another Epoch) or raising its Floor: what is lost counts as purged.
 //
 // Every error wraps ErrUnavailable, ErrCorrupt or ErrTooLarge.
 type Storage interface {
-	// Lookup returns the entry, nil if there is none, and the tenant's position
-	// at that moment. ErrCorrupt comes with a valid Head.
-	Lookup(tenant, id string) (*Entry, Head, error)
+	// Find returns what is asked for.
+	Find(tenant string, q *Query) (*Answer, error)
 	// Store keeps an entry for ttl ms at most.
 	Store(tenant, id string, e *Entry, ttl int64) error
 	// Remove drops entries.
 	Remove(tenant string, ids []string) error
-	// Drop is Remove that drops, with the list of a page's variants, these, too.
+	// Drop drops entries, and with the list of a page's variants these, too.
 	Drop(tenant string, ids []string) error
 	// Head returns the tenant's position, and starts a state where there is none.
 	Head(tenant string) (Head, error)
@@ -95,37 +125,64 @@ type Storage interface {
 	Marks(tenant string, since Head) (Delta, error)
 	// Purge takes the next number and marks with it.
 	Purge(tenant string, p Purge) (Head, error)
-	// Visit is Lookup together with what is known of a session. An empty id asks
-	// for no entry.
-	Visit(tenant, id, session string) (*Entry, Head, int, error)
+	// Reset begins a new state: every entry of the tenant is invalid.
+	Reset(tenant string) (Head, error)
 	// Note notes an unknown session as one that begins, for ttl ms. Settle makes a default
 	// one of it, unless it has become special since.
-	Note(tenant, session string, ttl int64, most int) error
+	Note(tenant, session string, ttl int64, limit int) error
 	Settle(tenant, session string) error
-	// Bear notes a session that has just begun, unless it is known already, for
-	// ttl ms. Of most sessions at most is anything known; the oldest go, or those
+	// Begin notes a session that has just begun, unless it is known already, for
+	// ttl ms. Of limit sessions at most is anything known; the oldest go, or those
 	// that were not used for longest. If it returns an error, the session is not a default one, and Settle alone makes one of it.
-	Bear(tenant, session string, ttl int64, most int) error
+	Begin(tenant, session string, ttl int64, limit int) error
 	// Special notes that sessions are not default ones any more. Of one that is not
 	// known nothing is noted: whoever makes ids up takes nobody's place. all says that each
 	// was known.
-	Special(tenant string, sessions []string, ttl int64, most int) (all bool, err error)
+	Special(tenant string, sessions []string, ttl int64, limit int) (all bool, err error)
 	// Forget drops what is known of all sessions.
 	Forget(tenant string) error
-	// Reset begins a new state: every entry of the tenant is invalid.
-	Reset(tenant string) (Head, error)
 	// Lock claims what has the identity id for ttl ms at most, so that one process
 	// asks the origin for it, and returns one of the Lock… constants.
 	Lock(tenant string, l *Lock, ttl int64) (int, error)
 	// Unlock gives a lock back, if it is still the owner's. refused ms is how long
 	// others are told that the origin's answer cannot be stored; 0: they are not.
 	Unlock(tenant string, l *Lock, refused int64) error
-	// StoreAndUnlock is Store followed by Unlock.
+	// StoreAndUnlock keeps an entry and gives a lock back.
 	StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) error
 	// Once reports whether it is the first to be asked for an id within ttl ms.
 	Once(tenant, id string, ttl int64) (bool, error)
+	// Remote returns the part of a storage that other processes share, nil if it is of this
+	// process alone.
+	Remote() Remote
 	// Close gives back what the storage holds.
 	Close()
+}
+
+// Remote is what a storage on servers can do beside the rest: its servers may be others all
+// of a sudden, and what is asked at every hit is compared with what is expected.
+type Remote interface {
+	// Era names the server that answers for a tenant, and its connections. It is another
+	// number as soon as another server may answer; 0: none has answered yet.
+	Era(tenant string) int64
+	// Attach sees to it that the purge state is of the server that answers. It reports
+	// whether a state had to be dropped that another server has written.
+	Attach(tenant string) (dropped bool, err error)
+	// Apart reports whether tenants are on servers of their own, which fail one by one.
+	Apart() bool
+	// Question returns how a position is asked for, to be used while the server is that of
+	// an era.
+	Question(tenant string, head Head, era int64) *Question
+	// Compare asks whether the position is that of a question. With a session it asks for
+	// what is known of it, too, or whether that is the score. With a page it asks for its
+	// entry. The answer is the last of these; its outcome is one of the resp… constants.
+	Compare(q *Question, session, score string, page *Page, now time.Time) (answer []byte, outcome int)
+	// Prepare sets r.Page, which is how an entry is asked for by its identity.
+	Prepare(r *Ready, id string) error
+	// Exchange returns what gets the body of a page that is ready, nil where there is none.
+	// kept is what Fetch is to return in place of the stored body, nil if that.
+	Exchange(q *Question, r *Ready, kept []byte) *Exchange
+	// Stats returns the counters of the connections.
+	Stats() resp.Stats
 }
 
 // Lock is a claim to be the one that asks the origin for an entry. It saves work

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -33,38 +32,40 @@ type TierOptions struct {
 // this process has made wrong.
 type Tier struct {
 	o       TierOptions
-	remote  Storage
-	redis   *Redis // remote, if that is what it is
-	seen    *Sieve // what is known of entries in Redis where there is no memory tier
-	memory  *Sieve // nil: the storage is in this process itself
-	here    *Sieve // the storage, if it is in this process
+	store   Storage
+	shared  Remote // the part of it that other processes share, nil: it is of this one alone
 	breaker breaker
 
-	near     *Sieve // what is in this process: memory, or the storage itself; may be nil
-	patience int64  // ms: how old the known purge state may be for what is near
+	// memory is the memory tier, nil if there is none. pages holds what is ready to be
+	// written: it is the memory tier; without one, the storage itself where that is in this
+	// process, else entries without their bodies (bare). It is nil if nothing is kept here.
+	memory *Sieve
+	pages  *Sieve
+	bare   bool
+	here   *Sieve // the storage, if it is in this process
+
+	patience int64 // ms: how old the known purge state may be for what is in this process
 
 	// take keeps what another tier could not write, see hand. It is Tier.journal, handed down.
-	take func(v *View, l load)
+	take func(n *Tenant, l load)
 
-	mu     sync.Mutex
-	views  map[string]*View
-	closed bool
+	mu      sync.Mutex
+	tenants map[string]*Tenant
+	closed  bool
 }
 
 // NewTier puts a tier in front of a storage.
-func NewTier(remote Storage, o TierOptions) *Tier {
-	t := &Tier{o: o, remote: remote, views: map[string]*View{}}
-	t.take = func(v *View, l load) { t.journal(v, l) }
+func NewTier(store Storage, o TierOptions) *Tier {
+	t := &Tier{o: o, store: store, shared: store.Remote(), tenants: map[string]*Tenant{}, patience: o.MaxStaleness}
+	t.take = func(n *Tenant, l load) { t.journal(n, l) }
 	t.breaker.threshold, t.breaker.min, t.breaker.max = o.Failures, o.MinPause, o.MaxPause
 	if o.MemoryBytes > 0 {
 		t.memory = NewSieve(o.MemoryBytes)
 	}
-	t.near, t.patience = t.memory, o.MaxStaleness
-	if r, ok := remote.(*Redis); ok {
-		t.redis = r
-		if t.memory == nil {
-			t.seen = NewSieve(o.PreparedBytes)
-		}
+	t.pages = t.memory
+	if t.memory == nil && t.shared != nil {
+		t.pages = NewSieve(o.PreparedBytes)
+		t.bare = true
 	}
 	return t
 }
@@ -73,9 +74,9 @@ func NewTier(remote Storage, o TierOptions) *Tier {
 // state changes through this tier alone, so what is known of it is current.
 func NewLocalTier(m *Memory, o TierOptions) *Tier {
 	t := NewTier(m, o)
-	t.here = m.entries
+	t.here = m.Entries()
 	if t.memory == nil {
-		t.near, t.patience = m.entries, noLimit
+		t.pages, t.patience = t.here, noLimit
 	}
 	return t
 }
@@ -83,26 +84,25 @@ func NewLocalTier(m *Memory, o TierOptions) *Tier {
 // noLimit is longer than any process lives, in ms, and not too long to be counted in ns.
 const noLimit = 1 << 42
 
-// View returns the view of a tenant's purge state. A new one takes over what other tiers
-// of this process could not write.
-func (t *Tier) View(tenant string) *View {
+// Tenant returns what the tier has of a tenant. A new one takes over what other tiers of
+// this process could not write.
+func (t *Tier) Tenant(name string) *Tenant {
 	tiersMu.Lock()
 	defer tiersMu.Unlock()
-	v := viewOf(t, tenant)
-	if v == nil {
-		v = newView(tenant)
-		v.guard = &t.breaker
-		v.patience = t.patience
-		v.admission = newAdmission(t.o.Admission)
-		if t.redis != nil && t.redis.cluster != nil { // its nodes fail one by one
-			v.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
+	n := tenantOf(t, name)
+	if n == nil {
+		n = newTenant(name, t.patience, t.shared)
+		n.guard = &t.breaker
+		n.admission = newAdmission(t.o.Admission)
+		if t.shared != nil && t.shared.Apart() {
+			n.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
 		}
-		takeOver(t, v)
+		takeOver(t, n)
 		t.mu.Lock()
-		t.views[tenant] = v
+		t.tenants[name] = n
 		t.mu.Unlock()
 	}
-	return v
+	return n
 }
 
 // Found is the answer of a lookup.
@@ -114,23 +114,57 @@ type Found struct {
 	Reason string // why there is nothing: policy.ReasonStoreError and the like
 
 	Session int    // what was learned of the session that was asked for
-	List    *Entry // of LookupVaried
+	Locked  bool   // the lock was claimed
+	List    *Entry // the list that was given, if it is as it was
 }
 
-// Lookup returns what is stored under a full key.
-func (t *Tier) Lookup(v *View, key string) *Found {
+// Wanted is what is asked of a tier: an entry by its full key, and what else is needed to
+// answer with it.
+type Wanted struct {
+	Key     string
+	Session string // hash of the session that is asked for with it; empty: none
+	Lock    *Lock  // claimed if there is no entry; nil: none is
+	LockTTL int64  // ms
+	List    *List  // Key is that of a variant that this list leads to; nil: it is none
+	Newer   bool   // not from the memory tier: another process may have stored a newer entry
+}
+
+// Find returns what is stored under a full key, and usable. A session is read together with
+// the entry, and never taken from this process, since its last request may have gone to
+// another.
+func (t *Tier) Find(n *Tenant, w *Wanted) *Found {
 	now := nowMS()
-	if f := fromTier(t, v, key, now); f != nil {
-		if e := f.Entry; e != nil && (now >= e.Life.Born+e.Life.TTL || f.Soft) {
-			noteAsked(v, key)
+	switch {
+	case w.List != nil:
+		return findVaried(t, n, w, now)
+	case w.Session != "":
+		return findFor(t, n, w, now)
+	case w.Newer:
+		f := fromStorage(t, n, w.Key, now)
+		if f.Entry != nil { // it may be about to be refreshed
+			noteAsked(n, w.Key)
 		}
 		return f
 	}
-	return fromRemote(t, v, key, now)
+	if f := fromTier(t, n, w.Key, now); f != nil {
+		if e := f.Entry; e != nil && (now >= e.Life.Born+e.Life.TTL || f.Soft) {
+			noteAsked(n, w.Key)
+		}
+		return f
+	}
+	if w.Lock != nil && t.shared != nil {
+		return findOrLock(t, n, w, now)
+	}
+	return fromStorage(t, n, w.Key, now)
+}
+
+// Lookup returns what is stored under a full key.
+func (t *Tier) Lookup(n *Tenant, key string) *Found {
+	return t.Find(n, &Wanted{Key: key})
 }
 
 // fromTier returns what the memory tier has, nil if it has nothing usable.
-func fromTier(t *Tier, v *View, key string, now int64) *Found {
+func fromTier(t *Tier, n *Tenant, key string, now int64) *Found {
 	if t.memory == nil {
 		return nil
 	}
@@ -138,106 +172,170 @@ func fromTier(t *Tier, v *View, key string, now int64) *Found {
 	if e == nil {
 		return nil
 	}
-	return t.fromMemory(v, key, e)
+	return t.fromMemory(n, key, e)
 }
 
 // fromMemory checks an entry of the memory tier, asking for the purge state
 // first if what is known of it is too old (promise P3). It returns nil if the
 // entry has been purged.
-func (t *Tier) fromMemory(v *View, key string, e *Entry) *Found {
-	verdict, head, current := v.judge(e, ticks()-t.o.MaxStaleness)
+func (t *Tier) fromMemory(n *Tenant, key string, e *Entry) *Found {
+	verdict, head, current := n.purges.judge(e, ticks()-t.o.MaxStaleness)
 	if !current {
-		if reason := t.refresh(v); reason != "" {
+		if reason := t.refresh(n); reason != "" {
 			return &Found{Reason: reason}
 		}
-		verdict, head, _ = v.judge(e, 0)
+		verdict, head, _ = n.purges.judge(e, 0)
 	}
 	if verdict == Purged {
-		noteAsked(v, key)
+		noteAsked(n, key)
 		t.memory.Remove(key)
 		return nil
 	}
 	return &Found{Entry: e, Memory: true, Head: head, Soft: verdict == SoftPurged}
 }
 
-// LookupRemote is Lookup past the memory tier: another process may have stored a
-// newer entry than the one that is there.
-func (t *Tier) LookupRemote(v *View, key string) *Found {
-	f := fromRemote(t, v, key, nowMS())
-	if f.Entry != nil { // it may be about to be refreshed
-		noteAsked(v, key)
-	}
-	return f
-}
-
-func fromRemote(t *Tier, v *View, key string, now int64) *Found {
-	if t.redis == nil {
-		return fromStorage(t, v, key, now)
-	}
-	v.mu.Lock()
-	q := v.question // if there is one, nothing has to be done first
-	v.mu.Unlock()
-	if q == nil || v.guard.failures.Load() > 0 || (*Redis).era(t.redis, v.tenant) != q.era {
-		if reason := (*Tier).ready(t, v); reason != "" {
+// fromStorage asks the storage for an entry. Where a question of the view stands, nothing has
+// to be found out before or after.
+func fromStorage(t *Tier, n *Tenant, key string, now int64) *Found {
+	q := madeQuestion(n.purges)
+	if q == nil || n.guard.failures.Load() > 0 || t.shared.Era(n.name) != q.Era {
+		if reason := (*Tier).ready(t, n); reason != "" {
 			return &Found{Reason: reason}
 		}
-		q = newQuestion(v)
+		q = questionOf(n.purges)
 	}
 	asked := ticks()
-	e, head, err := lookup(t.redis, v.tenant, keys.ID(key))
-	if e == nil || q == nil || head != q.head || e.Key != key || e.Tenant != v.tenant || (*Redis).era(t.redis, v.tenant) != q.era || !still(v, q, asked) {
-		return found(t, v, key, e, head, err, now, asked)
+	a, err := t.store.Find(n.name, &Query{ID: keys.ID(key)})
+	e := a.Entry
+	if e == nil || q == nil || a.Head != q.Head || e.Key != key || e.Tenant != n.name || t.shared.Era(n.name) != q.Era || !confirmBy(n.purges, q, asked) {
+		return found(t, n, key, a, err, now, asked)
 	}
-	if v.guard.failures.Load() > 0 {
-		(*breaker).success(v.guard)
+	if n.guard.failures.Load() > 0 {
+		(*breaker).success(n.guard)
 	}
-	f := &Found{Head: head}
-	(*Tier).accept(t, v, key, e, now, f)
+	f := &Found{Head: a.Head}
+	(*Tier).accept(t, n, key, e, now, f)
 	return f
 }
 
-// fromStorage is fromRemote for another storage than Redis.
-func fromStorage(t *Tier, v *View, key string, now int64) *Found {
-	if reason := t.ready(v); reason != "" {
+// findOrLock asks for an entry that is not expected to be there, and claims the lock with it,
+// in one round trip. If it has not got it, the lock may be of this process all the same.
+func findOrLock(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
+	if reason := (*Tier).ready(t, n); reason != "" {
 		return &Found{Reason: reason}
 	}
 	asked := ticks()
-	e, head, err := t.remote.Lookup(v.tenant, keys.ID(key))
-	return found(t, v, key, e, head, err, now, asked)
+	a, err := t.store.Find(n.name, &Query{ID: w.Lock.ID, Lock: w.Lock, LockTTL: w.LockTTL})
+	f := found(t, n, w.Key, a, err, now, asked)
+	f.Locked = a.Locked
+	return f
+}
+
+// findFor asks for an entry, unless the memory tier has it, and for a session.
+func findFor(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
+	q := &Query{Session: w.Session}
+	var e *Entry
+	if t.memory != nil {
+		e = t.memory.Get(w.Key, now)
+	}
+	if e == nil {
+		q.ID = keys.ID(w.Key)
+	}
+	if reason := (*Tier).ready(t, n); reason != "" {
+		return &Found{Reason: reason}
+	}
+	asked := ticks()
+	a, err := t.store.Find(n.name, q)
+	if e == nil {
+		f := found(t, n, w.Key, a, err, now, asked)
+		f.Session = a.Session
+		return f
+	}
+	if err != nil {
+		return &Found{Reason: t.failed(n, "session", err)}
+	}
+	if reason := inStep(t, n, a.Head, asked); reason != "" {
+		return &Found{Reason: reason}
+	}
+	verdict := n.purges.Check(e)
+	if now >= e.Life.Born+e.Life.TTL || verdict != Valid {
+		noteAsked(n, w.Key)
+	}
+	if verdict == Purged {
+		t.memory.Remove(w.Key)
+		f := fromStorage(t, n, w.Key, now)
+		f.Session = a.Session
+		return f
+	}
+	return &Found{Entry: e, Memory: true, Head: n.purges.Head(), Soft: verdict == SoftPurged, Session: a.Session}
+}
+
+// findVaried asks for a variant by the list that led to it before, in one round trip. The
+// entry that it returns is what is there in place of the list if that has changed: another
+// list, or a page that varies no more; else List tells that it has not.
+func findVaried(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
+	if reason := t.ready(n); reason != "" {
+		return &Found{Reason: reason}
+	}
+	asked := ticks()
+	a, err := t.store.Find(n.name, &Query{ID: keys.ID(w.Key), Session: w.Session, List: w.List})
+	key := w.Key
+	if !a.Listed {
+		key = w.List.Entry.Key
+	}
+	f := found(t, n, key, a, err, now, asked)
+	f.Session = a.Session
+	if !a.Listed || err != nil || f.Reason != "" && f.Reason != policy.ReasonPurged {
+		return f
+	}
+	if n.purges.Check(w.List.Entry) == Purged {
+		f.Entry = nil
+		f.Reason = policy.ReasonPurged
+		return f
+	}
+	f.List = w.List.Entry
+	return f
 }
 
 // found checks what the storage answered.
-func found(t *Tier, v *View, key string, e *Entry, head Head, err error, now, asked int64) *Found {
+func found(t *Tier, n *Tenant, key string, a *Answer, err error, now, asked int64) *Found {
 	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return &Found{Reason: t.failed(v, "lookup", err)}
+		return &Found{Reason: t.failed(n, "lookup", err)}
 	}
-	(*breaker).success(v.guard)
-	if moved(t, v) { // on the way
-		return &Found{Reason: policy.ReasonStoreError}
-	}
-	if reason := (*Tier).sync(t, v, head, asked); reason != "" {
+	if reason := inStep(t, n, a.Head, asked); reason != "" {
 		return &Found{Reason: reason}
 	}
-	f := &Found{Head: (*View).Head(v)}
+	f := &Found{Head: (*View).Head(n.purges)}
+	e := a.Entry
 	switch {
 	case err != nil:
 		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
 		f.Reason = policy.ReasonStoreCorrupt
 	case e == nil:
-	case e.Tenant != v.tenant || e.Key != key:
+	case e.Tenant != n.name || e.Key != key:
 		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
 		f.Reason = policy.ReasonForeign
 	default:
-		(*Tier).accept(t, v, key, e, now, f)
+		(*Tier).accept(t, n, key, e, now, f)
 	}
 	return f
 }
 
+// inStep takes over what an answer says of the position. It returns why the answer cannot be
+// relied on, "" if it can.
+func inStep(t *Tier, n *Tenant, head Head, asked int64) string {
+	(*breaker).success(n.guard)
+	if moved(t, n) { // on the way
+		return policy.ReasonStoreError
+	}
+	return (*Tier).sync(t, n, head, asked)
+}
+
 // accept takes an entry of the remote storage unless it has been purged.
-func (t *Tier) accept(v *View, key string, e *Entry, now int64, f *Found) {
-	verdict := (*View).Check(v, e)
+func (t *Tier) accept(n *Tenant, key string, e *Entry, now int64, f *Found) {
+	verdict := (*View).Check(n.purges, e)
 	if now >= e.Life.Born+e.Life.TTL || verdict != Valid { // it will be stored anew
-		noteAsked(v, key)
+		noteAsked(n, key)
 	}
 	if verdict == Purged {
 		f.Reason = policy.ReasonPurged
@@ -251,16 +349,16 @@ func (t *Tier) accept(v *View, key string, e *Entry, now int64, f *Found) {
 }
 
 // Store keeps an entry. It returns a reason if it did not.
-func (t *Tier) Store(v *View, e *Entry) string {
-	return t.StoreAndUnlock(v, e, nil)
+func (t *Tier) Store(n *Tenant, e *Entry) string {
+	return t.StoreAndUnlock(n, e, nil)
 }
 
 // StoreAndUnlock is Store that gives a lock back with it. l may be nil.
-func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
+func (t *Tier) StoreAndUnlock(n *Tenant, e *Entry, l *Lock) string {
 	if e.Epoch == 0 {
 		return policy.ReasonStoreError // the storage did not answer before the origin was asked
 	}
-	if (*View).Check(v, e) == Purged {
+	if (*View).Check(n.purges, e) == Purged {
 		return policy.ReasonPurged
 	}
 	now := nowMS()
@@ -269,20 +367,20 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 		return policy.ReasonExpired
 	}
 	asked := ticks()
-	if !(*breaker).allow(v.guard, asked) {
+	if !(*breaker).allow(n.guard, asked) {
 		return policy.ReasonBreakerOpen
 	}
-	if !admits(t, v, e, asked) {
+	if !admits(t, n, e, asked) {
 		return policy.ReasonAdmission
 	}
 	var err error
 	if l == nil || l.Released {
-		err = t.remote.Store(v.tenant, keys.ID(e.Key), e, ttl)
-	} else if err = t.remote.StoreAndUnlock(v.tenant, keys.ID(e.Key), e, ttl, l); err == nil {
+		err = t.store.Store(n.name, keys.ID(e.Key), e, ttl)
+	} else if err = t.store.StoreAndUnlock(n.name, keys.ID(e.Key), e, ttl, l); err == nil {
 		l.Released = true
 	}
 	if errors.Is(err, ErrTooLarge) {
-		v.guard.success()
+		n.guard.success()
 		return policy.ReasonTooLarge
 	}
 	if errors.Is(err, ErrCorrupt) { // cannot be encoded: the storage was not asked
@@ -290,9 +388,9 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 		return policy.ReasonStoreCorrupt
 	}
 	if err != nil {
-		return t.unwritten(v, "store", err)
+		return t.unwritten(n, "store", err)
 	}
-	(*breaker).success(v.guard)
+	(*breaker).success(n.guard)
 	if t.memory != nil {
 		t.memory.Replace(e.Key, e, now+ttl) // else a lookup that finds it, the second that asks for it, puts it there
 	}
@@ -301,7 +399,7 @@ func (t *Tier) StoreAndUnlock(v *View, e *Entry, l *Lock) string {
 
 // Remove drops entries by their full keys. A failure leaves them to their TTL:
 // nothing that must not be served depends on it.
-func (t *Tier) Remove(v *View, fullKeys []string) {
+func (t *Tier) Remove(n *Tenant, fullKeys []string) {
 	ids := make([]string, 0, len(fullKeys))
 	for i := 0; i < len(fullKeys); i++ {
 		if t.memory != nil {
@@ -309,138 +407,151 @@ func (t *Tier) Remove(v *View, fullKeys []string) {
 		}
 		ids = append(ids, keys.ID(fullKeys[i]))
 	}
-	t.RemoveIDs(v, ids)
+	t.RemoveIDs(n, ids)
 }
 
 // Drop is Remove that drops, with the list of a page's variants, these, too. What
 // fails is not tried again.
-func (t *Tier) Drop(v *View, fullKeys []string) {
+func (t *Tier) Drop(n *Tenant, fullKeys []string) {
 	ids := make([]string, 0, len(fullKeys))
 	for i := 0; i < len(fullKeys); i++ {
 		if s := t.memory; s != nil {
 			s.Remove(fullKeys[i]) // variants are not taken from there without their list, see LookupVariant
 		}
-		if t.seen != nil {
-			t.seen.Remove(fullKeys[i])
+		if t.bare {
+			t.pages.Remove(fullKeys[i])
 		}
 		ids = append(ids, keys.ID(fullKeys[i]))
 	}
-	if len(ids) == 0 || t.ready(v) != "" {
+	if len(ids) == 0 || t.ready(n) != "" {
 		return
 	}
-	if err := t.remote.Drop(v.tenant, ids); err != nil {
-		t.failed(v, "drop", err)
+	if err := t.store.Drop(n.name, ids); err != nil {
+		t.failed(n, "drop", err)
 		return
 	}
-	v.guard.success()
+	n.guard.success()
 }
 
-// LookupVariant is Lookup for a variant that a list has led to. In the memory tier there
-// may be variants of a list that was dropped.
-func (t *Tier) LookupVariant(v *View, list *Entry, key string) *Found {
+// FindVariant returns a variant that a list has led to. In the memory tier there may be
+// variants of a list that was dropped.
+func (t *Tier) FindVariant(n *Tenant, list *Entry, key string) *Found {
 	if t.memory == nil || list.Has(keys.ID(key)) {
-		return t.Lookup(v, key)
+		return t.Lookup(n, key)
 	}
-	f := t.LookupRemote(v, key)
+	f := t.Find(n, &Wanted{Key: key, Newer: true})
 	if f.Entry != nil { // the list is older than the one that led to it
-		t.LookupRemote(v, list.Key)
+		t.Find(n, &Wanted{Key: list.Key, Newer: true})
 	}
 	return f
 }
 
+// Remember returns a list to ask by, nil if that is of no use: where there is a memory
+// tier, the list is in it.
+func (t *Tier) Remember(list *Entry) *List {
+	if t.shared == nil || t.memory != nil {
+		return nil
+	}
+	raw, err := Encode(list)
+	if err != nil {
+		return nil
+	}
+	return &List{Entry: list, Raw: string(raw)}
+}
+
 // RemoveIDs drops entries of the storage by their identities.
-func (t *Tier) RemoveIDs(v *View, ids []string) {
-	if len(ids) == 0 || !v.guard.allow(ticks()) {
+func (t *Tier) RemoveIDs(n *Tenant, ids []string) {
+	if len(ids) == 0 || !n.guard.allow(ticks()) {
 		return
 	}
-	if err := t.remote.Remove(v.tenant, ids); err != nil {
-		t.failed(v, "remove", err)
+	if err := t.store.Remove(n.name, ids); err != nil {
+		t.failed(n, "remove", err)
 		return
 	}
-	v.guard.success()
+	n.guard.success()
 }
 
 // Purge marks what p names. When it returns nil, no lookup that starts later
 // returns anything whose origin was asked before. When it returns an error, the
 // purge is kept and applied before the tenant's cache is used again.
-func (t *Tier) Purge(v *View, p Purge) (Head, error) {
-	if reason := t.ready(v); reason != "" {
-		t.keep(v, p)
+func (t *Tier) Purge(n *Tenant, p Purge) (Head, error) {
+	if reason := t.ready(n); reason != "" {
+		t.keep(n, p)
 		return Head{}, fmt.Errorf("%w: %s; the purge is kept and will be applied", ErrUnavailable, reason)
 	}
-	head, err := t.write(v, p)
+	head, err := t.write(n, p)
 	if err != nil {
-		t.keep(v, p)
+		t.keep(n, p)
 		return Head{}, fmt.Errorf("%w; the purge is kept and will be applied", err)
 	}
-	tell(t, v.tenant, p)
+	tell(t, n.name, p)
 	return head, nil
 }
 
 // write sends a purge to the storage and takes the marks over into the view.
-func (t *Tier) write(v *View, p Purge) (Head, error) {
-	local := v.Head()
-	head, err := t.remote.Purge(v.tenant, p)
+func (t *Tier) write(n *Tenant, p Purge) (Head, error) {
+	local := n.purges.Head()
+	head, err := t.store.Purge(n.name, p)
 	if err != nil {
-		t.failed(v, "purge", err)
+		t.failed(n, "purge", err)
 		return head, err
 	}
-	v.guard.success()
+	n.guard.success()
 	now := ticks()
 	reason := ""
 	if head.Epoch == local.Epoch && head.Seq <= local.Seq {
-		reason = t.restart(v, local, head, now)
+		reason = t.restart(n, local, head, now)
 	} else {
-		reason = t.pull(v, now)
+		reason = t.pull(n, now)
 	}
 	if reason != "" {
-		v.distrust(ticks()) // the mark is written; this view has to read it before it is used
+		n.purges.distrust(ticks()) // the mark is written; this view has to read it before it is used
 	}
 	return head, nil
 }
 
 // writeSessions writes the marks of sessions that wait for that. It reports whether none
 // is left.
-func (t *Tier) writeSessions(v *View) bool {
+func (t *Tier) writeSessions(n *Tenant) bool {
 	for {
-		list, forget := v.firstSessions()
+		list, forget := n.purges.firstSessions()
 		var err error
 		if forget {
-			err = t.remote.Forget(v.tenant)
+			err = t.store.Forget(n.name)
 		} else if len(list) > 0 {
-			_, err = t.remote.Special(v.tenant, list, t.o.SessionTTL, t.o.Sessions)
+			_, err = t.store.Special(n.name, list, t.o.SessionTTL, t.o.Sessions)
 		} else {
 			return true
 		}
 		if err != nil {
-			t.failed(v, "session", err)
+			t.failed(n, "session", err)
 			return false
 		}
-		v.guard.success()
-		v.sessionsWritten(list, forget, placeOf(t, v.tenant))
+		n.guard.success()
+		n.purges.sessionsWritten(list, forget, placeOf(t, n.name))
 	}
 }
 
 // ready reports why the storage must not be asked for this tenant now: the
 // breaker is open, or purges are waiting that cannot be written.
-func (t *Tier) ready(v *View) string {
-	if !(*breaker).allow(v.guard, ticks()) {
-		return refusal(v)
+func (t *Tier) ready(n *Tenant) string {
+	if !(*breaker).allow(n.guard, ticks()) {
+		return refusal(n)
 	}
-	if moved(t, v) {
-		if reason := t.settle(v); reason != "" {
+	if moved(t, n) {
+		if reason := t.settle(n); reason != "" {
 			return reason
 		}
 	}
-	if (*View).Pending(v) > 0 && !t.replay(v) {
+	if (*View).Pending(n.purges) > 0 && !t.replay(n) {
 		return policy.ReasonPurgePending
 	}
 	return ""
 }
 
 // refusal is why nothing is asked while the breaker is open.
-func refusal(v *View) string {
-	if v.Pending() > 0 {
+func refusal(n *Tenant) string {
+	if n.purges.Pending() > 0 {
 		return policy.ReasonPurgePending
 	}
 	return policy.ReasonBreakerOpen
@@ -448,24 +559,24 @@ func refusal(v *View) string {
 
 // settle sees to it that the tenant's purge state is of the server that answers now,
 // before it is relied on.
-func (t *Tier) settle(v *View) string {
-	v.settling.Lock()
-	defer v.settling.Unlock()
+func (t *Tier) settle(n *Tenant) string {
+	n.settling.Lock()
+	defer n.settling.Unlock()
 	for i := 0; i < 3; i++ { // the connection for the question may be a new one
-		if !moved(t, v) {
+		if !moved(t, n) {
 			return ""
 		}
-		era := t.redis.era(v.tenant)
-		dropped, err := t.redis.settle(v.tenant)
+		era := t.shared.Era(n.name)
+		dropped, err := t.shared.Attach(n.name)
 		if err != nil {
-			return t.failed(v, "settle", err)
+			return t.failed(n, "settle", err)
 		}
-		if dropped && v.Head().Epoch != 0 {
-			t.o.Log(fmt.Sprintf("odoocache: tenant %s: another server, or another run of it, answers; its cache begins anew", v.tenant))
+		if dropped && n.purges.Head().Epoch != 0 {
+			t.o.Log(fmt.Sprintf("odoocache: tenant %s: another server, or another run of it, answers; its cache begins anew", n.name))
 		}
-		if era != 0 && t.redis.era(v.tenant) == era {
-			v.guard.success()
-			v.settled(era)
+		if era != 0 && t.shared.Era(n.name) == era {
+			n.guard.success()
+			n.purges.settled(era)
 			return ""
 		}
 	}
@@ -475,48 +586,48 @@ func (t *Tier) settle(v *View) string {
 
 // moved reports whether another server may answer than the one that the view's state
 // was read from.
-func moved(t *Tier, v *View) bool {
-	if t.redis == nil {
+func moved(t *Tier, n *Tenant) bool {
+	if t.shared == nil {
 		return false
 	}
-	era := (*Redis).era(t.redis, v.tenant)
-	v.mu.RLock()
-	known := v.era
-	v.mu.RUnlock()
+	era := t.shared.Era(n.name)
+	n.purges.mu.RLock()
+	known := n.purges.era
+	n.purges.mu.RUnlock()
 	return known == 0 || known != era
 }
 
 // keep journals a purge, and sees to it that it is tried again even if no
 // request comes.
-func (t *Tier) keep(v *View, p Purge) {
+func (t *Tier) keep(n *Tenant, p Purge) {
 	l := load{purges: []waiting{{p, &note{}}}}
-	t.journal(v, l)
-	inherit(t, v, l)
+	t.journal(n, l)
+	inherit(t, n, l)
 }
 
 // keepSessions is keep for marks of sessions.
-func (t *Tier) keepSessions(v *View, sessions []string) {
+func (t *Tier) keepSessions(n *Tenant, sessions []string) {
 	l := load{sessions: make(map[string]*note, len(sessions))}
 	for i := 0; i < len(sessions); i++ {
 		l.sessions[sessions[i]] = &note{}
 	}
-	t.journal(v, l)
-	inherit(t, v, l)
+	t.journal(n, l)
+	inherit(t, n, l)
 }
 
 // journal is keep for this tier alone.
-func (t *Tier) journal(v *View, l load) {
-	if len(l.purges) > 0 && v.journal(l.purges, t.o.Journal) {
-		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d purges wait for the storage; they became a purge of everything", v.tenant, t.o.Journal))
+func (t *Tier) journal(n *Tenant, l load) {
+	if len(l.purges) > 0 && n.purges.journal(l.purges, t.o.Journal) {
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d purges wait for the storage; they became a purge of everything", n.name, t.o.Journal))
 	}
-	if (len(l.sessions) > 0 || l.forget != nil) && v.journalSessions(l.sessions, l.forget, t.o.Sessions) {
-		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be noted as special; nothing is known of any session now", v.tenant, t.o.Sessions))
+	if (len(l.sessions) > 0 || l.forget != nil) && n.purges.journalSessions(l.sessions, l.forget, t.o.Sessions) {
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be noted as special; nothing is known of any session now", n.name, t.o.Sessions))
 	}
-	t.retryLater(v)
+	t.retryLater(n)
 }
 
-func (t *Tier) retryLater(v *View) {
-	if !v.scheduleRetry() {
+func (t *Tier) retryLater(n *Tenant) {
+	if !n.purges.scheduleRetry() {
 		return
 	}
 	time.AfterFunc(time.Second, func() {
@@ -525,15 +636,15 @@ func (t *Tier) retryLater(v *View) {
 				t.o.Log(fmt.Sprintf("odoocache: retry of a purge: %v", p))
 			}
 		}()
-		v.retryDone()
+		n.purges.retryDone()
 		if t.isClosed() {
 			return
 		}
-		if v.guard.allow(ticks()) {
-			t.replay(v)
+		if n.guard.allow(ticks()) {
+			t.replay(n)
 		}
-		if v.Pending() > 0 {
-			t.retryLater(v)
+		if n.purges.Pending() > 0 {
+			t.retryLater(n)
 		}
 	})
 }
@@ -541,118 +652,118 @@ func (t *Tier) retryLater(v *View) {
 // replay writes the journal in order. It reports whether nothing is left. While
 // another does so there is no waiting: it can take as long as the storage is slow. A purge
 // that another tier has written at this place meanwhile is not written again: its mark is read.
-func (t *Tier) replay(v *View) bool {
-	if !v.replayMu.TryLock() {
+func (t *Tier) replay(n *Tenant) bool {
+	if !n.replayMu.TryLock() {
 		return false
 	}
-	defer v.replayMu.Unlock()
-	if !t.writeSessions(v) {
+	defer n.replayMu.Unlock()
+	if !t.writeSessions(n) {
 		return false
 	}
-	place := placeOf(t, v.tenant)
+	place := placeOf(t, n.name)
 	for {
-		w, ok := v.first()
+		w, ok := n.purges.first()
 		if !ok {
-			return v.Pending() == 0 // what came meanwhile is for the next one
+			return n.purges.Pending() == 0 // what came meanwhile is for the next one
 		}
 		if w.note.isWritten(place) {
-			if t.pull(v, ticks()) != "" {
+			if t.pull(n, ticks()) != "" {
 				return false
 			}
-		} else if _, err := t.write(v, w.purge); err != nil {
+		} else if _, err := t.write(n, w.purge); err != nil {
 			return false
 		}
 		w.note.written(place)
-		v.written()
+		n.purges.written()
 	}
 }
 
 // refresh asks for the tenant's position and what the view lacks.
-func (t *Tier) refresh(v *View) string {
-	if reason := t.ready(v); reason != "" {
+func (t *Tier) refresh(n *Tenant) string {
+	if reason := t.ready(n); reason != "" {
 		return reason
 	}
 	now := ticks()
-	head, err := t.remote.Head(v.tenant)
+	head, err := t.store.Head(n.name)
 	if err != nil {
-		return t.failed(v, "head", err)
+		return t.failed(n, "head", err)
 	}
-	v.guard.success()
-	if moved(t, v) {
+	n.guard.success()
+	if moved(t, n) {
 		return policy.ReasonStoreError
 	}
-	return t.sync(v, head, now)
+	return t.sync(n, head, now)
 }
 
 // sync brings the view up to head, a position read at or after now.
-func (t *Tier) sync(v *View, head Head, now int64) string {
+func (t *Tier) sync(n *Tenant, head Head, now int64) string {
 	if head.Epoch == 0 {
-		return t.begin(v, now)
+		return t.begin(n, now)
 	}
-	if (*View).at(v, head, now) {
+	if (*View).at(n.purges, head, now) {
 		return ""
 	}
-	return t.pull(v, now)
+	return t.pull(n, now)
 }
 
 // pull reads the marks that the view lacks. now must be before the request.
-func (t *Tier) pull(v *View, now int64) string {
-	local, ask := v.ask()
-	d, err := t.remote.Marks(v.tenant, local)
+func (t *Tier) pull(n *Tenant, now int64) string {
+	local, ask := n.purges.nextDelta()
+	d, err := t.store.Marks(n.name, local)
 	if err != nil {
-		return t.failed(v, "marks", err)
+		return t.failed(n, "marks", err)
 	}
 	if d.Head.Epoch == 0 {
-		return t.begin(v, now)
+		return t.begin(n, now)
 	}
 	if d.Head.Epoch == local.Epoch && d.Head.Seq < local.Seq {
-		return t.restart(v, local, d.Head, now)
+		return t.restart(n, local, d.Head, now)
 	}
-	v.apply(d, ask, now)
+	n.purges.apply(d, ask, now)
 	return ""
 }
 
 // restart handles a storage whose number is lower than one that this view had
 // from it before: it has lost purges (restored from a snapshot, failed over to a
 // replica that lagged). Then everything of the tenant counts as purged.
-func (t *Tier) restart(v *View, local, head Head, now int64) string {
-	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", v.tenant, local.Seq, head.Seq))
-	if err := t.remote.Forget(v.tenant); err != nil { // marks of sessions may be lost, too
-		return t.failed(v, "forget", err)
+func (t *Tier) restart(n *Tenant, local, head Head, now int64) string {
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", n.name, local.Seq, head.Seq))
+	if err := t.store.Forget(n.name); err != nil { // marks of sessions may be lost, too
+		return t.failed(n, "forget", err)
 	}
-	if _, err := t.remote.Reset(v.tenant); err != nil {
-		return t.failed(v, "reset", err)
+	if _, err := t.store.Reset(n.name); err != nil {
+		return t.failed(n, "reset", err)
 	}
-	return t.begin(v, now)
+	return t.begin(n, now)
 }
 
 // begin starts the purge state of a tenant that has none: a new tenant, or one
 // whose state was evicted. Whatever is stored is invalid then. Another process may
 // take the state away at once, to begin anew: that is no fault of the storage.
-func (t *Tier) begin(v *View, now int64) string {
+func (t *Tier) begin(n *Tenant, now int64) string {
 	for i := 0; i < beginTries; i++ {
-		if _, err := t.remote.Head(v.tenant); err != nil {
-			return t.failed(v, "head", err)
+		if _, err := t.store.Head(n.name); err != nil {
+			return t.failed(n, "head", err)
 		}
-		_, ask := v.ask()
-		d, err := t.remote.Marks(v.tenant, Head{})
+		_, ask := n.purges.nextDelta()
+		d, err := t.store.Marks(n.name, Head{})
 		if err != nil {
-			return t.failed(v, "marks", err)
+			return t.failed(n, "marks", err)
 		}
 		if d.Head.Epoch != 0 {
-			v.apply(d, ask, now)
+			n.purges.apply(d, ask, now)
 			return ""
 		}
 	}
-	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its purge state is gone each time it is begun", v.tenant))
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its purge state is gone each time it is begun", n.name))
 	return policy.ReasonStoreError
 }
 
 // beginTries is how often one request begins the purge state of its tenant.
 const beginTries = 3
 
-func (t *Tier) failed(v *View, what string, err error) string {
-	v.guard.failure(ticks())
+func (t *Tier) failed(n *Tenant, what string, err error) string {
+	n.guard.failure(ticks())
 	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
 	return policy.ReasonStoreError
 }
@@ -660,9 +771,9 @@ func (t *Tier) failed(v *View, what string, err error) string {
 // unwritten is failed for what may be lost. A storage that refuses it at once
 // costs nobody time, and goes on answering lookups: that is no reason not to ask
 // it any more.
-func (t *Tier) unwritten(v *View, what string, err error) string {
+func (t *Tier) unwritten(n *Tenant, what string, err error) string {
 	if !errors.Is(err, ErrRefused) {
-		return t.failed(v, what, err)
+		return t.failed(n, what, err)
 	}
 	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
 	return policy.ReasonStoreError
@@ -675,7 +786,7 @@ func (t *Tier) Close() {
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()
-	t.remote.Close()
+	t.store.Close()
 }
 
 func (t *Tier) isClosed() bool {
@@ -684,14 +795,19 @@ func (t *Tier) isClosed() bool {
 	return t.closed
 }
 
+// Shared reports whether other processes use the storage, too.
+func (t *Tier) Shared() bool {
+	return t.shared != nil
+}
+
+// Remote returns the part of the storage that other processes share, nil if there is none.
+func (t *Tier) Remote() Remote {
+	return t.shared
+}
+
 // Memory returns the memory tier, nil if there is none.
 func (t *Tier) Memory() *Sieve {
 	return t.memory
-}
-
-// Open reports whether the tenant's storage is not asked for a while.
-func (v *View) Open() bool {
-	return v.guard.open()
 }
 
 // Open reports whether the breaker is open.
@@ -699,24 +815,18 @@ func (t *Tier) Open() bool {
 	return t.breaker.open()
 }
 
-// Away returns why the storage is not asked now for the tenant of a view, "" if it may
+// NotAsked returns why the storage is not asked now for the tenant of a view, "" if it may
 // be, or if what is in this process may be relied on without it.
-func Away(v *View) string {
+func NotAsked(n *Tenant) string {
 	now := ticks()
-	if now >= v.guard.until.Load() {
+	if now >= n.guard.until.Load() {
 		return ""
 	}
-	v.mu.RLock()
-	current := (*View).current(v, now-v.patience)
-	v.mu.RUnlock()
+	n.purges.mu.RLock()
+	current := (*View).current(n.purges, now-n.purges.patience)
+	n.purges.mu.RUnlock()
 	if current {
 		return ""
 	}
-	return refusal(v)
-}
-
-// OpenUntil returns until when the tenant's storage is not asked, in ticks: 0 unless the
-// breaker is open. Away tells whether that matters.
-func (v *View) OpenUntil() *atomic.Int64 {
-	return &v.guard.until
+	return refusal(n)
 }

@@ -95,13 +95,30 @@ func (s *script) count(method string) int {
 	return n
 }
 
-func (s *script) Lookup(tenant, id string) (*Entry, Head, error) {
-	after, err := s.enter("lookup")
+// Find counts as a lookup, or as a visit where a session is asked for.
+func (s *script) Find(tenant string, q *Query) (*Answer, error) {
+	method := "lookup"
+	if q.Session != "" {
+		method = "visit"
+	}
+	after, err := s.enter(method)
 	if err != nil {
-		return nil, Head{}, err
+		return &Answer{}, err
 	}
 	defer after()
-	return s.Storage.Lookup(tenant, id)
+	return s.Storage.Find(tenant, q)
+}
+
+// lookupIn asks a storage for an entry.
+func lookupIn(s Storage, tenant, id string) (*Entry, Head, error) {
+	a, err := s.Find(tenant, &Query{ID: id})
+	return a.Entry, a.Head, err
+}
+
+// visitIn asks a storage for an entry, unless id is empty, and for a session.
+func visitIn(s Storage, tenant, id, session string) (*Entry, Head, int, error) {
+	a, err := s.Find(tenant, &Query{ID: id, Session: session})
+	return a.Entry, a.Head, a.Session, err
 }
 
 func (s *script) Store(tenant, id string, e *Entry, ttl int64) error {
@@ -200,7 +217,7 @@ func (s *script) lose(tenant string) {
 // replica is a tier on a storage, with a tenant's view.
 type replica struct {
 	*Tier
-	v   *View
+	v   *Tenant
 	mu  sync.Mutex
 	out []string
 }
@@ -218,7 +235,7 @@ func newReplica(s Storage, staleness int64) *replica {
 			r.out = append(r.out, message)
 		},
 	})
-	r.v = r.View("t")
+	r.v = r.Tenant("t")
 	return r
 }
 
@@ -366,19 +383,19 @@ func TestMemoryTierStaleness(t *testing.T) {
 		s := newScript()
 		r := newReplica(s, 1000)
 		r.put(t, "k", "x")
-		r.v.checked = ticks() - 1000
+		r.v.purges.checked = ticks() - 1000
 		f := r.Lookup(r.v, "k")
 		require.True(t, f.Memory)
 		require.Equal(t, 1, s.count("head"))
-		require.Greater(t, r.v.checked, ticks()-1000)
+		require.Greater(t, r.v.purges.checked, ticks()-1000)
 	})
 	t.Run("a purge that was acknowledged just then", func(t *testing.T) {
-		v := newView("t")
-		v.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 5000)
+		v := newTenant("t", 0, nil)
+		v.purges.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 5000)
 		e := page("k", Head{9, 1})
-		_, _, current := v.judge(e, 4999)
+		_, _, current := v.purges.judge(e, 4999)
 		require.True(t, current)
-		_, _, current = v.judge(e, 5000)
+		_, _, current = v.purges.judge(e, 5000)
 		require.False(t, current, "a purge within the same ms may be unknown")
 	})
 	t.Run("if the state cannot be had there is no answer", func(t *testing.T) {
@@ -480,7 +497,7 @@ func TestStateTakenAwayAtOnce(t *testing.T) {
 	t.Run("for a moment", func(t *testing.T) {
 		s := newScript()
 		r := newReplica(s, forever)
-		r.remote = &vanishing{Storage: s, left: beginTries} // one by who finds out
+		r.store = &vanishing{Storage: s, left: beginTries} // one by who finds out
 		e := r.put(t, "k", "x")
 		require.Equal(t, e, r.Lookup(r.v, "k").Entry)
 		require.Empty(t, r.logged())
@@ -489,7 +506,7 @@ func TestStateTakenAwayAtOnce(t *testing.T) {
 		s := newScript()
 		r := newReplica(s, forever)
 		gone := &vanishing{Storage: s, left: 1000}
-		r.remote = gone
+		r.store = gone
 		for i := 0; i < 10; i++ { // more than the breaker stands
 			f := r.Lookup(r.v, "k")
 			require.Nil(t, f.Entry)
@@ -584,12 +601,12 @@ func TestViewApplyOrder(t *testing.T) {
 		}, []int64{1, 2}, Head{a, 9}, 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := newView("t")
+			v := newTenant("t", 0, nil)
 			for i, d := range c.deltas {
-				v.apply(d, c.asks[i], 1000)
+				v.purges.apply(d, c.asks[i], 1000)
 			}
 			assert.Equal(t, c.head, v.Head())
-			assert.Equal(t, c.mark, v.hard["x"])
+			assert.Equal(t, c.mark, v.purges.hard["x"])
 		})
 	}
 }
@@ -768,9 +785,9 @@ func TestJournal(t *testing.T) {
 		r.Close()
 		require.True(t, s.closed)
 		retrying := func() bool {
-			r.v.mu.Lock()
-			defer r.v.mu.Unlock()
-			return r.v.retrying
+			r.v.purges.mu.Lock()
+			defer r.v.purges.mu.Unlock()
+			return r.v.purges.retrying
 		}
 		require.Eventually(t, func() bool { return !retrying() }, 10*time.Second, 10*time.Millisecond)
 		require.Equal(t, 1, s.count("purge"))
@@ -885,32 +902,32 @@ func TestTierWithoutMemory(t *testing.T) {
 	big := page("big", r.ask(t, "big"))
 	big.Body = make([]byte, 1<<18)
 	require.Equal(t, policy.ReasonTooLarge, r.Store(r.v, big))
-	require.Same(t, r.View("t"), r.v)
-	require.NotSame(t, r.View("u"), r.v)
+	require.Same(t, r.Tenant("t"), r.v)
+	require.NotSame(t, r.Tenant("u"), r.v)
 }
 
 func TestViewPrefixesAreBounded(t *testing.T) {
-	v := newView("t")
-	v.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 1)
+	v := newTenant("t", 0, nil)
+	v.purges.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 1)
 	for i := int64(2); i < 500; i++ {
-		v.apply(Delta{Head: Head{9, i}, Marks: []Mark{{PrefixMark(fmt.Sprintf("/%d/", i), true), i}}}, i, 1)
-		require.LessOrEqual(t, len(v.prefixes), maxPrefixes)
+		v.purges.apply(Delta{Head: Head{9, i}, Marks: []Mark{{PrefixMark(fmt.Sprintf("/%d/", i), true), i}}}, i, 1)
+		require.LessOrEqual(t, len(v.purges.prefixes), maxPrefixes)
 		for old := int64(1); old < i; old++ {
 			e := &Entry{Epoch: 9, Seq: old, Path: fmt.Sprintf("/%d/", old+1)}
-			require.NotEqual(t, Valid, v.Check(e))
+			require.NotEqual(t, Valid, v.purges.Check(e))
 		}
 	}
-	require.Equal(t, Valid, v.Check(&Entry{Epoch: 9, Seq: 498, Path: "/498/"}))
+	require.Equal(t, Valid, v.purges.Check(&Entry{Epoch: 9, Seq: 498, Path: "/498/"}))
 }
 
 func TestViewForgetsBelowTheFloor(t *testing.T) {
-	v := newView("t")
-	v.apply(Delta{Head: Head{9, 3}, Whole: true, Marks: []Mark{{"ht:a", 2}, {"st:b", 3}}}, 1, 1)
-	v.apply(Delta{Head: Head{9, 4}, Floor: 2, Marks: []Mark{{"ht:c", 4}}}, 2, 1)
-	require.Equal(t, map[string]int64{"c": 4}, v.hard)
-	require.Equal(t, map[string]int64{"b": 3}, v.soft)
-	require.Equal(t, Purged, v.Check(&Entry{Epoch: 9, Seq: 1}))
-	require.Equal(t, Valid, v.Check(&Entry{Epoch: 9, Seq: 2, Tags: []string{"a"}}), "asked after the purge of a")
-	require.Equal(t, Purged, v.Check(&Entry{Epoch: 9, Seq: 3, Tags: []string{"c"}}))
-	require.Equal(t, Purged, v.Check(&Entry{Epoch: 9, Seq: 5}), "of a state that this one is not yet")
+	v := newTenant("t", 0, nil)
+	v.purges.apply(Delta{Head: Head{9, 3}, Whole: true, Marks: []Mark{{"ht:a", 2}, {"st:b", 3}}}, 1, 1)
+	v.purges.apply(Delta{Head: Head{9, 4}, Floor: 2, Marks: []Mark{{"ht:c", 4}}}, 2, 1)
+	require.Equal(t, map[string]int64{"c": 4}, v.purges.hard)
+	require.Equal(t, map[string]int64{"b": 3}, v.purges.soft)
+	require.Equal(t, Purged, v.purges.Check(&Entry{Epoch: 9, Seq: 1}))
+	require.Equal(t, Valid, v.purges.Check(&Entry{Epoch: 9, Seq: 2, Tags: []string{"a"}}), "asked after the purge of a")
+	require.Equal(t, Purged, v.purges.Check(&Entry{Epoch: 9, Seq: 3, Tags: []string{"c"}}))
+	require.Equal(t, Purged, v.purges.Check(&Entry{Epoch: 9, Seq: 5}), "of a state that this one is not yet")
 }

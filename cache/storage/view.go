@@ -1,12 +1,9 @@
 package storage
 
 import (
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/odoocache/odoocache/keys"
 )
 
 // The verdicts of a view on an entry.
@@ -19,16 +16,6 @@ const (
 // View is what this process knows of one tenant's purge state. Checking an
 // entry against it costs no round trip; how current it is, Checked tells.
 type View struct {
-	Served   *int64 // hits that were counted by nobody else, atomic
-	Bypassed *int64 // requests that a rule bypassed, likewise
-
-	tenant     string
-	askSession string // the command that asks for what is known of one, without its length and hash
-
-	settling sync.Mutex // one asks at a time whether the server is the same
-
-	guard *breaker // of the server that has the tenant's keys
-
 	mu       sync.RWMutex
 	head     Head
 	floor    int64
@@ -39,20 +26,23 @@ type View struct {
 	hard     map[string]int64
 	soft     map[string]int64
 	prefixes []prefixMark
-	question *question        // nil: there is none, or it has to be made
+	question *Question        // nil: there is none, or it has to be made
 	pending  []waiting        // purges that could not be written yet
 	special  map[string]*note // sessions, hashed, of which that could not be written yet
 	forgets  *note            // these were too many: all that is known of sessions is to be forgotten
 	waits    int              // what has still to be written
 	retrying bool
-	era      int64            // of the server that the state was read from; 0: none yet
-	license  *License         // nil: nothing has been licensed at this position
-	patience int64            // ms: how old what is known may be for what is in this process
-	noted    map[string]int64 // when sessions were written down as special, in ticks
+	era      int64    // of the server that the state was read from; 0: none yet
+	license  *License // nil: nothing has been licensed at this position
+	patience int64    // ms: how old what is known may be for what is in this process
+	tenant   string
+	ask      func(tenant string, head Head, era int64) *Question // Remote.Question
+}
 
-	replayMu sync.Mutex // one replay of the journal at a time
-
-	admission *admission // nil: everything is stored
+// License says for how long pages that were ready at one position of a view may be
+// used: until what is known of purges is too old, or something more is known.
+type License struct {
+	Until int64 // ns after Started, atomic; 0: it has been revoked
 }
 
 type prefixMark struct {
@@ -65,12 +55,10 @@ type prefixMark struct {
 // are replaced by a floor: what they could have meant counts as purged.
 const maxPrefixes = 64
 
-func newView(tenant string) *View {
-	session := keys.Sessions(tenant)
-	return &View{
-		askSession: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n$",
-		tenant:     tenant, Served: new(int64), Bypassed: new(int64), hard: map[string]int64{}, soft: map[string]int64{}, noted: map[string]int64{}, special: map[string]*note{},
-	}
+// newView returns the view of a tenant of which nothing is known. patience is how old, in ms,
+// what is known may be for what is in this process. ask makes questions, see Remote.
+func newView(tenant string, patience int64, ask func(tenant string, head Head, era int64) *Question) *View {
+	return &View{tenant: tenant, patience: patience, ask: ask, hard: map[string]int64{}, soft: map[string]int64{}, special: map[string]*note{}}
 }
 
 // Head returns the view's position.
@@ -103,9 +91,9 @@ func (v *View) confirm(now int64) {
 	}
 }
 
-// ask returns the view's position and a number for a delta that is asked for
+// nextDelta returns the view's position and a number for a delta that is asked for
 // with it: deltas may arrive in another order than that of their asks.
-func (v *View) ask() (Head, int64) {
+func (v *View) nextDelta() (Head, int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.asked++
@@ -305,25 +293,34 @@ func (v *View) License(r *Ready) *License {
 	return v.license
 }
 
-// newQuestion returns the one of a view, nil if the view cannot be relied on.
-func newQuestion(v *View) *question {
+// questionOf returns how the storage is asked whether the view's position is current, nil if
+// the view cannot be relied on.
+func questionOf(v *View) *Question {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && v.waits == 0 {
-		v.question = &question{head: v.head, era: v.era, expect: position(v.head), ask: askPosition(v.tenant)}
+		v.question = v.ask(v.tenant, v.head, v.era)
 	}
 	return v.question
 }
 
-// still notes that a question was answered as expected that was asked at a time. It
+// madeQuestion returns the question of a view if it has been made, nil if not.
+func madeQuestion(v *View) *Question {
+	v.mu.Lock()
+	q := v.question
+	v.mu.Unlock()
+	return q
+}
+
+// confirmBy notes that a question was answered as expected that was asked at a time. It
 // reports false if the view has moved since, or if the answer does not make it current.
-func still(v *View, q *question, asked int64) bool {
+func confirmBy(v *View, q *Question, asked int64) bool {
 	v.mu.Lock()
 	if v.question != q || asked <= v.doubted {
 		v.mu.Unlock()
 		return false
 	}
-	if asked > v.checked { // as confirm
+	if asked > v.checked { // as confirm, without its call
 		v.checked = asked
 		if l := v.license; l != nil {
 			atomic.StoreInt64(&l.Until, (asked+v.patience-startedMS)*1e6)

@@ -59,7 +59,7 @@ func SetScene(name string, c *option.Config, next http.Handler, rw http.Response
 	if err != nil {
 		return err
 	}
-	h.shared.tier.Bear(h.view, visitor)
+	h.shared.tier.NoteNewSession(h.tenant, visitor)
 	scenes[name] = &scene{h: h, r: r, at: key, v: v, client: resp.New(*s.Storage.Redis), entry: stored}
 	return nil
 }
@@ -80,8 +80,7 @@ const visitor = "visitor"
 func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 	sc := scenes[name]
 	h, r, v := sc.h, sc.r, sc.v
-	tier, view := h.shared.tier, h.view
-	near := tier.Near(view, v.primary)
+	tier, tenant := h.shared.tier, h.tenant
 	done := 0
 	switch step {
 	case "call": // the yardstick
@@ -176,13 +175,13 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		x, _ := h.table.Load(sc.at)
 		p, _ := x.(*readyPage)
 		for i := 0; i < n && p != nil && p.exchange != nil; i++ {
-			if body, _ := storage.Fetch(tier, view, p.exchange, time.Now()); body != nil {
+			if body, _ := storage.Fetch(p.exchange, time.Now()); body != nil {
 				done++
 			}
 		}
 	case "session":
 		for i := 0; i < n; i++ {
-			if _, known, _ := tier.QuickSession(view, visitor); known {
+			if _, known, _ := tier.QuickSession(tenant, visitor); known {
 				done++
 			}
 		}
@@ -196,15 +195,17 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 			}
 		}
 	case "storage lookup":
+		store := storage.NewRedis(sc.client, 10)
+		_, _ = store.Find(h.s.Tenant, &storage.Query{ID: keys.ID(v.primary)}) // opens a connection
 		for i := 0; i < n; i++ {
-			if e, _, err := h.shared.redis.Lookup(h.s.Tenant, keys.ID(v.primary)); err == nil && e != nil {
+			if a, err := store.Find(h.s.Tenant, &storage.Query{ID: keys.ID(v.primary)}); err == nil && a.Entry != nil {
 				done++
 			}
 		}
 	case "lock":
 		for i := 0; i < n; i++ {
 			l := &storage.Lock{ID: strconv.FormatInt(h.shared.number(), 36), Token: "t"} // nobody has it
-			if tier.Lock(view, l, 1000) == storage.LockClaimed {
+			if tier.Lock(tenant, l, 1000) == storage.LockClaimed {
 				done++
 			}
 		}
@@ -222,7 +223,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "lookup":
 		for i := 0; i < n; i++ {
-			if tier.Lookup(view, v.primary).Entry != nil {
+			if tier.Lookup(tenant, v.primary).Entry != nil {
 				done++
 			}
 		}

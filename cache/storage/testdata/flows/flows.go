@@ -64,7 +64,7 @@ func Storage(address, tenant string) string {
 	r.check(err == nil && head.Epoch > 0 && head.Seq == 1, "head: %v %v", head, err)
 	e := page(tenant, "k", head, []string{"x"})
 	r.check(s.Store(tenant, "id", e, 60000) == nil, "store")
-	got, at, err := s.Lookup(tenant, "id")
+	got, at, err := lookup(s, tenant, "id")
 	r.check(err == nil && at == head && got != nil, "lookup: %v %v", at, err)
 	if got != nil {
 		same := got.Tenant == e.Tenant && got.Key == e.Key && got.Path == e.Path && got.Seq == e.Seq && got.Epoch == e.Epoch &&
@@ -85,7 +85,7 @@ func Storage(address, tenant string) string {
 	again, err := s.Reset(tenant)
 	r.check(err == nil && again.Epoch != head.Epoch && again.Seq == 1, "reset: %v %v", again, err)
 	r.check(s.Remove(tenant, []string{"id"}) == nil, "remove")
-	got, _, err = s.Lookup(tenant, "id")
+	got, _, err = lookup(s, tenant, "id")
 	r.check(err == nil && got == nil, "lookup after remove: %v %v", got, err)
 	return r.wrong
 }
@@ -98,8 +98,8 @@ func Purges(address, tenant string) string {
 	defer func() { s.Close() }()
 	a := tier(s, 1<<20)
 	b := tier(s, 1<<20)
-	va := a.View(tenant)
-	vb := b.View(tenant)
+	va := a.Tenant(tenant)
+	vb := b.Tenant(tenant)
 	orders := []storage.Purge{
 		{Members: []string{storage.TagMark("x", false)}},
 		{Members: []string{storage.PrefixMark("/shop/", false)}},
@@ -164,7 +164,7 @@ func Journal(address, tenant string) string {
 	s := &failing{Storage: open(address)}
 	t := tier(s, 1<<20)
 	defer func() { t.Close() }()
-	v := t.View(tenant)
+	v := t.Tenant(tenant)
 	r.check(t.Store(v, page(tenant, "k", t.Lookup(v, "k").Head, []string{"x"})) == "", "store")
 	r.check(t.Lookup(v, "k").Entry != nil, "hit")
 	s.set(true)
@@ -194,7 +194,7 @@ func Load(address, tenant string, rounds int) string {
 	s := open(address)
 	defer func() { s.Close() }()
 	t := tier(s, 1<<20)
-	v := t.View(tenant)
+	v := t.Tenant(tenant)
 	o := &origin{}
 	var wg sync.WaitGroup
 	for g := 0; g < 8; g++ {
@@ -327,4 +327,10 @@ func Codec() string {
 		r.check(got == nil && err != nil && errors.Is(err, storage.ErrCorrupt), "%d bytes", i)
 	}
 	return r.wrong
+}
+
+// lookup asks a storage for an entry.
+func lookup(s storage.Storage, tenant, id string) (*storage.Entry, storage.Head, error) {
+	a, err := s.Find(tenant, &storage.Query{ID: id})
+	return a.Entry, a.Head, err
 }

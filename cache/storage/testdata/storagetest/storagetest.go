@@ -39,6 +39,26 @@ func Entry(tenant, key string, head storage.Head, tags ...string) *storage.Entry
 	}
 }
 
+// Lookup asks a storage for an entry.
+func Lookup(s storage.Storage, tenant, id string) (*storage.Entry, storage.Head, error) {
+	a, err := s.Find(tenant, &storage.Query{ID: id})
+	return a.Entry, a.Head, err
+}
+
+// Visit asks a storage for an entry, unless id is empty, and for a session.
+func Visit(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, int, error) {
+	a, err := s.Find(tenant, &storage.Query{ID: id, Session: session})
+	return a.Entry, a.Head, a.Session, err
+}
+
+// LookupOrLock asks a tier for an entry, and for its lock if it is not there.
+func LookupOrLock(t *storage.Tier, n *storage.Tenant, key string, l *storage.Lock, ttl int64) (f *storage.Found, locked bool) {
+	f = t.Find(n, &storage.Wanted{Key: key, Lock: l, LockTTL: ttl})
+	locked = f.Locked
+	f.Locked = false
+	return f, locked
+}
+
 // Run tests a storage. open returns one that keeps MaxMarks marks of a tenant;
 // where it opens something shared, several may be open at once.
 func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
@@ -121,7 +141,7 @@ func purge(t *testing.T, s storage.Storage, tenant string, members ...string) st
 
 func lookup(t *testing.T, s storage.Storage, tenant, id string) *storage.Entry {
 	t.Helper()
-	e, _, err := s.Lookup(tenant, id)
+	e, _, err := Lookup(s, tenant, id)
 	require.NoError(t, err)
 	return e
 }
@@ -135,7 +155,7 @@ func nothing(t *testing.T, s storage.Storage, tenant string) {
 	require.NoError(t, s.Remove(tenant, []string{id("a")}))
 	h := head(t, s, tenant)
 	require.Equal(t, h, head(t, s, tenant), "asking changes nothing")
-	e, at, err := s.Lookup(tenant, id("a"))
+	e, at, err := Lookup(s, tenant, id("a"))
 	require.NoError(t, err)
 	require.Nil(t, e)
 	require.Equal(t, h, at)
@@ -146,7 +166,7 @@ func entries(t *testing.T, s storage.Storage, tenant string) {
 	h := head(t, s, tenant)
 	want := Entry(tenant, "k1", h, "x", "y")
 	require.NoError(t, s.Store(tenant, id("a"), want, 60000))
-	got, at, err := s.Lookup(tenant, id("a"))
+	got, at, err := Lookup(s, tenant, id("a"))
 	require.NoError(t, err)
 	require.Equal(t, h, at)
 	require.Equal(t, want, got)
@@ -346,7 +366,7 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 	require.Equal(t, storage.LockClaimed, lock(mine))
 	h := head(t, s, tenant)
 	require.NoError(t, s.StoreAndUnlock(tenant, "page", Entry(tenant, "page", h), 60000, mine))
-	e, _, err := s.Lookup(tenant, "page")
+	e, _, err := Lookup(s, tenant, "page")
 	require.NoError(t, err)
 	require.NotNil(t, e)
 	if _, alone := s.(*storage.Memory); !alone {
@@ -358,16 +378,16 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 func lookupsWithLock(t *testing.T, s storage.Storage, tenant string) {
 	t.Helper()
 	tier := storage.NewTier(s, storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
-	v := tier.View(tenant)
+	v := tier.Tenant(tenant)
 	at := tier.Lookup(v, "page").Head
 	require.NotZero(t, at)
 	l := &storage.Lock{ID: keys.ID("page"), Token: "mine"}
-	f, locked := tier.LookupOrLock(v, "page", l, 60_000)
+	f, locked := LookupOrLock(tier, v, "page", l, 60_000)
 	_, inRedis := s.(*storage.Redis)
 	require.Equal(t, inRedis, locked)
 	require.Equal(t, &storage.Found{Head: at}, f)
 	require.Empty(t, tier.StoreAndUnlock(v, Entry(tenant, "page", at), l))
-	f, locked = tier.LookupOrLock(v, "page", &storage.Lock{ID: l.ID, Token: "yours"}, 60_000)
+	f, locked = LookupOrLock(tier, v, "page", &storage.Lock{ID: l.ID, Token: "yours"}, 60_000)
 	require.False(t, locked)
 	require.NotNil(t, f.Entry)
 }
@@ -408,7 +428,7 @@ func ahead(t *testing.T, s storage.Storage, tenant string) {
 // state is what a storage knows of a session.
 func state(t *testing.T, s storage.Storage, tenant, session string) int {
 	t.Helper()
-	_, _, known, err := s.Visit(tenant, "", session)
+	_, _, known, err := Visit(s, tenant, "", session)
 	require.NoError(t, err)
 	return known
 }
@@ -446,9 +466,9 @@ func heard(t *testing.T, s storage.Storage, tenant string) {
 func sessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 100
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "a"))
-	require.NoError(t, s.Bear(tenant, "a", hour, most))
-	require.NoError(t, s.Bear(tenant, "b", hour, most))
-	require.NoError(t, s.Bear(tenant, "short", 1, most))
+	require.NoError(t, s.Begin(tenant, "a", hour, most))
+	require.NoError(t, s.Begin(tenant, "b", hour, most))
+	require.NoError(t, s.Begin(tenant, "short", 1, most))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "a"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, Tenant(), "a"), "another tenant's")
 	require.Eventually(t, func() bool { return state(t, s, tenant, "short") == storage.SessionUnknown }, 5*time.Second, time.Millisecond)
@@ -457,14 +477,14 @@ func sessions(t *testing.T, s storage.Storage, tenant string) {
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "c"))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "b"))
-	require.NoError(t, s.Bear(tenant, "a", hour, most))
-	require.NoError(t, s.Bear(tenant, "c", hour, most))
+	require.NoError(t, s.Begin(tenant, "a", hour, most))
+	require.NoError(t, s.Begin(tenant, "c", hour, most))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"), "it stays special")
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "c"), "it was made up when it was marked")
 
 	h := head(t, s, tenant)
 	require.NoError(t, s.Store(tenant, id("a"), Entry(tenant, "k", h), hour))
-	e, at, known, err := s.Visit(tenant, id("a"), "b")
+	e, at, known, err := Visit(s, tenant, id("a"), "b")
 	require.NoError(t, err)
 	require.Equal(t, "k", e.Key)
 	require.Equal(t, h, at)
@@ -479,7 +499,7 @@ func manySessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 10
 	known := 0
 	for i := 0; i < 25; i++ {
-		require.NoError(t, s.Bear(tenant, fmt.Sprintf("s%02d", i), hour+int64(i), most))
+		require.NoError(t, s.Begin(tenant, fmt.Sprintf("s%02d", i), hour+int64(i), most))
 	}
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "s24"))
 	for i := 0; i < 25; i++ {
@@ -495,7 +515,7 @@ func manySessions(t *testing.T, s storage.Storage, tenant string) {
 func inventedSessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 10
 	for i := 0; i < most-1; i++ {
-		require.NoError(t, s.Bear(tenant, fmt.Sprint("s", i), hour, most))
+		require.NoError(t, s.Begin(tenant, fmt.Sprint("s", i), hour, most))
 	}
 	special(t, s, tenant, []string{"s0"}, hour, most)
 	for i := 0; i < 10*most; i++ {
@@ -540,7 +560,7 @@ func sharedPurges(t *testing.T, a, b storage.Storage, tenant string) {
 	h := head(t, a, tenant)
 	at := purge(t, b, tenant, tag("x"))
 	require.Equal(t, storage.Delta{Head: at, Marks: []storage.Mark{{Member: tag("x"), Seq: at.Seq}}}, marks(t, a, tenant, h))
-	_, seen, err := a.Lookup(tenant, id("a"))
+	_, seen, err := Lookup(a, tenant, id("a"))
 	require.NoError(t, err)
 	require.Equal(t, at, seen, "a lookup tells the position")
 }
