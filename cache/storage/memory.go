@@ -2,11 +2,9 @@ package storage
 
 import (
 	"fmt"
-	"math/rand"
 	"sort"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Memory is the embedded storage: entries and purge states of this process
@@ -170,26 +168,129 @@ func (st *state) trim(keep int) {
 	}
 }
 
-// newEpoch returns the name of a new purge state: random, larger than any
-// sequence number and exact as a double, which is what Redis keeps scores as.
-func newEpoch() int64 {
-	return 1<<50 + rand.Int63n(1<<50)
+// Lock implements Storage. In one process requests have other means to wait for
+// each other.
+func (m *Memory) Lock(string, *Lock, int64) (int, error) {
+	return LockClaimed, nil
 }
 
-func nowMS() int64 {
-	return time.Now().UnixMilli()
+// Unlock implements Storage.
+func (m *Memory) Unlock(string, *Lock, int64) error {
+	return nil
 }
 
-// Started is a time before all that is measured against it: what has passed since then
-// only goes forward, whatever the clock is set to.
-var Started = time.Now()
+// StoreAndUnlock implements Storage.
+func (m *Memory) StoreAndUnlock(tenant, id string, e *Entry, ttl int64, _ *Lock) error {
+	return m.Store(tenant, id, e, ttl)
+}
 
-// startedMS is Started in Unix ms, as the clock was then.
-var startedMS = Started.UnixMilli()
+// sessionOf returns what is known of a session. A default one counts as used by that.
+func (m *Memory) sessionOf(tenant, session string) int {
+	member := inMemory(tenant, session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	score, recent := m.sessions[member]
+	if !recent {
+		score = m.older[member]
+	}
+	state := sessionState(score, nowMS())
+	if !recent && state == SessionDefault {
+		m.used(member, score)
+	}
+	return state
+}
 
-// ticks is a time in ms that only goes forward, unlike nowMS: after a step of
-// the clock backwards, what is known of a purge state must not count as
-// current for longer, nor a breaker stay open.
-func ticks() int64 {
-	return startedMS + time.Since(Started).Milliseconds()
+// used moves an older session to those used of late, and keeps its score.
+func (m *Memory) used(member string, score int64) {
+	delete(m.older, member)
+	m.sessions[member] = score
+}
+
+// Begin implements Storage.
+func (m *Memory) Begin(tenant, session string, ttl int64, most int) error {
+	member := inMemory(tenant, session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[member] == 0 && m.older[member] == 0 {
+		m.note(member, sessionScore(nowMS()+ttl, scoreDefault), most)
+	}
+	return nil
+}
+
+// Note implements Storage.
+func (m *Memory) Note(tenant, session string, ttl int64, most int) error {
+	member := inMemory(tenant, session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[member] == 0 && m.older[member] == 0 {
+		m.note(member, sessionScore(nowMS()+ttl, scoreBegins), most)
+	}
+	return nil
+}
+
+// Settle implements Storage.
+func (m *Memory) Settle(tenant, session string) error {
+	member := inMemory(tenant, session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if score := m.sessions[member]; score != 0 && score%4 == scoreBegins {
+		m.sessions[member] = score - scoreBegins
+	} else if score := m.older[member]; score != 0 && score%4 == scoreBegins {
+		m.older[member] = score - scoreBegins
+	}
+	return nil
+}
+
+// Special implements Storage.
+func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) (all bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	score := sessionScore(nowMS()+ttl, scoreSpecial)
+	found := 0
+	for i := 0; i < len(sessions); i++ {
+		member := inMemory(tenant, sessions[i])
+		if _, known := m.sessions[member]; known {
+			m.sessions[member] = score
+			found++
+		} else if _, known := m.older[member]; known {
+			m.older[member] = score
+			found++
+		}
+	}
+	return found == len(sessions), nil
+}
+
+// note keeps the score of a session that begins. Each time half of most have begun, those
+// go that have not been used since the time before. If most are in use, any of the older go.
+func (m *Memory) note(member string, score int64, most int) {
+	half := (most + 1) / 2
+	if m.begun >= half || len(m.sessions) >= most {
+		m.begun = 0
+		m.older = m.sessions
+		m.sessions = map[string]int64{}
+	}
+	for other := range m.older {
+		if len(m.older)+len(m.sessions) < most {
+			break
+		}
+		delete(m.older, other)
+	}
+	m.sessions[member] = score
+	m.begun++
+}
+
+// Forget implements Storage. It forgets the sessions of all tenants, which is
+// more than was asked and never wrong.
+func (m *Memory) Forget(_ string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sessions = map[string]int64{}
+	m.older = map[string]int64{}
+	m.begun = 0
+	return nil
+}
+
+// Once implements Storage. Nobody shares this storage, and who asks remembers.
+func (m *Memory) Once(string, string, int64) (bool, error) {
+	return true, nil
 }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/resp"
@@ -67,12 +66,6 @@ func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, lat
 	}
 	score = string(answer)
 	return score, IsDefault(score), false
-}
-
-// IsDefault reports whether a score is that of a default session.
-func IsDefault(score string) bool {
-	n, err := strconv.ParseInt(score, 10, 64)
-	return err == nil && sessionState(n, time.Now().UnixMilli()) == SessionDefault
 }
 
 // Quick asks for an entry that is on a server alone: it returns what was prepared, without

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/resp"
@@ -218,4 +219,17 @@ func sessionState(score, now int64) int {
 		return SessionDefault
 	}
 	return SessionUnknown
+}
+
+// The kinds of scores, modulo 4. Those of special sessions are odd.
+const (
+	scoreDefault = 0
+	scoreSpecial = 1
+	scoreBegins  = 3
+)
+
+// IsDefault reports whether a score is that of a default session.
+func IsDefault(score string) bool {
+	n, err := strconv.ParseInt(score, 10, 64)
+	return err == nil && sessionState(n, time.Now().UnixMilli()) == SessionDefault
 }

@@ -830,3 +830,58 @@ func NotAsked(n *Tenant) string {
 	}
 	return refusal(n)
 }
+
+// Lock claims an entry for the process that is to ask the origin for it. ttl is in
+// ms. It returns one of the Lock… constants.
+func (t *Tier) Lock(n *Tenant, l *Lock, ttl int64) int {
+	if !(*breaker).allow(n.guard, ticks()) {
+		return LockUnknown
+	}
+	state, err := t.store.Lock(n.name, l, ttl)
+	if err != nil {
+		t.unwritten(n, "lock", err)
+		return LockUnknown
+	}
+	(*breaker).success(n.guard)
+	return state
+}
+
+// Unlock gives a lock back, once. refused is in ms, see Storage. A failure leaves
+// it to its expiry.
+func (t *Tier) Unlock(n *Tenant, l *Lock, refused int64) {
+	if l == nil || l.Released || !n.guard.allow(ticks()) {
+		return
+	}
+	l.Released = true
+	if err := t.store.Unlock(n.name, l, refused); err != nil {
+		t.unwritten(n, "unlock", err)
+		return
+	}
+	n.guard.success()
+}
+
+// Has reports whether an entry of a full key is in this process, and has not been
+// purged as far as is known.
+func (t *Tier) Has(n *Tenant, key string) bool {
+	if t.pages == nil || t.bare {
+		return false
+	}
+	e := t.pages.Get(t.PageKey(n, key), nowMS())
+	return e != nil && n.purges.Check(e) != Purged
+}
+
+// Once reports whether nobody with the same storage has asked for an identity of a tenant
+// within the last ttl ms. A storage that does not answer says so, too: whoever asks has to
+// remember what it asked for itself.
+func (t *Tier) Once(n *Tenant, id string, ttl int64) bool {
+	if !n.guard.allow(ticks()) {
+		return true
+	}
+	first, err := t.store.Once(n.name, id, ttl)
+	if err != nil {
+		t.unwritten(n, "nonce", err)
+		return true
+	}
+	n.guard.success()
+	return first
+}
