@@ -134,7 +134,7 @@ func TestFullMemoryAlone(t *testing.T) {
 		}
 	}
 	require.InDelta(t, 9, stored, 1)
-	require.Zero(t, m.entries.Evicted())
+	require.Zero(t, m.Entries().Evicted())
 	require.Empty(t, tier.Store(v, entry("29")))
 	require.NotNil(t, tier.Lookup(v, "29").Entry)
 	require.Empty(t, tier.Store(v, entry("5")), "what is there is replaced")

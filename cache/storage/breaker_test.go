@@ -91,17 +91,17 @@ func TestBreakerCountsAnOutageOnce(t *testing.T) {
 }
 
 func TestNotAsked(t *testing.T) {
-	opened := func() *Tenant {
-		v := newTenant("t", 0, nil)
+	openedOf := func(head Head) *Tenant {
+		v := newTenant("t", 1000, nil)
 		v.guard = &breaker{threshold: 2, min: 60000, max: 60000}
-		v.purges.patience = 1000
-		v.purges.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, ticks()-2000)
+		v.purges.apply(Delta{Head: head, Whole: true}, 1, ticks()-2000)
 		v.guard.failure(ticks())
 		require.Zero(t, v.OpenUntil().Load(), "one failure does not open it")
 		require.Empty(t, NotAsked(v))
 		v.guard.failure(ticks())
 		return v
 	}
+	opened := func() *Tenant { return openedOf(Head{9, 1}) }
 	t.Run("open", func(t *testing.T) {
 		v := opened()
 		require.Greater(t, v.OpenUntil().Load(), ticks())
@@ -109,19 +109,18 @@ func TestNotAsked(t *testing.T) {
 	})
 	t.Run("purges wait", func(t *testing.T) {
 		v := opened()
-		v.purges.confirm(ticks())
+		v.purges.at(Head{9, 1}, ticks())
 		v.purges.journal([]waiting{{Purge{All: true}, &note{}}}, 10)
 		require.Equal(t, policy.ReasonPurgePending, NotAsked(v))
 	})
 	t.Run("what is known is recent enough for memory", func(t *testing.T) {
 		v := opened()
-		v.purges.confirm(ticks())
+		v.purges.at(Head{9, 1}, ticks())
 		require.Empty(t, NotAsked(v))
 	})
 	t.Run("recent, but of no state", func(t *testing.T) {
-		v := opened()
-		v.purges.head = Head{}
-		v.purges.confirm(ticks())
+		v := openedOf(Head{})
+		v.purges.at(Head{}, ticks())
 		require.Equal(t, policy.ReasonBreakerOpen, NotAsked(v))
 	})
 	t.Run("its pause is over: one may try, the others may not", func(t *testing.T) {

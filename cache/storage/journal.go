@@ -203,3 +203,10 @@ func (v *View) retryDone() {
 	defer v.mu.Unlock()
 	v.retrying = false
 }
+
+// retries reports whether another try to write what waits is scheduled.
+func (v *View) retries() bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.retrying
+}

@@ -136,6 +136,20 @@ func (m *Memory) Reset(tenant string) (Head, error) {
 	return m.state(tenant).head, nil
 }
 
+// Rewind takes a tenant's purges back to an earlier number, as a server does that was restored
+// from a snapshot. It serves tests of what follows from that.
+func (m *Memory) Rewind(tenant string, seq int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st := m.state(tenant)
+	st.head.Seq = seq
+	for member, at := range st.marks {
+		if at > seq {
+			delete(st.marks, member)
+		}
+	}
+}
+
 // Close implements Storage.
 func (m *Memory) Close() {}
 

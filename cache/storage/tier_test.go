@@ -191,27 +191,15 @@ func (s *script) written() []Purge {
 	return append([]Purge{}, s.purges...)
 }
 
-// rewind puts a tenant's state back to an earlier number, as a restored
+// rewind takes a tenant's state back to an earlier purge, as a server that was restored from a
 // snapshot does.
 func (s *script) rewind(tenant string, seq int64) {
-	m := s.Storage.(*Memory)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	st := m.states[tenant]
-	st.head.Seq = seq
-	for member, at := range st.marks {
-		if at > seq {
-			delete(st.marks, member)
-		}
-	}
+	s.Storage.(*Memory).Rewind(tenant, seq)
 }
 
 // lose drops a tenant's state, as eviction does.
 func (s *script) lose(tenant string) {
-	m := s.Storage.(*Memory)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.states, tenant)
+	_, _ = s.Storage.(*Memory).Reset(tenant)
 }
 
 // replica is a tier on a storage, with a tenant's view.
@@ -383,20 +371,14 @@ func TestMemoryTierStaleness(t *testing.T) {
 		s := newScript()
 		r := newReplica(s, 1000)
 		r.put(t, "k", "x")
-		r.v.purges.checked = ticks() - 1000
+		time.Sleep(20 * time.Millisecond)
+		r.o.MaxStaleness = 10
 		f := r.Lookup(r.v, "k")
 		require.True(t, f.Memory)
 		require.Equal(t, 1, s.count("head"))
-		require.Greater(t, r.v.purges.checked, ticks()-1000)
-	})
-	t.Run("a purge that was acknowledged just then", func(t *testing.T) {
-		v := newTenant("t", 0, nil)
-		v.purges.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 5000)
-		e := page("k", Head{9, 1})
-		_, _, current := v.purges.judge(e, 4999)
-		require.True(t, current)
-		_, _, current = v.purges.judge(e, 5000)
-		require.False(t, current, "a purge within the same ms may be unknown")
+		r.o.MaxStaleness = 10_000
+		require.True(t, r.Lookup(r.v, "k").Memory)
+		require.Equal(t, 1, s.count("head"), "it is current again")
 	})
 	t.Run("if the state cannot be had there is no answer", func(t *testing.T) {
 		s := newScript()
@@ -565,50 +547,6 @@ func TestOlderPositionIsNoLoss(t *testing.T) {
 	})
 	require.Nil(t, r.Lookup(r.v, "k").Entry, "it was purged on the way")
 	require.Zero(t, s.count("reset"))
-}
-
-func TestViewApplyOrder(t *testing.T) {
-	x := func(seq int64) []Mark { return []Mark{{TagMark("x", false), seq}} }
-	a, b := int64(1<<50), int64(1<<50+1)
-	for _, c := range []struct {
-		name   string
-		deltas []Delta
-		asks   []int64
-		head   Head
-		mark   int64
-	}{
-		{"in order", []Delta{{Head: Head{a, 5}, Whole: true}, {Head: Head{a, 6}, Marks: x(6)}}, []int64{1, 2}, Head{a, 6}, 6},
-		{"an older delta after a newer one", []Delta{
-			{Head: Head{a, 5}, Whole: true}, {Head: Head{a, 7}, Marks: x(7)}, {Head: Head{a, 6}, Marks: x(6)},
-		}, []int64{1, 3, 2}, Head{a, 7}, 7},
-		{"an older whole after a newer one", []Delta{
-			{Head: Head{a, 6}, Whole: true, Marks: x(6)}, {Head: Head{a, 5}, Whole: true},
-		}, []int64{2, 1}, Head{a, 6}, 6},
-		{"an older whole that was asked for later", []Delta{
-			{Head: Head{a, 6}, Whole: true, Marks: x(6)}, {Head: Head{a, 5}, Whole: true},
-		}, []int64{1, 2}, Head{a, 6}, 6},
-		{"a newer whole", []Delta{
-			{Head: Head{a, 5}, Whole: true, Marks: x(5)}, {Head: Head{a, 6}, Whole: true, Floor: 6},
-		}, []int64{1, 2}, Head{a, 6}, 0},
-		{"a state that is gone, after the new one", []Delta{
-			{Head: Head{b, 1}, Whole: true}, {Head: Head{a, 9}, Whole: true, Marks: x(9)},
-		}, []int64{2, 1}, Head{b, 1}, 0},
-		{"a new state", []Delta{
-			{Head: Head{a, 9}, Whole: true, Marks: x(9)}, {Head: Head{b, 1}, Whole: true},
-		}, []int64{1, 2}, Head{b, 1}, 0},
-		{"a part of another state", []Delta{
-			{Head: Head{a, 9}, Whole: true, Marks: x(9)}, {Head: Head{b, 10}, Marks: x(10)},
-		}, []int64{1, 2}, Head{a, 9}, 9},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			v := newTenant("t", 0, nil)
-			for i, d := range c.deltas {
-				v.purges.apply(d, c.asks[i], 1000)
-			}
-			assert.Equal(t, c.head, v.Head())
-			assert.Equal(t, c.mark, v.purges.hard["x"])
-		})
-	}
 }
 
 // The answer to a lookup from before a purge comes after it; the view that the
@@ -784,12 +722,7 @@ func TestJournal(t *testing.T) {
 		require.Error(t, err)
 		r.Close()
 		require.True(t, s.closed)
-		retrying := func() bool {
-			r.v.purges.mu.Lock()
-			defer r.v.purges.mu.Unlock()
-			return r.v.purges.retrying
-		}
-		require.Eventually(t, func() bool { return !retrying() }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return !r.v.purges.retries() }, 10*time.Second, 10*time.Millisecond)
 		require.Equal(t, 1, s.count("purge"))
 	})
 	t.Run("while the breaker is open", func(t *testing.T) {
@@ -904,30 +837,4 @@ func TestTierWithoutMemory(t *testing.T) {
 	require.Equal(t, policy.ReasonTooLarge, r.Store(r.v, big))
 	require.Same(t, r.Tenant("t"), r.v)
 	require.NotSame(t, r.Tenant("u"), r.v)
-}
-
-func TestViewPrefixesAreBounded(t *testing.T) {
-	v := newTenant("t", 0, nil)
-	v.purges.apply(Delta{Head: Head{9, 1}, Whole: true}, 1, 1)
-	for i := int64(2); i < 500; i++ {
-		v.purges.apply(Delta{Head: Head{9, i}, Marks: []Mark{{PrefixMark(fmt.Sprintf("/%d/", i), true), i}}}, i, 1)
-		require.LessOrEqual(t, len(v.purges.prefixes), maxPrefixes)
-		for old := int64(1); old < i; old++ {
-			e := &Entry{Epoch: 9, Seq: old, Path: fmt.Sprintf("/%d/", old+1)}
-			require.NotEqual(t, Valid, v.purges.Check(e))
-		}
-	}
-	require.Equal(t, Valid, v.purges.Check(&Entry{Epoch: 9, Seq: 498, Path: "/498/"}))
-}
-
-func TestViewForgetsBelowTheFloor(t *testing.T) {
-	v := newTenant("t", 0, nil)
-	v.purges.apply(Delta{Head: Head{9, 3}, Whole: true, Marks: []Mark{{"ht:a", 2}, {"st:b", 3}}}, 1, 1)
-	v.purges.apply(Delta{Head: Head{9, 4}, Floor: 2, Marks: []Mark{{"ht:c", 4}}}, 2, 1)
-	require.Equal(t, map[string]int64{"c": 4}, v.purges.hard)
-	require.Equal(t, map[string]int64{"b": 3}, v.purges.soft)
-	require.Equal(t, Purged, v.purges.Check(&Entry{Epoch: 9, Seq: 1}))
-	require.Equal(t, Valid, v.purges.Check(&Entry{Epoch: 9, Seq: 2, Tags: []string{"a"}}), "asked after the purge of a")
-	require.Equal(t, Purged, v.purges.Check(&Entry{Epoch: 9, Seq: 3, Tags: []string{"c"}}))
-	require.Equal(t, Purged, v.purges.Check(&Entry{Epoch: 9, Seq: 5}), "of a state that this one is not yet")
 }
