@@ -6,7 +6,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/rule"
-	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -22,7 +22,7 @@ func passUnasked(h *Handler, rw http.ResponseWriter, r *http.Request, ru *rule.R
 	if ru.ClientDirectives && r.Header["Cache-Control"] != nil || len(lines) > 0 && mayHaveContext(h, lines) {
 		return outcomeGoOn
 	}
-	reason := storage.NotAsked(h.tenant)
+	reason := tier.NotAsked(h.tenant)
 	if reason == "" {
 		return outcomeGoOn
 	}

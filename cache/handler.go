@@ -9,7 +9,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // Handler answers requests from the cache of one tenant.
@@ -17,9 +17,9 @@ type Handler struct {
 	s      *config.Settings
 	next   http.Handler
 	shared *Shared
-	tenant *storage.Tenant
+	tenant *tier.Tenant
 
-	openUntil  *atomic.Int64 // 0: the storage may be asked; else storage.NotAsked tells
+	openUntil  *atomic.Int64 // 0: the storage may be asked; else tier.NotAsked tells
 	identities *identities
 	serial     int64 // by which Shared finds it, 0: it does not
 

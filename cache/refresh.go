@@ -8,6 +8,7 @@ import (
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -76,7 +77,7 @@ func (h *Handler) claimRefresh(v *visit) bool {
 // born in the same one the purges that they knew tell, and that it is fresh where the
 // visit's is not.
 func (h *Handler) newer(v *visit) *storage.Entry {
-	found := h.shared.tier.Find(h.tenant, &storage.Wanted{Key: v.entry.Key, Newer: true})
+	found := h.shared.tier.Find(h.tenant, &tier.Wanted{Key: v.entry.Key, Newer: true})
 	e := found.Entry
 	if e == nil || found.Soft {
 		return nil

@@ -13,14 +13,17 @@ import (
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/memory"
+	"github.com/odoocache/odoocache/cache/storage/redis"
+	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // Shared is what all middlewares with the same storage settings have in
 // common: the storage, its memory tier, the refreshes under way, the counters.
 // It outlives reloads of Traefik's configuration.
 type Shared struct {
-	tier  *storage.Tier
-	sieve *storage.Sieve
+	tier  *tier.Tier
+	sieve *memory.Sieve
 	token string // of this process's locks: there is one flight for a key at a time
 
 	flights *flight.Group
@@ -104,24 +107,24 @@ func newShared(s config.StorageSettings) *Shared {
 		askers: map[int64]func(*http.Request){}, countries: map[string]*country{},
 		token: strconv.FormatUint(rand.Uint64(), 36),
 	}
-	o := storage.TierOptions{
+	o := tier.Options{
 		MaxStaleness: s.MaxStaleness, Journal: s.Journal, Failures: 5, MinPause: 1000, MaxPause: 30000,
 		SessionTTL: s.SessionTTL, Sessions: s.Sessions, Place: s.Place,
-		Admission: storage.AdmissionOptions{Bytes: s.AdmissionBytes, Window: s.AdmissionWindow, Keys: s.AdmissionKeys},
+		Admission: tier.AdmissionOptions{Bytes: s.AdmissionBytes, Window: s.AdmissionWindow, Keys: s.AdmissionKeys},
 		Log:       func(message string) { sh.log(message) },
 	}
 	if s.Redis == nil {
-		m := storage.NewMemory(s.MemoryBytes, s.MaxMarks)
+		m := memory.New(s.MemoryBytes, s.MaxMarks)
 		sh.sieve = m.Entries()
 		o.Place = "memory " + sh.token // there is none like it
-		sh.tier = storage.NewLocalTier(m, o)
-		storage.Join(sh.tier)
+		sh.tier = tier.NewLocal(m, o)
+		tier.Join(sh.tier)
 		writeDebug("odoocache: no redis.address: responses are kept in this process's memory alone")
 		return sh
 	}
 	o.MemoryBytes, o.PreparedBytes = s.MemoryBytes, s.PreparedBytes
-	sh.tier = storage.NewTier(openRedis(s), o)
-	storage.Join(sh.tier)
+	sh.tier = tier.New(openRedis(s), o)
+	tier.Join(sh.tier)
 	sh.sieve = sh.tier.Memory()
 	return sh
 }
@@ -175,7 +178,7 @@ func count(h *Handler, word string) {
 // openRedis returns the storage on the servers that the settings name. It sends nothing yet.
 func openRedis(s config.StorageSettings) storage.Storage {
 	if len(s.Cluster) > 0 {
-		return storage.NewRedisCluster(resp.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
+		return redis.NewCluster(resp.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
 	}
-	return storage.NewRedis(resp.New(*s.Redis), s.MaxMarks)
+	return redis.New(resp.New(*s.Redis), s.MaxMarks)
 }

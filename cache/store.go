@@ -9,6 +9,7 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -339,7 +340,7 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 // newestList is the list of a page's variants as it is now: while the origin was asked, others
 // may have been stored, which a list without them would lose.
 func newestList(h *Handler, v *visit) *storage.Entry {
-	f := h.shared.tier.Find(h.tenant, &storage.Wanted{Key: v.primary, Newer: true})
+	f := h.shared.tier.Find(h.tenant, &tier.Wanted{Key: v.primary, Newer: true})
 	if f.Reason != "" && f.Reason != policy.ReasonPurged {
 		return v.list
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/redis"
+	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // The hit table maps the fields of a request that decide on its answer (tableKey) to a page
@@ -57,7 +59,7 @@ type readyPage struct {
 
 // answerFromMemory writes a page of the table that is in memory. The answer is not from before
 // a purge as long as now is before p.licensed: no purge is known, and what is known is fresh;
-// see storage.View.confirm, which prolongs it, and revoke, which ends it.
+// see purges.View.confirm, which prolongs it, and revoke, which ends it.
 func answerFromMemory(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *readyPage) outcome {
 	now := int64(time.Since(storage.Started))
 	out := rw.Header()
@@ -122,7 +124,7 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 	if now >= p.quick || p.exchange == nil || r.Header["Cookie"] != nil || out["Vary"] != nil {
 		return answerChecked(h, rw, r, key, p)
 	}
-	body, got := storage.Fetch(p.exchange, t)
+	body, got := redis.Fetch(p.exchange, t)
 	if body == nil {
 		return notFetched(h, rw, r, p, got)
 	}
@@ -148,7 +150,7 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 // notFetched says how to go on where Redis did not answer with the page as it was. got is
 // what became of the exchange.
 func notFetched(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, got int) outcome {
-	late := storage.NotFetched(h.shared.tier, h.tenant, got)
+	late := tier.NotFetched(h.shared.tier, h.tenant, got)
 	if !late && h.openUntil.Load() != 0 {
 		return passUnasked(h, rw, r, p.rule)
 	}
@@ -288,11 +290,11 @@ func bodyFromRedis(h *Handler, r *http.Request, p *readyPage, who *sender) (stor
 	} else {
 		got := 0
 		if who == nil {
-			stored, got = storage.Fetch(p.exchange, t)
+			stored, got = redis.Fetch(p.exchange, t)
 		} else {
-			stored, got = storage.FetchFor(p.exchange, session, score, t)
+			stored, got = redis.FetchFor(p.exchange, session, score, t)
 		}
-		late = stored == nil && storage.NotFetched(h.shared.tier, h.tenant, got)
+		late = stored == nil && tier.NotFetched(h.shared.tier, h.tenant, got)
 	}
 	if stored == nil && !late && who != nil { // perhaps since the session's score is another one
 		rememberSender(h.identities, r.Header["Cookie"][0], withScore(who, ""))

@@ -10,6 +10,7 @@ import (
 	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // makeReady prepares a page that the long way has found fresh, and enters it into the table.
@@ -125,7 +126,7 @@ func keepInTable(h *Handler, key string, p *readyPage) {
 // just now.
 func putInTable(h *Handler, key string, p *readyPage) bool {
 	h.table.Store(key, p)
-	if !storage.Announced(h.shared.tier, p.tierKey, p.ready, key) {
+	if !tier.Announced(h.shared.tier, p.tierKey, p.ready, key) {
 		h.table.Delete(key)
 		return false
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // TestBypassesAreBounded: whoever asks for one address after the other does not make
@@ -174,7 +175,7 @@ func TestKeysOfAPageInRedisAreCounted(t *testing.T) {
 func TestTimesOfTheShortWay(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for _, name := range []string{"odoocache; hit; ttl=", "there is no room; hit; ttl="} {
-		h := &Handler{s: &config.Settings{}, tenant: &storage.Tenant{Served: new(int64)}, hit: name, ages: numbered("")}
+		h := &Handler{s: &config.Settings{}, tenant: &tier.Tenant{Served: new(int64)}, hit: name, ages: numbered("")}
 		if name[0] == 'o' {
 			h.hits = numbered(name)
 			require.Len(t, h.hits, maxNumber+1)

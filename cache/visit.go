@@ -10,6 +10,7 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/tier"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -181,7 +182,7 @@ func lookup(h *Handler, v *visit) {
 		return
 	}
 	if h.openUntil.Load() != 0 {
-		if v.reason = storage.NotAsked(h.tenant); v.reason != "" {
+		if v.reason = tier.NotAsked(h.tenant); v.reason != "" {
 			return
 		}
 	}
@@ -236,7 +237,7 @@ func withheld(v *visit, e *storage.Entry) string {
 
 // find looks the entry up, by way of the variant list if there is one.
 func find(h *Handler, v *visit) {
-	w := &storage.Wanted{Key: v.primary}
+	w := &tier.Wanted{Key: v.primary}
 	if v.sid != "" && v.context == "" && !v.rule.Terms.AnySession && v.rule.Nobody {
 		w.Session = v.sid
 	}
@@ -282,7 +283,7 @@ func find(h *Handler, v *visit) {
 }
 
 // noteListed notes whether the list of a page's variants is as it was.
-func noteListed(h *Handler, v *visit, f *storage.Found) {
+func noteListed(h *Handler, v *visit, f *tier.Found) {
 	v.list = f.List
 	if v.list != nil && f.Entry == nil && f.Reason == "" {
 		v.fwd = "vary-miss"
@@ -293,7 +294,7 @@ func noteListed(h *Handler, v *visit, f *storage.Found) {
 }
 
 // noteLocked notes whether the lock was claimed for a page that is not there.
-func noteLocked(v *visit, l *storage.Lock, f *storage.Found) {
+func noteLocked(v *visit, l *storage.Lock, f *tier.Found) {
 	if f.Locked || f.Reason == policy.ReasonStoreError { // then the claim may still be heard
 		v.lock = l
 	} else if f.Entry != nil || f.Reason == policy.ReasonPurged {

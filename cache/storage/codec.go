@@ -38,7 +38,7 @@ const metaFields = 19
 // written by something else.
 var ErrCorrupt = errors.New("storage: not an entry")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Encode returns the stored form of an entry.
 func Encode(e *Entry) ([]byte, error) {
@@ -54,7 +54,7 @@ func Encode(e *Entry) ([]byte, error) {
 	}
 	head := rest.Len() - len(meta)
 	rest.Write(e.Body)
-	sum := crc32.Checksum(rest.Bytes(), castagnoli)
+	sum := crc32.Checksum(rest.Bytes(), Castagnoli)
 	first := fmt.Sprintf("%s %08x %d %d %d\n", magic, sum, len(meta), head, len(e.Body))
 	return append([]byte(first), rest.Bytes()...), nil
 }
@@ -102,7 +102,7 @@ func Decode(b []byte) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fmt.Sprintf("%08x", crc32.Checksum(rest, castagnoli)) != words[1] {
+	if fmt.Sprintf("%08x", crc32.Checksum(rest, Castagnoli)) != words[1] {
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
 	}
 	e, err := decodeMeta(string(rest[:sizes[0]]))

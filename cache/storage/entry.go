@@ -86,11 +86,11 @@ const maxPlain = 1 << 30
 
 // overhead is what an entry costs in memory beside its bytes: the structures,
 // the map slot, the list node.
-const overhead = 1024
+const Overhead = 1024
 
 // Size returns about how many bytes of memory the entry holds.
 func (e *Entry) Size() int64 {
-	n := overhead + len(e.Key) + len(e.Body) + len(e.Path) + 32*len(e.Tags) + 48*len(e.Variants)
+	n := Overhead + len(e.Key) + len(e.Body) + len(e.Path) + 32*len(e.Tags) + 48*len(e.Variants)
 	for name, lines := range e.Header {
 		n += len(name) + 48
 		for i := 0; i < len(lines); i++ {

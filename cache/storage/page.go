@@ -51,7 +51,7 @@ type Page struct {
 // Holds reports whether what a server has is the entry as it was. The value is as long as that.
 func (p *Page) Holds(value []byte) bool {
 	from := len(p.Head)
-	return string(value[:from]) == p.Head && crc32.Update(p.Part, castagnoli, value[from:]) == p.Sum
+	return string(value[:from]) == p.Head && crc32.Update(p.Part, Castagnoli, value[from:]) == p.Sum
 }
 
 // Question is what a server answers when it is asked for a position, and how it is asked. It

@@ -57,27 +57,27 @@ const (
 
 // The kinds of purge marks. Tags are hashed, a prefix stands in clear text.
 const (
-	hardTag    = "ht:"
-	softTag    = "st:"
-	hardPrefix = "hp:"
-	softPrefix = "sp:"
+	HardTag    = "ht:"
+	SoftTag    = "st:"
+	HardPrefix = "hp:"
+	SoftPrefix = "sp:"
 )
 
 // TagMark returns the member that marks a hashed tag.
 func TagMark(hash string, soft bool) string {
 	if soft {
-		return softTag + hash
+		return SoftTag + hash
 	}
-	return hardTag + hash
+	return HardTag + hash
 }
 
 // PrefixMark returns the member that marks all paths with a prefix:
 // "/blog/" on every host, "shop.example/blog/" on one.
 func PrefixMark(prefix string, soft bool) string {
 	if soft {
-		return softPrefix + prefix
+		return SoftPrefix + prefix
 	}
-	return hardPrefix + prefix
+	return HardPrefix + prefix
 }
 
 // Query is what a storage is asked for in one exchange: an entry, and what else is needed to
@@ -203,15 +203,15 @@ const (
 	LockRefused = 4 // its last owner got an answer that cannot be stored
 )
 
-func sessionScore(until, kind int64) int64 {
+func SessionScore(until, kind int64) int64 {
 	return until - until%4 + kind
 }
 
-func sessionState(score, now int64) int {
+func SessionState(score, now int64) int {
 	switch {
 	case score == 0:
 		return SessionUnknown
-	case score%4 == scoreBegins && score > now:
+	case score%4 == ScoreBegins && score > now:
 		return SessionBegins
 	case score%2 != 0:
 		return SessionSpecial
@@ -223,13 +223,13 @@ func sessionState(score, now int64) int {
 
 // The kinds of scores, modulo 4. Those of special sessions are odd.
 const (
-	scoreDefault = 0
-	scoreSpecial = 1
-	scoreBegins  = 3
+	ScoreDefault = 0
+	ScoreSpecial = 1
+	ScoreBegins  = 3
 )
 
 // IsDefault reports whether a score is that of a default session.
 func IsDefault(score string) bool {
 	n, err := strconv.ParseInt(score, 10, 64)
-	return err == nil && sessionState(n, time.Now().UnixMilli()) == SessionDefault
+	return err == nil && SessionState(n, time.Now().UnixMilli()) == SessionDefault
 }

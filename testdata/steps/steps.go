@@ -175,7 +175,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		x, _ := h.table.Load(sc.at)
 		p, _ := x.(*readyPage)
 		for i := 0; i < n && p != nil && p.exchange != nil; i++ {
-			if body, _ := storage.Fetch(p.exchange, time.Now()); body != nil {
+			if body, _ := redis.Fetch(p.exchange, time.Now()); body != nil {
 				done++
 			}
 		}
@@ -195,7 +195,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 			}
 		}
 	case "storage lookup":
-		store := storage.NewRedis(sc.client, 10)
+		store := redis.New(sc.client, 10)
 		_, _ = store.Find(h.s.Tenant, &storage.Query{ID: keys.ID(v.primary)}) // opens a connection
 		for i := 0; i < n; i++ {
 			if a, err := store.Find(h.s.Tenant, &storage.Query{ID: keys.ID(v.primary)}); err == nil && a.Entry != nil {

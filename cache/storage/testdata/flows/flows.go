@@ -9,9 +9,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/storage/redis"
+
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/memory"
+	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // report collects what went wrong.
@@ -35,13 +39,13 @@ func (r *report) check(ok bool, what string, args ...interface{}) {
 
 func open(address string) storage.Storage {
 	if address == "" {
-		return storage.NewMemory(1<<20, 8)
+		return memory.New(1<<20, 8)
 	}
-	return storage.NewRedis(resp.New(resp.Options{Address: address, Timeout: 20 * time.Second, DialTimeout: 20 * time.Second}), 8)
+	return redis.New(resp.New(resp.Options{Address: address, Timeout: 20 * time.Second, DialTimeout: 20 * time.Second}), 8)
 }
 
-func tier(s storage.Storage, memory int64) *storage.Tier {
-	return storage.NewTier(s, storage.TierOptions{
+func tr(s storage.Storage, memory int64) *tier.Tier {
+	return tier.New(s, tier.Options{
 		MemoryBytes: memory, MaxStaleness: 100, Journal: 2, Failures: 3, MinPause: 20, MaxPause: 40,
 		Log: func(string) {},
 	})
@@ -96,8 +100,8 @@ func Purges(address, tenant string) string {
 	r := &report{}
 	s := open(address)
 	defer func() { s.Close() }()
-	a := tier(s, 1<<20)
-	b := tier(s, 1<<20)
+	a := tr(s, 1<<20)
+	b := tr(s, 1<<20)
 	va := a.Tenant(tenant)
 	vb := b.Tenant(tenant)
 	orders := []storage.Purge{
@@ -162,7 +166,7 @@ func (f *failing) Purge(tenant string, p storage.Purge) (storage.Head, error) {
 func Journal(address, tenant string) string {
 	r := &report{}
 	s := &failing{Storage: open(address)}
-	t := tier(s, 1<<20)
+	t := tr(s, 1<<20)
 	defer func() { t.Close() }()
 	v := t.Tenant(tenant)
 	r.check(t.Store(v, page(tenant, "k", t.Lookup(v, "k").Head, []string{"x"})) == "", "store")
@@ -193,7 +197,7 @@ func Load(address, tenant string, rounds int) string {
 	r := &report{}
 	s := open(address)
 	defer func() { s.Close() }()
-	t := tier(s, 1<<20)
+	t := tr(s, 1<<20)
 	v := t.Tenant(tenant)
 	o := &origin{}
 	var wg sync.WaitGroup
@@ -262,7 +266,7 @@ func (o *origin) least() int {
 // Sieve has goroutines that fill a small cache.
 func Sieve() string {
 	r := &report{}
-	s := storage.NewSieve(100000)
+	s := memory.NewSieve(100000)
 	var wg sync.WaitGroup
 	for g := 0; g < 4; g++ {
 		wg.Add(1)
@@ -291,7 +295,7 @@ func Sieve() string {
 	r.check(s.Len() == 0 && s.Bytes() == 0, "%d entries, %d bytes after all have expired", s.Len(), s.Bytes())
 	r.check(!s.Put("big", &storage.Entry{Body: make([]byte, 20000)}, 10), "one too large")
 
-	s = storage.NewSieve(8 * 8000)
+	s = memory.NewSieve(8 * 8000)
 	for i := 0; i < 7; i++ {
 		s.Put(fmt.Sprint(i), &storage.Entry{Body: make([]byte, 6900)}, 10)
 	}

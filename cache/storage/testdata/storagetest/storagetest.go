@@ -16,6 +16,9 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/memory"
+	"github.com/odoocache/odoocache/cache/storage/redis"
+	"github.com/odoocache/odoocache/cache/tier"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -51,9 +54,9 @@ func Visit(s storage.Storage, tenant, id, session string) (*storage.Entry, stora
 	return a.Entry, a.Head, a.Session, err
 }
 
-// LookupOrLock asks a tier for an entry, and for its lock if it is not there.
-func LookupOrLock(t *storage.Tier, n *storage.Tenant, key string, l *storage.Lock, ttl int64) (f *storage.Found, locked bool) {
-	f = t.Find(n, &storage.Wanted{Key: key, Lock: l, LockTTL: ttl})
+// LookupOrLock asks a tr for an entry, and for its lock if it is not there.
+func LookupOrLock(t *tier.Tier, n *tier.Tenant, key string, l *storage.Lock, ttl int64) (f *tier.Found, locked bool) {
+	f = t.Find(n, &tier.Wanted{Key: key, Lock: l, LockTTL: ttl})
 	locked = f.Locked
 	f.Locked = false
 	return f, locked
@@ -352,7 +355,7 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 	}
 	mine, yours := &storage.Lock{ID: "page", Token: "mine"}, &storage.Lock{ID: "page", Token: "yours"}
 	require.Equal(t, storage.LockClaimed, lock(mine))
-	if _, alone := s.(*storage.Memory); !alone {
+	if _, alone := s.(*memory.Memory); !alone {
 		require.Equal(t, storage.LockHeld, lock(yours))
 		require.Equal(t, storage.LockClaimed, lock(mine), "left by an earlier claim")
 		require.Equal(t, storage.LockClaimed, lock(&storage.Lock{ID: "another page", Token: "yours"}))
@@ -369,7 +372,7 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 	e, _, err := Lookup(s, tenant, "page")
 	require.NoError(t, err)
 	require.NotNil(t, e)
-	if _, alone := s.(*storage.Memory); !alone {
+	if _, alone := s.(*memory.Memory); !alone {
 		require.Equal(t, storage.LockStored, lock(yours))
 	}
 }
@@ -377,17 +380,17 @@ func locks(t *testing.T, s storage.Storage, tenant string) {
 // lookupsWithLock: in Redis, what is not there is locked in the exchange that looks for it.
 func lookupsWithLock(t *testing.T, s storage.Storage, tenant string) {
 	t.Helper()
-	tier := storage.NewTier(s, storage.TierOptions{Failures: 5, Log: func(message string) { t.Log(message) }})
-	v := tier.Tenant(tenant)
-	at := tier.Lookup(v, "page").Head
+	tr := tier.New(s, tier.Options{Failures: 5, Log: func(message string) { t.Log(message) }})
+	v := tr.Tenant(tenant)
+	at := tr.Lookup(v, "page").Head
 	require.NotZero(t, at)
 	l := &storage.Lock{ID: keys.ID("page"), Token: "mine"}
-	f, locked := LookupOrLock(tier, v, "page", l, 60_000)
-	_, inRedis := s.(*storage.Redis)
+	f, locked := LookupOrLock(tr, v, "page", l, 60_000)
+	_, inRedis := s.(*redis.Redis)
 	require.Equal(t, inRedis, locked)
-	require.Equal(t, &storage.Found{Head: at}, f)
-	require.Empty(t, tier.StoreAndUnlock(v, Entry(tenant, "page", at), l))
-	f, locked = LookupOrLock(tier, v, "page", &storage.Lock{ID: l.ID, Token: "yours"}, 60_000)
+	require.Equal(t, &tier.Found{Head: at}, f)
+	require.Empty(t, tr.StoreAndUnlock(v, Entry(tenant, "page", at), l))
+	f, locked = LookupOrLock(tr, v, "page", &storage.Lock{ID: l.ID, Token: "yours"}, 60_000)
 	require.False(t, locked)
 	require.NotNil(t, f.Entry)
 }

@@ -1,0 +1,216 @@
+package purges
+
+import (
+	"sync"
+
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// load is what could not be written.
+type Load struct {
+	Purges   []Waiting
+	Sessions map[string]*Note
+	Forget   *Note // nil: what is known of sessions is not to be forgotten
+}
+
+// waiting is a purge that could not be written.
+type Waiting struct {
+	Purge storage.Purge
+	Note  *Note
+}
+
+// note says where something has been written since it was kept.
+type Note struct {
+	places []string
+}
+
+// notesMu guards all notes. No other lock is taken under it.
+var notesMu sync.Mutex
+
+// Written notes that it was written at a place.
+func (n *Note) Written(place string) {
+	if place == "" || n.IsWritten(place) {
+		return
+	}
+	notesMu.Lock()
+	defer notesMu.Unlock()
+	n.places = append(n.places, place)
+}
+
+// IsWritten reports whether it was written at a place.
+func (n *Note) IsWritten(place string) bool {
+	notesMu.Lock()
+	defer notesMu.Unlock()
+	return place != "" && hasPlace(n.places, place)
+}
+
+func hasPlace(places []string, place string) bool {
+	for i := 0; i < len(places); i++ {
+		if places[i] == place {
+			return true
+		}
+	}
+	return false
+}
+
+// Unwritten returns what of a load was not written at a place, and whether that is nothing.
+func Unwritten(l Load, place string) (Load, bool) {
+	rest := Load{Sessions: map[string]*Note{}}
+	for i := 0; i < len(l.Purges); i++ {
+		if !l.Purges[i].Note.IsWritten(place) {
+			rest.Purges = append(rest.Purges, l.Purges[i])
+		}
+	}
+	for session, n := range l.Sessions {
+		if !n.IsWritten(place) {
+			rest.Sessions[session] = n
+		}
+	}
+	if l.Forget != nil && !l.Forget.IsWritten(place) {
+		rest.Forget = l.Forget
+	}
+	return rest, len(rest.Purges)+len(rest.Sessions) == 0 && rest.Forget == nil
+}
+
+// Pending returns how much waits to be written: each purge counts, and the marks of
+// sessions together.
+func (v *View) Pending() int {
+	v.Mu.RLock()
+	n := v.waits
+	v.Mu.RUnlock()
+	return n
+}
+
+// Journal keeps purges until they can be written. Beyond most the journal
+// becomes one purge of everything, which loses nothing; it reports that.
+func (v *View) Journal(list []Waiting, most int) bool {
+	v.Mu.Lock()
+	defer v.Mu.Unlock()
+	v.revoke()
+	full := len(v.pending)+len(list) > most
+	if !full {
+		v.pending = append(v.pending, list...)
+	} else if len(v.pending) > 0 { // the first may be on its way to the storage: it stays where it is
+		v.pending = append(v.pending[:1:1], Waiting{storage.Purge{All: true}, &Note{}})
+	} else {
+		v.pending = []Waiting{{storage.Purge{All: true}, &Note{}}}
+	}
+	(*View).weigh(v)
+	return full
+}
+
+// JournalSessions keeps the marks of sessions until they can be written. Beyond most
+// nothing is to be known of any session; it reports that.
+func (v *View) JournalSessions(list map[string]*Note, forget *Note, most int) bool {
+	v.Mu.Lock()
+	defer v.Mu.Unlock()
+	v.revoke()
+	for session, n := range list {
+		v.special[session] = n
+	}
+	full := len(v.special) > most
+	if full {
+		forget = &Note{}
+	}
+	if forget != nil {
+		v.special = map[string]*Note{}
+		v.forgets = forget
+	}
+	(*View).weigh(v)
+	return full
+}
+
+// weigh counts what has still to be written. The caller holds the view's lock.
+func (v *View) weigh() {
+	v.waits = len(v.pending)
+	if v.forgets != nil || len(v.special) > 0 {
+		v.waits++
+	}
+}
+
+// Kept returns all that has still to be written.
+func (v *View) Kept() Load {
+	v.Mu.RLock()
+	defer v.Mu.RUnlock()
+	l := Load{Sessions: map[string]*Note{}, Forget: v.forgets}
+	for session, n := range v.special {
+		l.Sessions[session] = n
+	}
+	l.Purges = append(l.Purges, v.pending...)
+	return l
+}
+
+func (v *View) First() (Waiting, bool) {
+	v.Mu.RLock()
+	defer v.Mu.RUnlock()
+	if len(v.pending) == 0 {
+		return Waiting{}, false
+	}
+	return v.pending[0], true
+}
+
+func (v *View) Written() {
+	v.Mu.Lock()
+	defer v.Mu.Unlock()
+	v.pending = v.pending[1:]
+	(*View).weigh(v)
+}
+
+// maxMarked bounds the sessions that one command marks.
+const maxMarked = 500
+
+// FirstSessions returns sessions whose marks have still to be written, or that all are
+// to be forgotten first.
+func (v *View) FirstSessions() (list []string, forget bool) {
+	v.Mu.RLock()
+	defer v.Mu.RUnlock()
+	if v.forgets != nil {
+		return nil, true
+	}
+	for session := range v.special {
+		if list = append(list, session); len(list) == maxMarked {
+			break
+		}
+	}
+	return list, false
+}
+
+// SessionsWritten notes that marks were written at a place.
+func (v *View) SessionsWritten(list []string, forgot bool, place string) {
+	v.Mu.Lock()
+	defer v.Mu.Unlock()
+	for i := 0; i < len(list); i++ {
+		if n := v.special[list[i]]; n != nil {
+			n.Written(place)
+		}
+		delete(v.special, list[i])
+	}
+	if forgot && v.forgets != nil {
+		v.forgets.Written(place)
+		v.forgets = nil
+	}
+	(*View).weigh(v)
+}
+
+func (v *View) ScheduleRetry() bool {
+	v.Mu.Lock()
+	defer v.Mu.Unlock()
+	if v.retrying {
+		return false
+	}
+	v.retrying = true
+	return true
+}
+
+func (v *View) RetryDone() {
+	v.Mu.Lock()
+	defer v.Mu.Unlock()
+	v.retrying = false
+}
+
+// Retries reports whether another try to write what waits is scheduled.
+func (v *View) Retries() bool {
+	v.Mu.RLock()
+	defer v.Mu.RUnlock()
+	return v.retrying
+}

@@ -1,0 +1,160 @@
+package redis
+
+import (
+	"bytes"
+	"hash/crc32"
+	"math/rand"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/resp"
+	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
+)
+
+// What is asked at every hit is sent as bytes that are ready, and its answer compared with
+// the bytes that are expected, see resp.Short.
+
+// Remote implements Storage.
+func (s *Redis) Remote() storage.Remote {
+	return s
+}
+
+// Apart implements Remote.
+func (s *Redis) Apart() bool {
+	return s.cluster != nil
+}
+
+// Question implements Remote.
+func (s *Redis) Question(tenant string, head storage.Head, era int64) *storage.Question {
+	sessions := keys.Sessions(tenant)
+	return &storage.Question{
+		Tenant: tenant, Head: head, Era: era, Expect: position(head), Ask: askPosition(tenant),
+		Session: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(sessions)) + "\r\n" + sessions + "\r\n$",
+	}
+}
+
+// askPosition is what asks for the position of a tenant.
+func askPosition(tenant string) string {
+	marks := keys.Marks(tenant)
+	return encoded("ZSCORE", marks, "!s") + encoded("ZSCORE", marks, "!e")
+}
+
+// position is what Redis answers.
+func position(head storage.Head) string {
+	return bulk(head.Seq) + bulk(head.Epoch)
+}
+
+// encoded is a command as it is sent.
+func encoded(args ...string) string {
+	return string(resp.Encoded(resp.Command{Args: args}))
+}
+
+func bulk(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	return "$" + strconv.Itoa(len(s)) + "\r\n" + s + "\r\n"
+}
+
+// echo begins a command to repeat a nonce, see ask.
+const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
+
+// scoreLead is how the score of a session begins: Unix ms, as of this century.
+const scoreLead = "$13\r\n"
+
+// Compare implements Remote: one round trip.
+func (s *Redis) Compare(q *storage.Question, session, score string, page *storage.Page, now time.Time) (answer []byte, outcome int) {
+	what, expect, size, replies := q.Ask, q.Expect, 0, 3
+	if session != "" {
+		what += q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
+		expect += scoreLead
+		size = 13
+		replies++
+		if score != "" {
+			expect += score + "\r\n"
+		}
+	}
+	if page != nil {
+		what += page.Get
+		expect += page.Lead
+		size = len(page.Head) + page.Body
+		replies++
+	}
+	nonce := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
+	end := "$13\r\n" + nonce
+	if replies > 3 {
+		end = "\r\n" + end
+	}
+	if s.cluster != nil {
+		return s.cluster.Short(keys.Marks(q.Tenant), q.Era, now, []byte(what+echo+nonce), replies, expect, size, end)
+	}
+	return resp.Short(s.client, q.Era, now, []byte(what+echo+nonce), replies, expect, size, end, nil)
+}
+
+// Prepare implements Remote. The entry that r has from then on lacks its body.
+func (s *Redis) Prepare(r *storage.Ready, id string) error {
+	if r.Page == nil {
+		value, err := storage.Encode(r.Entry)
+		if err != nil {
+			return err
+		}
+		head := value[:len(value)-len(r.Entry.Body)]
+		from := bytes.IndexByte(head, '\n') + 1
+		r.Page = &storage.Page{
+			Get: encoded("GET", keys.Entry(r.Entry.Tenant, id)), Lead: "$" + strconv.Itoa(len(value)) + "\r\n",
+			Head: string(head), Part: crc32.Checksum(head[from:], storage.Castagnoli), Sum: crc32.Checksum(value[from:], storage.Castagnoli), Body: len(r.Entry.Body),
+		}
+		bare := *r.Entry
+		bare.Body = nil
+		r.Entry = &bare
+		r.Stored.Body = nil
+	}
+	r.Request = askPosition(r.Entry.Tenant) + r.Page.Get + echo
+	r.Reply = position(storage.Head{Seq: r.Seq, Epoch: r.Entry.Epoch}) + r.Page.Lead + r.Page.Head
+	return nil
+}
+
+// Exchange implements Remote. There is none in a cluster, which moves keys between nodes.
+func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *storage.Exchange {
+	if s.cluster != nil {
+		return nil
+	}
+	return &storage.Exchange{
+		Client: s.client, Question: q, Get: r.Page.Get, Request: r.Request, Reply: r.Reply,
+		Body: r.Page.Body, Replies: 4, Sum: &resp.Checksum{Part: r.Page.Part, Sum: r.Page.Sum, Unseen: kept != nil}, Kept: kept,
+	}
+}
+
+// Fetch gets the stored body of a page that is ready, or says that it is as it was by
+// returning what is kept in its place. It is nil if anything is not as it was: then the
+// outcome is to be told, see NotFetched.
+// The license says whether what is known of purges is as it was: it ends with the question.
+// Nothing is confirmed.
+func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome int) {
+	if atomic.LoadInt64(x.Licensed) == 0 || x.Failures.Load() > 0 {
+		return nil, resp.ShortNo
+	}
+	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
+	body, outcome = resp.Short(x.Client, x.Question.Era, now, []byte(x.Request+end), x.Replies, x.Reply, x.Body, "\r\n$13\r\n"+end, x.Sum)
+	if outcome != resp.ShortYes || atomic.LoadInt64(x.Licensed) == 0 {
+		return nil, outcome
+	}
+	if x.Kept != nil {
+		return x.Kept, outcome
+	}
+	return body, outcome
+}
+
+// FetchFor gets the body for a session, given as its hash, in the same exchange. The session
+// has to have the score that it had before, by which it is a default one.
+func FetchFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome int) {
+	if len(score) != 13 || !storage.IsDefault(score) {
+		return nil, resp.ShortNo
+	}
+	q := x.Question
+	with := *x
+	with.Request = q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + x.Get + echo
+	with.Reply = q.Expect + scoreLead + score + "\r\n" + x.Reply[len(q.Expect):]
+	with.Replies++
+	return Fetch(&with, now)
+}

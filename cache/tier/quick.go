@@ -1,0 +1,110 @@
+package tier
+
+import (
+	"time"
+
+	"github.com/odoocache/odoocache/cache/purges"
+	"github.com/odoocache/odoocache/cache/resp"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// The quick ways ask a server with bytes that are ready to be sent, and expect that the
+// tenant's position is the one that the view has. Where that does not hold, Find finds out.
+
+// Confirm asks for the position of a tenant, and reports whether it is the one that is
+// known. late is true if the storage did not answer in time: then it should not be asked
+// again for the same request.
+func (t *Tier) Confirm(n *Tenant) (known, late bool) {
+	if t.shared == nil {
+		return false, false
+	}
+	_, q, late := compare(t, n, "", "", nil)
+	return q != nil, late
+}
+
+// compare asks whether the position is as it was, and for a session and a page with it, see
+// Remote.Compare. The question that it returns has the view's position, as it was before and
+// is afterwards, and as the server of its era says. It is nil if that does not hold.
+func compare(t *Tier, n *Tenant, session, score string, page *storage.Page) (answer []byte, q *storage.Question, late bool) {
+	now := time.Now()
+	if q = purges.MadeQuestion(n.purges); q == nil {
+		if q = purges.QuestionOf(n.purges); q == nil {
+			return nil, nil, false
+		}
+	}
+	if n.guard.failures.Load() > 0 { // it has just failed: Find can tell what is wrong
+		return nil, nil, false
+	}
+	answer, outcome := t.shared.Compare(q, session, score, page, now)
+	if outcome != resp.ShortYes {
+		return nil, nil, NotFetched(t, n, outcome)
+	}
+	if !purges.ConfirmBy(n.purges, q, storage.StartedMS+now.Sub(storage.Started).Milliseconds()) { // as ticks
+		return nil, nil, false
+	}
+	return answer, q, false
+}
+
+// NotFetched notes that a page was not got. It reports whether the storage did not answer in
+// time.
+func NotFetched(t *Tier, n *Tenant, outcome int) (late bool) {
+	if outcome != resp.ShortLate {
+		return false
+	}
+	t.failed(n, "lookup", resp.ErrTimeout)
+	return true
+}
+
+// QuickSession reports whether a session, given as its hash, is known to be a default
+// one, and the score that says so. For late see Confirm.
+func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, late bool) {
+	if t.shared == nil {
+		a, err := t.store.Find(n.name, &storage.Query{Session: session})
+		return "", err == nil && a.Session == storage.SessionDefault, false
+	}
+	answer, q, late := compare(t, n, session, "", nil)
+	if q == nil {
+		return "", false, late
+	}
+	score = string(answer)
+	return score, storage.IsDefault(score), false
+}
+
+// Quick asks for an entry that is on a server alone: it returns what was prepared, without
+// bodies, and the stored body. With a session, given as its hash, that is asked for in the
+// same exchange: it has to have the score that it had before, by which it is a default one.
+// For late see Confirm.
+func (t *Tier) Quick(n *Tenant, key, session, score string, now int64) (r *storage.Ready, body []byte, late bool) {
+	if !t.bare || session != "" && (len(score) != 13 || !storage.IsDefault(score)) {
+		return nil, nil, false
+	}
+	r = t.pages.Ready(key)
+	if r == nil || now >= r.Until || now < r.Entry.Life.Born {
+		return nil, nil, false
+	}
+	value, q, late := compare(t, n, session, score, r.Page)
+	if q == nil || q.Head.Seq != r.Seq || q.Head.Epoch != r.Entry.Epoch || !r.Page.Holds(value) {
+		return nil, nil, late
+	}
+	return r, value[len(r.Page.Head):], false
+}
+
+// Exchange returns what gets the body of a page that is ready, at the position that is
+// licensed. It is nil where there is none: in a cluster, for an entry in memory, and where
+// what is known cannot be relied on. kept is what is to be returned in place of the stored
+// body, nil if that.
+func (t *Tier) Exchange(n *Tenant, r *storage.Ready, l *purges.License, kept []byte) *storage.Exchange {
+	if r.Page == nil || t.shared == nil {
+		return nil
+	}
+	q := purges.QuestionOf(n.purges)
+	if q == nil || q.Head.Seq != r.Seq || q.Head.Epoch != r.Entry.Epoch {
+		return nil
+	}
+	x := t.shared.Exchange(q, r, kept)
+	if x != nil {
+		x.Failures = &n.guard.failures
+		x.Licensed = &l.Until
+	}
+	return x
+}
