@@ -12,7 +12,7 @@ import (
 	"github.com/odoocache/odoocache/cache/option"
 )
 
-// Config are the plugin's options. The README explains each.
+// Config are the plugin's options. docs/options.md explains each.
 type Config = option.Config
 
 // CreateConfig returns the options with their defaults.

@@ -28,7 +28,7 @@ import (
 	"github.com/odoocache/odoocache/cache/option"
 )
 
-// optionRow is an option of the plugin, or its row in the README.
+// optionRow is an option of the plugin, or its row in docs/options.md or docs/rules.md.
 type optionRow struct {
 	Type    string // string, word, duration, size, number, boolean, list, map
 	Default string
@@ -37,21 +37,21 @@ type optionRow struct {
 // TestReadmeOptions holds the option tables against the code: each option has
 // one row, with its type and default.
 func TestReadmeOptions(t *testing.T) {
-	rows, err := optionRows(readme(t))
+	rows, err := optionRows(documents(t))
 	require.NoError(t, err)
 	assert.Equal(t, knownOptions(), rows)
 }
 
 // TestReadmeReasons holds the table of reasons against the constants.
 func TestReadmeReasons(t *testing.T) {
-	rows, err := reasonRows(readme(t))
+	rows, err := reasonRows(documents(t))
 	require.NoError(t, err)
 	assert.ElementsMatch(t, reasonConstants(t), rows)
 }
 
 // TestReadmeCommands holds the ACL user against the commands in the code.
 func TestReadmeCommands(t *testing.T) {
-	assert.ElementsMatch(t, redisCommands(t), aclCommands(readme(t)))
+	assert.ElementsMatch(t, redisCommands(t), aclCommands(documents(t)))
 }
 
 // sinceRedis are the versions of Redis in which the commands came, with the options
@@ -74,13 +74,13 @@ func TestOldRedis(t *testing.T) {
 	}
 }
 
-// TestReadmeACL lets the ACL user of the README store, hit and purge.
+// TestReadmeACL lets the ACL user of docs/redis.md store, hit and purge.
 func TestReadmeACL(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("no redis-server on the PATH")
 	}
 	dir := t.TempDir()
-	user := strings.Fields(strings.TrimPrefix(aclLine(readme(t)), "ACL SETUSER "))
+	user := strings.Fields(strings.TrimPrefix(aclLine(documents(t)), "ACL SETUSER "))
 	conf := "user default off\nuser " + strings.Join(user, " ") + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(conf), 0o600))
 	server := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--save", "", "--dir", dir)
@@ -121,8 +121,10 @@ func TestReadmeACL(t *testing.T) {
 func TestReadmeSnippets(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
 	sources := map[string]string{}
-	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(readme(t), -1) {
-		sources[fmt.Sprintf("README.md, snippet %d", i+1)] = block[1]
+	for _, path := range documentPaths(t) {
+		for i, block := range regexp.MustCompile("(?ms)^ *```yaml\n(.*?)^ *```$").FindAllStringSubmatch(document(t, path), -1) {
+			sources[fmt.Sprintf("%s, snippet %d", path, i+1)] = block[1]
+		}
 	}
 	require.NoError(t, filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -140,13 +142,13 @@ func TestReadmeSnippets(t *testing.T) {
 			checked += n
 		})
 	}
-	assert.Equal(t, 6, checked, "snippets and examples with options of the plugin")
+	assert.Equal(t, 8, checked, "snippets and examples with options of the plugin")
 }
 
-// TestReadmePurges sends the JSON bodies of the README's purges.
+// TestReadmePurges sends the JSON bodies of the purges in docs/purging.md.
 func TestReadmePurges(t *testing.T) {
 	s := newSite(t, compiled, options{"purge": options{"secret": "change-me-please"}}, page("x"))
-	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(readme(t), -1)
+	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(documents(t), -1)
 	require.Len(t, bodies, 2)
 	for _, body := range bodies {
 		r := s.do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
@@ -157,7 +159,7 @@ func TestReadmePurges(t *testing.T) {
 // TestReadmeChecksFail shows that the checks above can fail.
 func TestReadmeChecksFail(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
-	text := readme(t)
+	text := documents(t)
 	change := func(from, to string) string {
 		require.Contains(t, text, from)
 		return strings.Replace(text, from, to, 1)
@@ -197,11 +199,45 @@ func TestReadmeChecksFail(t *testing.T) {
 	}
 }
 
-func readme(t *testing.T) string {
+// documentPaths are the pages for readers. What tests look for, such as a table by its head, is
+// in one of them.
+func documentPaths(t *testing.T) []string {
 	t.Helper()
-	b, err := os.ReadFile("README.md")
+	paths, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	require.Greater(t, len(paths), 10)
+	return append([]string{"README.md", "CONTRIBUTING.md"}, paths...)
+}
+
+// document reads a page.
+func document(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return string(b)
+}
+
+// documents returns all pages, one after the other.
+func documents(t *testing.T) string {
+	t.Helper()
+	all := ""
+	for _, path := range documentPaths(t) {
+		all += document(t, path) + "\n"
+	}
+	return all
+}
+
+// documentWith returns the one page that has a text, and its path.
+func documentWith(t *testing.T, text string) (path, page string) {
+	t.Helper()
+	for _, candidate := range documentPaths(t) {
+		if found := document(t, candidate); strings.Contains(found, text) {
+			require.Empty(t, path, "%q is in two pages", text)
+			path, page = candidate, found
+		}
+	}
+	require.NotEmpty(t, path, "no page has %q", text)
+	return path, page
 }
 
 // tableRows returns the cells of the rows of all tables with a given head.
@@ -245,15 +281,11 @@ func optionRows(text string) (map[string]optionRow, error) {
 
 func reasonRows(text string) ([]string, error) {
 	var reasons []string
-	for _, cells := range tableRows(text, "| reason | meaning | reason | meaning |") {
-		for i := 0; i+1 < len(cells); i += 2 {
-			if (cells[i] == "") != (cells[i+1] == "") {
-				return nil, fmt.Errorf("%q: a reason without a meaning", cells)
-			}
-			if cells[i] != "" {
-				reasons = append(reasons, strings.Trim(cells[i], "`"))
-			}
+	for _, cells := range tableRows(text, "| reason | meaning |") {
+		if len(cells) != 2 || cells[0] == "" || cells[1] == "" {
+			return nil, fmt.Errorf("%q: a reason without a meaning", cells)
 		}
+		reasons = append(reasons, strings.Trim(cells[0], "`"))
 	}
 	return reasons, nil
 }

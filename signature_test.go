@@ -242,14 +242,14 @@ func TestSignaturesAcrossReplicas(t *testing.T) {
 	assert.Equal(t, 403, send(here, g).status, "and not taken again")
 }
 
-// TestReadmeSignature runs the README's example of a signed request.
+// TestReadmeSignature runs docs/purging.md's example of a signed request.
 func TestReadmeSignature(t *testing.T) {
 	for _, tool := range []string{"sh", "openssl", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip("no " + tool)
 		}
 	}
-	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(readme(t))
+	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(documents(t))
 	require.NotNil(t, m)
 	s := newSite(t, compiled, options{"tenant": "shop", "purge": options{"secret": signingSecret}}, page("x"))
 	host := strings.TrimPrefix(s.url, "http://")
