@@ -37,21 +37,21 @@ type optionRow struct {
 // TestReadmeOptions holds the option tables against the code: each option has
 // one row, with its type and default.
 func TestReadmeOptions(t *testing.T) {
-	rows, err := optionRows(documents(t))
+	rows, err := optionRows(readme(t))
 	require.NoError(t, err)
 	assert.Equal(t, knownOptions(), rows)
 }
 
 // TestReadmeReasons holds the table of reasons against the constants.
 func TestReadmeReasons(t *testing.T) {
-	rows, err := reasonRows(documents(t))
+	rows, err := reasonRows(readme(t))
 	require.NoError(t, err)
 	assert.ElementsMatch(t, reasonConstants(t), rows)
 }
 
 // TestReadmeCommands holds the ACL user against the commands in the code.
 func TestReadmeCommands(t *testing.T) {
-	assert.ElementsMatch(t, redisCommands(t), aclCommands(documents(t)))
+	assert.ElementsMatch(t, redisCommands(t), aclCommands(readme(t)))
 }
 
 // sinceRedis are the versions of Redis in which the commands came, with the options
@@ -80,7 +80,7 @@ func TestReadmeACL(t *testing.T) {
 		t.Skip("no redis-server on the PATH")
 	}
 	dir := t.TempDir()
-	user := strings.Fields(strings.TrimPrefix(aclLine(documents(t)), "ACL SETUSER "))
+	user := strings.Fields(strings.TrimPrefix(aclLine(readme(t)), "ACL SETUSER "))
 	conf := "user default off\nuser " + strings.Join(user, " ") + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(conf), 0o600))
 	server := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--save", "", "--dir", dir)
@@ -148,7 +148,7 @@ func TestReadmeSnippets(t *testing.T) {
 // TestReadmePurges sends the JSON bodies of the purges in docs/purging.md.
 func TestReadmePurges(t *testing.T) {
 	s := newSite(t, compiled, options{"purge": options{"secret": "change-me-please"}}, page("x"))
-	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(documents(t), -1)
+	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(readme(t), -1)
 	require.Len(t, bodies, 2)
 	for _, body := range bodies {
 		r := s.do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
@@ -159,14 +159,14 @@ func TestReadmePurges(t *testing.T) {
 // TestReadmeChecksFail shows that the checks above can fail.
 func TestReadmeChecksFail(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
-	text := documents(t)
+	text := readme(t)
 	change := func(from, to string) string {
 		require.Contains(t, text, from)
 		return strings.Replace(text, from, to, 1)
 	}
 	for _, c := range []struct{ name, from, to string }{
-		{"option without a row", "| `redis.timeout` |", "| redis.timeout |"},
-		{"row without an option", "| `redis.timeout` |", "| `redis.timeuot` |"},
+		{"option without a row", "| `redis.timeout` | duration |", "| redis.timeout | duration |"},
+		{"row without an option", "| `redis.timeout` | duration |", "| `redis.timeuot` | duration |"},
 		{"wrong default", "| duration | `100ms` |", "| duration | `200ms` |"},
 		{"wrong type", "| `redis.timeout` | duration |", "| `redis.timeout` | number |"},
 		{"a row twice", "| `redis.dialTimeout` |", "| `redis.timeout` |"},
@@ -197,47 +197,6 @@ func TestReadmeChecksFail(t *testing.T) {
 			assert.Contains(t, strings.Join(problems, "\n"), c.want)
 		})
 	}
-}
-
-// documentPaths are the pages for readers. What tests look for, such as a table by its head, is
-// in one of them.
-func documentPaths(t *testing.T) []string {
-	t.Helper()
-	paths, err := filepath.Glob("docs/*.md")
-	require.NoError(t, err)
-	require.Greater(t, len(paths), 10)
-	return append([]string{"README.md", "CONTRIBUTING.md"}, paths...)
-}
-
-// document reads a page.
-func document(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return string(b)
-}
-
-// documents returns all pages, one after the other.
-func documents(t *testing.T) string {
-	t.Helper()
-	all := ""
-	for _, path := range documentPaths(t) {
-		all += document(t, path) + "\n"
-	}
-	return all
-}
-
-// documentWith returns the one page that has a text, and its path.
-func documentWith(t *testing.T, text string) (path, page string) {
-	t.Helper()
-	for _, candidate := range documentPaths(t) {
-		if found := document(t, candidate); strings.Contains(found, text) {
-			require.Empty(t, path, "%q is in two pages", text)
-			path, page = candidate, found
-		}
-	}
-	require.NotEmpty(t, path, "no page has %q", text)
-	return path, page
 }
 
 // tableRows returns the cells of the rows of all tables with a given head.

@@ -26,7 +26,7 @@ func newNonce() string {
 }
 
 // signature is what a request to the control endpoint is signed by. It is written from
-// the README, apart from the plugin.
+// docs/purging.md, apart from the plugin.
 type signature struct {
 	secret, at, nonce, tenant, host, method, target, mode, items, body string
 }
@@ -249,7 +249,7 @@ func TestReadmeSignature(t *testing.T) {
 			t.Skip("no " + tool)
 		}
 	}
-	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(documents(t))
+	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(readme(t))
 	require.NotNil(t, m)
 	s := newSite(t, compiled, options{"tenant": "shop", "purge": options{"secret": signingSecret}}, page("x"))
 	host := strings.TrimPrefix(s.url, "http://")
