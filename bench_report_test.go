@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the benchmark has measured, as a table, as a picture and in the README. All of
-// it is made of docs/bench.json.
+// What the benchmark has measured, as tables in docs/performance.md, as a picture, and in
+// short in the README. All of it is made of docs/bench.json.
 
 const (
 	benchFolder = "docs"
@@ -286,14 +286,33 @@ func (r *benchReport) svg() string {
 `, left+width+70, y) + body + "</svg>\n"
 }
 
-// markdown is what the README shows.
+// shown is what pages show of the figures, between the marks: by page.
+func (r *benchReport) shown() map[string]string {
+	return map[string]string{"README.md": r.summary(), filepath.Join(benchFolder, profileFile): r.markdown()}
+}
+
+// summary is what the README shows: three figures and the picture.
+func (r *benchReport) summary() string {
+	l := r.load("hit from memory")
+	return fmt.Sprintf(`
+* **%.2f ms** for a hit from memory: the median at %.0f requests a second, on %d cores.
+* **%.1f times** as many requests a second from memory as Traefik alone hands on to an origin that takes no time, and %.1f times from Redis.
+* **%.1f times** as many `+"`/shop`"+` pages a second in gzip as with Traefik's compress middleware and no cache.
+
+![Requests a second with the cache, in multiples of Traefik alone](%s/bench.svg)
+
+`, median(l.P50), median(l.Rate), r.Cores, median(r.find("hit from memory").Ratio), median(r.find("hit from Redis").Ratio),
+		median(r.find("hit from memory, 215 kB, gzip").Ratio), benchFolder)
+}
+
+// markdown is what docs/performance.md shows.
 func (r *benchReport) markdown() string {
 	out := fmt.Sprintf("\nMedians of %d rounds of %d s, 16 connections, wrk on the same machine: %s, %d cores, Traefik %s, Redis %s",
 		r.Rounds, r.Seconds, r.Machine, r.Cores, r.Traefik, r.Redis)
 	if r.Nginx != "" {
 		out += ", nginx " + r.Nginx
 	}
-	out += fmt.Sprintf(", %s, %s.\n\n![The ratios of the table below as bars](%s/bench.svg)\n\n", r.Go, r.Date, benchFolder)
+	out += fmt.Sprintf(", %s, %s.\n\n![The ratios of the table below as bars](bench.svg)\n\n", r.Go, r.Date)
 	out += "| Requests/s | Ratio | Least to most | Traefik's CPU, s per 1000 requests | Allocated, kB per request |\n| --- | --- | --- | --- | --- |\n"
 	for _, group := range r.groups() {
 		for _, c := range group {
@@ -321,9 +340,22 @@ func (r *benchReport) markdown() string {
 	return out + "\n"
 }
 
-// intoReadme puts text into the README's place for it.
-func intoReadme(readme, text string) (string, error) {
-	return into(readme, benchBegin, benchEnd, text)
+// withFigures returns a page with text in its place for figures.
+func withFigures(page, text string) (string, error) {
+	return into(page, benchBegin, benchEnd, text)
+}
+
+// writeFigures puts text into a page's place for figures.
+func writeFigures(path, text string) error {
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	page, err := withFigures(string(old), text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.WriteFile(path, []byte(page), 0o644)
 }
 
 // into puts text between two marks of a page.
@@ -345,16 +377,10 @@ func (r *benchReport) write() (folder string, err error) {
 	folder = filepath.Join(".cache", "bench")
 	if r.Rounds >= benchRounds && !r.partly {
 		folder = benchFolder
-		old, err := os.ReadFile("README.md")
-		if err != nil {
-			return "", err
-		}
-		text, err := intoReadme(string(old), r.markdown())
-		if err != nil {
-			return "", err
-		}
-		if err := os.WriteFile("README.md", []byte(text), 0o644); err != nil {
-			return "", err
+		for path, text := range r.shown() {
+			if err := writeFigures(path, text); err != nil {
+				return "", err
+			}
 		}
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
@@ -370,17 +396,17 @@ func (r *benchReport) write() (folder string, err error) {
 	return folder, os.WriteFile(filepath.Join(folder, "bench.svg"), []byte(r.svg()), 0o644)
 }
 
-// TestBenchmarkShown: picture and README are what docs/bench.json says.
+// TestBenchmarkShown: picture and pages are what docs/bench.json says.
 func TestBenchmarkShown(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join(benchFolder, "bench.json"))
+	var r benchReport
 	if os.IsNotExist(err) {
-		want, err := intoReadme(readme(t), "")
-		require.NoError(t, err)
-		require.Equal(t, want, readme(t), "figures that were not measured")
+		for path := range r.shown() {
+			requireFigures(t, path, "") // none that were not measured
+		}
 		return
 	}
 	require.NoError(t, err)
-	var r benchReport
 	require.NoError(t, json.Unmarshal(b, &r))
 	require.GreaterOrEqual(t, r.Rounds, benchRounds, "too few rounds to be shown")
 	ratios := map[string][]float64{}
@@ -395,9 +421,19 @@ func TestBenchmarkShown(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(benchFolder, "bench.svg"))
 	require.NoError(t, err)
 	require.Equal(t, r.svg(), string(svg))
-	want, err := intoReadme(readme(t), r.markdown())
+	for path, text := range r.shown() {
+		requireFigures(t, path, text)
+	}
+}
+
+// requireFigures sees that a page has text in its place for figures.
+func requireFigures(t *testing.T, path, text string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, want, readme(t))
+	want, err := withFigures(string(page), text)
+	require.NoError(t, err)
+	require.Equal(t, want, string(page), path)
 }
 
 func TestBenchmarkMedian(t *testing.T) {
@@ -514,13 +550,13 @@ func TestBenchmarkPartly(t *testing.T) {
 	require.Empty(t, chosen(cases, regexp.MustCompile("d")))
 }
 
-func TestBenchmarkReadmePlace(t *testing.T) {
-	got, err := intoReadme("a\n"+benchBegin+"old\n"+benchEnd+"\nb", "new\n")
+func TestBenchmarkPlace(t *testing.T) {
+	got, err := withFigures("a\n"+benchBegin+"old\n"+benchEnd+"\nb", "new\n")
 	require.NoError(t, err)
 	require.Equal(t, "a\n"+benchBegin+"new\n"+benchEnd+"\nb", got)
-	_, err = intoReadme("a", "new")
+	_, err = withFigures("a", "new")
 	require.Error(t, err)
-	_, err = intoReadme(benchBegin, "new")
+	_, err = withFigures(benchBegin, "new")
 	require.Error(t, err)
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// faultHead is the head of the README's table of faults.
+// faultHead is the head of the table of faults, in docs/failures.md.
 const faultHead = "| what fails | visitors meanwhile | purges meanwhile |"
 
 // faultRows puts what was measured into rows: faults of which the same came make
@@ -32,18 +32,18 @@ func faultRows(list []verdict) []string {
 	return rows
 }
 
-// TestReadmeFaults holds the README's table of faults against what the fault
+// TestReadmeFaults holds the table of faults against what the fault
 // suite has measured; -update writes it.
 func TestReadmeFaults(t *testing.T) {
 	rows := faultRows(writtenFaults(t))
-	text := readme(t)
+	path, text := documentWith(t, faultHead)
 	before, rest, found := strings.Cut(text, faultHead+"\n|---|---|---|\n")
 	require.True(t, found, "the head of the table")
 	table, after, found := strings.Cut(rest, "\n\n")
 	require.True(t, found, "the end of the table")
 	if *update {
 		text = before + faultHead + "\n|---|---|---|\n" + strings.Join(rows, "\n") + "\n\n" + after
-		require.NoError(t, os.WriteFile("README.md", []byte(text), 0o600))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		return
 	}
 	assert.Equal(t, rows, strings.Split(table, "\n"))

@@ -21,7 +21,7 @@ import (
 // The fault suite lets things fail one after the other under the traffic of
 // several clients of three tenants, and looks at every answer. FAULTS=1 runs all
 // of it, else there is a sample. What it finds, in classes, stands in
-// testdata/faults.json, which -update writes; the README's table is held
+// testdata/faults.json, which -update writes; the table in docs/failures.md is held
 // against that.
 var update = flag.Bool("update", false, "write testdata/faults.json")
 
@@ -273,7 +273,7 @@ type outcome struct {
 	worstPurge, back              time.Duration
 }
 
-// verdict is what the README says of a fault.
+// verdict is what docs/failures.md says of a fault.
 type verdict struct {
 	Fault    string `json:"fault"`
 	Part     string `json:"part"`

@@ -1,6 +1,10 @@
 // Package odoocache is a cache middleware for Traefik that sits in front of
 // Odoo: it answers anonymous traffic from Redis, and drops what Odoo says in a
 // response header to have changed. Traefik interprets it.
+//
+// docs/architecture.md leads from here to where a hit is answered, why that cannot be from
+// before a purge, where a purge arrives, where a form gets its token, and where a new route
+// of Odoo would be added.
 package odoocache
 
 import (
@@ -12,7 +16,7 @@ import (
 	"github.com/odoocache/odoocache/cache/option"
 )
 
-// Config are the plugin's options. The README explains each.
+// Config are the plugin's options. docs/options.md explains each.
 type Config = option.Config
 
 // CreateConfig returns the options with their defaults.

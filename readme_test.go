@@ -28,7 +28,7 @@ import (
 	"github.com/odoocache/odoocache/cache/option"
 )
 
-// optionRow is an option of the plugin, or its row in the README.
+// optionRow is an option of the plugin, or its row in docs/options.md or docs/rules.md.
 type optionRow struct {
 	Type    string // string, word, duration, size, number, boolean, list, map
 	Default string
@@ -74,7 +74,7 @@ func TestOldRedis(t *testing.T) {
 	}
 }
 
-// TestReadmeACL lets the ACL user of the README store, hit and purge.
+// TestReadmeACL lets the ACL user of docs/redis.md store, hit and purge.
 func TestReadmeACL(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("no redis-server on the PATH")
@@ -121,8 +121,10 @@ func TestReadmeACL(t *testing.T) {
 func TestReadmeSnippets(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
 	sources := map[string]string{}
-	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(readme(t), -1) {
-		sources[fmt.Sprintf("README.md, snippet %d", i+1)] = block[1]
+	for _, path := range documentPaths(t) {
+		for i, block := range regexp.MustCompile("(?ms)^ *```yaml\n(.*?)^ *```$").FindAllStringSubmatch(document(t, path), -1) {
+			sources[fmt.Sprintf("%s, snippet %d", path, i+1)] = block[1]
+		}
 	}
 	require.NoError(t, filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -140,10 +142,10 @@ func TestReadmeSnippets(t *testing.T) {
 			checked += n
 		})
 	}
-	assert.Equal(t, 6, checked, "snippets and examples with options of the plugin")
+	assert.Equal(t, 8, checked, "snippets and examples with options of the plugin")
 }
 
-// TestReadmePurges sends the JSON bodies of the README's purges.
+// TestReadmePurges sends the JSON bodies of the purges in docs/purging.md.
 func TestReadmePurges(t *testing.T) {
 	s := newSite(t, compiled, options{"purge": options{"secret": "change-me-please"}}, page("x"))
 	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(readme(t), -1)
@@ -163,8 +165,8 @@ func TestReadmeChecksFail(t *testing.T) {
 		return strings.Replace(text, from, to, 1)
 	}
 	for _, c := range []struct{ name, from, to string }{
-		{"option without a row", "| `redis.timeout` |", "| redis.timeout |"},
-		{"row without an option", "| `redis.timeout` |", "| `redis.timeuot` |"},
+		{"option without a row", "| `redis.timeout` | duration |", "| redis.timeout | duration |"},
+		{"row without an option", "| `redis.timeout` | duration |", "| `redis.timeuot` | duration |"},
 		{"wrong default", "| duration | `100ms` |", "| duration | `200ms` |"},
 		{"wrong type", "| `redis.timeout` | duration |", "| `redis.timeout` | number |"},
 		{"a row twice", "| `redis.dialTimeout` |", "| `redis.timeout` |"},
@@ -195,13 +197,6 @@ func TestReadmeChecksFail(t *testing.T) {
 			assert.Contains(t, strings.Join(problems, "\n"), c.want)
 		})
 	}
-}
-
-func readme(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	return string(b)
 }
 
 // tableRows returns the cells of the rows of all tables with a given head.
@@ -245,15 +240,11 @@ func optionRows(text string) (map[string]optionRow, error) {
 
 func reasonRows(text string) ([]string, error) {
 	var reasons []string
-	for _, cells := range tableRows(text, "| reason | meaning | reason | meaning |") {
-		for i := 0; i+1 < len(cells); i += 2 {
-			if (cells[i] == "") != (cells[i+1] == "") {
-				return nil, fmt.Errorf("%q: a reason without a meaning", cells)
-			}
-			if cells[i] != "" {
-				reasons = append(reasons, strings.Trim(cells[i], "`"))
-			}
+	for _, cells := range tableRows(text, "| reason | meaning |") {
+		if len(cells) != 2 || cells[0] == "" || cells[1] == "" {
+			return nil, fmt.Errorf("%q: a reason without a meaning", cells)
 		}
+		reasons = append(reasons, strings.Trim(cells[0], "`"))
 	}
 	return reasons, nil
 }

@@ -26,7 +26,7 @@ func newNonce() string {
 }
 
 // signature is what a request to the control endpoint is signed by. It is written from
-// the README, apart from the plugin.
+// docs/purging.md, apart from the plugin.
 type signature struct {
 	secret, at, nonce, tenant, host, method, target, mode, items, body string
 }
@@ -242,7 +242,7 @@ func TestSignaturesAcrossReplicas(t *testing.T) {
 	assert.Equal(t, 403, send(here, g).status, "and not taken again")
 }
 
-// TestReadmeSignature runs the README's example of a signed request.
+// TestReadmeSignature runs docs/purging.md's example of a signed request.
 func TestReadmeSignature(t *testing.T) {
 	for _, tool := range []string{"sh", "openssl", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -5,15 +5,17 @@ import (
 	"net/http"
 )
 
-// What becomes of a response, decided once when its status and headers are
-// known.
+// captureMode says what becomes of a response. It is decided once, when its status and headers
+// are known.
+type captureMode int
+
 const (
-	undecided = 0
-	passing   = 1 // to the client as it comes
-	teeing    = 2 // to the client as it comes, and kept
-	keeping   = 3 // kept, and sent when it is whole
-	holding   = 4 // not for the client: a 304 of ours, an error that a stale copy stands in for
-	cutting   = 5 // for nobody, and too long to be read
+	undecided captureMode = 0
+	passing   captureMode = 1 // to the client as it comes
+	teeing    captureMode = 2 // to the client as it comes, and kept
+	keeping   captureMode = 3 // kept, and sent when it is whole
+	holding   captureMode = 4 // not for the client: a 304 of ours, an error that a stale copy stands in for
+	cutting   captureMode = 5 // for nobody, and too long to be read
 )
 
 // errCut tells the origin's proxy that nobody reads the rest of an answer.
@@ -28,7 +30,7 @@ type capture struct {
 	rw     http.ResponseWriter // nil for a background refresh
 	header http.Header
 	status int
-	mode   int
+	mode   captureMode
 	decide func(c *capture) // sets mode, and changes header as needed
 	limit  int64            // most bytes to keep
 	body   []byte

@@ -3,24 +3,26 @@
 // # Life of a request
 //
 //  0. A GET that was answered before to a client that sent the same is answered from a
-//     table (hot.go), as long as what is known of purges licenses it.
-//  1. serve (handler.go) takes requests to the control endpoint out, and hands upgrades
-//     on with the writer untouched. What a rule bypasses is only looked at on its way
-//     to the client (tap.go).
+//     table (table.go), as long as what is known of purges licenses it.
+//  1. serve (serve.go) takes requests to the control endpoint out (control.go), and hands
+//     upgrades on with the writer untouched. What a rule bypasses is only looked at on
+//     its way to the client (tap.go).
 //  2. examine (visit.go) finds the rule, the normalised query and the primary
 //     key, or the reason why this request cannot be answered from the cache.
 //  3. lookup (visit.go) asks the storage; a variant list leads to a second key.
 //  4. policy.Reuse says Fresh, Stale or Expired.
 //  5. Fresh and Stale are delivered (deliver.go); Stale starts one background
 //     refresh (refresh.go).
-//  6. Everything else is fetched (fetch.go): the origin's answer passes through
-//     the one ResponseWriter of ours (capture.go), which decides once, when
+//  6. Of those who want anything else one asks the origin, the others wait (coalesce.go):
+//     as nobody (nobody.go) or with the visitor's own request (fetch.go). The answer
+//     passes through the one ResponseWriter of ours (capture.go), which decides once, when
 //     status and headers are known, whether to pass, keep or hold it.
 //  7. What policy.Admit lets in is stored (store.go) before its last byte is
 //     delivered, so that whoever asks next finds it.
 //
 // On the way of every response, purge headers are applied before the first
-// byte reaches the client, and removed (purge.go).
+// byte reaches the client, and removed (purge.go). docs/architecture.md shows these ways
+// by links from function to function.
 //
 // # Decisions
 //

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/redis"
@@ -149,7 +150,7 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 
 // notFetched says how to go on where Redis did not answer with the page as it was. got is
 // what became of the exchange.
-func notFetched(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, got int) outcome {
+func notFetched(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, got resp.Outcome) outcome {
 	late := tier.NotFetched(h.shared.tier, h.tenant, got)
 	if !late && h.openUntil.Load() != 0 {
 		return passUnasked(h, rw, r, p.rule)
@@ -288,7 +289,7 @@ func bodyFromRedis(h *Handler, r *http.Request, p *readyPage, who *sender) (stor
 	if p.exchange == nil {
 		stored, late = bodyFromCluster(h, p, session, score, t)
 	} else {
-		got := 0
+		var got resp.Outcome
 		if who == nil {
 			stored, got = redis.Fetch(p.exchange, t)
 		} else {

@@ -43,7 +43,7 @@ type visit struct {
 	entry   *storage.Entry // what is stored for the request
 	soft    bool
 	head    storage.Head // position of the purge state before the origin is asked
-	state   int          // policy.Fresh, Stale, Expired; 0: nothing stored
+	state   policy.State // 0: nothing stored
 	reason  string       // why it is not a hit
 	now     int64
 

@@ -2,7 +2,7 @@ package policy
 
 // Reasons say why a response was not stored or a stored one not used. The same
 // words stand in Cache-Status as detail=, in the log and in the counters, and
-// the README lists them.
+// docs/cache-status.md lists them.
 const (
 	// The request.
 	ReasonMethod          = "method"           // neither GET nor HEAD

@@ -1,17 +1,19 @@
 package policy
 
-// The states of a stored response, in the words of Varnish.
+// State is what may be done with a stored response; 0: there is none.
+type State int
+
 const (
-	Fresh   = 1 // may be served
-	Stale   = 2 // may be served while it is refreshed
-	Expired = 3 // must be validated or fetched anew
+	Fresh   State = 1 // may be served
+	Stale   State = 2 // may be served while it is refreshed
+	Expired State = 3 // must be validated or fetched anew
 )
 
 // Reuse decides whether a stored response may answer a request now
 // (RFC 9111 §4). d are the request's directives, the zero value with Present
 // false if it has none or they are to be ignored. softPurged means that a soft
 // purge has ended its freshness. The reason says why it is not Fresh.
-func Reuse(l Life, d Directives, softPurged bool, now int64) (state int, reason string) {
+func Reuse(l Life, d Directives, softPurged bool, now int64) (state State, reason string) {
 	age := l.Age(now)
 	left := l.TTL - age
 	if d.Present {

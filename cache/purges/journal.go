@@ -6,20 +6,20 @@ import (
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
-// load is what could not be written.
+// Load is what could not be written.
 type Load struct {
 	Purges   []Waiting
 	Sessions map[string]*Note
 	Forget   *Note // nil: what is known of sessions is not to be forgotten
 }
 
-// waiting is a purge that could not be written.
+// Waiting is a purge that could not be written.
 type Waiting struct {
 	Purge storage.Purge
 	Note  *Note
 }
 
-// note says where something has been written since it was kept.
+// Note says where something has been written since it was kept.
 type Note struct {
 	places []string
 }
@@ -75,17 +75,17 @@ func Unwritten(l Load, place string) (Load, bool) {
 // Pending returns how much waits to be written: each purge counts, and the marks of
 // sessions together.
 func (v *View) Pending() int {
-	v.Mu.RLock()
+	v.mu.RLock()
 	n := v.waits
-	v.Mu.RUnlock()
+	v.mu.RUnlock()
 	return n
 }
 
 // Journal keeps purges until they can be written. Beyond most the journal
 // becomes one purge of everything, which loses nothing; it reports that.
 func (v *View) Journal(list []Waiting, most int) bool {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.revoke()
 	full := len(v.pending)+len(list) > most
 	if !full {
@@ -102,8 +102,8 @@ func (v *View) Journal(list []Waiting, most int) bool {
 // JournalSessions keeps the marks of sessions until they can be written. Beyond most
 // nothing is to be known of any session; it reports that.
 func (v *View) JournalSessions(list map[string]*Note, forget *Note, most int) bool {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.revoke()
 	for session, n := range list {
 		v.special[session] = n
@@ -130,8 +130,8 @@ func (v *View) weigh() {
 
 // Kept returns all that has still to be written.
 func (v *View) Kept() Load {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	l := Load{Sessions: map[string]*Note{}, Forget: v.forgets}
 	for session, n := range v.special {
 		l.Sessions[session] = n
@@ -140,18 +140,20 @@ func (v *View) Kept() Load {
 	return l
 }
 
-func (v *View) First() (Waiting, bool) {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
+// Oldest returns the purge that has waited for longest, false if none waits.
+func (v *View) Oldest() (Waiting, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	if len(v.pending) == 0 {
 		return Waiting{}, false
 	}
 	return v.pending[0], true
 }
 
-func (v *View) Written() {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+// OldestWritten notes that the purge which has waited for longest was written.
+func (v *View) OldestWritten() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.pending = v.pending[1:]
 	(*View).weigh(v)
 }
@@ -162,8 +164,8 @@ const maxMarked = 500
 // FirstSessions returns sessions whose marks have still to be written, or that all are
 // to be forgotten first.
 func (v *View) FirstSessions() (list []string, forget bool) {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	if v.forgets != nil {
 		return nil, true
 	}
@@ -177,8 +179,8 @@ func (v *View) FirstSessions() (list []string, forget bool) {
 
 // SessionsWritten notes that marks were written at a place.
 func (v *View) SessionsWritten(list []string, forgot bool, place string) {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for i := 0; i < len(list); i++ {
 		if n := v.special[list[i]]; n != nil {
 			n.Written(place)
@@ -192,9 +194,10 @@ func (v *View) SessionsWritten(list []string, forgot bool, place string) {
 	(*View).weigh(v)
 }
 
+// ScheduleRetry reports whether a try to write what waits has to be scheduled: false if one is.
 func (v *View) ScheduleRetry() bool {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.retrying {
 		return false
 	}
@@ -202,15 +205,16 @@ func (v *View) ScheduleRetry() bool {
 	return true
 }
 
+// RetryDone notes that the scheduled try has begun.
 func (v *View) RetryDone() {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.retrying = false
 }
 
 // Retries reports whether another try to write what waits is scheduled.
 func (v *View) Retries() bool {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	return v.retrying
 }

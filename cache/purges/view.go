@@ -8,17 +8,20 @@ import (
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
-// The verdicts of a view on an entry.
+// Verdict is what a view says of an entry.
+type Verdict int
+
 const (
-	Valid      = 0
-	SoftPurged = 1
-	Purged     = 2
+	Valid      Verdict = 0
+	SoftPurged Verdict = 1
+	Purged     Verdict = 2
 )
 
 // View is what this process knows of one tenant's purge state. Checking an
-// entry against it costs no round trip; how current it is, Checked tells.
+// entry against it costs no round trip. It is never asked for more than it knows: what it says
+// holds as of the last answer of the storage.
 type View struct {
-	Mu       sync.RWMutex
+	mu       sync.RWMutex
 	head     storage.Head
 	floor    int64
 	checked  int64 // ticks at which the state was last known to be current
@@ -34,9 +37,9 @@ type View struct {
 	forgets  *Note             // these were too many: all that is known of sessions is to be forgotten
 	waits    int               // what has still to be written
 	retrying bool
-	Era      int64    // of the server that the state was read from; 0: none yet
+	era      int64    // of the server that the state was read from; 0: none yet
 	license  *License // nil: nothing has been licensed at this position
-	Patience int64    // ms: how old what is known may be for what is in this process
+	patience int64    // ms: how old what is known may be for what is in this process
 	tenant   string
 	ask      func(tenant string, head storage.Head, era int64) *storage.Question // Remote.Question
 }
@@ -53,29 +56,29 @@ type prefixMark struct {
 	soft   bool
 }
 
-// maxPrefixes bounds the prefix marks that every check has to walk. Older ones
+// MaxPrefixes bounds the prefix marks that every check has to walk. Older ones
 // are replaced by a floor: what they could have meant counts as purged.
 const MaxPrefixes = 64
 
 // New returns the view of a tenant of which nothing is known. patience is how old, in ms,
 // what is known may be for what is in this process. ask makes questions, see Remote.
 func New(tenant string, patience int64, ask func(tenant string, head storage.Head, era int64) *storage.Question) *View {
-	return &View{tenant: tenant, Patience: patience, ask: ask, hard: map[string]int64{}, soft: map[string]int64{}, special: map[string]*Note{}}
+	return &View{tenant: tenant, patience: patience, ask: ask, hard: map[string]int64{}, soft: map[string]int64{}, special: map[string]*Note{}}
 }
 
 // Head returns the view's position.
 func (v *View) Head() storage.Head {
-	v.Mu.RLock()
+	v.mu.RLock()
 	head := v.head
-	v.Mu.RUnlock()
+	v.mu.RUnlock()
 	return head
 }
 
 // At tells the view that the state was at head at the time now. It reports
 // false if the view lacks marks.
 func (v *View) At(head storage.Head, now int64) bool {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.head != head {
 		return false
 	}
@@ -88,7 +91,7 @@ func (v *View) confirm(now int64) {
 	if now > v.checked && now > v.doubted {
 		v.checked = now
 		if v.license != nil {
-			atomic.StoreInt64(&v.license.Until, (now+v.Patience-storage.StartedMS)*1e6)
+			atomic.StoreInt64(&v.license.Until, (now+v.patience-storage.StartedMS)*1e6)
 		}
 	}
 }
@@ -96,8 +99,8 @@ func (v *View) confirm(now int64) {
 // NextDelta returns the view's position and a number for a delta that is asked for
 // with it: deltas may arrive in another order than that of their asks.
 func (v *View) NextDelta() (storage.Head, int64) {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.asked++
 	return v.head, v.asked
 }
@@ -107,8 +110,8 @@ func (v *View) NextDelta() (storage.Head, int64) {
 // numbers tell; epochs have no order, but one that was asked for before the
 // present one was is not newer.
 func (v *View) Apply(d storage.Delta, ask, now int64) {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if d.Head.Epoch == v.head.Epoch {
 		if d.Head.Seq < v.head.Seq {
 			return
@@ -191,31 +194,31 @@ func (v *View) forget() {
 }
 
 // Check returns whether an entry has been purged since its origin was asked.
-func (v *View) Check(e *storage.Entry) int {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
+func (v *View) Check(e *storage.Entry) Verdict {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	if e.Seq == v.head.Seq && e.Epoch == v.head.Epoch && e.Seq >= v.floor { // no purge at all since
 		return Valid
 	}
 	return v.check(e)
 }
 
-// Judge is Check for the way of a hit: with the view's position, and whether
+// CheckCurrent returns the verdict on an entry, the view's position, and whether
 // the state was known to be current after since, so that a purge which was
 // acknowledged at since is known.
-func (v *View) Judge(e *storage.Entry, since int64) (verdict int, head storage.Head, current bool) {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
-	return v.check(e), v.head, (*View).Current(v, since)
+func (v *View) CheckCurrent(e *storage.Entry, since int64) (verdict Verdict, head storage.Head, current bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.check(e), v.head, (*View).current(v, since)
 }
 
-// Current reports whether the state was known to be current after since, and may be
+// current reports whether the state was known to be current after since, and may be
 // relied on. The caller holds the view's lock.
-func (v *View) Current(since int64) bool {
+func (v *View) current(since int64) bool {
 	return v.checked > since && v.head.Epoch != 0 && v.waits == 0
 }
 
-func (v *View) check(e *storage.Entry) int {
+func (v *View) check(e *storage.Entry) Verdict {
 	if e.Epoch != v.head.Epoch || e.Seq < v.floor || e.Seq > v.head.Seq {
 		return Purged
 	}
@@ -251,11 +254,27 @@ func (p prefixMark) covers(e *storage.Entry) bool {
 	return strings.HasPrefix(e.Host+e.Path, p.prefix)
 }
 
+// Recent reports whether what is known may be relied on for what is in this process, at the
+// time now.
+func (v *View) Recent(now int64) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.current(now - v.patience)
+}
+
+// IsOf reports whether the state was read from the server of an era.
+func (v *View) IsOf(era int64) bool {
+	v.mu.RLock()
+	known := v.era
+	v.mu.RUnlock()
+	return known != 0 && known == era
+}
+
 // Settled notes that the state is of the server of an era.
 func (v *View) Settled(era int64) {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
-	v.Era = era
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.era = era
 	v.revoke()
 	v.checked = 0 // what is known may have been lost there
 }
@@ -263,8 +282,8 @@ func (v *View) Settled(era int64) {
 // Distrust makes the view ask for the state before it is used again. Answers
 // that are on their way may not know what has made it doubtful, and do not count.
 func (v *View) Distrust(now int64) {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.revoke()
 	v.checked = 0
 	v.doubted = now
@@ -284,13 +303,13 @@ func (v *View) revoke() {
 // License returns the one for a page, nil if the view has another position than the
 // page or cannot be relied on.
 func (v *View) License(r *storage.Ready) *License {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if v.head.Seq != r.Seq || v.head.Epoch != r.Entry.Epoch || v.checked == 0 || v.waits > 0 {
 		return nil
 	}
 	if v.license == nil {
-		v.license = &License{Until: (v.checked + v.Patience - storage.StartedMS) * 1e6}
+		v.license = &License{Until: (v.checked + v.patience - storage.StartedMS) * 1e6}
 	}
 	return v.license
 }
@@ -298,37 +317,37 @@ func (v *View) License(r *storage.Ready) *License {
 // QuestionOf returns how the storage is asked whether the view's position is current, nil if
 // the view cannot be relied on.
 func QuestionOf(v *View) *storage.Question {
-	v.Mu.Lock()
-	defer v.Mu.Unlock()
-	if v.question == nil && v.Era != 0 && v.head.Epoch != 0 && v.waits == 0 {
-		v.question = v.ask(v.tenant, v.head, v.Era)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.question == nil && v.era != 0 && v.head.Epoch != 0 && v.waits == 0 {
+		v.question = v.ask(v.tenant, v.head, v.era)
 	}
 	return v.question
 }
 
 // MadeQuestion returns the question of a view if it has been made, nil if not.
 func MadeQuestion(v *View) *storage.Question {
-	v.Mu.Lock()
+	v.mu.Lock()
 	q := v.question
-	v.Mu.Unlock()
+	v.mu.Unlock()
 	return q
 }
 
 // ConfirmBy notes that a question was answered as expected that was asked at a time. It
 // reports false if the view has moved since, or if the answer does not make it current.
 func ConfirmBy(v *View, q *storage.Question, asked int64) bool {
-	v.Mu.Lock()
+	v.mu.Lock()
 	if v.question != q || asked <= v.doubted {
-		v.Mu.Unlock()
+		v.mu.Unlock()
 		return false
 	}
 	if asked > v.checked { // as confirm, without its call
 		v.checked = asked
 		if l := v.license; l != nil {
-			atomic.StoreInt64(&l.Until, (asked+v.Patience-storage.StartedMS)*1e6)
+			atomic.StoreInt64(&l.Until, (asked+v.patience-storage.StartedMS)*1e6)
 		}
 	}
-	v.Mu.Unlock()
+	v.mu.Unlock()
 	return true
 }
 
@@ -336,7 +355,7 @@ func ConfirmBy(v *View, q *storage.Question, asked int64) bool {
 // began before and has looked up its page since: the view knows of every purge that
 // was acknowledged before it began.
 func (v *View) Usable(e *storage.Entry) bool {
-	v.Mu.RLock()
-	defer v.Mu.RUnlock()
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	return v.head.Epoch != 0 && v.checked != 0 && v.waits == 0 && v.check(e) == Valid
 }

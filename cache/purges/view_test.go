@@ -85,8 +85,8 @@ func TestCurrent(t *testing.T) {
 	v := New("t", 0, nil)
 	v.Apply(storage.Delta{Head: storage.Head{Epoch: 9, Seq: 1}, Whole: true}, 1, 5000)
 	e := &storage.Entry{Epoch: 9, Seq: 1}
-	_, _, current := v.Judge(e, 4999)
+	_, _, current := v.CheckCurrent(e, 4999)
 	require.True(t, current)
-	_, _, current = v.Judge(e, 5000)
+	_, _, current = v.CheckCurrent(e, 5000)
 	require.False(t, current)
 }

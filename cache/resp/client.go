@@ -163,7 +163,7 @@ func nothing(c *Client, cmds []Command) ([]Reply, error) {
 	return nil, counted(c, fmt.Errorf("%w: no time left", ErrTimeout))
 }
 
-// runSlowly is run where no connection is ready.
+// runSlowly runs a pipeline for which no connection is ready.
 func runSlowly(c *Client, deadline time.Time, cmds []Command) ([]Reply, error) {
 	s, err := take(c.pool, deadline)
 	if err != nil {

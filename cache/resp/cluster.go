@@ -140,8 +140,9 @@ func (c *Cluster) moved(slot int, address string) {
 	}
 }
 
-// Short is the function Short with the node that has the key, as far as is known.
-func (c *Cluster) Short(key string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state int) {
+// Expect sends to the node that has the key, as far as is known, and expects its answer, see
+// the function Expect.
+func (c *Cluster) Expect(key string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state Outcome) {
 	slot := c.slotOf(key)
 	c.mu.Lock()
 	var node *Client
@@ -150,11 +151,11 @@ func (c *Cluster) Short(key string, era int64, now time.Time, request []byte, re
 	}
 	c.mu.Unlock()
 	if node == nil || c.Era(key) != era {
-		return nil, ShortNo
+		return nil, Differs
 	}
-	answer, state = Short(node, node.Era(), now, request, replies, expect, size, end, nil)
-	if state == ShortYes && c.Era(key) != era {
-		return nil, ShortNo
+	answer, state = Expect(node, node.Era(), now, request, replies, expect, size, end, nil)
+	if state == Matches && c.Era(key) != era {
+		return nil, Differs
 	}
 	return answer, state
 }

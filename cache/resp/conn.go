@@ -21,7 +21,7 @@ type conn struct {
 	out []byte
 	max int // Options.MaxReply
 
-	room []byte // for what Short only compares, at most maxRoom
+	room []byte // for what Expect only compares, at most maxRoom
 
 	address string
 }

@@ -10,7 +10,7 @@
 //  4. put: the slot goes to the longest waiting caller, or becomes idle.
 //
 // What most exchanges take has functions of its own, which are short: ready in place of
-// take, takeShort in place of a readReply for each. Short and Words do all of it for
+// take, takeShort in place of a readReply for each. Expect and ExpectWords do all of it for
 // questions that are asked at every hit, and leave whatever is not as expected to Do.
 //
 // A connection comes back to the pool only after the last byte of the last

@@ -191,13 +191,13 @@ func TestVisit(t *testing.T) {
 	})
 }
 
-// TestFailover kills the master under load, as the user that the README grants to
+// TestFailover kills the master under load, as the user that docs/redis.md grants to
 // clients of sentinels.
 func TestFailover(t *testing.T) {
 	both(t, func(t *testing.T, p program) {
-		b, err := os.ReadFile("../../README.md")
+		b, err := os.ReadFile("../../docs/redis.md")
 		require.NoError(t, err)
-		grant := regexp.MustCompile(`user of the sentinels .(\+[a-z|-]+)`).FindStringSubmatch(string(b))
+		grant := regexp.MustCompile(`user of the sentinels needs .(\+[a-z|-]+)`).FindStringSubmatch(string(b))
 		require.NotNil(t, grant)
 		name, password := "odoocache", "change-me"
 		lines := []string{"user " + name + " on >" + password + " -@all " + grant[1]}

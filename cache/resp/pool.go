@@ -189,7 +189,7 @@ func putOther(p *pool, s *slot) {
 	}
 }
 
-// passLocked is put for a slot that does not become idle. It reports whether its
+// passLocked gives a slot that does not become idle to the next who waits. It reports whether its
 // connection has to be closed.
 func passLocked(p *pool, s *slot) bool {
 	if p.closed {

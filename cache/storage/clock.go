@@ -11,6 +11,7 @@ func NewEpoch() int64 {
 	return 1<<50 + rand.Int63n(1<<50)
 }
 
+// NowMS is the time in Unix ms.
 func NowMS() int64 {
 	return time.Now().UnixMilli()
 }
@@ -19,7 +20,7 @@ func NowMS() int64 {
 // only goes forward, whatever the clock is set to.
 var Started = time.Now()
 
-// startedMS is Started in Unix ms, as the clock was then.
+// StartedMS is Started in Unix ms, as the clock was then.
 var StartedMS = Started.UnixMilli()
 
 // Ticks is a time in ms that only goes forward, unlike nowMS: after a step of

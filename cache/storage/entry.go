@@ -84,7 +84,7 @@ func (e *Entry) Decoded() ([]byte, error) {
 // maxPlain bounds the plain body of an entry: more is none of ours.
 const maxPlain = 1 << 30
 
-// overhead is what an entry costs in memory beside its bytes: the structures,
+// Overhead is what an entry costs in memory beside its bytes: the structures,
 // the map slot, the list node.
 const Overhead = 1024
 

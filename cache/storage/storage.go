@@ -47,12 +47,14 @@ type Purge struct {
 	Members []string // TagMark and PrefixMark
 }
 
-// What is known of a session.
+// SessionKind is what is known of a session.
+type SessionKind int
+
 const (
-	SessionUnknown = 0
-	SessionDefault = 1 // it was seen to begin, and nothing since that could have changed what its pages show
-	SessionSpecial = 2
-	SessionBegins  = 3 // like a special one, and a default one once it is settled
+	SessionUnknown SessionKind = 0
+	SessionDefault SessionKind = 1 // it was seen to begin, and nothing since that could have changed what its pages show
+	SessionSpecial SessionKind = 2
+	SessionBegins  SessionKind = 3 // like a special one, and a default one once it is settled
 )
 
 // The kinds of purge marks. Tags are hashed, a prefix stands in clear text.
@@ -94,7 +96,7 @@ type Query struct {
 type Answer struct {
 	Entry   *Entry // nil: there is none
 	Head    Head   // the tenant's position at that moment; valid with ErrCorrupt, too
-	Session int    // one of the Session… constants
+	Session SessionKind
 	Locked  bool   // the lock was claimed
 	Listed  bool   // the list is as it was; else Entry is what is in its place
 }
@@ -143,8 +145,8 @@ type Storage interface {
 	// Forget drops what is known of all sessions.
 	Forget(tenant string) error
 	// Lock claims what has the identity id for ttl ms at most, so that one process
-	// asks the origin for it, and returns one of the Lock… constants.
-	Lock(tenant string, l *Lock, ttl int64) (int, error)
+	// asks the origin for it.
+	Lock(tenant string, l *Lock, ttl int64) (LockState, error)
 	// Unlock gives a lock back, if it is still the owner's. refused ms is how long
 	// others are told that the origin's answer cannot be stored; 0: they are not.
 	Unlock(tenant string, l *Lock, refused int64) error
@@ -175,8 +177,8 @@ type Remote interface {
 	Question(tenant string, head Head, era int64) *Question
 	// Compare asks whether the position is that of a question. With a session it asks for
 	// what is known of it, too, or whether that is the score. With a page it asks for its
-	// entry. The answer is the last of these; its outcome is one of the resp… constants.
-	Compare(q *Question, session, score string, page *Page, now time.Time) (answer []byte, outcome int)
+	// entry. The answer is the last of these; see resp.Expect for its outcome.
+	Compare(q *Question, session, score string, page *Page, now time.Time) (answer []byte, outcome resp.Outcome)
 	// Prepare sets r.Page, which is how an entry is asked for by its identity.
 	Prepare(r *Ready, id string) error
 	// Exchange returns what gets the body of a page that is ready, nil where there is none.
@@ -194,20 +196,24 @@ type Lock struct {
 	Released bool   // given back already
 }
 
-// What became of a claim.
+// LockState is what became of a claim.
+type LockState int
+
 const (
-	LockUnknown = 0 // the storage did not say: go without
-	LockClaimed = 1
-	LockStored  = 2 // claimed, and there is an entry
-	LockHeld    = 3 // by another
-	LockRefused = 4 // its last owner got an answer that cannot be stored
+	LockUnknown LockState = 0 // the storage did not say: go without
+	LockClaimed LockState = 1
+	LockStored  LockState = 2 // claimed, and there is an entry
+	LockHeld    LockState = 3 // by another
+	LockRefused LockState = 4 // its last owner got an answer that cannot be stored
 )
 
+// SessionScore makes the score of a session that is known until a time in Unix ms.
 func SessionScore(until, kind int64) int64 {
 	return until - until%4 + kind
 }
 
-func SessionState(score, now int64) int {
+// KindOfScore reads the score of a session, at a time in Unix ms.
+func KindOfScore(score, now int64) SessionKind {
 	switch {
 	case score == 0:
 		return SessionUnknown
@@ -231,5 +237,5 @@ const (
 // IsDefault reports whether a score is that of a default session.
 func IsDefault(score string) bool {
 	n, err := strconv.ParseInt(score, 10, 64)
-	return err == nil && SessionState(n, time.Now().UnixMilli()) == SessionDefault
+	return err == nil && KindOfScore(n, time.Now().UnixMilli()) == SessionDefault
 }

@@ -36,7 +36,7 @@ func compare(t *Tier, n *Tenant, session, score string, page *storage.Page) (ans
 		return nil, nil, false
 	}
 	answer, outcome := t.shared.Compare(q, session, score, page, now)
-	if outcome != resp.ShortYes {
+	if outcome != resp.Matches {
 		return nil, nil, NotFetched(t, n, outcome)
 	}
 	if !purges.ConfirmBy(n.purges, q, storage.StartedMS+now.Sub(storage.Started).Milliseconds()) { // as ticks
@@ -47,8 +47,8 @@ func compare(t *Tier, n *Tenant, session, score string, page *storage.Page) (ans
 
 // NotFetched notes that a page was not got. It reports whether the storage did not answer in
 // time.
-func NotFetched(t *Tier, n *Tenant, outcome int) (late bool) {
-	if outcome != resp.ShortLate {
+func NotFetched(t *Tier, n *Tenant, outcome resp.Outcome) (late bool) {
+	if outcome != resp.TimedOut {
 		return false
 	}
 	t.failed(n, "lookup", resp.ErrTimeout)

@@ -71,7 +71,7 @@ func fetched(t *testing.T, tr *tier.Tier, v *tier.Tenant, tenant string) func() 
 	require.NotNil(t, x)
 	get := func() string {
 		got, outcome := redis.Fetch(x, time.Now())
-		require.NotEqual(t, resp.ShortLate, outcome)
+		require.NotEqual(t, resp.TimedOut, outcome)
 		return string(got)
 	}
 	require.Equal(t, body, get())

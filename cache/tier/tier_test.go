@@ -119,7 +119,7 @@ func lookupIn(s storage.Storage, tenant, id string) (*storage.Entry, storage.Hea
 }
 
 // visitIn asks a storage for an entry, unless id is empty, and for a session.
-func visitIn(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, int, error) {
+func visitIn(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, storage.SessionKind, error) {
 	a, err := s.Find(tenant, &storage.Query{ID: id, Session: session})
 	return a.Entry, a.Head, a.Session, err
 }

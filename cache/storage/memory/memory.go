@@ -155,6 +155,7 @@ func (m *Memory) Rewind(tenant string, seq int64) {
 // Close implements Storage.
 func (m *Memory) Close() {}
 
+// ID is the key of an entry among those of all tenants.
 func ID(tenant, id string) string {
 	return tenant + " " + id
 }
@@ -186,7 +187,7 @@ func (st *state) trim(keep int) {
 
 // Lock implements Storage. In one process requests have other means to wait for
 // each other.
-func (m *Memory) Lock(string, *storage.Lock, int64) (int, error) {
+func (m *Memory) Lock(string, *storage.Lock, int64) (storage.LockState, error) {
 	return storage.LockClaimed, nil
 }
 
@@ -201,7 +202,7 @@ func (m *Memory) StoreAndUnlock(tenant, id string, e *storage.Entry, ttl int64, 
 }
 
 // sessionOf returns what is known of a session. A default one counts as used by that.
-func (m *Memory) sessionOf(tenant, session string) int {
+func (m *Memory) sessionOf(tenant, session string) storage.SessionKind {
 	member := ID(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -209,7 +210,7 @@ func (m *Memory) sessionOf(tenant, session string) int {
 	if !recent {
 		score = m.older[member]
 	}
-	state := storage.SessionState(score, storage.NowMS())
+	state := storage.KindOfScore(score, storage.NowMS())
 	if !recent && state == storage.SessionDefault {
 		m.used(member, score)
 	}

@@ -29,7 +29,7 @@ func (s *Redis) Find(tenant string, q *storage.Query) (*storage.Answer, error) {
 func lookup(s *Redis, tenant, id string) (*storage.Entry, storage.Head, error) {
 	key := keys.Entry(tenant, id)
 	head, _, value, state := inWords(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
-	if state != resp.ShortYes {
+	if state != resp.Matches {
 		return lookupAny(s, tenant, key, state)
 	}
 	if value == nil {

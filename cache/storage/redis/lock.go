@@ -37,7 +37,7 @@ return ''`
 // unlockCommand is how unlockScript is sent, but for the key and arguments.
 var unlockCommand = "*6\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(unlockScript)) + "\r\n" + unlockScript + "\r\n$1\r\n1\r\n"
 
-// claimCommand is how that is sent, but for the keys and arguments.
+// claimCommand is how claimScript is sent, but for the keys and arguments.
 var claimCommand = "*7\r\n$4\r\nEVAL\r\n$" + strconv.Itoa(len(claimScript)) + "\r\n" + claimScript + "\r\n$1\r\n2\r\n"
 
 // claim asks for an entry, or the lock.
@@ -49,7 +49,7 @@ func claim(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entr
 	}
 	head, _, value, state := inWords(s, tenant, "", fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
 		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms))
-	if state != resp.ShortYes { // if it was claimed, the lock has the token
+	if state != resp.Matches { // if it was claimed, the lock has the token
 		e, head, err = lookupAny(s, tenant, entry, state)
 		return e, head, false, err
 	}
@@ -72,7 +72,7 @@ func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry
 		resp.Command{Args: []string{"EVAL", claimScript, "2", entry, lock, token, ms}},
 	)
 	if err == nil && replies[2].Kind == resp.Error { // it may be looked up all the same
-		e, head, err = lookupAny(s, tenant, entry, resp.ShortNo)
+		e, head, err = lookupAny(s, tenant, entry, resp.Differs)
 		return e, head, false, err
 	}
 	if err == nil {
@@ -90,16 +90,16 @@ func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry
 }
 
 // exactly sends commands in the short way and reports whether they were answered as
-// expected, see resp.Short.
-func exactly(s *Redis, tenant string, request []byte, replies int, expect string) int {
+// expected, see resp.Expect.
+func exactly(s *Redis, tenant string, request []byte, replies int, expect string) resp.Outcome {
 	nonce := newNonce()
 	request = append(request, echo+nonce+"\r\n"...)
 	end := "$13\r\n" + nonce + "\r\n"
 	if s.cluster != nil {
-		_, state := s.cluster.Short(keys.Marks(tenant), s.Era(tenant), time.Now(), request, replies+1, expect, 0, end)
+		_, state := s.cluster.Expect(keys.Marks(tenant), s.Era(tenant), time.Now(), request, replies+1, expect, 0, end)
 		return state
 	}
-	_, state := resp.Short(s.client, (*resp.Client).Era(s.client), time.Now(), request, replies+1, expect, 0, end, nil)
+	_, state := resp.Expect(s.client, (*resp.Client).Era(s.client), time.Now(), request, replies+1, expect, 0, end, nil)
 	return state
 }
 
@@ -108,15 +108,15 @@ const lockFormat = "*6\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$2\r\nNX\r\n$2\
 	"*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n*2\r\n$6\r\nEXISTS\r\n$%d\r\n%s\r\n"
 
 // Lock implements Storage: one round trip.
-func (s *Redis) Lock(tenant string, l *storage.Lock, ttl int64) (int, error) {
+func (s *Redis) Lock(tenant string, l *storage.Lock, ttl int64) (storage.LockState, error) {
 	key := keys.Lock(tenant, l.ID)
 	entry := keys.Entry(tenant, l.ID)
 	ms := strconv.FormatInt(ttl, 10)
 	request := fmt.Sprintf(lockFormat, len(key), key, len(l.Token), l.Token, len(ms), ms, len(key), key, len(entry), entry)
 	switch exactly(s, tenant, []byte(request), 3, fmt.Sprintf("+OK\r\n$%d\r\n%s\r\n:0\r\n", len(l.Token), l.Token)) {
-	case resp.ShortYes:
+	case resp.Matches:
 		return storage.LockClaimed, nil
-	case resp.ShortLate:
+	case resp.TimedOut:
 		return storage.LockUnknown, fmt.Errorf("%w: %w", storage.ErrUnavailable, resp.ErrTimeout)
 	}
 	replies, err := ask(s,
@@ -173,9 +173,9 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *storage.Entry, ttl int64, l
 		lock := keys.Lock(tenant, l.ID)
 		release := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$1\r\n0\r\n", unlockCommand, len(lock), lock, len(l.Token), l.Token)
 		switch exactly(s, tenant, append(flatSet(set), release...), 2, "+OK\r\n:1\r\n") {
-		case resp.ShortYes:
+		case resp.Matches:
 			return nil
-		case resp.ShortLate:
+		case resp.TimedOut:
 			return fmt.Errorf("%w: %w", storage.ErrUnavailable, resp.ErrTimeout)
 		}
 	}

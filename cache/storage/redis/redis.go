@@ -155,10 +155,10 @@ func ask(s *Redis, cmds ...resp.Command) ([]resp.Reply, error) {
 }
 
 // inWords asks one server for a tenant's position, one score if that is not empty, and a
-// large bulk, see resp.Words.
-func inWords(s *Redis, tenant, score, large string) (head storage.Head, found string, value []byte, state int) {
+// large bulk, see resp.ExpectWords.
+func inWords(s *Redis, tenant, score, large string) (head storage.Head, found string, value []byte, state resp.Outcome) {
 	if s.cluster != nil {
-		return head, "", nil, resp.ShortNo
+		return head, "", nil, resp.Differs
 	}
 	marks := keys.Marks(tenant)
 	position := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(marks)) + "\r\n" + marks + "\r\n$2\r\n!"
@@ -167,25 +167,25 @@ func inWords(s *Redis, tenant, score, large string) (head storage.Head, found st
 	if score != "" {
 		n = 3
 	}
-	list, value, state := resp.Words(s.client, time.Now(), []byte(position+"s\r\n"+position+"e\r\n"+score+large+echo+end), n, "\r\n$13\r\n"+end)
-	if state != resp.ShortYes {
+	list, value, state := resp.ExpectWords(s.client, time.Now(), []byte(position+"s\r\n"+position+"e\r\n"+score+large+echo+end), n, "\r\n$13\r\n"+end)
+	if state != resp.Matches {
 		return head, "", nil, state
 	}
 	seq, err := strconv.ParseUint(list[0], 10, 53)
 	if err != nil {
-		return head, "", nil, resp.ShortNo
+		return head, "", nil, resp.Differs
 	}
 	epoch, err := strconv.ParseUint(list[1], 10, 53)
 	if err != nil {
-		return head, "", nil, resp.ShortNo
+		return head, "", nil, resp.Differs
 	}
 	head.Seq, head.Epoch = int64(seq), int64(epoch)
 	return head, list[n-1], value, state
 }
 
 // lookupAny asks for the same where the answer is not as it mostly is.
-func lookupAny(s *Redis, tenant, key string, state int) (*storage.Entry, storage.Head, error) {
-	if state == resp.ShortLate {
+func lookupAny(s *Redis, tenant, key string, state resp.Outcome) (*storage.Entry, storage.Head, error) {
+	if state == resp.TimedOut {
 		return unanswered(s, tenant, resp.ErrTimeout)
 	}
 	marks := keys.Marks(tenant)
@@ -460,7 +460,7 @@ func headOf(epoch, seq resp.Reply) (storage.Head, error) {
 	return storage.Head{Epoch: int64(e), Seq: int64(n)}, nil
 }
 
-// rareHead is headOf for whatever there may be.
+// rareHead reads a position that is not as it mostly is.
 func rareHead(epoch, seq resp.Reply) (storage.Head, error) {
 	if epoch.Null || seq.Null || resp.Code(epoch) == "WRONGTYPE" || resp.Code(seq) == "WRONGTYPE" {
 		return storage.Head{}, nil

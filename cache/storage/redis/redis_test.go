@@ -27,7 +27,7 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// TestRedisACL: an ACL user with what the README grants, and nothing else, passes the
+// TestRedisACL: an ACL user with what docs/redis.md grants, and nothing else, passes the
 // suite.
 func TestRedisACL(t *testing.T) {
 	port := storagetest.StartRedis(t)
@@ -45,11 +45,11 @@ func TestRedisACL(t *testing.T) {
 	assert.Contains(t, storagetest.CLI(t, port, nil, "ACL", "LOG"), "flushall", "what it may not do was refused")
 }
 
-// restrict makes the user that the README grants, with more where a pattern finds more
+// restrict makes the user that docs/redis.md grants, with more where a pattern finds more
 // there.
 func restrict(t *testing.T, port, more string) {
 	t.Helper()
-	b, err := os.ReadFile("../../../README.md")
+	b, err := os.ReadFile("../../../docs/redis.md")
 	require.NoError(t, err)
 	line := regexp.MustCompile(`(?m)^ACL SETUSER (odoocache .*)$`).FindStringSubmatch(string(b))
 	require.NotNil(t, line)
@@ -62,7 +62,7 @@ func restrict(t *testing.T, port, more string) {
 	require.Equal(t, "OK", strings.TrimSpace(storagetest.CLI(t, port, nil, append([]string{"ACL", "SETUSER"}, words...)...)))
 }
 
-// TestRedisCluster: the suite on three nodes, as the user that the README grants to
+// TestRedisCluster: the suite on three nodes, as the user that docs/redis.md grants to
 // clients of a cluster.
 func TestRedisCluster(t *testing.T) {
 	ports := storagetest.StartCluster(t)

@@ -14,7 +14,7 @@ import (
 )
 
 // What is asked at every hit is sent as bytes that are ready, and its answer compared with
-// the bytes that are expected, see resp.Short.
+// the bytes that are expected, see resp.Expect.
 
 // Remote implements Storage.
 func (s *Redis) Remote() storage.Remote {
@@ -63,7 +63,7 @@ const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 const scoreLead = "$13\r\n"
 
 // Compare implements Remote: one round trip.
-func (s *Redis) Compare(q *storage.Question, session, score string, page *storage.Page, now time.Time) (answer []byte, outcome int) {
+func (s *Redis) Compare(q *storage.Question, session, score string, page *storage.Page, now time.Time) (answer []byte, outcome resp.Outcome) {
 	what, expect, size, replies := q.Ask, q.Expect, 0, 3
 	if session != "" {
 		what += q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
@@ -86,9 +86,9 @@ func (s *Redis) Compare(q *storage.Question, session, score string, page *storag
 		end = "\r\n" + end
 	}
 	if s.cluster != nil {
-		return s.cluster.Short(keys.Marks(q.Tenant), q.Era, now, []byte(what+echo+nonce), replies, expect, size, end)
+		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, []byte(what+echo+nonce), replies, expect, size, end)
 	}
-	return resp.Short(s.client, q.Era, now, []byte(what+echo+nonce), replies, expect, size, end, nil)
+	return resp.Expect(s.client, q.Era, now, []byte(what+echo+nonce), replies, expect, size, end, nil)
 }
 
 // Prepare implements Remote. The entry that r has from then on lacks its body.
@@ -130,13 +130,13 @@ func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *st
 // outcome is to be told, see NotFetched.
 // The license says whether what is known of purges is as it was: it ends with the question.
 // Nothing is confirmed.
-func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome int) {
+func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome) {
 	if atomic.LoadInt64(x.Licensed) == 0 || x.Failures.Load() > 0 {
-		return nil, resp.ShortNo
+		return nil, resp.Differs
 	}
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	body, outcome = resp.Short(x.Client, x.Question.Era, now, []byte(x.Request+end), x.Replies, x.Reply, x.Body, "\r\n$13\r\n"+end, x.Sum)
-	if outcome != resp.ShortYes || atomic.LoadInt64(x.Licensed) == 0 {
+	body, outcome = resp.Expect(x.Client, x.Question.Era, now, []byte(x.Request+end), x.Replies, x.Reply, x.Body, "\r\n$13\r\n"+end, x.Sum)
+	if outcome != resp.Matches || atomic.LoadInt64(x.Licensed) == 0 {
 		return nil, outcome
 	}
 	if x.Kept != nil {
@@ -147,9 +147,9 @@ func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome int) {
 
 // FetchFor gets the body for a session, given as its hash, in the same exchange. The session
 // has to have the score that it had before, by which it is a default one.
-func FetchFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome int) {
+func FetchFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome resp.Outcome) {
 	if len(score) != 13 || !storage.IsDefault(score) {
-		return nil, resp.ShortNo
+		return nil, resp.Differs
 	}
 	q := x.Question
 	with := *x

@@ -25,30 +25,30 @@ import (
 // not.
 
 // visit asks for an entry, unless id is empty, and for a session.
-func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, int, error) {
+func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, storage.SessionKind, error) {
 	key := keys.Sessions(tenant)
 	score := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(key)) + "\r\n" + key + "\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 	if id == "" {
 		head, _, found, state := inWords(s, tenant, "", score)
-		if n := known(string(found)); state == resp.ShortYes && n >= 0 {
-			return nil, head, storage.SessionState(n, storage.NowMS()), nil
+		if n := known(string(found)); state == resp.Matches && n >= 0 {
+			return nil, head, storage.KindOfScore(n, storage.NowMS()), nil
 		}
 		return visitAny(s, tenant, "", session, state)
 	}
 	key = keys.Entry(tenant, id)
 	head, found, value, state := inWords(s, tenant, score, "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
 	n := known(found)
-	if state != resp.ShortYes || n < 0 {
+	if state != resp.Matches || n < 0 {
 		return visitAny(s, tenant, key, session, state)
 	}
 	if value == nil {
-		return nil, head, storage.SessionState(n, storage.NowMS()), nil
+		return nil, head, storage.KindOfScore(n, storage.NowMS()), nil
 	}
 	e, err := storage.Decode(value)
 	if err != nil {
-		return nil, head, storage.SessionState(n, storage.NowMS()), err
+		return nil, head, storage.KindOfScore(n, storage.NowMS()), err
 	}
-	return e, head, storage.SessionState(n, storage.NowMS()), nil
+	return e, head, storage.KindOfScore(n, storage.NowMS()), nil
 }
 
 // known reads a session's score, 0 if there is none, and -1 if it is something else.
@@ -64,8 +64,8 @@ func known(score string) int64 {
 }
 
 // visitAny asks for the same where the answer is not as it mostly is.
-func visitAny(s *Redis, tenant, key, session string, state int) (*storage.Entry, storage.Head, int, error) {
-	if state == resp.ShortLate {
+func visitAny(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, storage.SessionKind, error) {
+	if state == resp.TimedOut {
 		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
 		return e, head, storage.SessionUnknown, err
 	}
@@ -91,7 +91,7 @@ func visitAny(s *Redis, tenant, key, session string, state int) (*storage.Entry,
 	if err != nil {
 		return nil, storage.Head{}, storage.SessionUnknown, err
 	}
-	found := storage.SessionState(score, storage.NowMS())
+	found := storage.KindOfScore(score, storage.NowMS())
 	if key == "" {
 		return nil, head, found, nil
 	}

@@ -39,7 +39,7 @@ func (s *Redis) varied(tenant string, q *storage.Query) (*storage.Answer, error)
 		if err != nil {
 			return &storage.Answer{}, err
 		}
-		a.Session = storage.SessionState(score, storage.NowMS())
+		a.Session = storage.KindOfScore(score, storage.NowMS())
 	}
 	last := replies[len(commands)-1]
 	switch {

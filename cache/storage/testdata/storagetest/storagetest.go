@@ -49,7 +49,7 @@ func Lookup(s storage.Storage, tenant, id string) (*storage.Entry, storage.Head,
 }
 
 // Visit asks a storage for an entry, unless id is empty, and for a session.
-func Visit(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, int, error) {
+func Visit(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, storage.SessionKind, error) {
 	a, err := s.Find(tenant, &storage.Query{ID: id, Session: session})
 	return a.Entry, a.Head, a.Session, err
 }
@@ -429,7 +429,7 @@ func ahead(t *testing.T, s storage.Storage, tenant string) {
 }
 
 // state is what a storage knows of a session.
-func state(t *testing.T, s storage.Storage, tenant, session string) int {
+func state(t *testing.T, s storage.Storage, tenant, session string) storage.SessionKind {
 	t.Helper()
 	_, _, known, err := Visit(s, tenant, "", session)
 	require.NoError(t, err)

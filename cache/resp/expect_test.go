@@ -37,7 +37,7 @@ func shortServer(t *testing.T, commands int, timeout time.Duration, pieces []str
 
 // patience is the timeout of an exchange that ends in a state.
 func patience(state int) time.Duration {
-	if state == ShortLate {
+	if state == TimedOut {
 		return 200 * time.Millisecond
 	}
 	return 10 * time.Second
@@ -58,28 +58,28 @@ func each(bytes string, test func(pieces []string)) {
 
 const nonceReply = "$3\r\nabc\r\n"
 
-func TestShort(t *testing.T) {
+func TestExpect(t *testing.T) {
 	for _, c := range []struct {
 		name, replies string
 		state         int
 		kept          bool // the connection
 	}{
-		{"what is expected", "$1\r\n7\r\n$5\r\nhello\r\n" + nonceReply, ShortYes, true},
-		{"another position", "$1\r\n8\r\n$5\r\nhello\r\n" + nonceReply, ShortNo, true},
-		{"a longer position", "$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, ShortNo, true},
-		{"no position", "$-1\r\n$5\r\nhello\r\n" + nonceReply, ShortNo, true},
-		{"nothing there", "$1\r\n7\r\n$-1\r\n" + nonceReply, ShortNo, true},
-		{"another size", "$1\r\n7\r\n$4\r\nhell\r\n" + nonceReply, ShortNo, true},
-		{"a larger one", "$1\r\n7\r\n$6\r\nhello!\r\n" + nonceReply, ShortNo, true},
-		{"errors", "-ERR x\r\n-ERR x\r\n" + nonceReply, ShortNo, true},
-		{"another's end", "$1\r\n7\r\n$5\r\nhello\r\n$3\r\nabd\r\n", ShortNo, false},
-		{"another's end and another position", "$1\r\n8\r\n$5\r\nhello\r\n$3\r\nabd\r\n", ShortNo, false},
-		{"the end of an end", "$1\r\n8\r\n$5\r\nhello\r\n$2\r\nbc\r\n", ShortNo, false},
-		{"too much", "$1\r\n7\r\n$5\r\nhello\r\n" + nonceReply + "+", ShortNo, false},
-		{"too much, at another position", "$1\r\n8\r\n$5\r\nhello\r\n" + nonceReply + "+", ShortNo, false},
-		{"garbage", "HTTP/1.1 400 Bad Request, and more\r\n\r\n", ShortNo, false},
-		{"too little", "$1\r\n7\r\n$5\r\nhel", ShortLate, false},
-		{"nothing", "", ShortLate, false},
+		{"what is expected", "$1\r\n7\r\n$5\r\nhello\r\n" + nonceReply, Matches, true},
+		{"another position", "$1\r\n8\r\n$5\r\nhello\r\n" + nonceReply, Differs, true},
+		{"a longer position", "$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, Differs, true},
+		{"no position", "$-1\r\n$5\r\nhello\r\n" + nonceReply, Differs, true},
+		{"nothing there", "$1\r\n7\r\n$-1\r\n" + nonceReply, Differs, true},
+		{"another size", "$1\r\n7\r\n$4\r\nhell\r\n" + nonceReply, Differs, true},
+		{"a larger one", "$1\r\n7\r\n$6\r\nhello!\r\n" + nonceReply, Differs, true},
+		{"errors", "-ERR x\r\n-ERR x\r\n" + nonceReply, Differs, true},
+		{"another's end", "$1\r\n7\r\n$5\r\nhello\r\n$3\r\nabd\r\n", Differs, false},
+		{"another's end and another position", "$1\r\n8\r\n$5\r\nhello\r\n$3\r\nabd\r\n", Differs, false},
+		{"the end of an end", "$1\r\n8\r\n$5\r\nhello\r\n$2\r\nbc\r\n", Differs, false},
+		{"too much", "$1\r\n7\r\n$5\r\nhello\r\n" + nonceReply + "+", Differs, false},
+		{"too much, at another position", "$1\r\n8\r\n$5\r\nhello\r\n" + nonceReply + "+", Differs, false},
+		{"garbage", "HTTP/1.1 400 Bad Request, and more\r\n\r\n", Differs, false},
+		{"too little", "$1\r\n7\r\n$5\r\nhel", TimedOut, false},
+		{"nothing", "", TimedOut, false},
 	} {
 		c := c
 		t.Run(c.name, func(t *testing.T) {
@@ -87,9 +87,9 @@ func TestShort(t *testing.T) {
 			each(c.replies, func(pieces []string) {
 				client := shortServer(t, 3, patience(c.state), pieces)
 				era := client.Era()
-				answer, state := Short(client, era, time.Now(), Encoded(ping, ping, ping), 3, "$1\r\n7\r\n$5\r\n", 5, "\r\n"+nonceReply, nil)
+				answer, state := Expect(client, era, time.Now(), Encoded(ping, ping, ping), 3, "$1\r\n7\r\n$5\r\n", 5, "\r\n"+nonceReply, nil)
 				require.Equal(t, c.state, state, "%q", pieces)
-				if state == ShortYes {
+				if state == Matches {
 					require.Equal(t, "hello", string(answer))
 				}
 				require.Equal(t, c.kept, client.Stats().Open == 1, "%q", pieces)
@@ -100,15 +100,15 @@ func TestShort(t *testing.T) {
 }
 
 // TestShortOfAnotherEra: what comes from another server than was asked is not used.
-func TestShortOfAnotherEra(t *testing.T) {
-	client := shortServer(t, 1, patience(ShortYes), []string{"$2\r\nhi\r\n" + nonceReply})
-	_, state := Short(client, client.Era()-1, time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
-	require.Equal(t, ShortNo, state)
+func TestExpectOfAnotherEra(t *testing.T) {
+	client := shortServer(t, 1, patience(Matches), []string{"$2\r\nhi\r\n" + nonceReply})
+	_, state := Expect(client, client.Era()-1, time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
+	require.Equal(t, Differs, state)
 	require.EqualValues(t, 1, client.Stats().Idle)
 }
 
 // TestShortChecksum: an answer of another checksum is none, and the connection is kept.
-func TestShortChecksum(t *testing.T) {
+func TestExpectChecksum(t *testing.T) {
 	whole := crc32.Checksum([]byte("head, hello"), castagnoli)
 	part := crc32.Checksum([]byte("head, "), castagnoli)
 	large := strings.Repeat("x", maxRoom)
@@ -119,13 +119,13 @@ func TestShortChecksum(t *testing.T) {
 		want  string
 		state int
 	}{
-		{"none", "hello", nil, "hello", ShortYes},
-		{"the right one", "hello", &Checksum{Part: part, Sum: whole}, "hello", ShortYes},
-		{"the right one, unseen", "hello", &Checksum{Part: part, Sum: whole, Unseen: true}, "", ShortYes},
-		{"of another beginning", "hello", &Checksum{Sum: whole}, "", ShortNo},
-		{"of other bytes", "hellO", &Checksum{Part: part, Sum: whole}, "", ShortNo},
-		{"of other bytes, unseen", "hellO", &Checksum{Part: part, Sum: whole, Unseen: true}, "", ShortNo},
-		{"too large to be kept, unseen", large, &Checksum{Sum: crc32.Checksum([]byte(large), castagnoli), Unseen: true}, large, ShortYes},
+		{"none", "hello", nil, "hello", Matches},
+		{"the right one", "hello", &Checksum{Part: part, Sum: whole}, "hello", Matches},
+		{"the right one, unseen", "hello", &Checksum{Part: part, Sum: whole, Unseen: true}, "", Matches},
+		{"of another beginning", "hello", &Checksum{Sum: whole}, "", Differs},
+		{"of other bytes", "hellO", &Checksum{Part: part, Sum: whole}, "", Differs},
+		{"of other bytes, unseen", "hellO", &Checksum{Part: part, Sum: whole, Unseen: true}, "", Differs},
+		{"too large to be kept, unseen", large, &Checksum{Sum: crc32.Checksum([]byte(large), castagnoli), Unseen: true}, large, Matches},
 	} {
 		c := c
 		t.Run(c.name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestShortChecksum(t *testing.T) {
 			test := func(pieces []string) {
 				client := shortServer(t, 2, 10*time.Second, pieces)
 				for i := 0; i < 3; i++ { // on the same connection
-					answer, state := Short(client, client.Era(), time.Now(), Encoded(ping, ping), 2, expect, len(c.reply), "\r\n"+nonceReply, c.sum)
+					answer, state := Expect(client, client.Era(), time.Now(), Encoded(ping, ping), 2, expect, len(c.reply), "\r\n"+nonceReply, c.sum)
 					require.Equal(t, c.state, state, "%q", pieces)
 					require.Equal(t, c.want, string(answer))
 					require.EqualValues(t, 1, client.Stats().Idle)
@@ -158,35 +158,35 @@ func TestWords(t *testing.T) {
 		state         int
 		kept          bool
 	}{
-		{"all", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, "7 10 hello", ShortYes, true},
-		{"line breaks in the large one", "$1\r\n7\r\n$2\r\n10\r\n$7\r\n\r\n$-1\r\n\r\n" + nonceReply, "7 10 \r\n$-1\r\n", ShortYes, true},
-		{"an empty one", "$1\r\n7\r\n$2\r\n10\r\n$0\r\n\r\n" + nonceReply, "7 10 ", ShortYes, true},
-		{"no large one", "$1\r\n7\r\n$2\r\n10\r\n$-1\r\n" + nonceReply, "7 10 none", ShortYes, true},
-		{"no word", "$-1\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, " 10 hello", ShortYes, true},
-		{"no words", "$-1\r\n$-1\r\n$60\r\n" + long + "\r\n" + nonceReply, "  " + long, ShortYes, true},
-		{"a word with line breaks", "$5\r\n7\r\n10\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, "", ShortNo, true},
-		{"an error", "$1\r\n7\r\n-ERR x\r\n$5\r\nhello\r\n" + nonceReply, "", ShortNo, true},
-		{"another's end", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n$3\r\nabd\r\n", "", ShortNo, false},
-		{"no line break after the large one", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello!!" + nonceReply, "", ShortNo, false},
-		{"too much", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply + "+", "", ShortNo, false},
-		{"too large", "$1\r\n7\r\n$2\r\n10\r\n$301\r\n", "", ShortNo, false},
-		{"too little", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhel", "", ShortLate, false},
-		{"nothing", "", "", ShortLate, false},
+		{"all", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, "7 10 hello", Matches, true},
+		{"line breaks in the large one", "$1\r\n7\r\n$2\r\n10\r\n$7\r\n\r\n$-1\r\n\r\n" + nonceReply, "7 10 \r\n$-1\r\n", Matches, true},
+		{"an empty one", "$1\r\n7\r\n$2\r\n10\r\n$0\r\n\r\n" + nonceReply, "7 10 ", Matches, true},
+		{"no large one", "$1\r\n7\r\n$2\r\n10\r\n$-1\r\n" + nonceReply, "7 10 none", Matches, true},
+		{"no word", "$-1\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, " 10 hello", Matches, true},
+		{"no words", "$-1\r\n$-1\r\n$60\r\n" + long + "\r\n" + nonceReply, "  " + long, Matches, true},
+		{"a word with line breaks", "$5\r\n7\r\n10\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, "", Differs, true},
+		{"an error", "$1\r\n7\r\n-ERR x\r\n$5\r\nhello\r\n" + nonceReply, "", Differs, true},
+		{"another's end", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n$3\r\nabd\r\n", "", Differs, false},
+		{"no line break after the large one", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello!!" + nonceReply, "", Differs, false},
+		{"too much", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply + "+", "", Differs, false},
+		{"too large", "$1\r\n7\r\n$2\r\n10\r\n$301\r\n", "", Differs, false},
+		{"too little", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhel", "", TimedOut, false},
+		{"nothing", "", "", TimedOut, false},
 	} {
 		c := c
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			each(c.replies, func(pieces []string) {
 				client := shortServer(t, 4, patience(c.state), pieces)
-				words, large, state := Words(client, time.Now(), Encoded(ping, ping, ping, ping), 2, "\r\n"+nonceReply)
-				if len(pieces) > 1 && c.state != ShortLate {
-					require.NotEqual(t, ShortLate, state, "%q", pieces)
-					if state == ShortNo { // what came first was too little to go on
+				words, large, state := ExpectWords(client, time.Now(), Encoded(ping, ping, ping, ping), 2, "\r\n"+nonceReply)
+				if len(pieces) > 1 && c.state != TimedOut {
+					require.NotEqual(t, TimedOut, state, "%q", pieces)
+					if state == Differs { // what came first was too little to go on
 						return
 					}
 				}
 				require.Equal(t, c.state, state, "%q", pieces)
-				if state == ShortYes {
+				if state == Matches {
 					got := strings.Join(words, " ") + " " + string(large)
 					if large == nil {
 						got += "none"
@@ -194,7 +194,7 @@ func TestWords(t *testing.T) {
 					require.Equal(t, c.want, got)
 				}
 				require.Equal(t, c.kept, client.Stats().Open == 1, "%q", pieces)
-				require.Equal(t, state == ShortLate, client.Stats().Timeouts == 1)
+				require.Equal(t, state == TimedOut, client.Stats().Timeouts == 1)
 			})
 		})
 	}
@@ -216,10 +216,10 @@ func TestLateBytes(t *testing.T) {
 	defer c.Close()
 	_, err := c.Do(ping)
 	require.NoError(t, err)
-	_, state := Short(c, c.Era(), time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
-	require.Equal(t, ShortYes, state)
-	_, state = Short(c, c.Era(), time.Now(), Encoded(ping), 2, "$2\r\n", 2, "\r\n$3\r\nabe\r\n", nil)
-	require.Equal(t, ShortNo, state)
+	_, state := Expect(c, c.Era(), time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
+	require.Equal(t, Matches, state)
+	_, state = Expect(c, c.Era(), time.Now(), Encoded(ping), 2, "$2\r\n", 2, "\r\n$3\r\nabe\r\n", nil)
+	require.Equal(t, Differs, state)
 	require.Zero(t, c.Stats().Open)
 }
 

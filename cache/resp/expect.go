@@ -10,14 +10,16 @@ import (
 	"time"
 )
 
-// What became of Short.
+// Outcome says what became of Expect or ExpectWords.
+type Outcome int
+
 const (
-	ShortNo   = 0 // nothing came of it: use Do
-	ShortYes  = 1
-	ShortLate = 2 // the server did not answer in time
+	Differs  Outcome = 0 // nothing came of it: use Do
+	Matches  Outcome = 1
+	TimedOut Outcome = 2 // the server did not answer in time
 )
 
-// Checksum is what the bytes that Short returns have to come to: Part is that of what goes
+// Checksum is what the bytes that Expect returns have to come to: Part is that of what goes
 // before them, Sum that with them. With Unseen they may be compared and not returned, so
 // that the connection's own room will do for them.
 type Checksum struct {
@@ -30,7 +32,7 @@ const maxRoom = 64 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Short sends commands that are encoded already, on a connection that is open
+// Expect sends commands that are encoded already, on a connection that is open
 // already. What is returned for it has to be the bytes of expect, then as many as size
 // says, which are returned, and then those of end, which is to end with the reply to an
 // ECHO. Anything else is left to Do; so the commands must be such as may be sent twice.
@@ -40,13 +42,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // It is one flat function, for the way of a hit: a call costs an interpreter as much as
 // the function has expressions. Nothing is deferred, since nothing that is called here
 // panics: what is read is compared, not parsed.
-func Short(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string, sum *Checksum) (answer []byte, state int) {
+func Expect(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string, sum *Checksum) (answer []byte, state Outcome) {
 	p := c.pool
 	p.mu.Lock()
 	n := len(p.idle) - 1
 	if n < 0 || now.Sub(p.idle[0].since) > p.idleTimeout {
 		p.mu.Unlock()
-		return nil, ShortNo
+		return nil, Differs
 	}
 	s := p.idle[n]
 	p.idle = p.idle[:n]
@@ -56,7 +58,7 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 	k := s.conn
 	if c.finder != nil && !settled(c, k) {
 		unsettled(c, s)
-		return nil, ShortNo
+		return nil, Differs
 	}
 	till := len(expect) + size
 	all := till + len(end)
@@ -75,7 +77,7 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 	}
 	if err != nil || n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 ||
 		sum != nil && crc32.Update(sum.Part, castagnoli, answer[till-size:till]) != sum.Sum {
-		if !shortOther(c, s, answer, n, replies, expect, end, err, sum, &state) {
+		if !expectOther(c, s, answer, n, replies, expect, end, err, sum, &state) {
 			return nil, state
 		}
 	} else {
@@ -88,12 +90,12 @@ func Short(c *Client, era int64, now time.Time, request []byte, replies int, exp
 		}
 	}
 	if c.era.Load() != era {
-		return nil, ShortNo
+		return nil, Differs
 	}
 	if unseen {
-		return nil, ShortYes
+		return nil, Matches
 	}
-	return answer[till-size : till : till], ShortYes
+	return answer[till-size : till : till], Matches
 }
 
 // roomOf returns a connection's own room for so many bytes.
@@ -113,23 +115,23 @@ func unsettled(c *Client, s *slot) {
 	hangUp(c.pool, s, k)
 }
 
-// Words is like Short, where what the server says is not known: so many bulk strings as
+// ExpectWords sends commands that are encoded already, where what the server says is not known: so many bulk strings as
 // n says that are short and have no line break, one that may be large, and what end is.
 // A word that does not exist is empty, the large one nil. A timeout is counted as one.
-func Words(c *Client, now time.Time, request []byte, n int, end string) (words []string, large []byte, state int) {
+func ExpectWords(c *Client, now time.Time, request []byte, n int, end string) (words []string, large []byte, state Outcome) {
 	if c.o.MaxReply < len(lengths) { // where no word could be too large
-		return nil, nil, ShortNo
+		return nil, nil, Differs
 	}
 	s := ready(c.pool, now)
 	if s == nil {
-		return nil, nil, ShortNo
+		return nil, nil, Differs
 	}
 	k := s.conn
 	s.conn = nil
 	defer put(c.pool, s) // as in run
 	if c.finder != nil && !settled(c, k) {
 		hangUp(c.pool, s, k)
-		return nil, nil, ShortNo
+		return nil, nil, Differs
 	}
 	in := k.in.r
 	err := k.rw.SetDeadline(now.Add(c.o.Timeout))
@@ -154,14 +156,14 @@ func Words(c *Client, now time.Time, request []byte, n int, end string) (words [
 			if string(large[till:]) == end && in.Buffered() == 0 {
 				s.conn = k
 				if size < 0 {
-					return words, nil, ShortYes
+					return words, nil, Matches
 				}
-				return words, large[:till:till], ShortYes
+				return words, large[:till:till], Matches
 			}
 			err = ErrProtocol // what is left of the replies has been read
 		}
 	}
-	if state = shortRest(c, s, k, nil, n+2, end, err); state == ShortLate {
+	if state = expectRest(c, s, k, nil, n+2, end, err); state == TimedOut {
 		_ = counted(c, ErrTimeout)
 	}
 	return nil, nil, state
@@ -170,7 +172,7 @@ func Words(c *Client, now time.Time, request []byte, n int, end string) (words [
 // takeWords takes words, and the line with the length of the large bulk, off what has
 // been read already. It returns the length, or -2, and takes nothing, if something else
 // is there.
-func takeWords(in *bufio.Reader, words []string) int {
+func takeWords(in *bufio.Reader, words []string) Outcome {
 	chunk, _ := in.Peek(in.Buffered())
 	parts := strings.SplitN(string(chunk), "\r\n", 2*len(words)+2)
 	last := len(parts) - 1
@@ -225,10 +227,10 @@ func readMore(k *conn, answer []byte, n int, expect string) (int, error) {
 	return n + m, err
 }
 
-// shortOther goes on where not all has come yet, or other bytes than were expected: it
+// expectOther goes on where not all has come yet, or other bytes than were expected: it
 // reports whether it has turned out to be what was expected, and the state if not. It
 // gives the slot back.
-func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, sum *Checksum, state *int) bool {
+func expectOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, sum *Checksum, state *Outcome) bool {
 	k := s.conn
 	s.conn = nil
 	defer put(c.pool, s) // as in run
@@ -237,17 +239,17 @@ func shortOther(c *Client, s *slot, answer []byte, n, replies int, expect, end s
 	}
 	if err == nil && n == len(answer) && string(answer[:len(expect)]) == expect && strings.HasSuffix(string(answer), end) && k.in.r.Buffered() == 0 {
 		s.conn = k
-		*state = ShortNo
+		*state = Differs
 		return sum == nil || crc32.Update(sum.Part, castagnoli, answer[len(expect):len(answer)-len(end)]) == sum.Sum
 	}
-	*state = shortRest(c, s, k, answer[:n], replies, end, err)
+	*state = expectRest(c, s, k, answer[:n], replies, end, err)
 	return false
 }
 
-// shortRest reads on where other bytes came than were expected. The
+// expectRest reads on where other bytes came than were expected. The
 // connection goes back to its slot if the bytes are as many replies as have to come,
 // of which the last is the one that end has.
-func shortRest(c *Client, s *slot, k *conn, got []byte, replies int, end string, err error) int {
+func expectRest(c *Client, s *slot, k *conn, got []byte, replies int, end string, err error) Outcome {
 	if err == nil {
 		in := source{r: bufio.NewReaderSize(io.MultiReader(bytes.NewReader(got), k.in.r), maxLine)}
 		var last Reply
@@ -259,17 +261,17 @@ func shortRest(c *Client, s *slot, k *conn, got []byte, replies int, end string,
 		if err == nil && last.Kind == Bulk && len(last.Body) > 0 && in.r.Buffered() == 0 && k.in.r.Buffered() == 0 &&
 			strings.HasSuffix(end, "\r\n"+string(last.Body)+"\r\n") {
 			s.conn = k
-			return ShortNo
+			return Differs
 		}
 	}
 	ended(c, s, k)
 	if err != nil && timedOut(err) {
-		return ShortLate
+		return TimedOut
 	}
-	return ShortNo
+	return Differs
 }
 
-// Encoded returns commands as they are sent, for Short.
+// Encoded returns commands as they are sent, for Expect.
 func Encoded(cmds ...Command) []byte {
 	out, _, _ := encode(nil, cmds) // no large bodies
 	return out
