@@ -135,7 +135,6 @@ func TestProfileParts(t *testing.T) {
 }
 
 const (
-	profileFile  = "performance.md"
 	profileBegin = "<!-- make bench-profile -->\n"
 	profileEnd   = "<!-- end of profile -->"
 )

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"strings"
 	"testing"
 
@@ -22,7 +21,6 @@ import (
 // it is made of docs/bench.json.
 
 const (
-	benchFolder = "docs"
 	// benchRounds is how many rounds there have to be for the figures to be shown.
 	benchRounds = 5
 	benchBegin  = "<!-- figures of make bench -->\n"
@@ -112,36 +110,12 @@ func (r *benchReport) compare() {
 	}
 }
 
-func median(list []float64) float64 {
-	if len(list) == 0 {
-		return 0
-	}
-	sorted := append([]float64{}, list...)
-	sort.Float64s(sorted)
-	if n := len(sorted); n%2 == 0 {
-		return (sorted[n/2-1] + sorted[n/2]) / 2
-	}
-	return sorted[len(sorted)/2]
-}
-
 // orNaN is the median, or no number if nothing was measured.
 func orNaN(list []float64) float64 {
 	if len(list) == 0 {
 		return math.NaN()
 	}
 	return median(list)
-}
-
-func spread(list []float64) (least, most float64) {
-	for i, x := range list {
-		if i == 0 || x < least {
-			least = x
-		}
-		if i == 0 || x > most {
-			most = x
-		}
-	}
-	return least, most
 }
 
 // known prints the median, or nothing if nothing was measured.
@@ -324,19 +298,6 @@ func (r *benchReport) markdown() string {
 // intoReadme puts text into the README's place for it.
 func intoReadme(readme, text string) (string, error) {
 	return into(readme, benchBegin, benchEnd, text)
-}
-
-// into puts text between two marks of a page.
-func into(page, begin, end, text string) (string, error) {
-	before, rest, found := strings.Cut(page, begin)
-	if !found {
-		return "", fmt.Errorf("the page lacks %q", begin)
-	}
-	_, after, found := strings.Cut(rest, end)
-	if !found {
-		return "", fmt.Errorf("the page lacks %q", end)
-	}
-	return before + begin + text + end + after, nil
 }
 
 // write writes the report: to where it is shown, or aside if there were too few rounds

@@ -4,16 +4,19 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/cache/option"
+	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/stretchr/testify/require"
 )
 
@@ -196,13 +199,6 @@ func (s *stepRunner) time(c step, atLeast time.Duration) float64 {
 	}
 }
 
-// processorTime is what this process has used, its garbage collection included.
-func processorTime() time.Duration {
-	var used syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
-}
-
 var yardstick = step{scene: "memory", name: "call"}
 
 // BenchmarkStep measures the steps of a hit inside the interpreter.
@@ -287,4 +283,36 @@ func TestStepsNoticeWhatIsNoHit(t *testing.T) {
 	require.NotContains(t, s.w.last.Get("Cache-Status"), "; hit")
 	require.Zero(t, s.run("memory", "no such step", s.w, 8))
 	require.Zero(t, s.run("memory", "quick lookup in Redis", s.w, 8), "there is no Redis")
+}
+
+// TestPlanInterpreted: the interpreter finds the same rules of the preset as the
+// compiled package, for each example of testdata/odoo/preset.txt.
+func TestPlanInterpreted(t *testing.T) {
+	newStepRunner(t)
+	find := stepInterpreter.ruleName.Interface().(func(scene, method, path, query string) string)
+	c := option.Default()
+	c.Preset = "odoo"
+	s, err := config.Build(c)
+	require.NoError(t, err)
+	text, err := os.ReadFile("testdata/odoo/preset.txt")
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, path := range strings.Split(string(text), "\n") {
+		path = strings.TrimPrefix(path, "\t")
+		if !strings.HasPrefix(path, "/") {
+			continue
+		}
+		for _, query := range []string{"", "page=2", "debug=1", "de%62ug", "attribute_values=1", "Email=x", "my_name=x", "utm_name=x", "a[email]=x", "firstName=x", "a@b", "max_price=1"} {
+			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
+				if method != http.MethodGet && query != "" {
+					continue
+				}
+				r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}}
+				want, _ := rule.First(s.Plan, s.Default, method, "shop.example", path, r)
+				require.Equal(t, want.Name, find("odoo", method, path, query), "%s %s?%s", method, path, query)
+				seen[want.Name] = true
+			}
+		}
+	}
+	require.Greater(t, len(seen), 20)
 }

@@ -3,7 +3,6 @@ package odoocache_test
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -19,18 +18,6 @@ type nullWriter struct {
 func (w *nullWriter) Header() http.Header         { return w.header }
 func (w *nullWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *nullWriter) WriteHeader(status int)      { w.status = status }
-
-// browserRequest is a GET as a browser sends it and Traefik hands it on.
-func browserRequest(path string) *http.Request {
-	u, _ := url.ParseRequestURI(path)
-	return &http.Request{
-		Method: http.MethodGet, URL: u, RequestURI: path, Host: "shop.example", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		RemoteAddr: "10.0.0.1:4711", Body: http.NoBody,
-		Header: fields("Accept: text/html,application/xhtml+xml", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9",
-			"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Cookie: tz=Europe/Brussels; cids=1",
-			"X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: shop.example", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443"),
-	}
-}
 
 // BenchmarkHit measures a hit from memory without a network: what the plugin
 // itself costs, compiled and as Traefik runs it.

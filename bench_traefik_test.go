@@ -50,16 +50,6 @@ type benchCase struct {
 	asks   bool                     // the origin gets each request; else it gets none
 }
 
-// captured returns the body of a page of testdata/odoo.
-func captured(t testing.TB, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "odoo", name+".http"))
-	require.NoError(t, err)
-	at := bytes.Index(b, []byte("<!DOCTYPE"))
-	require.Positive(t, at)
-	return string(b[at:])
-}
-
 // benchSite is what is measured.
 type benchSite struct {
 	t      *testing.T
@@ -98,9 +88,6 @@ var (
 	ruleCounts   = []int{1, 10, 100, 200}
 	tenantCounts = []int{1, 10, 100}
 )
-
-// benchFields are those of the origin's pages.
-var benchFields = []string{"Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=86400", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff"}
 
 func startBenchSite(t *testing.T) *benchSite {
 	pages := map[string]string{"/product": captured(t, "product-desk"), "/shop": captured(t, "shop"), "/trivial": "ok"}
@@ -155,27 +142,6 @@ func startBenchSite(t *testing.T) *benchSite {
 	s.startLeast()
 	s.startNginx()
 	return s
-}
-
-// benchAnswer is an answer of the origin, ready to be written: what the origin does is
-// missing to Traefik, which is on the same cores.
-type benchAnswer struct {
-	header http.Header
-	body   []byte
-}
-
-func newBenchAnswer(body string, lines ...string) *benchAnswer {
-	a := &benchAnswer{header: fields(append(lines, benchFields...)...), body: []byte(body)}
-	a.header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	return a
-}
-
-func (a *benchAnswer) write(rw http.ResponseWriter) {
-	header := rw.Header()
-	for name, lines := range a.header {
-		header[name] = lines
-	}
-	_, _ = rw.Write(a.body)
 }
 
 // prepared are the answers by path; /zipped is the product in gzip.
@@ -396,13 +362,6 @@ server { listen %[2]s; keepalive_requests 1000000; location / { proxy_pass %[3]s
 	}
 }
 
-// counting is a script for wrk that never asks for the same page twice. The thread's
-// number is a global of its own: a local of that name would hide it from request.
-const counting = `local n = %d
-local threads = 0
-function setup(thread) thread:set("id", threads); threads = threads + 1 end
-function request() n = n + 1; return wrk.format(nil, "/product?n=" .. id .. "-" .. n .. "-%d") end`
-
 // The misses that are compared: the preset's rules are to cost nothing.
 const (
 	benchMiss       = "miss, origin of 20 ms"
@@ -553,10 +512,8 @@ func (s *benchSite) fill(cases []benchCase) {
 }
 
 var (
-	wrkRate     = regexp.MustCompile(`Requests/sec: +([0-9.]+)`)
-	wrkRequests = regexp.MustCompile(`(\d+) requests in`)
-	wrkErrors   = regexp.MustCompile(`Non-2xx or 3xx responses|Socket errors`)
-	wrkP        = regexp.MustCompile(`(?m)^ +(50|99)% +([0-9.]+)(us|ms|s)`)
+	wrkRate = regexp.MustCompile(`Requests/sec: +([0-9.]+)`)
+	wrkP    = regexp.MustCompile(`(?m)^ +(50|99)% +([0-9.]+)(us|ms|s)`)
 )
 
 // sample sends a request of a case and says what is wrong with the answer.
@@ -685,27 +642,6 @@ func (s *benchSite) measure(c benchCase, seconds, round int) (m measured) {
 	}
 	m.cpu, m.alloc = (cpuAfter-cpu)/requests, (allocatedAfter-allocated)/requests
 	return m
-}
-
-// used returns the processor time in ms and the kB allocated so far.
-func (p *traefik) used() (cpu, allocated float64) {
-	if p == nil {
-		return 0, 0
-	}
-	return p.cpu(), float64(p.metric("go_memstats_alloc_bytes_total")) / 1000
-}
-
-// cpu returns the processor time that Traefik has used, in ms; 0 without /proc.
-func (p *traefik) cpu() float64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(f[11], 64)
-	system, _ := strconv.ParseFloat(f[12], 64)
-	return (user + system) * 10 // USER_HZ is 100
 }
 
 // benchTimes is something of which is measured how long requests take.

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,18 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// text is a body that is worth a coding.
-var text = strings.Repeat("<p>a paragraph of a page</p>\n", 200)
-
-func unzip(t *testing.T, body string) string {
-	t.Helper()
-	z, err := gzip.NewReader(strings.NewReader(body))
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
-	require.NoError(t, err)
-	return string(b)
-}
 
 func zip(s string) string {
 	var b bytes.Buffer

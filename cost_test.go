@@ -328,16 +328,6 @@ func TestCost(t *testing.T) {
 	assert.Empty(t, silent, "no word of a bypass:\n%s", strings.Join(silent, "\n"))
 }
 
-func mergeOptions(list ...options) options {
-	all := options{}
-	for _, o := range list {
-		for name, value := range o {
-			all[name] = value
-		}
-	}
-	return all
-}
-
 // costTable shows what was measured.
 func costTable(table map[string]cost) string {
 	var b bytes.Buffer

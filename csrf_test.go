@@ -1,7 +1,6 @@
 package odoocache_test
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-const tokenPlaceholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
 
 // tokenOf is the token of a session, as this origin makes it.
 func tokenOf(session string) string {
@@ -92,17 +89,6 @@ func TestPagesWithoutTokens(t *testing.T) {
 		assert.NotContains(t, s.get("/mine").body, tokenOf(id))
 	})
 }
-
-// multipartForm is a form as browsers send it, with a boundary of its own.
-func multipartForm(parts ...string) string {
-	body := ""
-	for _, part := range parts {
-		body += "--b0undary\r\n" + part + "\r\n"
-	}
-	return body + "--b0undary--\r\n"
-}
-
-const tokenPart = "Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n" + tokenPlaceholder
 
 // TestFormsAreCompleted sends forms from stored pages, and attacks with them.
 func TestFormsAreCompleted(t *testing.T) {
@@ -238,11 +224,4 @@ func TestFormsInPieces(t *testing.T) {
 		assert.Equal(t, http.StatusOK, resp.StatusCode)
 		assert.Regexp(t, regexp.MustCompile(`^a=b&csrf_token=[0-9a-f]{40}o[0-9]{10}&c=d$`), f.bodies[0])
 	})
-}
-
-// edgeToken is how a cache with a purge secret names itself.
-func edgeToken(secret string) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("odoocache edge"))
-	return hex.EncodeToString(mac.Sum(nil))[:32]
 }

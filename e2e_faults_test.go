@@ -2,8 +2,6 @@ package odoocache_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -13,13 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
-
-// redisTimeout is the bound of one wait for Redis in these tests; slack is what
-// a busy machine may add to a request.
-const (
-	redisTimeout = 200 * time.Millisecond
-	slack        = 1500 * time.Millisecond
 )
 
 // worst sends requests one after the other, demands the origin's answer to each,
@@ -38,35 +29,6 @@ func worst(t *testing.T, p *traefik, n int) time.Duration {
 		require.NotEmpty(t, got.cacheStatus())
 	}
 	return longest
-}
-
-// badRedis accepts connections and answers each command with what it is given.
-func badRedis(t *testing.T, answer string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				b := make([]byte, 4096)
-				for {
-					if _, err := c.Read(b); err != nil {
-						return
-					}
-					if _, err := io.WriteString(c, answer); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
-	return l.Addr().String()
 }
 
 // TestTraefikWithABrokenRedis checks that visitors get the origin's answer

@@ -503,3 +503,61 @@ func secureClient() *http.Client {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // Traefik's own certificate
 	}}
 }
+
+// cpu returns the processor time that Traefik has used, in ms; 0 without /proc.
+func (p *traefik) cpu() float64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) * 10 // USER_HZ is 100
+}
+
+// used returns the processor time in ms and the kB allocated so far.
+func (p *traefik) used() (cpu, allocated float64) {
+	if p == nil {
+		return 0, 0
+	}
+	return p.cpu(), float64(p.metric("go_memstats_alloc_bytes_total")) / 1000
+}
+
+// peak runs f and returns by how many kB the process grew meanwhile at most.
+func (p *traefik) peak(f func()) int {
+	before := p.memory("RssAnon")
+	most := before
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			if now := p.memory("RssAnon"); now > most {
+				most = now
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	f()
+	close(stop)
+	<-stopped
+	return most - before
+}
+
+// live returns what is in use of the process's heap, in kB.
+func (p *traefik) live() int {
+	p.t.Helper()
+	_, err := send(http.MethodGet, p.api+"/debug/pprof/heap?gc=1", "", fields())
+	require.NoError(p.t, err)
+	return p.metric("go_memstats_heap_alloc_bytes") / 1024
+}
+
+func (p *traefik) files() int {
+	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	return len(list)
+}

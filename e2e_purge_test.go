@@ -15,11 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	e2eSecret = "e2e-secret-1"
-	withKey   = "Authorization: Bearer " + e2eSecret
-)
-
 // versioned is an origin whose page tells a version, which a POST raises and
 // purges. A page that is being rendered reads the version first.
 type versioned struct {
@@ -274,13 +269,4 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 			})
 		}
 	})
-}
-
-func contains(list []string, s string) bool {
-	for _, member := range list {
-		if member == s {
-			return true
-		}
-	}
-	return false
 }

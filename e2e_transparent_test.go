@@ -81,15 +81,6 @@ func readFrame(r io.Reader) ([]byte, error) {
 	return payload, err
 }
 
-// hijack takes the connection of a request over.
-func hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
-	c, buffered, err := http.NewResponseController(rw).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	return c, buffered
-}
-
 func echoWebSocket(rw http.ResponseWriter, r *http.Request) {
 	accept := websocketAccept(r.Header.Get("Sec-WebSocket-Key"))
 	c, buffered := hijack(rw)
@@ -134,30 +125,6 @@ func digestOf(r io.Reader) (digest string, n int64, err error) {
 	hash := sha256.New()
 	n, err = io.Copy(hash, r)
 	return hex.EncodeToString(hash.Sum(nil)), n, err
-}
-
-// peak runs f and returns by how many kB the process grew meanwhile at most.
-func (p *traefik) peak(f func()) int {
-	before := p.memory("RssAnon")
-	most := before
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			if now := p.memory("RssAnon"); now > most {
-				most = now
-			}
-			select {
-			case <-stop:
-				return
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-	}()
-	f()
-	close(stop)
-	<-stopped
-	return most - before
 }
 
 // streamer is an origin that sends a part, and the next only when it is told to.

@@ -2,7 +2,6 @@ package odoocache_test
 
 import (
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,45 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// fromEnv is a number from the environment, or what is taken without one.
-func fromEnv(name string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return n
-	}
-	return otherwise
-}
-
-// windows is into how many parts of a run its times are put: what else a machine
-// does comes in bursts, and the median of the parts is that of a quiet one.
-const windows = 12
-
-// window returns the times of a part of a run, in the order in which they came.
-func (f *tally) window(i int) *tally {
-	n := len(f.took) / windows
-	return &tally{took: f.took[i*n : (i+1)*n]}
-}
-
-// addedIn returns by how much a percentile is higher with the cache than without,
-// and by how much it differs without between four parts of the requests taken in
-// turns: the medians of all windows.
-func (f *phase) addedIn(percentile float64) (added, noise time.Duration) {
-	differences, spreads := &tally{}, &tally{}
-	for i := 0; i < windows; i++ {
-		bare := f.bare.window(i)
-		differences.took = append(differences.took, f.cached.window(i).percentile(percentile)-bare.percentile(percentile))
-		var parts [4]tally
-		for j, took := range bare.took {
-			parts[j%4].took = append(parts[j%4].took, took)
-		}
-		each := &tally{}
-		for j := range parts {
-			each.took = append(each.took, parts[j].percentile(percentile))
-		}
-		spreads.took = append(spreads.took, each.percentile(1)-each.percentile(0))
-	}
-	return differences.percentile(0.5), spreads.percentile(0.5)
-}
 
 // TestFaultsOutage lets Redis be gone for OUTAGE_SECONDS (15) under 200 requests
 // a second through the cache and 200 past it. Every answer is right, none is older

@@ -3,8 +3,6 @@ package odoocache_test
 import (
 	"fmt"
 	"math/rand"
-	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,19 +46,6 @@ type sampleRow struct {
 	goroutines  int
 	connections int // to Redis
 	files       int // that the process has open
-}
-
-// live returns what is in use of the process's heap, in kB.
-func (p *traefik) live() int {
-	p.t.Helper()
-	_, err := send(http.MethodGet, p.api+"/debug/pprof/heap?gc=1", "", fields())
-	require.NoError(p.t, err)
-	return p.metric("go_memstats_heap_alloc_bytes") / 1024
-}
-
-func (p *traefik) files() int {
-	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
-	return len(list)
 }
 
 // sample waits until the cache is in use and notes how the process is.

@@ -292,8 +292,6 @@ const (
 	enoughRequests = 20
 )
 
-const bareHost = "bare.example"
-
 // config is the dynamic configuration of a scene; n makes it another one.
 func (s *scene) config(n int) string {
 	hosts := map[string]options{bareHost: nil}
@@ -388,26 +386,6 @@ func play(t *testing.T, p *traefik, pr *press, f fault, i int) *outcome {
 	return o
 }
 
-// warm asks for every page that the clients ask for again.
-func (c *shoppers) warm() {
-	for _, host := range c.hosts {
-		for n := 0; n < 20; n++ {
-			c.ask(host, fmt.Sprintf("/page-%d", n))
-			c.ask(host, fmt.Sprintf("/old-%d", n%4))
-		}
-	}
-}
-
-// hit reports whether every tenant gets a page from the cache again.
-func (c *shoppers) hit() bool {
-	for _, host := range c.hosts {
-		if _, _, status := c.ask(host, "/page-0"); !strings.Contains(status, "; hit") {
-			return false
-		}
-	}
-	return true
-}
-
 // judge counts what no one would have got without the cache: while the fault
 // lasts, whatever comes past the cache, too, is the origin's own; and so are as many
 // answers with status 500 as Traefik's service has given. It gives one where a
@@ -449,13 +427,6 @@ func (o *outcome) check(t *testing.T) {
 	assert.Greater(t, ratio(o.after.hits, o.after.keyed), 0.5, "and is again")
 	// The lookup, the position of purges, and the store may each take redis.timeout.
 	assert.Less(t, o.added(1), 3*redisTimeout+slack, "the longest wait, for %s", o.all.slow)
-}
-
-func ratio(part, of int) float64 {
-	if of == 0 {
-		return 0
-	}
-	return float64(part) / float64(of)
 }
 
 // added is how much longer visitors waited than past the cache.

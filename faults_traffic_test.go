@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand"
 	"net/http"
+	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -461,4 +462,72 @@ func (c *shoppers) purgeEvery(pause time.Duration) {
 			}
 		}
 	}()
+}
+
+// fromEnv is a number from the environment, or what is taken without one.
+func fromEnv(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// windows is into how many parts of a run its times are put: what else a machine
+// does comes in bursts, and the median of the parts is that of a quiet one.
+const windows = 12
+
+// window returns the times of a part of a run, in the order in which they came.
+func (f *tally) window(i int) *tally {
+	n := len(f.took) / windows
+	return &tally{took: f.took[i*n : (i+1)*n]}
+}
+
+// addedIn returns by how much a percentile is higher with the cache than without,
+// and by how much it differs without between four parts of the requests taken in
+// turns: the medians of all windows.
+func (f *phase) addedIn(percentile float64) (added, noise time.Duration) {
+	differences, spreads := &tally{}, &tally{}
+	for i := 0; i < windows; i++ {
+		bare := f.bare.window(i)
+		differences.took = append(differences.took, f.cached.window(i).percentile(percentile)-bare.percentile(percentile))
+		var parts [4]tally
+		for j, took := range bare.took {
+			parts[j%4].took = append(parts[j%4].took, took)
+		}
+		each := &tally{}
+		for j := range parts {
+			each.took = append(each.took, parts[j].percentile(percentile))
+		}
+		spreads.took = append(spreads.took, each.percentile(1)-each.percentile(0))
+	}
+	return differences.percentile(0.5), spreads.percentile(0.5)
+}
+
+const bareHost = "bare.example"
+
+// warm asks for every page that the clients ask for again.
+func (c *shoppers) warm() {
+	for _, host := range c.hosts {
+		for n := 0; n < 20; n++ {
+			c.ask(host, fmt.Sprintf("/page-%d", n))
+			c.ask(host, fmt.Sprintf("/old-%d", n%4))
+		}
+	}
+}
+
+// hit reports whether every tenant gets a page from the cache again.
+func (c *shoppers) hit() bool {
+	for _, host := range c.hosts {
+		if _, _, status := c.ask(host, "/page-0"); !strings.Contains(status, "; hit") {
+			return false
+		}
+	}
+	return true
+}
+
+func ratio(part, of int) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(part) / float64(of)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -129,29 +128,6 @@ func newInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
 	}
 	_, err = i.Eval(`import "github.com/odoocache/odoocache"`)
 	return i, err
-}
-
-// copySource copies what Traefik needs of this repository.
-func copySource(to string) error {
-	for _, part := range []string{"plugin.go", ".traefik.yml", "go.mod", "cache", "keys"} {
-		err := filepath.WalkDir(part, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "testdata") {
-				return err
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			if err := os.MkdirAll(filepath.Join(to, filepath.Dir(path)), 0o755); err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(to, path), b, 0o600)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // both runs a test against the compiled and the interpreted plugin. The race

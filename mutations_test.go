@@ -3,7 +3,6 @@ package odoocache_test
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,28 +120,4 @@ func runCopy(t *testing.T, m *mutation, test string) (out string, failed bool) {
 	require.Contains(t, out, "=== RUN   "+parts[0][1:len(parts[0])-1], "the test was run: %s", out)
 	require.NotContains(t, out, "[build failed]")
 	return out, err != nil && strings.Contains(out, "--- FAIL: ")
-}
-
-// copyTree copies what tests of this folder need.
-func copyTree(to string) error {
-	return filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if path != "." && strings.HasPrefix(d.Name(), ".") && d.Name() != ".ci" {
-				return filepath.SkipDir
-			}
-			return os.MkdirAll(filepath.Join(to, path), 0o755)
-		}
-		info, err := d.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, path), b, info.Mode().Perm())
-	})
 }

@@ -26,9 +26,6 @@ func asNobody(more options) options {
 	return options{"rules": []options{r}}
 }
 
-// html is a page as Odoo ends it.
-func htmlPage(body string) string { return "<html><body>" + body + "</body></html>" }
-
 // infoPage is a page with what Odoo writes of a session, as JSON.
 func infoPage(info, body string) string {
 	return "<html><head><script>odoo.__session_info__ = {" + info + "};</script></head><body>" + body + "</body></html>"

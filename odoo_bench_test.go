@@ -159,25 +159,6 @@ func TestOdooVisitMix(t *testing.T) {
 	assert.GreaterOrEqual(t, ratio, 90.0, "hits of anonymous page views in percent")
 }
 
-// sitemap returns the paths that the site tells robots of.
-func (o *odooSite) sitemap(t *testing.T) []string {
-	t.Helper()
-	var paths []string
-	body := o.visitor(t, shopHost).get("/sitemap.xml").body
-	for _, m := range regexp.MustCompile(`<loc>([^<]+)</loc>`).FindAllStringSubmatch(body, -1) {
-		u, err := url.Parse(m[1])
-		require.NoError(t, err)
-		if u.Path == "" {
-			u.Path = "/"
-		}
-		if !strings.HasPrefix(u.Path, "/fr") {
-			paths = append(paths, u.RequestURI())
-		}
-	}
-	require.Greater(t, len(paths), 20)
-	return paths
-}
-
 // TestOdooBench measures Odoo directly, and the same pages through the cache. It
 // takes minutes and asserts nothing: make bench-odoo.
 func TestOdooBench(t *testing.T) {

@@ -1,14 +1,10 @@
 package odoocache_test
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -23,37 +19,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// onWire sends a request as it is written to a server, and reads one answer.
-func (q *oddRequest) onWire(address string) (reply, error) {
-	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
-	if err != nil {
-		return reply{}, err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return reply{}, err
-	}
-	if _, err := io.WriteString(c, q.text()); err != nil {
-		return reply{}, err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: q.method})
-	if err != nil {
-		return reply{}, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return reply{status: resp.StatusCode, header: resp.Header}, nil
-	}
-	body, err := io.ReadAll(resp.Body)
-	if resp.Header.Get("Content-Encoding") == "gzip" && err == nil {
-		z, failed := gzip.NewReader(bytes.NewReader(body))
-		if failed == nil {
-			body, err = io.ReadAll(z)
-		}
-	}
-	return reply{status: resp.StatusCode, header: resp.Header, body: string(body)}, err
-}
 
 // numberOf is what tells the addresses of these tests apart: Odoo 14 keeps pages by their path
 // alone, and gives one with another number.

@@ -18,9 +18,6 @@ import (
 // odooVisitors is how many visitors come at once.
 const odooVisitors = 200
 
-// cartCount is what the header of a page says of the cart.
-var cartCount = regexp.MustCompile(`<sup[^>]*my_cart_quantity[^>]*>\s*(\d*)\s*</sup>`)
-
 // TestOdooVisitors: new visitors browse, fill carts and sign in at the same time,
 // each request by one of two Traefiks. Nobody gets anything of another's.
 func TestOdooVisitors(t *testing.T) {
@@ -120,22 +117,6 @@ func TestOdooVisitors(t *testing.T) {
 		assert.NotContains(t, r.body, "data-order-id", path)
 		assert.Empty(t, r.session(), path)
 	}
-}
-
-var variants sync.Map
-
-// firstVariant returns the id of a product's first variant.
-func firstVariant(t *testing.T, odoo *odooSite, template int) int {
-	if id, known := variants.Load(template); known {
-		return id.(int)
-	}
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
-	found := admin.read("product.product", []interface{}{[]interface{}{"product_tmpl_id", "=", template}}, "id")
-	require.NotEmpty(t, found)
-	id := int(found[0]["id"].(float64))
-	variants.Store(template, id)
-	return id
 }
 
 // TestOdooSessionsFromBirth: what visitors do, and whether they still get pages
@@ -257,7 +238,3 @@ func TestOdooPrices(t *testing.T) {
 	assert.Contains(t, got.cacheStatus(), "; stored")
 	assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/contactus").cacheStatus(), "; hit")
 }
-
-// browserLanguage is what most visitors' browsers send; without a language each
-// visitor's first page would be another than their second.
-const browserLanguage = "Accept-Language: en-US,en;q=0.9"

@@ -14,6 +14,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -498,3 +499,45 @@ func upgrade(t *testing.T, base, host, path string) (net.Conn, *bufio.Reader, *h
 	require.NoError(t, err)
 	return c, buffered, resp
 }
+
+// cartCount is what the header of a page says of the cart.
+var cartCount = regexp.MustCompile(`<sup[^>]*my_cart_quantity[^>]*>\s*(\d*)\s*</sup>`)
+
+// firstVariant returns the id of a product's first variant.
+func firstVariant(t *testing.T, odoo *odooSite, template int) int {
+	if id, known := variants.Load(template); known {
+		return id.(int)
+	}
+	admin := odoo.visitor(t, shopHost)
+	admin.signIn("admin")
+	found := admin.read("product.product", []interface{}{[]interface{}{"product_tmpl_id", "=", template}}, "id")
+	require.NotEmpty(t, found)
+	id := int(found[0]["id"].(float64))
+	variants.Store(template, id)
+	return id
+}
+
+// browserLanguage is what most visitors' browsers send; without a language each
+// visitor's first page would be another than their second.
+const browserLanguage = "Accept-Language: en-US,en;q=0.9"
+
+// sitemap returns the paths that the site tells robots of.
+func (o *odooSite) sitemap(t *testing.T) []string {
+	t.Helper()
+	var paths []string
+	body := o.visitor(t, shopHost).get("/sitemap.xml").body
+	for _, m := range regexp.MustCompile(`<loc>([^<]+)</loc>`).FindAllStringSubmatch(body, -1) {
+		u, err := url.Parse(m[1])
+		require.NoError(t, err)
+		if u.Path == "" {
+			u.Path = "/"
+		}
+		if !strings.HasPrefix(u.Path, "/fr") {
+			paths = append(paths, u.RequestURI())
+		}
+	}
+	require.Greater(t, len(paths), 20)
+	return paths
+}
+
+var variants sync.Map

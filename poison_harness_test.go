@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +21,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -506,4 +508,35 @@ func routedAs(target string) string {
 		out += "?" + u.RawQuery
 	}
 	return out
+}
+
+// onWire sends a request as it is written to a server, and reads one answer.
+func (q *oddRequest) onWire(address string) (reply, error) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		return reply{}, err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return reply{}, err
+	}
+	if _, err := io.WriteString(c, q.text()); err != nil {
+		return reply{}, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: q.method})
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return reply{status: resp.StatusCode, header: resp.Header}, nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if resp.Header.Get("Content-Encoding") == "gzip" && err == nil {
+		z, failed := gzip.NewReader(bytes.NewReader(body))
+		if failed == nil {
+			body, err = io.ReadAll(z)
+		}
+	}
+	return reply{status: resp.StatusCode, header: resp.Header, body: string(body)}, err
 }

@@ -2,50 +2,12 @@ package odoocache_test
 
 import (
 	"net/http"
-	"net/url"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/odoocache/odoocache/cache/config"
-	"github.com/odoocache/odoocache/cache/option"
-	"github.com/odoocache/odoocache/cache/rule"
 )
-
-// TestPlanInterpreted: the interpreter finds the same rules of the preset as the
-// compiled package, for each example of testdata/odoo/preset.txt.
-func TestPlanInterpreted(t *testing.T) {
-	newStepRunner(t)
-	find := stepInterpreter.ruleName.Interface().(func(scene, method, path, query string) string)
-	c := option.Default()
-	c.Preset = "odoo"
-	s, err := config.Build(c)
-	require.NoError(t, err)
-	text, err := os.ReadFile("testdata/odoo/preset.txt")
-	require.NoError(t, err)
-	seen := map[string]bool{}
-	for _, path := range strings.Split(string(text), "\n") {
-		path = strings.TrimPrefix(path, "\t")
-		if !strings.HasPrefix(path, "/") {
-			continue
-		}
-		for _, query := range []string{"", "page=2", "debug=1", "de%62ug", "attribute_values=1", "Email=x", "my_name=x", "utm_name=x", "a[email]=x", "firstName=x", "a@b", "max_price=1"} {
-			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
-				if method != http.MethodGet && query != "" {
-					continue
-				}
-				r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}}
-				want, _ := rule.First(s.Plan, s.Default, method, "shop.example", path, r)
-				require.Equal(t, want.Name, find("odoo", method, path, query), "%s %s?%s", method, path, query)
-				seen[want.Name] = true
-			}
-		}
-	}
-	require.Greater(t, len(seen), 20)
-}
 
 // TestPresetOneEntryOfStaticFiles: whatever queries are invented for a file that no
 // parameter changes.

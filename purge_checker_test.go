@@ -364,20 +364,3 @@ func TestPurgeCheckerFinds(t *testing.T) {
 		})
 	}
 }
-
-// editSource replaces a text that is there once in the files of a package.
-func editSource(t *testing.T, folder, old, with string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	require.NoError(t, err)
-	count := 0
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		require.NoError(t, err)
-		if n := strings.Count(string(b), old); n > 0 && !strings.HasSuffix(file, "_test.go") {
-			count += n
-			require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(b), old, with, 1)), 0o600))
-		}
-	}
-	require.Equal(t, 1, count, "%q in %s", old, folder)
-}

@@ -197,13 +197,6 @@ func TestReadmeChecksFail(t *testing.T) {
 	}
 }
 
-func readme(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	return string(b)
-}
-
 // tableRows returns the cells of the rows of all tables with a given head.
 func tableRows(text, head string) [][]string {
 	var rows [][]string

@@ -16,11 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sid is a session id of Odoo's shape.
-func sid(n int) string {
-	return fmt.Sprintf("%084d", n)
-}
-
 // odooLike answers as Odoo does: to whoever brings no session, it gives one.
 // Its pages show what a POST to /change has put into a session.
 type odooLike struct {
@@ -66,17 +61,6 @@ var sessionRules = options{"rules": []options{
 	{"name": "filter", "match": options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "fill": "nobody", "session": "mark", "cookies": options{"drop": []string{"session_id"}}},
 	{"name": "pages", "match": options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}},
 }}
-
-// session returns the id that a response gives, "" if it gives none.
-func (r reply) session() string {
-	for _, line := range r.header["Set-Cookie"] {
-		if strings.HasPrefix(line, "session_id=") {
-			id, _, _ := strings.Cut(strings.TrimPrefix(line, "session_id="), ";")
-			return id
-		}
-	}
-	return ""
-}
 
 func newOdooLike(t *testing.T, load loader, more options) (*site, *odooLike) {
 	t.Helper()

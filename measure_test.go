@@ -1,0 +1,111 @@
+package odoocache_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// captured returns the body of a page of testdata/odoo.
+func captured(t testing.TB, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "odoo", name+".http"))
+	require.NoError(t, err)
+	at := bytes.Index(b, []byte("<!DOCTYPE"))
+	require.Positive(t, at)
+	return string(b[at:])
+}
+
+// benchFields are those of the origin's pages.
+var benchFields = []string{"Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=86400", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff"}
+
+// benchAnswer is an answer of the origin, ready to be written: what the origin does is
+// missing to Traefik, which is on the same cores.
+type benchAnswer struct {
+	header http.Header
+	body   []byte
+}
+
+func newBenchAnswer(body string, lines ...string) *benchAnswer {
+	a := &benchAnswer{header: fields(append(lines, benchFields...)...), body: []byte(body)}
+	a.header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	return a
+}
+
+func (a *benchAnswer) write(rw http.ResponseWriter) {
+	header := rw.Header()
+	for name, lines := range a.header {
+		header[name] = lines
+	}
+	_, _ = rw.Write(a.body)
+}
+
+// counting is a script for wrk that never asks for the same page twice. The thread's
+// number is a global of its own: a local of that name would hide it from request.
+const counting = `local n = %d
+local threads = 0
+function setup(thread) thread:set("id", threads); threads = threads + 1 end
+function request() n = n + 1; return wrk.format(nil, "/product?n=" .. id .. "-" .. n .. "-%d") end`
+
+var wrkRequests = regexp.MustCompile(`(\d+) requests in`)
+
+var wrkErrors = regexp.MustCompile(`Non-2xx or 3xx responses|Socket errors`)
+
+func median(list []float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	sorted := append([]float64{}, list...)
+	sort.Float64s(sorted)
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
+
+func spread(list []float64) (least, most float64) {
+	for i, x := range list {
+		if i == 0 || x < least {
+			least = x
+		}
+		if i == 0 || x > most {
+			most = x
+		}
+	}
+	return least, most
+}
+
+// into puts text between two marks of a page.
+func into(page, begin, end, text string) (string, error) {
+	before, rest, found := strings.Cut(page, begin)
+	if !found {
+		return "", fmt.Errorf("the page lacks %q", begin)
+	}
+	_, after, found := strings.Cut(rest, end)
+	if !found {
+		return "", fmt.Errorf("the page lacks %q", end)
+	}
+	return before + begin + text + end + after, nil
+}
+
+const profileFile = "performance.md"
+
+// processorTime is what this process has used, its garbage collection included.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+const benchFolder = "docs"

@@ -1,0 +1,37 @@
+package odoocache_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// text is a body that is worth a coding.
+var text = strings.Repeat("<p>a paragraph of a page</p>\n", 200)
+
+func unzip(t *testing.T, body string) string {
+	t.Helper()
+	z, err := gzip.NewReader(strings.NewReader(body))
+	require.NoError(t, err)
+	b, err := io.ReadAll(z)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// zipped returns a gzip body.
+func zipped(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write([]byte(text))
+	_ = z.Close()
+	return b.String()
+}
+
+// html is a page as Odoo ends it.
+func htmlPage(body string) string { return "<html><body>" + body + "</body></html>" }
+
+const htmlText = "text/html; charset=utf-8"
