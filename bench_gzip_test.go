@@ -26,7 +26,7 @@ func TestGzipLevels(t *testing.T) {
 		t.Skip("make bench-gzip runs it")
 	}
 	const rounds = 31
-	pages := []string{captured(t, "product-desk"), captured(t, "shop")}
+	pages := []string{Captured(t, "product-desk"), Captured(t, "shop")}
 	table := fmt.Sprintf("\n| level | product, %d bytes | bytes | /shop, %d bytes | bytes |\n| --- | --- | --- | --- | --- |\n", len(pages[0]), len(pages[1]))
 	took := make([][][]float64, gzip.BestCompression+1)
 	sizes := make([][]int, gzip.BestCompression+1)
@@ -55,16 +55,16 @@ func TestGzipLevels(t *testing.T) {
 	for level := gzip.BestSpeed; level <= gzip.BestCompression; level++ {
 		table += fmt.Sprintf("| %d", level)
 		for i := range pages {
-			table += fmt.Sprintf(" | %.2f ms | %d", median(took[level][i]), sizes[level][i])
+			table += fmt.Sprintf(" | %.2f ms | %d", Median(took[level][i]), sizes[level][i])
 		}
 		table += " |\n"
 	}
 	table += "\n"
 	fmt.Print(strings.TrimPrefix(table, "\n"))
-	path := filepath.Join(benchFolder, profileFile)
+	path := filepath.Join(Folder, ProfileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
-	page, err := into(string(old), gzipBegin, gzipEnd, table)
+	page, err := Into(string(old), gzipBegin, gzipEnd, table)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
 }

@@ -148,21 +148,21 @@ func TestProfile(t *testing.T) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")
 	}
-	body := captured(t, "product-desk")
-	redis := startServer(t, "--appendonly", "no")
-	product, trivial := newBenchAnswer(body), newBenchAnswer("ok")
-	origin := newBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+	body := Captured(t, "product-desk")
+	redis := StartServer(t, "--appendonly", "no")
+	product, trivial := NewAnswer(body), NewAnswer("ok")
+	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/trivial") {
-			trivial.write(rw)
+			trivial.Write(rw)
 			return
 		}
 		if strings.HasPrefix(r.Host, "miss") {
 			time.Sleep(20 * time.Millisecond)
 		}
-		product.write(rw)
+		product.Write(rw)
 	})
-	with := func(tenant string, more options) options {
-		o := options{"tenant": tenant, "redis": options{"address": redis.address, "timeout": "5s", "dialTimeout": "5s"}, "csrf": options{"mode": "ignore"}, "earlyRefresh": "false"}
+	with := func(tenant string, more Options) Options {
+		o := Options{"tenant": tenant, "redis": Options{"address": redis.Address, "timeout": "5s", "dialTimeout": "5s"}, "csrf": Options{"mode": "ignore"}, "earlyRefresh": "false"}
 		for name, value := range more {
 			o[name] = value
 		}
@@ -170,25 +170,25 @@ func TestProfile(t *testing.T) {
 	}
 	cases := []struct {
 		name, host, path string
-		options          options
+		options          Options
 		lines            []string
 	}{
 		{"Traefik alone", "bare.example", "/product", nil, nil},
 		{"hit from memory", "memory.example", "/product", with("memory", nil), nil},
 		{"hit from memory, gzip", "memory.example", "/product", with("memory", nil), []string{"Accept-Encoding: gzip"}},
-		{"hit from Redis", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}}), nil},
-		{"hit from Redis, gzip", "redis.example", "/product", with("redis", options{"memory": options{"bytes": "0"}}), []string{"Accept-Encoding: gzip"}},
+		{"hit from Redis", "redis.example", "/product", with("redis", Options{"memory": Options{"bytes": "0"}}), nil},
+		{"hit from Redis, gzip", "redis.example", "/product", with("redis", Options{"memory": Options{"bytes": "0"}}), []string{"Accept-Encoding: gzip"}},
 		{"Traefik alone, trivial", "bare.example", "/trivial", nil, nil},
-		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", options{"rules": []options{{"match": everything, "bypass": "true"}}}), nil},
+		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", Options{"rules": []Options{{"match": Everything, "bypass": "true"}}}), nil},
 		{"miss", "miss.example", "/product", with("miss", nil), nil},
 	}
 	var names []string
 	var each []map[string]float64
 	var total []float64
 	fill := func(url, host string, lines []string) {
-		got, err := send(http.MethodGet, url, "", fields(append([]string{"Host: " + host}, lines...)...))
+		got, err := Send(http.MethodGet, url, "", Fields(append([]string{"Host: " + host}, lines...)...))
 		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, got.status)
+		require.Equal(t, http.StatusOK, got.Status)
 	}
 	only, err := regexp.Compile(os.Getenv("BENCH_CASES"))
 	require.NoError(t, err)
@@ -196,43 +196,43 @@ func TestProfile(t *testing.T) {
 		if !only.MatchString(c.name) {
 			continue
 		}
-		p := start(t, routed(origin.URL, map[string]options{c.host: c.options}), "--api.debug=true")
+		p := StartTraefik(t, Routed(origin.URL, map[string]Options{c.host: c.options}), "--api.debug=true")
 		args := []string{"-t2", "-c16", fmt.Sprintf("-d%ds", seconds+2), "-H", "Host: " + c.host}
 		for _, line := range c.lines {
 			args = append(args, "-H", line)
 		}
 		if c.name == "miss" {
 			script := filepath.Join(t.TempDir(), "requests.lua")
-			require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(counting, 0, time.Now().UnixNano())), 0o600))
+			require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(Counting, 0, time.Now().UnixNano())), 0o600))
 			args = append(args, "-s", script)
 		}
 		for i := 0; i < 10; i++ {
-			fill(p.url+c.path, c.host, c.lines)
+			fill(p.URL+c.path, c.host, c.lines)
 		}
 		done := make(chan []byte)
-		before := p.cpu()
+		before := p.CPU()
 		go func() {
-			out, _ := exec.Command("wrk", append(args, p.url+c.path)...).CombinedOutput()
+			out, _ := exec.Command("wrk", append(args, p.URL+c.path)...).CombinedOutput()
 			done <- out
 		}()
 		time.Sleep(time.Second)
-		got, err := send(http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", p.api, seconds), "", http.Header{})
+		got, err := Send(http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", p.API, seconds), "", http.Header{})
 		require.NoError(t, err)
-		require.Equal(t, 200, got.status)
+		require.Equal(t, 200, got.Status)
 		out := <-done
-		used := p.cpu() - before
-		require.NotRegexp(t, wrkErrors, string(out), c.name)
-		count := wrkRequests.FindSubmatch(out)
+		used := p.CPU() - before
+		require.NotRegexp(t, WrkErrors, string(out), c.name)
+		count := WrkRequests.FindSubmatch(out)
 		require.NotNil(t, count, "%s", out)
 		requests, _ := strconv.ParseFloat(string(count[1]), 64)
 		file := filepath.Join(t.TempDir(), "profile")
-		require.NoError(t, os.WriteFile(file, []byte(got.body), 0o600))
+		require.NoError(t, os.WriteFile(file, []byte(got.Body), 0o600))
 		text, err := exec.Command("go", "tool", "pprof", "-traces", file).Output()
 		require.NoError(t, err)
 		s, err := shares(string(text))
 		require.NoError(t, err)
 		names, each, total = append(names, c.name), append(each, s), append(total, 1000*used/requests)
-		p.stop()
+		p.Stop()
 	}
 	table := "\n| µs of Traefik's processor time a request | " + strings.Join(names, " | ") + " |\n| ---" + strings.Repeat(" | ---", len(names)) + " |\n"
 	for _, part := range profileParts {
@@ -251,10 +251,10 @@ func TestProfile(t *testing.T) {
 	if len(names) < len(cases) {
 		return
 	}
-	path := filepath.Join(benchFolder, profileFile)
+	path := filepath.Join(Folder, ProfileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
-	page, err := into(string(old), profileBegin, profileEnd, table)
+	page, err := Into(string(old), profileBegin, profileEnd, table)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
 }

@@ -87,7 +87,7 @@ func (r *benchReport) load(name string) *benchLoad {
 
 // tail is how many times longer than the 50th percentile the 99th is.
 func (l *benchLoad) tail() float64 {
-	return median(l.P99) / median(l.P50)
+	return Median(l.P99) / Median(l.P50)
 }
 
 func (r *benchReport) find(name string) *benchResult {
@@ -115,7 +115,7 @@ func orNaN(list []float64) float64 {
 	if len(list) == 0 {
 		return math.NaN()
 	}
-	return median(list)
+	return Median(list)
 }
 
 // known prints the median, or nothing if nothing was measured.
@@ -123,7 +123,7 @@ func known(format string, list []float64) string {
 	if len(list) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(format, median(list))
+	return fmt.Sprintf(format, Median(list))
 }
 
 // table shows the ratios.
@@ -131,12 +131,12 @@ func (r *benchReport) table() string {
 	out := fmt.Sprintf("\n%d rounds of %d s each, 16 connections, %d cores, Traefik %s, Redis %s\n", r.Rounds, r.Seconds, r.Cores, r.Traefik, r.Redis)
 	out += fmt.Sprintf("%-34s %8s %17s %8s %9s %10s %9s  %s\n", "case", "ratio", "least to most", "req/s", "p99 ms", "CPU s/1000", "alloc kB", "ratio to")
 	for _, c := range r.Cases {
-		least, most := spread(c.Ratio)
+		least, most := Spread(c.Ratio)
 		out += fmt.Sprintf("%-34s %8.2f %8.2f %8.2f %8.0f %9.2f %10s %9s  %s\n",
-			c.Case, median(c.Ratio), least, most, median(c.Rate), median(c.P99), known("%.3f", c.CPU), known("%.1f", c.Alloc), c.Base)
+			c.Case, Median(c.Ratio), least, most, Median(c.Rate), Median(c.P99), known("%.3f", c.CPU), known("%.1f", c.Alloc), c.Base)
 	}
 	for _, l := range r.Loads {
-		out += fmt.Sprintf("%-34s at %.0f requests/s, 70 %% of its highest load: p50 %.2f ms, p99 %.2f ms, %.1f times\n", l.Case, median(l.Rate), median(l.P50), median(l.P99), l.tail())
+		out += fmt.Sprintf("%-34s at %.0f requests/s, 70 %% of its highest load: p50 %.2f ms, p99 %.2f ms, %.1f times\n", l.Case, Median(l.Rate), Median(l.P50), Median(l.P99), l.tail())
 	}
 	return out + fmt.Sprintf("bytes in Redis: the product %d, /shop %d\n", r.Bytes["product"], r.Bytes["shop"])
 }
@@ -164,7 +164,7 @@ func (v benchAim) word() string {
 }
 
 func (r *benchReport) aims() []benchAim {
-	ratio := func(name string) float64 { return median(r.find(name).Ratio) }
+	ratio := func(name string) float64 { return Median(r.find(name).Ratio) }
 	cpu := func(name string) float64 { return orNaN(r.find(name).CPU) }
 	// cost is the highest of what so many of something cost, of what the fewest do.
 	cost := func(what string, counts []int, most int) float64 {
@@ -231,7 +231,7 @@ func (r *benchReport) svg() string {
 	for _, group := range r.groups() {
 		most := 1.0
 		for _, c := range group {
-			if _, m := spread(c.Ratio); m > most {
+			if _, m := Spread(c.Ratio); m > most {
 				most = m
 			}
 		}
@@ -243,8 +243,8 @@ func (r *benchReport) svg() string {
 			if c.Case == c.Base {
 				class = ` class="base"`
 			}
-			m := median(c.Ratio)
-			least, highest := spread(c.Ratio)
+			m := Median(c.Ratio)
+			least, highest := Spread(c.Ratio)
 			body += fmt.Sprintf("<text x=\"%d\" y=\"%d\" class=\"name\">%s</text><rect%s x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"14\"/>",
 				left-8, y+12, html.EscapeString(c.Case), class, left, y, x(m)-left)
 			if highest > least {
@@ -267,7 +267,7 @@ func (r *benchReport) markdown() string {
 	if r.Nginx != "" {
 		out += ", nginx " + r.Nginx
 	}
-	out += fmt.Sprintf(", %s, %s.\n\n![The ratios of the table below as bars](%s/bench.svg)\n\n", r.Go, r.Date, benchFolder)
+	out += fmt.Sprintf(", %s, %s.\n\n![The ratios of the table below as bars](%s/bench.svg)\n\n", r.Go, r.Date, Folder)
 	out += "| Requests/s | Ratio | Least to most | Traefik's CPU, s per 1000 requests | Allocated, kB per request |\n| --- | --- | --- | --- | --- |\n"
 	for _, group := range r.groups() {
 		for _, c := range group {
@@ -275,14 +275,14 @@ func (r *benchReport) markdown() string {
 				out += fmt.Sprintf("| **%s** | 1 | | %s | %s |\n", c.Case, known("%.3f", c.CPU), known("%.1f", c.Alloc))
 				continue
 			}
-			least, most := spread(c.Ratio)
-			out += fmt.Sprintf("| %s | %.2f | %.2f to %.2f | %s | %s |\n", c.Case, median(c.Ratio), least, most, known("%.3f", c.CPU), known("%.1f", c.Alloc))
+			least, most := Spread(c.Ratio)
+			out += fmt.Sprintf("| %s | %.2f | %.2f to %.2f | %s | %s |\n", c.Case, Median(c.Ratio), least, most, known("%.3f", c.CPU), known("%.1f", c.Alloc))
 		}
 	}
 	out += fmt.Sprintf("\nEach row is compared with the row in bold above it. In Redis the product page of 49 kB takes %d bytes, /shop of 215 kB %d.\n\n", r.Bytes["product"], r.Bytes["shop"])
 	out += "Requests sent at fixed times, 70 % of the highest rate at which each is answered:\n\n| | Requests/s | p50, ms | p99, ms | p99 / p50 |\n| --- | --- | --- | --- | --- |\n"
 	for _, l := range r.Loads {
-		out += fmt.Sprintf("| %s | %.0f | %.2f | %.2f | %.1f |\n", l.Case, median(l.Rate), median(l.P50), median(l.P99), l.tail())
+		out += fmt.Sprintf("| %s | %.0f | %.2f | %.2f | %.1f |\n", l.Case, Median(l.Rate), Median(l.P50), Median(l.P99), l.tail())
 	}
 	out += "\n"
 	out += "| Aim | | Measured | |\n| --- | --- | --- | --- |\n"
@@ -297,7 +297,7 @@ func (r *benchReport) markdown() string {
 
 // intoReadme puts text into the README's place for it.
 func intoReadme(readme, text string) (string, error) {
-	return into(readme, benchBegin, benchEnd, text)
+	return Into(readme, benchBegin, benchEnd, text)
 }
 
 // write writes the report: to where it is shown, or aside if there were too few rounds
@@ -305,7 +305,7 @@ func intoReadme(readme, text string) (string, error) {
 func (r *benchReport) write() (folder string, err error) {
 	folder = filepath.Join(".cache", "bench")
 	if r.Rounds >= benchRounds && !r.partly {
-		folder = benchFolder
+		folder = Folder
 		old, err := os.ReadFile("README.md")
 		if err != nil {
 			return "", err
@@ -333,11 +333,11 @@ func (r *benchReport) write() (folder string, err error) {
 
 // TestBenchmarkShown: picture and README are what docs/bench.json says.
 func TestBenchmarkShown(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(benchFolder, "bench.json"))
+	b, err := os.ReadFile(filepath.Join(Folder, "bench.json"))
 	if os.IsNotExist(err) {
-		want, err := intoReadme(readme(t), "")
+		want, err := intoReadme(Readme(t), "")
 		require.NoError(t, err)
-		require.Equal(t, want, readme(t), "figures that were not measured")
+		require.Equal(t, want, Readme(t), "figures that were not measured")
 		return
 	}
 	require.NoError(t, err)
@@ -353,12 +353,12 @@ func TestBenchmarkShown(t *testing.T) {
 	for _, c := range r.Cases {
 		require.InDeltaSlice(t, c.Ratio, ratios[c.Case], 1e-9, c.Case)
 	}
-	svg, err := os.ReadFile(filepath.Join(benchFolder, "bench.svg"))
+	svg, err := os.ReadFile(filepath.Join(Folder, "bench.svg"))
 	require.NoError(t, err)
 	require.Equal(t, r.svg(), string(svg))
-	want, err := intoReadme(readme(t), r.markdown())
+	want, err := intoReadme(Readme(t), r.markdown())
 	require.NoError(t, err)
-	require.Equal(t, want, readme(t))
+	require.Equal(t, want, Readme(t))
 }
 
 func TestBenchmarkMedian(t *testing.T) {
@@ -372,8 +372,8 @@ func TestBenchmarkMedian(t *testing.T) {
 		{[]float64{4, -1, 3, 2}, 2.5, -1, 4},
 	} {
 		before := append([]float64{}, c.list...)
-		least, most := spread(c.list)
-		require.Equal(t, []float64{c.middle, c.least, c.most}, []float64{median(c.list), least, most}, "%v", c.list)
+		least, most := Spread(c.list)
+		require.Equal(t, []float64{c.middle, c.least, c.most}, []float64{Median(c.list), least, most}, "%v", c.list)
 		require.Equal(t, before, append([]float64{}, c.list...), "it sorts a copy")
 	}
 }
@@ -452,7 +452,7 @@ func TestBenchmarkPicture(t *testing.T) {
 	}
 	require.Equal(t, len(r.Cases), bars)
 	for _, c := range r.Cases {
-		require.Contains(t, texts, c.Case+"\n"+fmt.Sprintf("%.2f\n", median(c.Ratio)))
+		require.Contains(t, texts, c.Case+"\n"+fmt.Sprintf("%.2f\n", Median(c.Ratio)))
 	}
 	require.Contains(t, svg, "prefers-color-scheme:dark")
 	require.NotContains(t, svg, "url(", "nothing is loaded")
@@ -467,7 +467,7 @@ func TestBenchmarkPartly(t *testing.T) {
 	require.NotContains(t, out, "cost of up to 100 rules, of 1 ")
 	folder, err := r.write()
 	require.NoError(t, err)
-	require.NotEqual(t, benchFolder, folder)
+	require.NotEqual(t, Folder, folder)
 
 	cases := []benchCase{{name: "a", base: "a"}, {name: "b", base: "a"}, {name: "c", base: "a"}}
 	require.Equal(t, cases[:2], chosen(cases, regexp.MustCompile("^b$")), "with what it is compared with")
@@ -488,19 +488,19 @@ func TestBenchmarkReadmePlace(t *testing.T) {
 // TestBenchmarkChecksAnswers: an answer that is not what is measured is found out.
 func TestBenchmarkChecksAnswers(t *testing.T) {
 	c := benchCase{name: "x", cache: "; hit", status: 200, body: func(string) string { return "page" }}
-	good := reply{status: 200, header: fields("Cache-Status: odoocache; hit"), body: "page"}
+	good := Reply{Status: 200, Header: Fields("Cache-Status: odoocache; hit"), Body: "page"}
 	require.NoError(t, c.wrong(good, "/"))
-	for name, change := range map[string]func(c *benchCase, r *reply){
-		"status":       func(_ *benchCase, r *reply) { r.status = 502 },
-		"a miss":       func(_ *benchCase, r *reply) { r.header = fields("Cache-Status: odoocache; fwd=uri-miss; stored") },
-		"no cache":     func(_ *benchCase, r *reply) { r.header = fields() },
-		"body":         func(_ *benchCase, r *reply) { r.body = "pagf" },
-		"not coded":    func(c *benchCase, _ *reply) { c.coded = true },
-		"coded":        func(_ *benchCase, r *reply) { r.header.Set("Content-Encoding", "gzip") },
-		"broken":       func(c *benchCase, r *reply) { c.coded = true; r.header.Set("Content-Encoding", "gzip") },
-		"not to cache": func(c *benchCase, _ *reply) { c.cache = "" },
+	for name, change := range map[string]func(c *benchCase, r *Reply){
+		"status":       func(_ *benchCase, r *Reply) { r.Status = 502 },
+		"a miss":       func(_ *benchCase, r *Reply) { r.Header = Fields("Cache-Status: odoocache; fwd=uri-miss; stored") },
+		"no cache":     func(_ *benchCase, r *Reply) { r.Header = Fields() },
+		"body":         func(_ *benchCase, r *Reply) { r.Body = "pagf" },
+		"not coded":    func(c *benchCase, _ *Reply) { c.coded = true },
+		"coded":        func(_ *benchCase, r *Reply) { r.Header.Set("Content-Encoding", "gzip") },
+		"broken":       func(c *benchCase, r *Reply) { c.coded = true; r.Header.Set("Content-Encoding", "gzip") },
+		"not to cache": func(c *benchCase, _ *Reply) { c.cache = "" },
 	} {
-		changed, r := c, reply{status: good.status, header: good.header.Clone(), body: good.body}
+		changed, r := c, Reply{Status: good.Status, Header: good.Header.Clone(), Body: good.Body}
 		change(&changed, &r)
 		require.Error(t, changed.wrong(r, "/"), name)
 	}

@@ -24,15 +24,15 @@ func (w *nullWriter) WriteHeader(status int)      { w.status = status }
 func BenchmarkHit(b *testing.B) {
 	for _, mode := range []struct {
 		name string
-		load loader
-	}{{"compiled", compiled}, {"interpreted", interpreted}} {
+		load Loader
+	}{{"compiled", Compiled}, {"interpreted", Interpreted}} {
 		for _, preset := range []string{"", "odoo"} {
 			b.Run(mode.name+"/preset="+preset, func(b *testing.B) {
-				origin := page(strings.Repeat("x", 49000), "X-Odoo-Cache: public, ttl=600", "Content-Type: text/html", "Surrogate-Key: a b c d e",
+				origin := Page(strings.Repeat("x", 49000), "X-Odoo-Cache: public, ttl=600", "Content-Type: text/html", "Surrogate-Key: a b c d e",
 					"X-Content-Type-Options: nosniff", "X-Frame-Options: SAMEORIGIN", "Server: Werkzeug", "Date: Mon, 23 Nov 2026 05:00:00 GMT")
-				h, err := mode.load(context.Background(), origin, options{"tenant": "bench" + preset + mode.name, "preset": preset})
+				h, err := mode.load(context.Background(), origin, Options{"tenant": "bench" + preset + mode.name, "preset": preset})
 				require.NoError(b, err)
-				r := browserRequest("/shop/customizable-desk-9")
+				r := BrowserRequest("/shop/customizable-desk-9")
 				for i := 0; i < 2; i++ {
 					h.ServeHTTP(&nullWriter{header: http.Header{}}, r)
 				}

@@ -41,7 +41,7 @@ type benchCase struct {
 	lua   string               // makes each request, where they differ
 	like  func(i int) []string // path and host of such a request
 	fills int                  // how many of them are to be in the cache first
-	via   *traefik             // whose processor time and allocations count; nil: there is none
+	via   *Traefik             // whose processor time and allocations count; nil: there is none
 
 	cache  string // part of Cache-Status; empty: there is none
 	status int
@@ -53,16 +53,16 @@ type benchCase struct {
 // benchSite is what is measured.
 type benchSite struct {
 	t      *testing.T
-	p      *traefik
-	large  *traefik // holds so many entries that its garbage collector would be felt by the others
-	idle   *traefik // its plugin hands every request on, and does nothing else
-	least  *traefik // its plugin gets a page from Redis and writes it, and does nothing else
-	lone   *traefik // has one middleware, for the times that requests take
-	origin *backend
-	redis  *redisServer
+	p      *Traefik
+	large  *Traefik // holds so many entries that its garbage collector would be felt by the others
+	idle   *Traefik // its plugin hands every request on, and does nothing else
+	least  *Traefik // its plugin gets a page from Redis and writes it, and does nothing else
+	lone   *Traefik // has one middleware, for the times that requests take
+	origin *Backend
+	redis  *RedisServer
 
-	answers map[string]*benchAnswer // of the origin
-	nginx   string                  // address, empty: not installed
+	answers map[string]*Answer // of the origin
+	nginx   string             // address, empty: not installed
 	pages   map[string]string
 	sent    int // samples
 }
@@ -90,27 +90,27 @@ var (
 )
 
 func startBenchSite(t *testing.T) *benchSite {
-	pages := map[string]string{"/product": captured(t, "product-desk"), "/shop": captured(t, "shop"), "/trivial": "ok"}
-	s := &benchSite{t: t, redis: startServer(t, "--appendonly", "no"), pages: pages}
+	pages := map[string]string{"/product": Captured(t, "product-desk"), "/shop": Captured(t, "shop"), "/trivial": "ok"}
+	s := &benchSite{t: t, redis: StartServer(t, "--appendonly", "no"), pages: pages}
 	s.answers = s.prepared()
-	s.origin = newBackend(t, s.answer)
-	server := func() options {
-		return options{"address": s.redis.address, "timeout": "5s", "dialTimeout": "5s"}
+	s.origin = NewBackend(t, s.answer)
+	server := func() Options {
+		return Options{"address": s.redis.Address, "timeout": "5s", "dialTimeout": "5s"}
 	}
-	with := func(tenant, memory string, more options) options {
-		o := options{"tenant": tenant, "redis": server(), "memory": options{"bytes": memory}, "csrf": options{"mode": "ignore"}, "earlyRefresh": "false"}
+	with := func(tenant, memory string, more Options) Options {
+		o := Options{"tenant": tenant, "redis": server(), "memory": Options{"bytes": memory}, "csrf": Options{"mode": "ignore"}, "earlyRefresh": "false"}
 		for name, value := range more {
 			o[name] = value
 		}
 		return o
 	}
 	const large = "1GiB"
-	hosts := map[string]options{
+	hosts := map[string]Options{
 		"memory.example": with("memory", large, nil), "redis.example": with("redis", "0", nil),
-		"bypass.example": with("bypass", large, options{"rules": []options{{"match": everything, "bypass": "true"}}}),
-		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, options{"preset": "odoo"}),
+		"bypass.example": with("bypass", large, Options{"rules": []Options{{"match": Everything, "bypass": "true"}}}),
+		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, Options{"preset": "odoo"}),
 	}
-	entries := map[string]options{}
+	entries := map[string]Options{}
 	for _, n := range entryCounts {
 		entries[fmt.Sprintf("entries%d.example", n)] = with(fmt.Sprintf("entries%d", n), large, nil)
 	}
@@ -118,37 +118,37 @@ func startBenchSite(t *testing.T) *benchSite {
 		hosts[fmt.Sprintf("tenant%d.example", i)] = with(fmt.Sprintf("tenant%d", i), large, nil)
 	}
 	for _, n := range ruleCounts {
-		var rules []options
+		var rules []Options
 		for i := 1; i < n; i++ {
-			rules = append(rules, options{"match": options{"pathRegexp": fmt.Sprintf("^/section-%d/", i)}, "ttl": "1m"})
+			rules = append(rules, Options{"match": Options{"pathRegexp": fmt.Sprintf("^/section-%d/", i)}, "ttl": "1m"})
 		}
-		rules = append(rules, options{"match": options{"pathPrefixes": []string{"/"}}, "ttl": "24h"})
-		hosts[fmt.Sprintf("rules%d.example", n)] = with(fmt.Sprintf("rules%d", n), large, options{"rules": rules})
+		rules = append(rules, Options{"match": Options{"pathPrefixes": []string{"/"}}, "ttl": "24h"})
+		hosts[fmt.Sprintf("rules%d.example", n)] = with(fmt.Sprintf("rules%d", n), large, Options{"rules": rules})
 	}
 	var config map[string]map[string]map[string]interface{}
-	require.NoError(t, json.Unmarshal([]byte(routed(s.origin.URL, hosts)), &config))
+	require.NoError(t, json.Unmarshal([]byte(Routed(s.origin.URL, hosts)), &config))
 	for name, middlewares := range map[string][]string{"bare": nil, "slowbare": nil, "compress": {"compress"}} {
-		config["http"]["routers"][name] = options{"rule": "Host(`" + name + ".example`)", "service": "origin", "middlewares": middlewares, "entryPoints": []string{"web"}}
+		config["http"]["routers"][name] = Options{"rule": "Host(`" + name + ".example`)", "service": "origin", "middlewares": middlewares, "entryPoints": []string{"web"}}
 	}
-	config["http"]["middlewares"]["compress"] = options{"compress": options{}}
+	config["http"]["middlewares"]["compress"] = Options{"compress": Options{}}
 	dynamic, err := json.Marshal(config)
 	require.NoError(t, err)
-	s.p = start(t, string(dynamic))
-	s.large = start(t, routed(s.origin.URL, entries))
-	s.idle = startEdited(t, func(dir string) {
-		editSource(t, filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := outcomeGoOn\n")
-	}, routed(s.origin.URL, map[string]options{"idle.example": with("idle", large, nil)}))
-	s.lone = start(t, routed(s.origin.URL, map[string]options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
+	s.p = StartTraefik(t, string(dynamic))
+	s.large = StartTraefik(t, Routed(s.origin.URL, entries))
+	s.idle = StartEdited(t, func(dir string) {
+		require.NoError(t, Edit(filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := outcomeGoOn\n"))
+	}, Routed(s.origin.URL, map[string]Options{"idle.example": with("idle", large, nil)}))
+	s.lone = StartTraefik(t, Routed(s.origin.URL, map[string]Options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
 	s.startLeast()
 	s.startNginx()
 	return s
 }
 
 // prepared are the answers by path; /zipped is the product in gzip.
-func (s *benchSite) prepared() map[string]*benchAnswer {
-	answers := map[string]*benchAnswer{"/zipped": newBenchAnswer(s.zipped(), "Content-Encoding: gzip")}
+func (s *benchSite) prepared() map[string]*Answer {
+	answers := map[string]*Answer{"/zipped": NewAnswer(s.zipped(), "Content-Encoding: gzip")}
 	for path, body := range s.pages {
-		answers[path] = newBenchAnswer(body)
+		answers[path] = NewAnswer(body)
 	}
 	for _, n := range tagCounts {
 		tags := "Surrogate-Key:"
@@ -156,7 +156,7 @@ func (s *benchSite) prepared() map[string]*benchAnswer {
 			tags += fmt.Sprintf(" product_%d", i)
 		}
 		path := fmt.Sprintf("/tags-%d", n)
-		answers[path] = newBenchAnswer(s.body(path), tags)
+		answers[path] = NewAnswer(s.body(path), tags)
 	}
 	return answers
 }
@@ -168,9 +168,9 @@ func (s *benchSite) answer(rw http.ResponseWriter, r *http.Request) {
 	}
 	a := s.answers[r.URL.Path]
 	if a == nil {
-		a = newBenchAnswer(s.body(r.URL.Path))
+		a = NewAnswer(s.body(r.URL.Path))
 	}
-	a.write(rw)
+	a.Write(rw)
 }
 
 // zipped is the product in gzip, at the level of the store.
@@ -313,17 +313,17 @@ func leastGet(key string) []byte {
 
 // startLeast starts a Traefik with that plugin.
 func (s *benchSite) startLeast() {
-	client := redis.NewClient(&redis.Options{Addr: s.redis.address})
+	client := redis.NewClient(&redis.Options{Addr: s.redis.Address})
 	defer client.Close()
 	require.NoError(s.t, client.Set(context.Background(), "least", s.pages["/product"], 0).Err())
 	require.NoError(s.t, client.Set(context.Background(), "zippd", s.zipped(), 0).Err())
-	s.least = startEdited(s.t, func(dir string) {
+	s.least = StartEdited(s.t, func(dir string) {
 		file := filepath.Join(dir, "cache", "least.go")
-		require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(leastPlugin, "ADDRESS", s.redis.address, 1)), 0o600))
-		editSource(s.t, filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := outcomeGoOn\n")
-	}, routed(s.origin.URL, map[string]options{"least.example": {"tenant": "least"}, "slowleast.example": {"tenant": "least"}}))
+		require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(leastPlugin, "ADDRESS", s.redis.Address, 1)), 0o600))
+		require.NoError(s.t, Edit(filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := outcomeGoOn\n"))
+	}, Routed(s.origin.URL, map[string]Options{"least.example": {"tenant": "least"}, "slowleast.example": {"tenant": "least"}}))
 	for _, lines := range []string{"Host: least.example", "Host: least.example\nAccept-Encoding: gzip"} {
-		_, err := send(http.MethodGet, s.least.url+"/kept", "", fields(strings.Split(lines, "\n")...))
+		_, err := Send(http.MethodGet, s.least.URL+"/kept", "", Fields(strings.Split(lines, "\n")...))
 		require.NoError(s.t, err)
 	}
 }
@@ -334,7 +334,7 @@ func (s *benchSite) startNginx() {
 	if err != nil {
 		return
 	}
-	dir, address := s.t.TempDir(), freeAddress(s.t)
+	dir, address := s.t.TempDir(), FreeAddress(s.t)
 	asRoot := ""
 	if os.Getuid() == 0 {
 		asRoot = "user root;" // else its workers may not enter the folder
@@ -371,7 +371,7 @@ const (
 func (s *benchSite) cases() []benchCase {
 	const bare, trivial, gz = "Traefik alone, 49 kB", "Traefik alone, trivial", "Accept-Encoding: gzip"
 	hit := func(name, base, host, path string, lines ...string) benchCase {
-		return benchCase{name: name, base: base, url: s.p.url + path, lines: append([]string{"Host: " + host}, lines...), via: s.p,
+		return benchCase{name: name, base: base, url: s.p.URL + path, lines: append([]string{"Host: " + host}, lines...), via: s.p,
 			cache: "; hit", status: http.StatusOK, body: s.body, coded: len(lines) > 0 && lines[0] == gz}
 	}
 	passed := func(name, base, host, path, cache string, lines ...string) benchCase {
@@ -379,19 +379,19 @@ func (s *benchSite) cases() []benchCase {
 		c.cache, c.asks = cache, true
 		return c
 	}
-	first, err := send(http.MethodGet, s.p.url+"/product", "", fields("Host: memory.example"))
+	first, err := Send(http.MethodGet, s.p.URL+"/product", "", Fields("Host: memory.example"))
 	require.NoError(s.t, err)
-	matched := hit("304", bare, "memory.example", "/product", "If-None-Match: "+first.header.Get("Etag"))
+	matched := hit("304", bare, "memory.example", "/product", "If-None-Match: "+first.Header.Get("Etag"))
 	matched.status, matched.body = http.StatusNotModified, func(string) string { return "" }
 	direct := passed("Go's server alone", bare, "bare.example", "/product", "")
 	direct.url, direct.via = s.origin.URL+"/product", nil
 	idle := passed("a plugin that does nothing, trivial", trivial, "idle.example", "/trivial", "")
-	idle.url, idle.via = s.idle.url+"/trivial", s.idle
+	idle.url, idle.via = s.idle.URL+"/trivial", s.idle
 	zipped := passed("Go's server alone, gzip", bare, "bare.example", "/zipped", "", gz)
 	zipped.url, zipped.via = s.origin.URL+"/zipped", nil
 	least := func(name, path string, lines ...string) benchCase {
 		c := hit(name, bare, "least.example", path, lines...)
-		c.url, c.via, c.cache = s.least.url+path, s.least, ""
+		c.url, c.via, c.cache = s.least.URL+path, s.least, ""
 		return c
 	}
 	asking := func(c benchCase, base, host string) benchCase {
@@ -427,7 +427,7 @@ func (s *benchSite) cases() []benchCase {
 	}
 	for i := len(list) - 4; i < len(list); i++ {
 		host := strings.TrimPrefix(list[i].lines[0], "Host: ")
-		list[i].lua = counting
+		list[i].lua = Counting
 		list[i].like = func(n int) []string { return []string{fmt.Sprintf("/product?sample=%d", n), host} }
 	}
 	for _, n := range tagCounts {
@@ -440,7 +440,7 @@ func (s *benchSite) cases() []benchCase {
 		n := n // for like
 		host := fmt.Sprintf("entries%d.example", n)
 		c := hit(fmt.Sprintf("%d entries", n), "100 entries", host, "")
-		c.url, c.via, c.fills = s.large.url, s.large, n
+		c.url, c.via, c.fills = s.large.URL, s.large, n
 		c.lua = fmt.Sprintf(`function request() return wrk.format(nil, "/e/" .. math.random(0, %d)) end`, n-1)
 		c.like = func(i int) []string { return []string{fmt.Sprintf("/e/%d", i%n), host} }
 		list = append(list, c)
@@ -488,11 +488,11 @@ func (s *benchSite) fill(cases []benchCase) {
 		go func() {
 			defer wg.Done()
 			for job := range jobs {
-				url := s.p.url
+				url := s.p.URL
 				if strings.HasPrefix(job[0], "entries") {
-					url = s.large.url
+					url = s.large.URL
 				}
-				if r, err := send(http.MethodGet, url+job[1], "", fields("Host: "+job[0])); err != nil || r.status != http.StatusOK {
+				if r, err := Send(http.MethodGet, url+job[1], "", Fields("Host: "+job[0])); err != nil || r.Status != http.StatusOK {
 					failed.Add(1)
 				}
 			}
@@ -525,7 +525,7 @@ func (s *benchSite) sample(c benchCase, i int) error {
 		path, lines = like[0], append([]string{"Host: " + like[1]}, lines[1:]...)
 		url = strings.Join(strings.SplitN(url, "/", 4)[:3], "/") + path
 	}
-	got, err := send(http.MethodGet, url, "", fields(lines...))
+	got, err := Send(http.MethodGet, url, "", Fields(lines...))
 	if err != nil {
 		return err
 	}
@@ -533,17 +533,17 @@ func (s *benchSite) sample(c benchCase, i int) error {
 }
 
 // wrong says why an answer is not one of the case.
-func (c benchCase) wrong(got reply, path string) error {
-	status := got.cacheStatus()
+func (c benchCase) wrong(got Reply, path string) error {
+	status := got.CacheStatus()
 	switch {
-	case got.status != c.status:
-		return fmt.Errorf("%s: status %d", c.name, got.status)
+	case got.Status != c.status:
+		return fmt.Errorf("%s: status %d", c.name, got.Status)
 	case c.cache == "" && status != "" || !strings.Contains(status, c.cache):
 		return fmt.Errorf("%s: Cache-Status %q", c.name, status)
-	case c.coded != (got.header.Get("Content-Encoding") == "gzip"):
-		return fmt.Errorf("%s: Content-Encoding %q", c.name, got.header.Get("Content-Encoding"))
+	case c.coded != (got.Header.Get("Content-Encoding") == "gzip"):
+		return fmt.Errorf("%s: Content-Encoding %q", c.name, got.Header.Get("Content-Encoding"))
 	}
-	body := got.body
+	body := got.Body
 	if c.coded {
 		plain, err := gzip.NewReader(strings.NewReader(body))
 		if err != nil {
@@ -601,22 +601,22 @@ func (s *benchSite) measure(c benchCase, seconds, round int) (m measured) {
 	if c.lua != "" {
 		script := filepath.Join(s.t.TempDir(), "requests.lua")
 		text := c.lua
-		if c.lua == counting {
-			text = fmt.Sprintf(counting, 0, time.Now().UnixNano()+int64(round))
+		if c.lua == Counting {
+			text = fmt.Sprintf(Counting, 0, time.Now().UnixNano()+int64(round))
 		}
 		require.NoError(s.t, os.WriteFile(script, []byte(text), 0o600))
 		args = append(args, "-s", script)
 	}
 	s.samples(c, warmUp)
-	asked := s.origin.renders()
-	cpu, allocated := c.via.used()
+	asked := s.origin.Renders()
+	cpu, allocated := c.via.Used()
 	out, err := exec.Command("wrk", append(args, c.url)...).CombinedOutput()
 	require.NoError(s.t, err, "%s", out)
-	cpuAfter, allocatedAfter := c.via.used()
-	asked = s.origin.renders() - asked
+	cpuAfter, allocatedAfter := c.via.Used()
+	asked = s.origin.Renders() - asked
 	s.samples(c, 16)
-	require.NotRegexp(s.t, wrkErrors, string(out), c.name)
-	figures, count := wrkRate.FindSubmatch(out), wrkRequests.FindSubmatch(out)
+	require.NotRegexp(s.t, WrkErrors, string(out), c.name)
+	figures, count := wrkRate.FindSubmatch(out), WrkRequests.FindSubmatch(out)
 	require.NotNil(s.t, figures, "%s", out)
 	require.NotNil(s.t, count, "%s", out)
 	requests, _ := strconv.ParseFloat(string(count[1]), 64)
@@ -653,7 +653,7 @@ type benchTimes struct {
 }
 
 func (s *benchSite) times() []benchTimes {
-	lone := strings.TrimPrefix(s.lone.url, "http://")
+	lone := strings.TrimPrefix(s.lone.URL, "http://")
 	return []benchTimes{
 		{"hit from memory", lone, "memory.example", true},
 		{"Traefik alone, 49 kB", lone, "bare.example", false},
@@ -755,7 +755,7 @@ func TestBenchmark(t *testing.T) {
 	if rounds == 0 || seconds == 0 {
 		t.Skip("make bench runs it")
 	}
-	needTraefik(t)
+	NeedTraefik(t)
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")
 	}
@@ -766,14 +766,14 @@ func TestBenchmark(t *testing.T) {
 		for _, path := range []string{"/product", "/shop", "/tags-1", "/tags-10", "/tags-50"} {
 			for i := 0; i < 3; i++ {
 				for _, accept := range []string{"gzip", ""} {
-					_, err := send(http.MethodGet, s.p.url+path, "", fields("Host: "+host, "Accept-Encoding: "+accept))
+					_, err := Send(http.MethodGet, s.p.URL+path, "", Fields("Host: "+host, "Accept-Encoding: "+accept))
 					require.NoError(t, err)
 				}
 			}
 		}
 	}
 	for i := 0; i < 3; i++ {
-		_, err := send(http.MethodGet, s.lone.url+"/product", "", fields("Host: memory.example"))
+		_, err := Send(http.MethodGet, s.lone.URL+"/product", "", Fields("Host: memory.example"))
 		require.NoError(t, err)
 	}
 	all := s.cases()
@@ -815,8 +815,8 @@ func TestBenchmark(t *testing.T) {
 // stored returns how many bytes the largest entries of tenant redis have, by page.
 func (s *benchSite) stored(path string) int {
 	most := map[string]int{"/product": 0, "/shop": 0}
-	for _, key := range s.redis.entries("redis") {
-		n, _ := strconv.Atoi(s.redis.must("STRLEN " + key))
+	for _, key := range s.redis.Entries("redis") {
+		n, _ := strconv.Atoi(s.redis.Must("STRLEN " + key))
 		if n > most["/shop"] {
 			most["/product"], most["/shop"] = most["/shop"], n
 		} else if n > most["/product"] {
@@ -836,7 +836,7 @@ func (s *benchSite) report(rounds, seconds int, cases []benchCase) *benchReport 
 			r.Machine = string(m[1])
 		}
 	}
-	if out, err := exec.Command(needTraefik(s.t), "version").Output(); err == nil {
+	if out, err := exec.Command(NeedTraefik(s.t), "version").Output(); err == nil {
 		if m := regexp.MustCompile(`Version: +(\S+)`).FindSubmatch(out); m != nil {
 			r.Traefik = string(m[1])
 		}
@@ -850,7 +850,7 @@ func (s *benchSite) report(rounds, seconds int, cases []benchCase) *benchReport 
 		_, version, _ := strings.Cut(strings.TrimSpace(string(out)), "nginx/")
 		r.Nginx = version
 	}
-	for _, line := range strings.Split(s.redis.must("INFO server"), "\n") {
+	for _, line := range strings.Split(s.redis.Must("INFO server"), "\n") {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "redis_version:"); ok {
 			r.Redis = v
 		}

@@ -19,7 +19,7 @@ import (
 // a hit from memory learns of a purge of another replica within memory.maxStaleness, and
 // asks Redis no more often than that takes.
 func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
-	if raceEnabled {
+	if RaceEnabled {
 		t.Skip("the race detector sees the interpreter, not what it interprets")
 	}
 	const staleness = 500 * time.Millisecond
@@ -29,7 +29,7 @@ func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
 		{"set forward by ten minutes", "Started.UnixMilli() - 600000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			i, err := newInterpreter(func(dir string) error {
+			i, err := NewInterpreter(func(dir string) error {
 				file := filepath.Join(dir, "cache", "storage", "memory.go")
 				b, err := os.ReadFile(file)
 				if err != nil {
@@ -42,22 +42,22 @@ func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
 				return os.WriteFile(file, changed, 0o600)
 			})
 			require.NoError(t, err)
-			reader, err := makerOf(i)
+			reader, err := MakerOf(i)
 			require.NoError(t, err)
-			server := startServer(t)
-			o := options{
-				"tenant": fmt.Sprint("clock", tenants.Add(1)), "memory": options{"maxStaleness": staleness.String()},
-				"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
+			server := StartServer(t)
+			o := Options{
+				"tenant": fmt.Sprint("clock", Tenants.Add(1)), "memory": Options{"maxStaleness": staleness.String()},
+				"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 			}
 			origin := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					rw.Header().Set("X-Odoo-Purge", "product-1")
 				}
-				page("x", "Cache-Control: public, max-age=600", "Surrogate-Key: product-1")(rw, r)
+				Page("x", "Cache-Control: public, max-age=600", "Surrogate-Key: product-1")(rw, r)
 			})
 			near, err := reader(context.Background(), origin, o)
 			require.NoError(t, err)
-			far, err := compiled(context.Background(), origin, o)
+			far, err := Compiled(context.Background(), origin, o)
 			require.NoError(t, err)
 			status := func() string {
 				w := httptest.NewRecorder()
@@ -67,12 +67,12 @@ func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
 			for j := 0; j < 5; j++ {
 				status()
 			}
-			before, begin, hits := server.calls("echo"), time.Now(), 0
+			before, begin, hits := server.Calls("echo"), time.Now(), 0
 			for ; time.Since(begin) < 2*time.Second; time.Sleep(time.Millisecond) {
 				require.Contains(t, status(), "; hit")
 				hits++
 			}
-			asked := server.calls("echo") - before
+			asked := server.Calls("echo") - before
 			require.Positive(t, asked)
 			require.LessOrEqual(t, asked, 2+2*int(time.Since(begin)/staleness), "of %d hits", hits)
 

@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 	if from == "" {
 		t.Skip("CACHE_TESTS names no checkout of http-tests/cache-tests")
 	}
-	needTraefik(t)
+	NeedTraefik(t)
 	suite := t.TempDir()
 	node := func(environment []string, arguments ...string) *exec.Cmd {
 		cmd := exec.Command(arguments[0], arguments[1:]...)
@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 		require.NoError(t, node(nil, "npm", "install", "--silent", "--no-audit", "--no-save", "undici", "liquidjs", "marked").Run())
 	}
 
-	address := freeAddress(t)
+	address := FreeAddress(t)
 	_, port, _ := strings.Cut(address, ":")
 	server := node([]string{"npm_config_protocol=http", "npm_config_port=" + port, "npm_config_pidfile=" + filepath.Join(suite, "pid")},
 		"node", "test-engine/server/server.mjs")
@@ -54,8 +54,8 @@ func TestConformance(t *testing.T) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
-	edge := start(t, routed("http://localhost:"+port, map[string]options{"": {"redis": options{"address": startRedis(t).address}}}))
-	edge.until("the suite's server answers", func() bool { return edge.get("/").status == 200 })
+	edge := StartTraefik(t, Routed("http://localhost:"+port, map[string]Options{"": {"redis": Options{"address": StartRedis(t).Address}}}))
+	edge.Until("the suite's server answers", func() bool { return edge.Get("/").Status == 200 })
 
 	var kinds map[string]string
 	script := filepath.Join(suite, "kinds.mjs")
@@ -65,7 +65,7 @@ func TestConformance(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &kinds))
 
 	begun := time.Now()
-	out, err = node([]string{"npm_config_base=" + edge.url, "npm_config_id="}, "node", "--no-warnings", "test-engine/cli.mjs").Output()
+	out, err = node([]string{"npm_config_base=" + edge.URL, "npm_config_id="}, "node", "--no-warnings", "test-engine/cli.mjs").Output()
 	require.NoError(t, err)
 	var results map[string]interface{}
 	require.NoError(t, json.Unmarshal(out[bytes.IndexByte(out, '{'):], &results), "%.500s", out)

@@ -34,13 +34,13 @@ const (
 // one does not help with the next.
 type costly struct {
 	name   string
-	of     func(n int) *oddRequest
+	of     func(n int) *OddRequest
 	passes bool // it need not bypass: it is answered otherwise, or forwarded
 }
 
-func costlyAt(target string, lines ...string) *oddRequest {
-	q := browserAt(target)
-	q.lines = append(q.lines, lines...)
+func costlyAt(target string, lines ...string) *OddRequest {
+	q := BrowserAt(target)
+	q.Lines = append(q.Lines, lines...)
 	return q
 }
 
@@ -70,186 +70,186 @@ func numberedParts(part string) string {
 }
 
 var costlies = []costly{
-	{name: "parameters ?a&a&a", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d&", n) + repeated("a&")) }},
-	{name: "parameters, all another", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d", n) + numberedParts("&aN=N")) }},
-	{name: "parameters that are left out", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d", n) + numberedParts("&utm_N=N")) }},
-	{name: "parameters, escaped", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d", n) + repeated("&%61%zz=%")) }},
-	{name: "60 parameters", of: func(n int) *oddRequest {
+	{name: "parameters ?a&a&a", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d&", n) + repeated("a&")) }},
+	{name: "parameters, all another", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d", n) + numberedParts("&aN=N")) }},
+	{name: "parameters that are left out", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d", n) + numberedParts("&utm_N=N")) }},
+	{name: "parameters, escaped", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d", n) + repeated("&%61%zz=%")) }},
+	{name: "60 parameters", of: func(n int) *OddRequest {
 		return costlyAt(fmt.Sprintf("/shop?n=%d", n) + strings.Repeat("&a="+strings.Repeat("x", costBytes/60), 60))
 	}},
-	{name: "one parameter", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d&a=", n) + repeated("x")) }},
-	{name: "one parameter, escaped", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d&a=", n) + repeated("%41")) }},
-	{name: "parameters with ;", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d;", n) + repeated("a;")) }},
-	{name: "parameters of a file", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/web/static/a.css?n=%d", n) + repeated("&a")) }},
-	{name: "parameters of a bypass", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop/cart?n=%d", n) + repeated("&a")) }},
-	{name: "parameters of a POST", of: func(n int) *oddRequest {
+	{name: "one parameter", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d&a=", n) + repeated("x")) }},
+	{name: "one parameter, escaped", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d&a=", n) + repeated("%41")) }},
+	{name: "parameters with ;", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop?n=%d;", n) + repeated("a;")) }},
+	{name: "parameters of a file", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/web/static/a.css?n=%d", n) + repeated("&a")) }},
+	{name: "parameters of a bypass", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop/cart?n=%d", n) + repeated("&a")) }},
+	{name: "parameters of a POST", of: func(n int) *OddRequest {
 		q := costlyAt(fmt.Sprintf("/shop/cart/update?n=%d", n)+repeated("&a"), "Content-Type: application/x-www-form-urlencoded")
-		q.method, q.body = http.MethodPost, "a=b"
+		q.Method, q.Body = http.MethodPost, "a=b"
 		return q
 	}, passes: true},
-	{name: "path", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("x")) }},
-	{name: "path, segments", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("/x")) }},
-	{name: "path, dot segments", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("/a/..")) }},
-	{name: "path, slashes", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("/")) }},
-	{name: "path, escaped", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("%2f%e9")) }},
-	{name: "path of digits", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/shop/category/p-%d/page/", n) + repeated("1")) }},
-	{name: "path of a file", of: func(n int) *oddRequest { return costlyAt(fmt.Sprintf("/web/static/%d", n) + repeated("/x")) }},
-	{name: "many cookies", of: func(n int) *oddRequest { return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+repeated("; a=b")) }},
-	{name: "many cookies, all another", of: func(n int) *oddRequest {
+	{name: "path", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("x")) }},
+	{name: "path, segments", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("/x")) }},
+	{name: "path, dot segments", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("/a/..")) }},
+	{name: "path, slashes", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("/")) }},
+	{name: "path, escaped", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/p%d", n) + repeated("%2f%e9")) }},
+	{name: "path of digits", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/shop/category/p-%d/page/", n) + repeated("1")) }},
+	{name: "path of a file", of: func(n int) *OddRequest { return costlyAt(fmt.Sprintf("/web/static/%d", n) + repeated("/x")) }},
+	{name: "many cookies", of: func(n int) *OddRequest { return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+repeated("; a=b")) }},
+	{name: "many cookies, all another", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+numberedParts("; aN=N"))
 	}},
-	{name: "many Cookie fields", of: func(n int) *oddRequest {
+	{name: "many Cookie fields", of: func(n int) *OddRequest {
 		return costlyAt("/shop", strings.Split(fmt.Sprintf("Cookie: n=%d", n)+strings.Repeat("\nCookie: a=b", costBytes/13), "\n")...)
 	}},
-	{name: "many sessions", of: func(n int) *oddRequest {
+	{name: "many sessions", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+repeated("; session_id=x"))
 	}},
-	{name: "many sessions to a bypass", of: func(n int) *oddRequest {
+	{name: "many sessions to a bypass", of: func(n int) *OddRequest {
 		return costlyAt("/shop/cart", fmt.Sprintf("Cookie: n=%d", n)+numberedParts("; session_id=N"))
 	}},
-	{name: "many sessions of a POST", of: func(n int) *oddRequest {
+	{name: "many sessions of a POST", of: func(n int) *OddRequest {
 		q := costlyAt("/shop/cart/update", fmt.Sprintf("Cookie: n=%d", n)+numberedParts("; session_id=N"))
-		q.method, q.body = http.MethodPost, "a=b"
+		q.Method, q.Body = http.MethodPost, "a=b"
 		return q
 	}, passes: true},
-	{name: "many languages by cookie", of: func(n int) *oddRequest {
+	{name: "many languages by cookie", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+repeated("; frontend_lang=fr_FR"))
 	}},
-	{name: "one cookie", of: func(n int) *oddRequest { return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d; a=", n)+repeated("x")) }},
-	{name: "one session", of: func(n int) *oddRequest {
+	{name: "one cookie", of: func(n int) *OddRequest { return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d; a=", n)+repeated("x")) }},
+	{name: "one session", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d; session_id=", n)+repeated("x"))
 	}},
-	{name: "one cookie, quoted and escaped", of: func(n int) *oddRequest {
+	{name: "one cookie, quoted and escaped", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf(`Cookie: n=%d; a="`, n)+repeated(`\073\"`)+`"`)
 	}},
-	{name: "backslashes of a POST", of: func(n int) *oddRequest {
+	{name: "backslashes of a POST", of: func(n int) *OddRequest {
 		q := costlyAt("/shop/cart/update", fmt.Sprintf(`Cookie: n=%d; a="`, n)+repeated(`\073`)+`"`)
-		q.method, q.body = http.MethodPost, "a=b"
+		q.Method, q.Body = http.MethodPost, "a=b"
 		return q
 	}, passes: true},
-	{name: "consent", of: func(n int) *oddRequest {
+	{name: "consent", of: func(n int) *OddRequest {
 		return costlyAt("/shop?utm_source=x", fmt.Sprintf(`Cookie: n=%d; website_cookies_bar={"a": [`, n)+repeated("[1], ")+"1]}")
 	}},
-	{name: "If-None-Match", of: func(n int) *oddRequest {
+	{name: "If-None-Match", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf(`If-None-Match: "%d"`, n)+repeated(`, "a"`))
 	}},
-	{name: "If-None-Match, one tag", of: func(n int) *oddRequest {
+	{name: "If-None-Match, one tag", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf(`If-None-Match: "%d`, n)+repeated("x")+`"`)
 	}},
-	{name: "If-Modified-Since", of: func(n int) *oddRequest {
+	{name: "If-Modified-Since", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("If-Modified-Since: %d", n)+repeated("x"))
 	}},
-	{name: "Accept-Language", of: func(n int) *oddRequest {
+	{name: "Accept-Language", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Language: en;q=0.%d", n%1000)+repeated(",fr"))
 	}},
-	{name: "Accept-Language, weighted", of: func(n int) *oddRequest {
+	{name: "Accept-Language, weighted", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Language: en;q=0.%d", n%1000)+repeated(", fr-FR;q=0.5"))
 	}},
-	{name: "Accept-Language, one tag", of: func(n int) *oddRequest {
+	{name: "Accept-Language, one tag", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Language: en%d-", n)+repeated("x"))
 	}},
-	{name: "Accept-Encoding", of: func(n int) *oddRequest {
+	{name: "Accept-Encoding", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Encoding: n%d", n)+repeated(", br;q=0.1"))
 	}},
-	{name: "Accept", of: func(n int) *oddRequest { return costlyAt("/shop", fmt.Sprintf("Accept: n/%d", n)+repeated(", a/b")) }},
-	{name: "Cache-Control", of: func(n int) *oddRequest {
+	{name: "Accept", of: func(n int) *OddRequest { return costlyAt("/shop", fmt.Sprintf("Accept: n/%d", n)+repeated(", a/b")) }},
+	{name: "Cache-Control", of: func(n int) *OddRequest {
 		return costlyAt("/web/static/a.css", fmt.Sprintf("Cache-Control: n=%d", n)+repeated(", a=b"))
 	}},
-	{name: "User-Agent", of: func(n int) *oddRequest { return costlyAt("/shop", fmt.Sprintf("User-Agent: n%d", n)+repeated(" bo")) }},
-	{name: "Range", of: func(n int) *oddRequest {
+	{name: "User-Agent", of: func(n int) *OddRequest { return costlyAt("/shop", fmt.Sprintf("User-Agent: n%d", n)+repeated(" bo")) }},
+	{name: "Range", of: func(n int) *OddRequest {
 		return costlyAt("/web/static/a.css", fmt.Sprintf("Range: bytes=%d-", n)+repeated(",1-2"))
 	}},
-	{name: "Authorization", of: func(n int) *oddRequest {
+	{name: "Authorization", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Authorization: Basic %d", n)+repeated("x"))
 	}},
-	{name: "Forwarded host", of: func(n int) *oddRequest {
+	{name: "Forwarded host", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("X-Forwarded-Host: h%d.example", n)+repeated(", a"))
 	}},
-	{name: "Host", of: func(n int) *oddRequest {
+	{name: "Host", of: func(n int) *OddRequest {
 		q := costlyAt("/shop")
-		q.host = fmt.Sprintf("h%d.", n) + repeated("a.") + "example"
+		q.Host = fmt.Sprintf("h%d.", n) + repeated("a.") + "example"
 		return q
 	}},
-	{name: "one unknown field", of: func(n int) *oddRequest { return costlyAt("/shop", fmt.Sprintf("X-Unknown: n%d", n)+repeated("x")) }},
-	{name: "1000 fields", of: func(n int) *oddRequest {
+	{name: "one unknown field", of: func(n int) *OddRequest { return costlyAt("/shop", fmt.Sprintf("X-Unknown: n%d", n)+repeated("x")) }},
+	{name: "1000 fields", of: func(n int) *OddRequest {
 		return costlyAt("/shop", append(manyFields(1000, costBytes/1000-16), fmt.Sprint("X-N: ", n))...)
 	}},
-	{name: "30000 fields", of: func(n int) *oddRequest {
+	{name: "30000 fields", of: func(n int) *OddRequest {
 		return costlyAt("/shop", append(manyFields(30000, 10), fmt.Sprint("X-N: ", n))...)
 	}, passes: true},
-	{name: "30000 fields of one name", of: func(n int) *oddRequest {
+	{name: "30000 fields of one name", of: func(n int) *OddRequest {
 		return costlyAt("/shop", strings.Split(fmt.Sprint("X-N: ", n)+strings.Repeat("\nX-N: 0123456789", 30000), "\n")...)
 	}},
-	{name: "30000 sessions by field", of: func(n int) *oddRequest {
+	{name: "30000 sessions by field", of: func(n int) *OddRequest {
 		return costlyAt("/shop", strings.Split(fmt.Sprint("X-N: ", n)+strings.Repeat("\nX-Openerp-Session-Id: x", 30000), "\n")...)
 	}},
-	{name: "1980 odd names", of: func(n int) *oddRequest {
+	{name: "1980 odd names", of: func(n int) *OddRequest {
 		q := costlyAt("/shop", fmt.Sprint("X-N: ", n))
 		for i := 0; i < 1980; i++ {
-			q.lines = append(q.lines, fmt.Sprintf("X%s%d: 1", strings.Repeat("_", 400), i))
+			q.Lines = append(q.Lines, fmt.Sprintf("X%s%d: 1", strings.Repeat("_", 400), i))
 		}
 		return q
 	}},
-	{name: "16 kB of ; in Cookie", of: func(n int) *oddRequest {
+	{name: "16 kB of ; in Cookie", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+nearly(";")+"website_cookies_bar=x")
 	}},
-	{name: "16 kB of ; in the second Cookie", of: func(n int) *oddRequest {
+	{name: "16 kB of ; in the second Cookie", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n), "Cookie: "+nearly(";")+"website_cookies_bar=x; frontend_lang=fr_FR; session_id=x; odoocache_context=0")
 	}},
-	{name: "16 kB of cookies on an event", of: func(n int) *oddRequest {
+	{name: "16 kB of cookies on an event", of: func(n int) *OddRequest {
 		return costlyAt("/event/a-1/agenda", fmt.Sprintf("Cookie: n=%d", n), "Cookie: "+nearly(";")+"tz=a; website_cookies_bar=x; frontend_lang=fr_FR; session_id=x")
 	}},
-	{name: "16 kB of sessions by spaces", of: func(n int) *oddRequest {
+	{name: "16 kB of sessions by spaces", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d ", n)+nearly("session_id "))
 	}, passes: true},
-	{name: "16 kB of If-None-Match", of: func(n int) *oddRequest {
+	{name: "16 kB of If-None-Match", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf(`If-None-Match: "%d"`, n)+nearly(",a"))
 	}},
-	{name: "16 kB of Accept-Language", of: func(n int) *oddRequest {
+	{name: "16 kB of Accept-Language", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Language: *,a%c", 'a'+n%26)+nearly(",a"))
 	}},
-	{name: "16 kB of Accept-Encoding", of: func(n int) *oddRequest {
+	{name: "16 kB of Accept-Encoding", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Encoding: n%d", n)+nearly(",*;q"))
 	}},
-	{name: "16 kB of Accept-Encoding, one member", of: func(n int) *oddRequest {
+	{name: "16 kB of Accept-Encoding, one member", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Accept-Encoding: n%d, gzip", n)+nearly(";a"))
 	}},
-	{name: "16 kB of Cache-Control", of: func(n int) *oddRequest {
+	{name: "16 kB of Cache-Control", of: func(n int) *OddRequest {
 		return costlyAt("/web/static/a.css", fmt.Sprintf("Cache-Control: n=%d", n)+nearly(",a"))
 	}},
-	{name: "16 kB of Range", of: func(n int) *oddRequest {
+	{name: "16 kB of Range", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("X-N: %d", n), "Range: bytes=0-0"+nearly(",1-1"))
 	}},
-	{name: "16 kB of each", of: func(n int) *oddRequest {
+	{name: "16 kB of each", of: func(n int) *OddRequest {
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n), "Cookie: "+nearly(";")+"website_cookies_bar=x; frontend_lang=en_US", `If-None-Match: "a"`+nearly(",a"),
 			"Accept-Encoding: a"+nearly(",*;q"), "Accept-Language: *,a"+nearly(",a"), "Range: bytes=0-0"+nearly(",1-1"))
 	}},
-	{name: "as many of each as are looked at", of: func(n int) *oddRequest {
+	{name: "as many of each as are looked at", of: func(n int) *OddRequest {
 		const most = 100 // with those that a browser has
 		return costlyAt("/shop", fmt.Sprintf("Cookie: n=%d", n)+strings.Repeat(";", most)+"website_cookies_bar=x; frontend_lang=en_US", `If-None-Match: "a"`+strings.Repeat(",a", most),
 			"Accept-Encoding: a"+strings.Repeat(",*;q", most/2), "Accept-Language: *,a"+strings.Repeat(",a", most), "Range: bytes=0-0"+strings.Repeat(",1-1", most))
 	}, passes: true},
-	{name: "purge without the secret", of: func(n int) *oddRequest {
+	{name: "purge without the secret", of: func(n int) *OddRequest {
 		q := costlyAt(fmt.Sprintf("/shop?n=%d", n)+repeated("&a"), "X-Odoocache-Secret: "+strings.Repeat("x", 1000))
-		q.method = "PURGE"
+		q.Method = "PURGE"
 		return q
 	}, passes: true},
-	{name: "upgrade", of: func(n int) *oddRequest {
+	{name: "upgrade", of: func(n int) *OddRequest {
 		return costlyAt(fmt.Sprintf("/websocket?n=%d", n)+repeated("&a"), "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x")
 	}},
 }
 
 // costPage is long enough for a coding, so that hits look at which ones a client takes.
-var costPage = htmlPage(strings.Repeat("a page of a shop ", 200))
+var costPage = HTMLPage(strings.Repeat("a page of a shop ", 200))
 
 // costOrigin is the origin of these tests: it reads nothing, and says little.
 func costOrigin(rw http.ResponseWriter, _ *http.Request) {
-	rw.Header().Set("Content-Type", htmlText)
+	rw.Header().Set("Content-Type", HTMLText)
 	rw.Header().Set("ETag", `"x"`)
 	_, _ = io.WriteString(rw, costPage)
 }
 
-var costOptions = options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}
+var costOptions = Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}
 
 // costOf is the processor time of a kind of request in a handler, the median of some, and
 // Cache-Status of the last. What else runs in this process counts, too.
@@ -260,7 +260,7 @@ func costOf(t *testing.T, c costly, h http.Handler, times int) (time.Duration, s
 	var spent time.Duration
 	for i := 0; i < times && spent < 3*time.Second; i++ {
 		costNumber++
-		r, ok := c.of(costNumber).parse()
+		r, ok := c.of(costNumber).Parse()
 		require.True(t, ok, c.name)
 		for name, value := range map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Host": r.Host} {
 			if r.Header[name] == nil {
@@ -268,9 +268,9 @@ func costOf(t *testing.T, c costly, h http.Handler, times int) (time.Duration, s
 			}
 		}
 		rw := httptest.NewRecorder()
-		before := processorTime()
+		before := ProcessorTime()
 		h.ServeHTTP(rw, r)
-		took := processorTime() - before
+		took := ProcessorTime() - before
 		all, spent = append(all, took), spent+took
 		status = strings.Join(rw.Header()["Cache-Status"], ", ")
 	}
@@ -288,16 +288,16 @@ type cost struct {
 
 // TestCost: no request that a server takes costs much, whatever it is full of.
 func TestCost(t *testing.T) {
-	if raceEnabled {
+	if RaceEnabled {
 		t.Skip("the race detector takes most of the time")
 	}
 	times := 3
 	if os.Getenv("BENCH_COST") != "" {
 		times = 15
 	}
-	h, err := interpreted(context.Background(), http.HandlerFunc(costOrigin), mergeOptions(costOptions, options{"tenant": "cost"}))
+	h, err := Interpreted(context.Background(), http.HandlerFunc(costOrigin), Merge(costOptions, Options{"tenant": "cost"}))
 	require.NoError(t, err)
-	_, _ = costlyAt("/shop").ask(h) // it is there: hits are what is looked for
+	_, _ = costlyAt("/shop").Ask(h) // it is there: hits are what is looked for
 	var nothing, traefiks *costRun
 	if !testing.Short() {
 		nothing, traefiks = newCostRun(t)
@@ -348,16 +348,16 @@ func costTable(table map[string]cost) string {
 
 // costRun is a Traefik of which is measured what requests cost.
 type costRun struct {
-	*traefik
+	*Traefik
 	host string
 }
 
 // newCostRun starts a Traefik with two routers: one without the plugin, one with it.
 func newCostRun(t *testing.T) (without, with *costRun) {
 	t.Helper()
-	origin := newBackend(t, costOrigin)
+	origin := NewBackend(t, costOrigin)
 	origin.Config.MaxHeaderBytes = 4 << 20
-	p := start(t, routed(origin.URL, map[string]options{"without.example": nil, "with.example": mergeOptions(costOptions, options{"tenant": "cost"})}),
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"without.example": nil, "with.example": Merge(costOptions, Options{"tenant": "cost"})}),
 		"--entryPoints.web.http.maxHeaderBytes=1500000")
 	return &costRun{p, "without.example"}, &costRun{p, "with.example"}
 }
@@ -366,30 +366,30 @@ func newCostRun(t *testing.T) (without, with *costRun) {
 func (p *costRun) cost(t *testing.T, c costly, times int) time.Duration {
 	t.Helper()
 	times *= 4 // the clock of /proc ticks each 10 ms
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	reader := bufio.NewReader(conn)
-	before, began, n := p.cpu(), time.Now(), 0
+	before, began, n := p.CPU(), time.Now(), 0
 	for n < times && time.Since(began) < 5*time.Second {
 		n++
 		costNumber++
 		q := c.of(costNumber)
-		q.host = p.host
-		_, err := io.WriteString(conn, q.text())
+		q.Host = p.host
+		_, err := io.WriteString(conn, q.Text())
 		require.NoError(t, err, c.name)
-		resp, err := http.ReadResponse(reader, &http.Request{Method: q.method})
+		resp, err := http.ReadResponse(reader, &http.Request{Method: q.Method})
 		require.NoError(t, err, c.name)
 		_, _ = io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		if resp.Close || resp.StatusCode == http.StatusSwitchingProtocols {
 			conn.Close()
-			conn, err = net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+			conn, err = net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 			require.NoError(t, err)
 			defer conn.Close()
 			reader = bufio.NewReader(conn)
 		}
 	}
-	return time.Duration((p.cpu() - before) / float64(n) * float64(time.Millisecond))
+	return time.Duration((p.CPU() - before) / float64(n) * float64(time.Millisecond))
 }

@@ -38,9 +38,9 @@ func knows(contentType string, lines ...string) http.HandlerFunc {
 		}
 		who += r.URL.Query().Get("session_id")
 		if r.Method == http.MethodPost && who == "" {
-			rw.Header().Set("Set-Cookie", "session_id="+sid(int(tenants.Add(1)))+"; Path=/")
+			rw.Header().Set("Set-Cookie", "session_id="+SessionID(int(Tenants.Add(1)))+"; Path=/")
 		}
-		for name, values := range fields(lines...) {
+		for name, values := range Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		text := "<html><body>for everybody</body></html>"
@@ -67,46 +67,46 @@ func secretOf(session string) string { return "the secret of " + session }
 func TestDeception(t *testing.T) {
 	seen := map[string]bool{}
 	var paths []string
-	for _, example := range append(odooExamples(t, "testdata/odoo/preset.txt"), odooExamples(t, "testdata/odoo14/preset.txt")...) {
+	for _, example := range append(OdooExamples(t, "testdata/odoo/preset.txt"), OdooExamples(t, "testdata/odoo14/preset.txt")...) {
 		if !seen[example] {
 			seen[example] = true
 			paths = append(paths, example)
 		}
 	}
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for name, origin := range map[string]http.HandlerFunc{
-			"says nothing":     knows(htmlText),
-			"says public":      knows(htmlText, immutable),
-			"addon, misjudged": knows(htmlText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0"),
-			"addon, a context": knows(htmlText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0123456789abcdef"),
+			"says nothing":     knows(HTMLText),
+			"says public":      knows(HTMLText, Immutable),
+			"addon, misjudged": knows(HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0"),
+			"addon, a context": knows(HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0123456789abcdef"),
 		} {
 			t.Run(name, func(t *testing.T) {
-				p := poisonTarget{page: numberedPage("/pN"), origin: origin}.poisoned(t, load, options{"memory": options{"bytes": "8MiB"}})
-				begin := browserAt("/shop/products/recently_viewed_update")
-				begin.method, begin.body = http.MethodPost, "{}"
-				unnoticed, _ := begin.ask(p.h)
-				cart, _ := begin.ask(p.h)
-				require.NotEmpty(t, cart.session())
-				change := browserAt("/shop/cart/update")
-				change.method, change.body, change.cookies = http.MethodPost, "x", []string{"session_id=" + cart.session()}
-				change.ask(p.h)
+				p := PoisonTarget{Page: NumberedPage("/pN"), Origin: origin}.Poisoned(t, load, Options{"memory": Options{"bytes": "8MiB"}})
+				begin := BrowserAt("/shop/products/recently_viewed_update")
+				begin.Method, begin.Body = http.MethodPost, "{}"
+				unnoticed, _ := begin.Ask(p.Handler)
+				cart, _ := begin.Ask(p.Handler)
+				require.NotEmpty(t, cart.Session())
+				change := BrowserAt("/shop/cart/update")
+				change.Method, change.Body, change.Cookies = http.MethodPost, "x", []string{"session_id=" + cart.Session()}
+				change.Ask(p.Handler)
 				visitors := []struct {
 					name  string
 					lines []string
 				}{
-					{"a session that was not seen to begin", []string{"Cookie: session_id=" + longID}},
-					{"a session with a cart", []string{"Cookie: session_id=" + cart.session()}},
-					{"a session that has changed unnoticed", []string{"Cookie: session_id=" + unnoticed.session()}},
-					{"a session with the default context", []string{"Cookie: session_id=" + longID + "; odoocache_context=0"}},
-					{"a session with a context", []string{"Cookie: session_id=" + longID + "; odoocache_context=0123456789abcdef"}},
-					{"a session in a field of another name", []string{"X_Openerp_Session_Id: " + fortyHex}},
-					{"a visitor of events", []string{"Cookie: visitor_uuid=" + fortyHex[:32]}},
+					{"a session that was not seen to begin", []string{"Cookie: session_id=" + LongID}},
+					{"a session with a cart", []string{"Cookie: session_id=" + cart.Session()}},
+					{"a session that has changed unnoticed", []string{"Cookie: session_id=" + unnoticed.Session()}},
+					{"a session with the default context", []string{"Cookie: session_id=" + LongID + "; odoocache_context=0"}},
+					{"a session with a context", []string{"Cookie: session_id=" + LongID + "; odoocache_context=0123456789abcdef"}},
+					{"a session in a field of another name", []string{"X_Openerp_Session_Id: " + FortyHex}},
+					{"a visitor of events", []string{"Cookie: visitor_uuid=" + FortyHex[:32]}},
 					{"credentials", []string{"Authorization: Basic eDp5"}},
 				}
 				each := sampled(t, 61) + 1
 				n, stored, answers := 0, 0, 0
 				for i, example := range paths {
-					for j, way := range spellings {
+					for j, way := range Spellings {
 						if n++; n%each != 0 {
 							continue
 						}
@@ -117,32 +117,32 @@ func TestDeception(t *testing.T) {
 						} else {
 							mark = "?" + mark
 						}
-						target := way.of(example) + mark
-						q := browserAt(target)
-						q.lines = append(q.lines, v.lines...)
-						if way.head {
-							q.method = http.MethodHead
-							q.ask(p.h)
-							q.method = http.MethodGet
+						target := way.Of(example) + mark
+						q := BrowserAt(target)
+						q.Lines = append(q.Lines, v.lines...)
+						if way.Head {
+							q.Method = http.MethodHead
+							q.Ask(p.Handler)
+							q.Method = http.MethodGet
 						}
-						got, ok := q.ask(p.h)
+						got, ok := q.Ask(p.Handler)
 						if !ok {
 							continue
 						}
-						if strings.Contains(got.cacheStatus(), "; stored") {
+						if strings.Contains(got.CacheStatus(), "; stored") {
 							stored++
 						}
-						for _, other := range []*oddRequest{browserAt(target), nobodyAt(target), browserAt(routedAs(target)), browserAt(example + mark)} {
-							r, ok := other.ask(p.h)
-							if answers++; ok && strings.Contains(r.body+fmt.Sprint(r.header), "the secret of") {
-								p.fail("%s, %s | nobody gets it at %s (%s; the visitor: %s)", v.name, way.name, other.target, r.cacheStatus(), got.cacheStatus())
+						for _, other := range []*OddRequest{BrowserAt(target), NobodyAt(target), BrowserAt(RoutedAs(target)), BrowserAt(example + mark)} {
+							r, ok := other.Ask(p.Handler)
+							if answers++; ok && strings.Contains(r.Body+fmt.Sprint(r.Header), "the secret of") {
+								p.Fail("%s, %s | nobody gets it at %s (%s; the visitor: %s)", v.name, way.Name, other.Target, r.CacheStatus(), got.CacheStatus())
 							}
 						}
 					}
 				}
-				p.cases = n / each
+				p.Cases = n / each
 				t.Logf("%d addresses, %d stored, %d answers to nobody", n/each, stored, answers)
-				p.report()
+				p.Report()
 				assert.Positive(t, stored, "the cache is on")
 			})
 		}

@@ -92,10 +92,10 @@ var everyKindLabels = map[string]string{
 }
 
 // checkEveryKind checks that each of those options has arrived.
-func checkEveryKind(t *testing.T, p *traefik) {
+func checkEveryKind(t *testing.T, p *Traefik) {
 	t.Helper()
-	status := func(path string, lines ...string) string { return p.get(path, lines...).cacheStatus() }
-	p.until("the plugin answers", func() bool { return status("/my/orders") != "" })
+	status := func(path string, lines ...string) string { return p.Get(path, lines...).CacheStatus() }
+	p.Until("the plugin answers", func() bool { return status("/my/orders") != "" })
 	assert.Equal(t, "odoocache; fwd=bypass; detail=rule", status("/my/orders"))
 	assert.Contains(t, status("/shop?utm_source=x"), "stored; ttl=300")
 	assert.Contains(t, status("/shop?gclid=y", "Cache-Control: no-cache"), "; hit")
@@ -103,13 +103,13 @@ func checkEveryKind(t *testing.T, p *traefik) {
 	assert.Contains(t, status("/blog/missing"), "stored")
 	assert.Contains(t, status("/blog/draft"), "detail=refuse")
 	assert.Contains(t, status("/blog/tagged"), "detail=tag-limit")
-	assert.Equal(t, http.StatusForbidden, p.do("PURGE", "/shop", "").status)
-	assert.Contains(t, p.do(http.MethodPost, "/.odoocache/purge", `{"tags":["all"]}`, bearer).body, `"tenant":"shop"`)
+	assert.Equal(t, http.StatusForbidden, p.Do("PURGE", "/shop", "").Status)
+	assert.Contains(t, p.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["all"]}`, Bearer).Body, `"tenant":"shop"`)
 	assert.Contains(t, status("/shop"), "fwd=uri-miss")
 }
 
-func everyKindOrigin(t *testing.T) *backend {
-	return newBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+func everyKindOrigin(t *testing.T) *Backend {
+	return NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/blog/draft":
 			rw.Header().Set("X-Draft", "yes")
@@ -123,14 +123,14 @@ func everyKindOrigin(t *testing.T) *backend {
 }
 
 func TestTraefikConfigurationFromFiles(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	origin := everyKindOrigin(t)
 	t.Run("YAML", func(t *testing.T) {
-		checkEveryKind(t, start(t, strings.ReplaceAll(fmt.Sprintf(everyKindYAML, origin.URL), "'", "`")))
+		checkEveryKind(t, StartTraefik(t, strings.ReplaceAll(fmt.Sprintf(everyKindYAML, origin.URL), "'", "`")))
 	})
 	t.Run("TOML", func(t *testing.T) {
-		p := start(t, "{}")
-		p.write("dynamic.toml", strings.ReplaceAll(fmt.Sprintf(everyKindTOML, origin.URL), "'", "`"))
+		p := StartTraefik(t, "{}")
+		p.Write("dynamic.toml", strings.ReplaceAll(fmt.Sprintf(everyKindTOML, origin.URL), "'", "`"))
 		checkEveryKind(t, p)
 	})
 }
@@ -138,7 +138,7 @@ func TestTraefikConfigurationFromFiles(t *testing.T) {
 // TestTraefikConfigurationFromLabels lets Traefik's Docker provider read the
 // labels of a container from a Docker API that knows just that one.
 func TestTraefikConfigurationFromLabels(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	origin := everyKindOrigin(t)
 	checkEveryKind(t, labelled(t, origin, everyKindLabels))
 }
@@ -185,20 +185,20 @@ func fakeDocker(t *testing.T, labels map[string]string, address string) string {
 // TestTraefikReportsEveryMistakeAtOnce checks the line in Traefik's log, and
 // that other routers go on.
 func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
-	needTraefik(t)
-	origin := newBackend(t, page("from the origin"))
-	bad := options{
-		"preset": "magento", "tennant": "x", "redis": options{"address": "localhost", "passwordFile": "/nonexistent", "timeout": "soon"},
-		"memory": options{"bytes": "lots"}, "purge": options{"networks": []string{"10.0.0.0/99"}, "secret": "short"},
-		"rules": []options{
-			{"match": options{"pathRegexp": "("}, "ttl": "-5s", "bypas": "true", "status": []string{"2xx"}},
+	NeedTraefik(t)
+	origin := NewBackend(t, Page("from the origin"))
+	bad := Options{
+		"preset": "magento", "tennant": "x", "redis": Options{"address": "localhost", "passwordFile": "/nonexistent", "timeout": "soon"},
+		"memory": Options{"bytes": "lots"}, "purge": Options{"networks": []string{"10.0.0.0/99"}, "secret": "short"},
+		"rules": []Options{
+			{"match": Options{"pathRegexp": "("}, "ttl": "-5s", "bypas": "true", "status": []string{"2xx"}},
 			{"bypass": true},
 		},
 	}
-	p := start(t, routed(origin.URL, map[string]options{"bad.example": bad, "good.example": {"tenant": "good"}}))
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"bad.example": bad, "good.example": {"tenant": "good"}}))
 	var line string
-	p.until("the mistakes are in the log", func() bool {
-		for _, l := range strings.Split(p.log(), "\n") {
+	p.Until("the mistakes are in the log", func() bool {
+		for _, l := range strings.Split(p.Log(), "\n") {
 			if strings.Contains(l, "invalid configuration") {
 				line = l
 			}
@@ -212,68 +212,68 @@ func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
 	} {
 		assert.Contains(t, line, want)
 	}
-	got, err := send(http.MethodGet, p.url+"/", "", fields("Host: good.example"))
+	got, err := Send(http.MethodGet, p.URL+"/", "", Fields("Host: good.example"))
 	require.NoError(t, err)
-	assert.Equal(t, "from the origin", got.body)
-	got, err = send(http.MethodGet, p.url+"/", "", fields("Host: bad.example"))
+	assert.Equal(t, "from the origin", got.Body)
+	got, err = Send(http.MethodGet, p.URL+"/", "", Fields("Host: bad.example"))
 	require.NoError(t, err)
-	assert.Equal(t, http.StatusNotFound, got.status)
+	assert.Equal(t, http.StatusNotFound, got.Status)
 }
 
 // TestTraefikTellsWhatIsGiven: Traefik's decoder tells an option that is given but empty
 // from one that is not given, and an order that labels cannot break holds.
 func TestTraefikTellsWhatIsGiven(t *testing.T) {
-	needTraefik(t)
-	origin := newBackend(t, page("from the origin"))
-	p := start(t, routed(origin.URL, map[string]options{
-		"purge.example":   {"purge": options{"secret": ""}},
-		"redis.example":   {"redis": options{"address": "127.0.0.1:1", "password": "", "sentinel": options{"passwordFile": ""}}},
-		"urn.example":     {"purge": options{"secret": "urn:k8s:secret:odoocache:purge"}},
-		"line.example":    {"redis": options{"address": "127.0.0.1:1", "password": "hunter2\n"}},
-		"nothing.example": {"purge": options{"fromResponses": true}},
-		"null.example":    {"purge": options{"secretFile": nil}}, // as of a template
+	NeedTraefik(t)
+	origin := NewBackend(t, Page("from the origin"))
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{
+		"purge.example":   {"purge": Options{"secret": ""}},
+		"redis.example":   {"redis": Options{"address": "127.0.0.1:1", "password": "", "sentinel": Options{"passwordFile": ""}}},
+		"urn.example":     {"purge": Options{"secret": "urn:k8s:secret:odoocache:purge"}},
+		"line.example":    {"redis": Options{"address": "127.0.0.1:1", "password": "hunter2\n"}},
+		"nothing.example": {"purge": Options{"fromResponses": true}},
+		"null.example":    {"purge": Options{"secretFile": nil}}, // as of a template
 	}))
 	for router, want := range map[string]string{
 		"purge": "purge.secret: is given, but empty", "redis": "redis.password: is given, but empty",
 		"urn": "purge.secret: begins with urn:", "line": "redis.password: ends in a line break",
 	} {
-		p.until(router+" is refused", func() bool { return strings.Contains(p.log(), want) })
-		got, err := send(http.MethodGet, p.url+"/", "", fields("Host: "+router+".example"))
+		p.Until(router+" is refused", func() bool { return strings.Contains(p.Log(), want) })
+		got, err := Send(http.MethodGet, p.URL+"/", "", Fields("Host: "+router+".example"))
 		require.NoError(t, err)
-		assert.Equal(t, http.StatusNotFound, got.status, router)
+		assert.Equal(t, http.StatusNotFound, got.Status, router)
 	}
-	assert.Contains(t, p.log(), "redis.sentinel.passwordFile: is given, but empty")
-	got, err := send(http.MethodGet, p.url+"/", "", fields("Host: nothing.example"))
+	assert.Contains(t, p.Log(), "redis.sentinel.passwordFile: is given, but empty")
+	got, err := Send(http.MethodGet, p.URL+"/", "", Fields("Host: nothing.example"))
 	require.NoError(t, err)
-	assert.Equal(t, http.StatusOK, got.status)
-	got, err = send(http.MethodGet, p.url+"/", "", fields("Host: null.example"))
+	assert.Equal(t, http.StatusOK, got.Status)
+	got, err = Send(http.MethodGet, p.URL+"/", "", Fields("Host: null.example"))
 	require.NoError(t, err)
-	assert.Equal(t, http.StatusNotFound, got.status)
+	assert.Equal(t, http.StatusNotFound, got.Status)
 }
 
 // TestTraefikPatterns: of true in place of a pattern, files make the text, and a provider
 // that hands JSON on, such as those of Kubernetes, a boolean, which is refused by name.
 func TestTraefikPatterns(t *testing.T) {
-	needTraefik(t)
-	origin := newBackend(t, page("x"))
-	o := options{"rules": []options{{
-		"match": options{"headers": options{"X-Y": true}}, "require": options{"X-V": 7}, "refuse": options{"X-Z": false}, "bypass": true,
+	NeedTraefik(t)
+	origin := NewBackend(t, Page("x"))
+	o := Options{"rules": []Options{{
+		"match": Options{"headers": Options{"X-Y": true}}, "require": Options{"X-V": 7}, "refuse": Options{"X-Z": false}, "bypass": true,
 	}}}
-	p := start(t, routed(origin.URL, map[string]options{"shop.example": o}), "--providers.rest.insecure=true")
-	p.until("the plugin answers", func() bool { return p.get("/").cacheStatus() != "" })
-	assert.Contains(t, p.get("/", "X-Y: true").cacheStatus(), "detail=rule")
-	assert.NotContains(t, p.get("/", "X-Y: 1").cacheStatus(), "detail=rule")
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": o}), "--providers.rest.insecure=true")
+	p.Until("the plugin answers", func() bool { return p.Get("/").CacheStatus() != "" })
+	assert.Contains(t, p.Get("/", "X-Y: true").CacheStatus(), "detail=rule")
+	assert.NotContains(t, p.Get("/", "X-Y: 1").CacheStatus(), "detail=rule")
 
-	got, err := send(http.MethodPut, p.api+"/api/providers/rest", routed(origin.URL, map[string]options{"rest.example": o}), fields())
+	got, err := Send(http.MethodPut, p.API+"/api/providers/rest", Routed(origin.URL, map[string]Options{"rest.example": o}), Fields())
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, got.status, got.body)
-	p.until("it is refused", func() bool { return strings.Contains(p.log(), "rules[0].match.headers.X-Y: true is a boolean") })
-	assert.Contains(t, p.log(), "rules[0].refuse.X-Z: false is a boolean")
-	assert.NotContains(t, p.log(), "rules[0].require.X-V:")
+	require.Equal(t, http.StatusOK, got.Status, got.Body)
+	p.Until("it is refused", func() bool { return strings.Contains(p.Log(), "rules[0].match.headers.X-Y: true is a boolean") })
+	assert.Contains(t, p.Log(), "rules[0].refuse.X-Z: false is a boolean")
+	assert.NotContains(t, p.Log(), "rules[0].require.X-V:")
 }
 
 // labelled starts a Traefik that has its configuration from labels of a container.
-func labelled(t *testing.T, origin *backend, more map[string]string) *traefik {
+func labelled(t *testing.T, origin *Backend, more map[string]string) *Traefik {
 	t.Helper()
 	u, err := url.Parse(origin.URL)
 	require.NoError(t, err)
@@ -289,14 +289,14 @@ func labelled(t *testing.T, origin *backend, more map[string]string) *traefik {
 		labels["traefik.http.middlewares.c.plugin.odoocache."+name] = value
 	}
 	docker := fakeDocker(t, labels, u.Hostname())
-	return start(t, "{}", "--providers.docker.endpoint=tcp://"+docker, "--providers.docker.watch=false")
+	return StartTraefik(t, "{}", "--providers.docker.endpoint=tcp://"+docker, "--providers.docker.watch=false")
 }
 
 // TestTraefikRulesFromLabels: Traefik sorts labels as text, so that rules[10] comes before
 // rules[9]; the option order puts them right.
 func TestTraefikRulesFromLabels(t *testing.T) {
-	needTraefik(t)
-	origin := newBackend(t, page("x"))
+	NeedTraefik(t)
+	origin := NewBackend(t, Page("x"))
 	labels := map[string]string{"tenant": "shop"}
 	for i := 0; i < 12; i++ {
 		labels[fmt.Sprintf("rules[%d].match.pathPrefixes", i)] = fmt.Sprintf("/%d", i)
@@ -309,19 +309,19 @@ func TestTraefikRulesFromLabels(t *testing.T) {
 	labels["rules[10].ttl"] = "1m"
 	t.Run("as text", func(t *testing.T) {
 		p := labelled(t, origin, labels)
-		p.until("the plugin answers", func() bool { return p.get("/both").cacheStatus() != "" })
-		assert.NotContains(t, p.get("/both").cacheStatus(), "detail=rule", "if this fails, Traefik sorts labels by number, and README.md can say so")
+		p.Until("the plugin answers", func() bool { return p.Get("/both").CacheStatus() != "" })
+		assert.NotContains(t, p.Get("/both").CacheStatus(), "detail=rule", "if this fails, Traefik sorts labels by number, and README.md can say so")
 	})
 	t.Run("in order", func(t *testing.T) {
 		for i := 0; i < 12; i++ {
 			labels[fmt.Sprintf("rules[%d].order", i)] = fmt.Sprint(i)
 		}
 		p := labelled(t, origin, labels)
-		p.until("the plugin answers", func() bool { return p.get("/both").cacheStatus() != "" })
-		assert.Contains(t, p.get("/both").cacheStatus(), "detail=rule")
+		p.Until("the plugin answers", func() bool { return p.Get("/both").CacheStatus() != "" })
+		assert.Contains(t, p.Get("/both").CacheStatus(), "detail=rule")
 	})
 	t.Run("an empty secret", func(t *testing.T) {
 		p := labelled(t, origin, map[string]string{"purge.secret": ""})
-		p.until("it is refused", func() bool { return strings.Contains(p.log(), "purge.secret: is given, but empty") })
+		p.Until("it is refused", func() bool { return strings.Contains(p.Log(), "purge.secret: is given, but empty") })
 	})
 }

@@ -17,28 +17,28 @@ import (
 // group is a master with a replica, and three sentinels that watch them.
 type group struct {
 	t         *testing.T
-	master    *redisServer
-	replica   *redisServer
+	master    *RedisServer
+	replica   *RedisServer
 	sentinels []string
 }
 
 func startGroup(t *testing.T) *group {
 	t.Helper()
-	g := &group{t: t, master: startServer(t)}
-	host, port, _ := net.SplitHostPort(g.master.address)
-	g.replica = startServer(t, "--replicaof", host, port)
+	g := &group{t: t, master: StartServer(t)}
+	host, port, _ := net.SplitHostPort(g.master.Address)
+	g.replica = StartServer(t, "--replicaof", host, port)
 	require.Eventually(t, func() bool {
-		return strings.Contains(g.replica.must("ROLE"), "connected")
-	}, patience, tick, "the replica follows")
+		return strings.Contains(g.replica.Must("ROLE"), "connected")
+	}, Patience, Tick, "the replica follows")
 	for i := 0; i < 3; i++ {
-		s := startSentinel(t, "sentinel monitor shop "+host+" "+port+" 2", "sentinel down-after-milliseconds shop 500", "sentinel failover-timeout shop 3000")
-		g.sentinels = append(g.sentinels, s.address)
-		require.Eventually(t, func() bool { return strings.Contains(s.must("SENTINEL get-master-addr-by-name shop"), port) }, patience, tick)
+		s := StartSentinel(t, "sentinel monitor shop "+host+" "+port+" 2", "sentinel down-after-milliseconds shop 500", "sentinel failover-timeout shop 3000")
+		g.sentinels = append(g.sentinels, s.Address)
+		require.Eventually(t, func() bool { return strings.Contains(s.Must("SENTINEL get-master-addr-by-name shop"), port) }, Patience, Tick)
 	}
 	for _, address := range g.sentinels {
-		s := &redisServer{t: t, address: address}
+		s := &RedisServer{T: t, Address: address}
 		require.Eventually(t, func() bool {
-			fields := strings.Split(s.must("SENTINEL master shop"), "\n")
+			fields := strings.Split(s.Must("SENTINEL master shop"), "\n")
 			others, slaves := "", ""
 			for i := 0; i+1 < len(fields); i += 2 {
 				switch fields[i] {
@@ -49,7 +49,7 @@ func startGroup(t *testing.T) *group {
 				}
 			}
 			return others == "2" && slaves == "1"
-		}, patience, 20*time.Millisecond, "the sentinels know each other and the replica")
+		}, Patience, 20*time.Millisecond, "the sentinels know each other and the replica")
 	}
 	return g
 }
@@ -58,7 +58,7 @@ func startGroup(t *testing.T) *group {
 // not older than the last purge that was acknowledged.
 type visitors struct {
 	t       *testing.T
-	p       *traefik
+	p       *Traefik
 	hosts   []string
 	stop    chan struct{}
 	once    sync.Once
@@ -76,12 +76,12 @@ func newVisitors(t *testing.T, hosts ...string) *visitors {
 func (l *visitors) origin(rw http.ResponseWriter, r *http.Request) {
 	for i, host := range l.hosts {
 		if r.Host == host {
-			page(fmt.Sprintf("%s%s %d", r.Host, r.URL.Path, l.version[i].Load()), "Cache-Control: max-age=600")(rw, r)
+			Page(fmt.Sprintf("%s%s %d", r.Host, r.URL.Path, l.version[i].Load()), "Cache-Control: max-age=600")(rw, r)
 		}
 	}
 }
 
-func (l *visitors) run(p *traefik) {
+func (l *visitors) run(p *Traefik) {
 	l.p = p
 	l.t.Cleanup(l.end)
 	for c := 0; c < 8; c++ {
@@ -104,23 +104,23 @@ func (l *visitors) run(p *traefik) {
 func (l *visitors) one(host, n int) {
 	path := fmt.Sprintf("/page-%d", n)
 	least := l.floor[host].Load()
-	got, err := send(http.MethodGet, l.p.url+path, "", fields("Host: "+l.hosts[host]))
-	if !assert.NoError(l.t, err) || !assert.Equal(l.t, 200, got.status, got.body) {
+	got, err := Send(http.MethodGet, l.p.URL+path, "", Fields("Host: "+l.hosts[host]))
+	if !assert.NoError(l.t, err) || !assert.Equal(l.t, 200, got.Status, got.Body) {
 		return
 	}
 	var version int64
-	_, err = fmt.Sscanf(got.body, l.hosts[host]+path+" %d", &version)
-	assert.NoError(l.t, err, got.body)
-	assert.GreaterOrEqual(l.t, version, least, "%s: older than a purge that was acknowledged", got.cacheStatus())
+	_, err = fmt.Sscanf(got.Body, l.hosts[host]+path+" %d", &version)
+	assert.NoError(l.t, err, got.Body)
+	assert.GreaterOrEqual(l.t, version, least, "%s: older than a purge that was acknowledged", got.CacheStatus())
 	l.sent.Add(1)
-	if strings.Contains(got.cacheStatus(), "; hit") {
+	if strings.Contains(got.CacheStatus(), "; hit") {
 		l.hits.Add(1)
 	}
 }
 
-func (l *visitors) do(method, path, body string, host int) reply {
+func (l *visitors) do(method, path, body string, host int) Reply {
 	l.t.Helper()
-	got, err := send(method, l.p.url+path, body, fields("Host: "+l.hosts[host]))
+	got, err := Send(method, l.p.URL+path, body, Fields("Host: "+l.hosts[host]))
 	require.NoError(l.t, err)
 	return got
 }
@@ -130,7 +130,7 @@ func (l *visitors) do(method, path, body string, host int) reply {
 func (l *visitors) purge(host int) {
 	version := l.version[host].Add(1)
 	got := l.do("PURGE", "/.odoocache/purge", `{"all":true}`, host)
-	assert.Contains(l.t, []int{200, 503}, got.status, got.body)
+	assert.Contains(l.t, []int{200, 503}, got.Status, got.Body)
 	l.floor[host].Store(version)
 }
 
@@ -138,9 +138,9 @@ func (l *visitors) purge(host int) {
 func (l *visitors) hitsAgain(host int) {
 	l.t.Helper()
 	last := ""
-	for until := time.Now().Add(patience); !strings.Contains(last, "; hit"); time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(Patience); !strings.Contains(last, "; hit"); time.Sleep(50 * time.Millisecond) {
 		got := l.do(http.MethodGet, "/page-1", "", host)
-		last = got.cacheStatus()
+		last = got.CacheStatus()
 		require.True(l.t, time.Now().Before(until), "no hits for %s: %s", l.hosts[host], last)
 	}
 }
@@ -154,48 +154,48 @@ func (l *visitors) end() {
 }
 
 // shared are the options of a tenant with some Redis.
-func shared(tenant string, redis options) options {
+func shared(tenant string, redis Options) Options {
 	redis["timeout"], redis["dialTimeout"] = "500ms", "500ms"
-	return options{"tenant": tenant, "redis": redis, "memory": options{"bytes": "0"}, "purge": options{"networks": []string{"127.0.0.1"}}}
+	return Options{"tenant": tenant, "redis": redis, "memory": Options{"bytes": "0"}, "purge": Options{"networks": []string{"127.0.0.1"}}}
 }
 
 // TestTraefikSentinel kills the master under load.
 func TestTraefikSentinel(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	g := startGroup(t)
 	l := newVisitors(t, "shop.example")
-	origin := newBackend(t, l.origin)
-	nobody := freeAddress(t) // a sentinel that is down
-	p := start(t, routed(origin.URL, map[string]options{
-		"shop.example": shared("shop", options{"sentinel": options{"master": "shop", "addresses": append([]string{nobody}, g.sentinels...)}}),
+	origin := NewBackend(t, l.origin)
+	nobody := FreeAddress(t) // a sentinel that is down
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{
+		"shop.example": shared("shop", Options{"sentinel": Options{"master": "shop", "addresses": append([]string{nobody}, g.sentinels...)}}),
 	}))
 	l.run(p)
 	l.hitsAgain(0)
 	l.purge(0)
 	l.hitsAgain(0)
-	require.NotEmpty(t, g.master.entries("shop"))
-	g.master.stop()
+	require.NotEmpty(t, g.master.Entries("shop"))
+	g.master.Stop()
 	l.purge(0) // while there is no master
-	require.Eventually(t, func() bool { return strings.HasPrefix(g.replica.must("ROLE"), "master") }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.HasPrefix(g.replica.Must("ROLE"), "master") }, Patience, 20*time.Millisecond)
 	l.hitsAgain(0)
-	require.NotEmpty(t, g.replica.entries("shop"))
+	require.NotEmpty(t, g.replica.Entries("shop"))
 	l.purge(0)
 	l.hitsAgain(0)
 	l.end()
-	assert.Contains(t, p.get("/.odoocache/status").body, `"pendingPurges":0`)
+	assert.Contains(t, p.Get("/.odoocache/status").Body, `"pendingPurges":0`)
 }
 
 // cluster are three nodes of a Redis Cluster.
 type cluster struct {
 	t     *testing.T
-	nodes []*redisServer
+	nodes []*RedisServer
 }
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	for i := 0; i < 3; i++ {
-		c.nodes = append(c.nodes, startServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"))
+		c.nodes = append(c.nodes, StartServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"))
 	}
 	for i, node := range c.nodes {
 		from, to := i*5462, i*5462+5461
@@ -206,24 +206,24 @@ func startCluster(t *testing.T) *cluster {
 		for s := from; s <= to; s++ {
 			slots += fmt.Sprint(" ", s)
 		}
-		node.must("CLUSTER ADDSLOTS" + slots)
-		host, port, _ := net.SplitHostPort(c.nodes[0].address)
-		node.must("CLUSTER MEET " + host + " " + port)
+		node.Must("CLUSTER ADDSLOTS" + slots)
+		host, port, _ := net.SplitHostPort(c.nodes[0].Address)
+		node.Must("CLUSTER MEET " + host + " " + port)
 	}
 	for _, node := range c.nodes {
 		require.Eventually(t, func() bool {
-			info := node.must("CLUSTER INFO")
+			info := node.Must("CLUSTER INFO")
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
-		}, patience, 20*time.Millisecond, "the nodes know each other")
+		}, Patience, 20*time.Millisecond, "the nodes know each other")
 	}
 	return c
 }
 
 // owner returns the node that has a tenant's keys.
 func (c *cluster) owner(tenant string) int {
-	slot := c.nodes[0].must("CLUSTER KEYSLOT oc:{" + tenant + "}:marks")
+	slot := c.nodes[0].Must("CLUSTER KEYSLOT oc:{" + tenant + "}:marks")
 	for i, node := range c.nodes {
-		answer, err := node.ask("ZCARD oc:{" + tenant + "}:marks")
+		answer, err := node.Ask("ZCARD oc:{" + tenant + "}:marks")
 		if err == nil && !strings.HasPrefix(string(answer), "MOVED") && !strings.HasPrefix(string(answer), "CLUSTERDOWN") {
 			return i
 		}
@@ -235,42 +235,42 @@ func (c *cluster) owner(tenant string) int {
 // migrate moves a tenant's slot to another node, key by key.
 func (c *cluster) migrate(tenant string, to int) {
 	from := c.owner(tenant)
-	slot := c.nodes[0].must("CLUSTER KEYSLOT oc:{" + tenant + "}:marks")
-	id := func(i int) string { return c.nodes[i].must("CLUSTER MYID") }
-	c.nodes[to].must("CLUSTER SETSLOT " + slot + " IMPORTING " + id(from))
-	c.nodes[from].must("CLUSTER SETSLOT " + slot + " MIGRATING " + id(to))
-	host, port, _ := net.SplitHostPort(c.nodes[to].address)
+	slot := c.nodes[0].Must("CLUSTER KEYSLOT oc:{" + tenant + "}:marks")
+	id := func(i int) string { return c.nodes[i].Must("CLUSTER MYID") }
+	c.nodes[to].Must("CLUSTER SETSLOT " + slot + " IMPORTING " + id(from))
+	c.nodes[from].Must("CLUSTER SETSLOT " + slot + " MIGRATING " + id(to))
+	host, port, _ := net.SplitHostPort(c.nodes[to].Address)
 	for {
-		keys := strings.Fields(c.nodes[from].must("CLUSTER GETKEYSINSLOT " + slot + " 3"))
+		keys := strings.Fields(c.nodes[from].Must("CLUSTER GETKEYSINSLOT " + slot + " 3"))
 		if len(keys) == 0 {
 			break
 		}
 		for _, key := range keys {
-			c.nodes[from].must("MIGRATE " + host + " " + port + " " + key + " 0 5000")
+			c.nodes[from].Must("MIGRATE " + host + " " + port + " " + key + " 0 5000")
 		}
 		time.Sleep(20 * time.Millisecond) // so that many requests meet a slot that is on its way
 	}
 	for _, node := range c.nodes {
-		node.must("CLUSTER SETSLOT " + slot + " NODE " + id(to))
+		node.Must("CLUSTER SETSLOT " + slot + " NODE " + id(to))
 	}
 }
 
 // TestTraefikCluster moves a tenant to another node and kills one, under load.
 func TestTraefikCluster(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	c := startCluster(t)
 	hosts := []string{"one.example", "two.example", "three.example"}
 	l := newVisitors(t, hosts...)
-	origin := newBackend(t, l.origin)
-	configs := map[string]options{}
+	origin := NewBackend(t, l.origin)
+	configs := map[string]Options{}
 	var seeds []string
 	for i := len(c.nodes) - 1; i >= 0; i-- {
-		seeds = append(seeds, c.nodes[i].address)
+		seeds = append(seeds, c.nodes[i].Address)
 	}
 	for _, host := range hosts {
-		configs[host] = shared(strings.TrimSuffix(host, ".example"), options{"cluster": options{"addresses": seeds}})
+		configs[host] = shared(strings.TrimSuffix(host, ".example"), Options{"cluster": Options{"addresses": seeds}})
 	}
-	p := start(t, routed(origin.URL, configs))
+	p := StartTraefik(t, Routed(origin.URL, configs))
 	l.run(p)
 	nodes := map[int]bool{}
 	for i := range hosts {
@@ -285,16 +285,16 @@ func TestTraefikCluster(t *testing.T) {
 	l.hitsAgain(0)
 
 	down := c.owner("two")
-	c.nodes[down].stop()
+	c.nodes[down].Stop()
 	for i, host := range hosts {
 		l.purge(i)
 		if c.up(host, down) {
 			l.hitsAgain(i)
 		} else {
-			assert.NotContains(t, l.do(http.MethodGet, "/page-1", "", i).cacheStatus(), "; hit")
+			assert.NotContains(t, l.do(http.MethodGet, "/page-1", "", i).CacheStatus(), "; hit")
 		}
 	}
-	c.nodes[down].start()
+	c.nodes[down].Start()
 	for i := range hosts {
 		l.hitsAgain(i)
 	}
@@ -308,7 +308,7 @@ func (c *cluster) up(host string, down int) bool {
 		if i == down {
 			continue
 		}
-		answer, err := node.ask("ZCARD oc:{" + tenant + "}:marks")
+		answer, err := node.Ask("ZCARD oc:{" + tenant + "}:marks")
 		if err == nil && !strings.HasPrefix(string(answer), "MOVED") && !strings.HasPrefix(string(answer), "CLUSTERDOWN") {
 			return true
 		}

@@ -29,8 +29,8 @@ import (
 // process, in front of an origin, with a Redis server beside it. TRAEFIK names
 // the binary; without it testdata/traefik/build makes one.
 
-// patience is how long a poll waits for something that has to happen.
-const patience = 20 * time.Second
+// Patience is how long a poll waits for something that has to happen.
+const Patience = 20 * time.Second
 
 var traefikBinary struct {
 	once sync.Once
@@ -38,8 +38,8 @@ var traefikBinary struct {
 	err  error
 }
 
-// needTraefik returns the path of the Traefik binary.
-func needTraefik(t *testing.T) string {
+// NeedTraefik returns the path of the Traefik binary.
+func NeedTraefik(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a Traefik process; not run with -short")
@@ -60,41 +60,41 @@ func needTraefik(t *testing.T) string {
 	return b.path
 }
 
-// traefik is a Traefik process that interprets the plugin.
-type traefik struct {
-	t    *testing.T
-	url  string // plain HTTP
-	tls  string // HTTP/2 over TLS
-	api  string // API, metrics
+// Traefik is a Traefik process that interprets the plugin.
+type Traefik struct {
+	T    *testing.T
+	URL  string // plain HTTP
+	TLS  string // HTTP/2 over TLS
+	API  string // API, metrics
 	dir  string
-	cmd  *exec.Cmd
+	Cmd  *exec.Cmd
 	done chan struct{}
 
 	mu       sync.Mutex
 	revision int
 }
 
-// start runs a Traefik process with a dynamic configuration (YAML, and so JSON)
+// StartTraefik runs a Traefik process with a dynamic configuration (YAML, and so JSON)
 // and waits until it is in place. More flags may be given.
-func start(t *testing.T, dynamic string, flags ...string) *traefik {
+func StartTraefik(t *testing.T, dynamic string, flags ...string) *Traefik {
 	t.Helper()
-	return startEdited(t, nil, dynamic, flags...)
+	return StartEdited(t, nil, dynamic, flags...)
 }
 
-// startEdited is start with an edited copy of the plugin's source, if edit is not
+// StartEdited is start with an edited copy of the plugin's source, if edit is not
 // nil: it is given the folder.
-func startEdited(t *testing.T, edit func(dir string), dynamic string, flags ...string) *traefik {
+func StartEdited(t *testing.T, edit func(dir string), dynamic string, flags ...string) *Traefik {
 	t.Helper()
-	binary := needTraefik(t)
-	p := &traefik{t: t, dir: t.TempDir(), done: make(chan struct{})}
+	binary := NeedTraefik(t)
+	p := &Traefik{T: t, dir: t.TempDir(), done: make(chan struct{})}
 	source := filepath.Join(p.dir, "plugins-local", "src", "github.com", "odoocache", "odoocache")
-	require.NoError(t, copySource(source))
+	require.NoError(t, Copy(source))
 	if edit != nil {
 		edit(source)
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "dynamic"), 0o755))
-	web, secure, api := freeAddress(t), freeAddress(t), freeAddress(t)
-	p.url, p.tls, p.api = "http://"+web, "https://"+secure, "http://"+api
+	web, secure, api := FreeAddress(t), FreeAddress(t), FreeAddress(t)
+	p.URL, p.TLS, p.API = "http://"+web, "https://"+secure, "http://"+api
 	args := append([]string{
 		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false",
 		"--log.level=ERROR", "--log.noColor=true",
@@ -109,50 +109,50 @@ func startEdited(t *testing.T, edit func(dir string), dynamic string, flags ...s
 	output, err := os.Create(filepath.Join(p.dir, "log"))
 	require.NoError(t, err)
 	defer output.Close()
-	p.write("dynamic.yml", dynamic)
-	p.mark()
-	p.cmd = exec.Command(binary, args...)
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, output, output
+	p.Write("dynamic.yml", dynamic)
+	p.Mark()
+	p.Cmd = exec.Command(binary, args...)
+	p.Cmd.Dir, p.Cmd.Stdout, p.Cmd.Stderr = p.dir, output, output
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "TRAEFIK") && !strings.HasPrefix(variable, "DOCKER_") {
-			p.cmd.Env = append(p.cmd.Env, variable)
+			p.Cmd.Env = append(p.Cmd.Env, variable)
 		}
 	}
-	require.NoError(t, p.cmd.Start())
+	require.NoError(t, p.Cmd.Start())
 	go func() {
-		_ = p.cmd.Wait()
+		_ = p.Cmd.Wait()
 		close(p.done)
 	}()
-	t.Cleanup(p.stop)
+	t.Cleanup(p.Stop)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of Traefik:\n%s", tail(p.log(), 40))
+			t.Logf("log of Traefik:\n%s", Tail(p.Log(), 40))
 		}
 	})
-	p.inPlace()
+	p.InPlace()
 	return p
 }
 
-// replicas runs two Traefik processes with the same configuration.
-func replicas(t *testing.T, dynamic string) [2]*traefik {
+// Replicas runs two Traefik processes with the same configuration.
+func Replicas(t *testing.T, dynamic string) [2]*Traefik {
 	t.Helper()
-	return [2]*traefik{start(t, dynamic), start(t, dynamic)}
+	return [2]*Traefik{StartTraefik(t, dynamic), StartTraefik(t, dynamic)}
 }
 
-// stop kills the process and waits for its end.
-func (p *traefik) stop() {
-	_ = p.cmd.Process.Kill()
+// Stop kills the process and waits for its end.
+func (p *Traefik) Stop() {
+	_ = p.Cmd.Process.Kill()
 	<-p.done
 }
 
-// write puts a file of the file provider in place at once, so that it is never
+// Write puts a file of the file provider in place at once, so that it is never
 // read half written.
-func (p *traefik) write(name, content string) {
-	p.t.Helper()
-	require.NoError(p.t, p.put(name, content))
+func (p *Traefik) Write(name, content string) {
+	p.T.Helper()
+	require.NoError(p.T, p.Put(name, content))
 }
 
-func (p *traefik) put(name, content string) error {
+func (p *Traefik) Put(name, content string) error {
 	temporary := filepath.Join(p.dir, name+".new")
 	if err := os.WriteFile(temporary, []byte(content), 0o600); err != nil {
 		return err
@@ -160,50 +160,50 @@ func (p *traefik) put(name, content string) error {
 	return os.Rename(temporary, filepath.Join(p.dir, "dynamic", name))
 }
 
-// mark adds a router that tells which revision of the configuration is in
+// Mark adds a router that tells which revision of the configuration is in
 // place. It returns the revision.
-func (p *traefik) mark() int {
-	p.t.Helper()
+func (p *Traefik) Mark() int {
+	p.T.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.revision++
-	p.write("zz-revision.yml", fmt.Sprintf(
+	p.Write("zz-revision.yml", fmt.Sprintf(
 		"http: {routers: {revision: {rule: 'Path(`/-/revision/%d`)', priority: 9999, service: ping@internal}}}\n", p.revision))
 	return p.revision
 }
 
-// inPlace waits until the last revision is served.
-func (p *traefik) inPlace() {
-	p.t.Helper()
-	address := fmt.Sprintf("%s/-/revision/%d", p.url, p.revision)
-	p.until("the configuration is in place", func() bool {
-		r, err := send(http.MethodGet, address, "", fields())
-		return err == nil && r.status == http.StatusOK
+// InPlace waits until the last revision is served.
+func (p *Traefik) InPlace() {
+	p.T.Helper()
+	address := fmt.Sprintf("%s/-/revision/%d", p.URL, p.revision)
+	p.Until("the configuration is in place", func() bool {
+		r, err := Send(http.MethodGet, address, "", Fields())
+		return err == nil && r.Status == http.StatusOK
 	})
 }
 
-// until polls, and gives up early if the process has ended.
-func (p *traefik) until(what string, condition func() bool) {
-	p.t.Helper()
-	deadline := time.Now().Add(patience)
+// Until polls, and gives up early if the process has ended.
+func (p *Traefik) Until(what string, condition func() bool) {
+	p.T.Helper()
+	deadline := time.Now().Add(Patience)
 	for !condition() {
 		select {
 		case <-p.done:
-			require.FailNow(p.t, "Traefik has ended", "%s", tail(p.log(), 40))
+			require.FailNow(p.T, "Traefik has ended", "%s", Tail(p.Log(), 40))
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			require.FailNow(p.t, "waited in vain until "+what, "%s", tail(p.log(), 40))
+			require.FailNow(p.T, "waited in vain until "+what, "%s", Tail(p.Log(), 40))
 		}
 	}
 }
 
-func (p *traefik) log() string {
+func (p *Traefik) Log() string {
 	b, _ := os.ReadFile(filepath.Join(p.dir, "log"))
 	return string(b)
 }
 
-func tail(text string, lines int) string {
+func Tail(text string, lines int) string {
 	list := strings.Split(strings.TrimSpace(text), "\n")
 	if len(list) > lines {
 		list = list[len(list)-lines:]
@@ -211,61 +211,61 @@ func tail(text string, lines int) string {
 	return strings.Join(list, "\n")
 }
 
-// do sends a request; a header line "Host: x" sets the host. Replicas listen on
+// Do sends a request; a header line "Host: x" sets the host. Replicas listen on
 // different ports, so there is one host name for all.
-func (p *traefik) do(method, path, body string, lines ...string) reply {
-	p.t.Helper()
-	r, err := send(method, p.url+path, body, fields(append([]string{"Host: shop.example"}, lines...)...))
-	require.NoError(p.t, err)
+func (p *Traefik) Do(method, path, body string, lines ...string) Reply {
+	p.T.Helper()
+	r, err := Send(method, p.URL+path, body, Fields(append([]string{"Host: shop.example"}, lines...)...))
+	require.NoError(p.T, err)
 	return r
 }
 
-func (p *traefik) get(path string, lines ...string) reply {
-	p.t.Helper()
-	return p.do(http.MethodGet, path, "", lines...)
+func (p *Traefik) Get(path string, lines ...string) Reply {
+	p.T.Helper()
+	return p.Do(http.MethodGet, path, "", lines...)
 }
 
 // metric returns a figure of the process, as it tells it to Prometheus.
-func (p *traefik) metric(name string) int {
-	p.t.Helper()
-	r, err := send(http.MethodGet, p.api+"/metrics", "", fields())
-	require.NoError(p.t, err)
-	for _, line := range strings.Split(r.body, "\n") {
+func (p *Traefik) metric(name string) int {
+	p.T.Helper()
+	r, err := Send(http.MethodGet, p.API+"/metrics", "", Fields())
+	require.NoError(p.T, err)
+	for _, line := range strings.Split(r.Body, "\n") {
 		if value, found := strings.CutPrefix(line, name+" "); found {
 			n, err := strconv.ParseFloat(value, 64)
-			require.NoError(p.t, err)
+			require.NoError(p.T, err)
 			return int(n)
 		}
 	}
-	require.FailNow(p.t, "no metric "+name)
+	require.FailNow(p.T, "no metric "+name)
 	return 0
 }
 
-// answered returns how many requests a Traefik's services, so the origin and the way
+// Answered returns how many requests a Traefik's services, so the origin and the way
 // there, have answered with a status.
-func (p *traefik) answered(status int) (n int) {
-	p.t.Helper()
-	r, err := send(http.MethodGet, p.api+"/metrics", "", fields())
-	require.NoError(p.t, err)
-	for _, line := range strings.Split(r.body, "\n") {
+func (p *Traefik) Answered(status int) (n int) {
+	p.T.Helper()
+	r, err := Send(http.MethodGet, p.API+"/metrics", "", Fields())
+	require.NoError(p.T, err)
+	for _, line := range strings.Split(r.Body, "\n") {
 		if strings.HasPrefix(line, fmt.Sprintf("traefik_service_requests_total{code=\"%d\"", status)) {
 			value, err := strconv.ParseFloat(line[strings.LastIndex(line, " ")+1:], 64)
-			require.NoError(p.t, err)
+			require.NoError(p.T, err)
 			n += int(value)
 		}
 	}
 	return n
 }
 
-func (p *traefik) goroutines() int {
-	p.t.Helper()
+func (p *Traefik) Goroutines() int {
+	p.T.Helper()
 	return p.metric("go_goroutines")
 }
 
-// memory returns a figure of the process's memory in kB: VmRSS, RssAnon. Where
+// Memory returns a figure of the process's memory in kB: VmRSS, RssAnon. Where
 // there is no /proc, it is 0.
-func (p *traefik) memory(name string) int {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *Traefik) Memory(name string) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	for _, line := range strings.Split(string(b), "\n") {
 		if value, found := strings.CutPrefix(line, name+":"); found {
 			n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
@@ -275,10 +275,10 @@ func (p *traefik) memory(name string) int {
 	return 0
 }
 
-// freeAddress returns an address of this machine that nobody listens on.
+// FreeAddress returns an address of this machine that nobody listens on.
 // The port is not one of those that the system gives to connections: such a one may be
 // in use by the time that somebody listens on it. A cluster takes it plus 10000, too.
-func freeAddress(t testing.TB) string {
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for i := 0; i < 1000; i++ {
 		port := 10000 + rand.Intn(10000)
@@ -295,13 +295,13 @@ func freeAddress(t testing.TB) string {
 	return ""
 }
 
-// givenPorts are those that freeAddress has returned.
+// givenPorts are those that FreeAddress has returned.
 var givenPorts sync.Map
 
-// routed is a dynamic configuration: one router and middleware for each host
+// Routed is a dynamic configuration: one router and middleware for each host
 // name, all in front of one origin. A host without options has no middleware.
-func routed(origin string, hosts map[string]options) string {
-	routers, middlewares := options{}, options{}
+func Routed(origin string, hosts map[string]Options) string {
+	routers, middlewares := Options{}, Options{}
 	for host, o := range hosts {
 		id := strings.ReplaceAll(host, ".", "-")
 		rule := "Host(`" + host + "`)"
@@ -311,34 +311,34 @@ func routed(origin string, hosts map[string]options) string {
 		chain := []string{}
 		if o != nil {
 			chain = append(chain, id)
-			middlewares[id] = options{"plugin": options{"odoocache": o}}
+			middlewares[id] = Options{"plugin": Options{"odoocache": o}}
 		}
-		routers[id] = options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"web"}}
-		routers[id+"-tls"] = options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"secure"}, "tls": options{}}
+		routers[id] = Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"web"}}
+		routers[id+"-tls"] = Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"secure"}, "tls": Options{}}
 	}
-	parts := options{
+	parts := Options{
 		"routers":  routers,
-		"services": options{"origin": options{"loadBalancer": options{"servers": []options{{"url": origin}}}}},
+		"services": Options{"origin": Options{"loadBalancer": Options{"servers": []Options{{"url": origin}}}}},
 	}
 	if len(middlewares) > 0 { // the file provider refuses an empty map
 		parts["middlewares"] = middlewares
 	}
-	b, err := json.Marshal(options{"http": parts})
+	b, err := json.Marshal(Options{"http": parts})
 	if err != nil {
 		panic(err)
 	}
 	return string(b)
 }
 
-// backend is the origin behind Traefik.
-type backend struct {
+// Backend is the origin behind Traefik.
+type Backend struct {
 	*httptest.Server
 	count atomic.Int64
 }
 
-func newBackend(t *testing.T, answer http.HandlerFunc) *backend {
+func NewBackend(t *testing.T, answer http.HandlerFunc) *Backend {
 	t.Helper()
-	b := &backend{}
+	b := &Backend{}
 	b.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		b.count.Add(1)
 		answer(rw, r)
@@ -347,96 +347,96 @@ func newBackend(t *testing.T, answer http.HandlerFunc) *backend {
 	return b
 }
 
-// renders returns how often the origin was asked.
-func (b *backend) renders() int {
+// Renders returns how often the origin was asked.
+func (b *Backend) Renders() int {
 	return int(b.count.Load())
 }
 
-// redisServer is a Redis server of one test.
-type redisServer struct {
-	t       testing.TB
-	address string
-	dir     string
+// RedisServer is a Redis server of one test.
+type RedisServer struct {
+	T       testing.TB
+	Address string
+	Dir     string
 	args    []string
-	cmd     *exec.Cmd
+	Cmd     *exec.Cmd
 	done    chan struct{}
 }
 
-// startRedis is startServer for a test of Traefik.
-func startRedis(t *testing.T, args ...string) *redisServer {
+// StartRedis is StartServer for a test of Traefik.
+func StartRedis(t *testing.T, args ...string) *RedisServer {
 	t.Helper()
-	needTraefik(t)
-	return startServer(t, args...)
+	NeedTraefik(t)
+	return StartServer(t, args...)
 }
 
-// startServer runs a Redis server that keeps its data over a restart.
-func startServer(t testing.TB, args ...string) *redisServer {
+// StartServer runs a Redis server that keeps its data over a restart.
+func StartServer(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed")
 	}
-	s := &redisServer{t: t, address: freeAddress(t), dir: t.TempDir(), args: args}
-	s.start()
-	t.Cleanup(s.stop)
+	s := &RedisServer{T: t, Address: FreeAddress(t), Dir: t.TempDir(), args: args}
+	s.Start()
+	t.Cleanup(s.Stop)
 	return s
 }
 
-// calls returns how often a command was called since the server began to count.
-func (s *redisServer) calls(command string) int {
-	_, figure, _ := strings.Cut(s.must("INFO commandstats"), "cmdstat_"+command+":calls=")
+// Calls returns how often a command was called since the server began to count.
+func (s *RedisServer) Calls(command string) int {
+	_, figure, _ := strings.Cut(s.Must("INFO commandstats"), "cmdstat_"+command+":calls=")
 	figure, _, _ = strings.Cut(figure, ",")
 	n, err := strconv.Atoi(figure)
-	require.NoError(s.t, err, command)
+	require.NoError(s.T, err, command)
 	return n
 }
 
-// startSentinel runs a sentinel with the given configuration.
-func startSentinel(t *testing.T, lines ...string) *redisServer {
+// StartSentinel runs a sentinel with the given configuration.
+func StartSentinel(t *testing.T, lines ...string) *RedisServer {
 	t.Helper()
-	s := &redisServer{t: t, address: freeAddress(t), dir: t.TempDir()}
-	host, port, _ := net.SplitHostPort(s.address)
-	conf := filepath.Join(s.dir, "sentinel.conf") // which it writes to
-	lines = append([]string{"bind " + host, "port " + port, "dir " + s.dir}, lines...)
+	s := &RedisServer{T: t, Address: FreeAddress(t), Dir: t.TempDir()}
+	host, port, _ := net.SplitHostPort(s.Address)
+	conf := filepath.Join(s.Dir, "sentinel.conf") // which it writes to
+	lines = append([]string{"bind " + host, "port " + port, "dir " + s.Dir}, lines...)
 	require.NoError(t, os.WriteFile(conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	s.args = []string{conf, "--sentinel"}
-	s.start()
-	t.Cleanup(s.stop)
+	s.Start()
+	t.Cleanup(s.Stop)
 	return s
 }
 
-func (s *redisServer) start() {
-	s.t.Helper()
-	_, port, _ := net.SplitHostPort(s.address)
+func (s *RedisServer) Start() {
+	s.T.Helper()
+	_, port, _ := net.SplitHostPort(s.Address)
 	args := append([]string{
-		"--bind", "127.0.0.1", "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
+		"--bind", "127.0.0.1", "--port", port, "--dir", s.Dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always",
 	}, s.args...)
 	if len(s.args) > 0 && strings.HasSuffix(s.args[0], ".conf") { // everything else is in the file
 		args = s.args
 	}
-	s.cmd = exec.Command("redis-server", args...)
+	s.Cmd = exec.Command("redis-server", args...)
 	s.done = make(chan struct{})
-	require.NoError(s.t, s.cmd.Start())
-	cmd, done := s.cmd, s.done
+	require.NoError(s.T, s.Cmd.Start())
+	cmd, done := s.Cmd, s.done
 	go func() {
 		_ = cmd.Wait()
 		close(done)
 	}()
-	require.Eventually(s.t, func() bool {
-		answer, err := s.ask("PING")
+	require.Eventually(s.T, func() bool {
+		answer, err := s.Ask("PING")
 		return err == nil && (string(answer) == "PONG" || strings.HasPrefix(string(answer), "NOAUTH"))
-	}, patience, 10*time.Millisecond, "redis-server answers")
+	}, Patience, 10*time.Millisecond, "redis-server answers")
 }
 
-// stop kills the server, also while it is stopped by a signal.
-func (s *redisServer) stop() {
-	_ = s.cmd.Process.Kill()
+// Stop kills the server, also while it is stopped by a signal.
+func (s *RedisServer) Stop() {
+	_ = s.Cmd.Process.Kill()
 	<-s.done
 }
 
-// ask sends one command whose words hold no blanks, and returns the reply: a
+// Ask sends one command whose words hold no blanks, and returns the reply: a
 // line, a bulk string, or the items of a list, one a line.
-func (s *redisServer) ask(command string) ([]byte, error) {
-	c, err := net.DialTimeout("tcp", s.address, time.Second)
+func (s *RedisServer) Ask(command string) ([]byte, error) {
+	c, err := net.DialTimeout("tcp", s.Address, time.Second)
 	if err != nil {
 		return nil, err
 	}
@@ -474,39 +474,39 @@ func readReply(r *bufio.Reader) ([]byte, error) {
 	return []byte(line), nil
 }
 
-// must is ask for a server that is known to answer.
-func (s *redisServer) must(command string) string {
-	s.t.Helper()
-	b, err := s.ask(command)
-	require.NoError(s.t, err)
+// Must is ask for a server that is known to answer.
+func (s *RedisServer) Must(command string) string {
+	s.T.Helper()
+	b, err := s.Ask(command)
+	require.NoError(s.T, err)
 	return string(b)
 }
 
-// entries returns the keys of a tenant's stored responses.
-func (s *redisServer) entries(tenant string) []string {
-	s.t.Helper()
-	return strings.Fields(s.must("KEYS oc:{" + tenant + "}:e:*"))
+// Entries returns the keys of a tenant's stored responses.
+func (s *RedisServer) Entries(tenant string) []string {
+	s.T.Helper()
+	return strings.Fields(s.Must("KEYS oc:{" + tenant + "}:e:*"))
 }
 
 var clientAddress = regexp.MustCompile(`(?m)^id=`)
 
-// clients returns how many connections the server has, without the one that asks.
-func (s *redisServer) clients() int {
-	s.t.Helper()
-	return len(clientAddress.FindAllString(s.must("CLIENT LIST"), -1)) - 1
+// Clients returns how many connections the server has, without the one that asks.
+func (s *RedisServer) Clients() int {
+	s.T.Helper()
+	return len(clientAddress.FindAllString(s.Must("CLIENT LIST"), -1)) - 1
 }
 
-// secureClient is plainClient over TLS, with HTTP/2.
-func secureClient() *http.Client {
+// SecureClient is PlainClient over TLS, with HTTP/2.
+func SecureClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableCompression: true, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // Traefik's own certificate
 	}}
 }
 
-// cpu returns the processor time that Traefik has used, in ms; 0 without /proc.
-func (p *traefik) cpu() float64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+// CPU returns the processor time that Traefik has used, in ms; 0 without /proc.
+func (p *Traefik) CPU() float64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
 	_, rest, _ := strings.Cut(string(b), ") ")
 	f := strings.Fields(rest)
 	if len(f) < 13 {
@@ -517,23 +517,23 @@ func (p *traefik) cpu() float64 {
 	return (user + system) * 10 // USER_HZ is 100
 }
 
-// used returns the processor time in ms and the kB allocated so far.
-func (p *traefik) used() (cpu, allocated float64) {
+// Used returns the processor time in ms and the kB allocated so far.
+func (p *Traefik) Used() (cpu, allocated float64) {
 	if p == nil {
 		return 0, 0
 	}
-	return p.cpu(), float64(p.metric("go_memstats_alloc_bytes_total")) / 1000
+	return p.CPU(), float64(p.metric("go_memstats_alloc_bytes_total")) / 1000
 }
 
-// peak runs f and returns by how many kB the process grew meanwhile at most.
-func (p *traefik) peak(f func()) int {
-	before := p.memory("RssAnon")
+// Peak runs f and returns by how many kB the process grew meanwhile at most.
+func (p *Traefik) Peak(f func()) int {
+	before := p.Memory("RssAnon")
 	most := before
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for {
-			if now := p.memory("RssAnon"); now > most {
+			if now := p.Memory("RssAnon"); now > most {
 				most = now
 			}
 			select {
@@ -549,15 +549,15 @@ func (p *traefik) peak(f func()) int {
 	return most - before
 }
 
-// live returns what is in use of the process's heap, in kB.
-func (p *traefik) live() int {
-	p.t.Helper()
-	_, err := send(http.MethodGet, p.api+"/debug/pprof/heap?gc=1", "", fields())
-	require.NoError(p.t, err)
+// Live returns what is in use of the process's heap, in kB.
+func (p *Traefik) Live() int {
+	p.T.Helper()
+	_, err := Send(http.MethodGet, p.API+"/debug/pprof/heap?gc=1", "", Fields())
+	require.NoError(p.T, err)
 	return p.metric("go_memstats_heap_alloc_bytes") / 1024
 }
 
-func (p *traefik) files() int {
-	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+func (p *Traefik) Files() int {
+	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid))
 	return len(list)
 }

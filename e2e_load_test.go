@@ -22,23 +22,23 @@ func pageOf(host, path string) string {
 
 // pages is an origin whose pages say whose they are.
 func pages(rw http.ResponseWriter, r *http.Request) {
-	page(pageOf(r.Host, r.URL.Path), "Cache-Control: max-age=600", "Content-Type: text/plain")(rw, r)
+	Page(pageOf(r.Host, r.URL.Path), "Cache-Control: max-age=600", "Content-Type: text/plain")(rw, r)
 }
 
 // TestTraefikEveryPageIsTheRightOne sends 10,000 requests over 64 connections
 // for 50 keys of two tenants that share one Redis.
 func TestTraefikEveryPageIsTheRightOne(t *testing.T) {
 	const requests, connections, keys = 10000, 64, 50
-	needTraefik(t)
-	server := startRedis(t)
-	origin := newBackend(t, pages)
-	hosts := map[string]options{}
+	NeedTraefik(t)
+	server := StartRedis(t)
+	origin := NewBackend(t, pages)
+	hosts := map[string]Options{}
 	for i, tenant := range []string{"one", "two"} {
 		// One of them goes to Redis for every hit.
-		memory := options{"bytes": strconv.Itoa(i * 64 << 20)}
-		hosts[tenant+".example"] = options{"tenant": tenant, "memory": memory, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}
+		memory := Options{"bytes": strconv.Itoa(i * 64 << 20)}
+		hosts[tenant+".example"] = Options{"tenant": tenant, "memory": memory, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
 	}
-	p := start(t, routed(origin.URL, hosts))
+	p := StartTraefik(t, Routed(origin.URL, hosts))
 	var next, hits, wrong atomic.Int64
 	var wg sync.WaitGroup
 	for c := 0; c < connections; c++ {
@@ -48,44 +48,44 @@ func TestTraefikEveryPageIsTheRightOne(t *testing.T) {
 			for n := next.Add(1); n <= requests; n = next.Add(1) {
 				host := []string{"one.example", "two.example"}[n%2]
 				path := fmt.Sprintf("/page-%d", (n/2)%(keys/2))
-				got, err := send(http.MethodGet, p.url+path, "", fields("Host: "+host))
-				if err != nil || got.status != 200 || got.body != pageOf(host, path) {
+				got, err := Send(http.MethodGet, p.URL+path, "", Fields("Host: "+host))
+				if err != nil || got.Status != 200 || got.Body != pageOf(host, path) {
 					wrong.Add(1)
 					continue
 				}
-				if strings.Contains(got.cacheStatus(), "; hit") {
+				if strings.Contains(got.CacheStatus(), "; hit") {
 					hits.Add(1)
 				}
 			}
 		}()
 	}
 	wg.Wait()
-	t.Logf("%d requests, %d hits, %d renders", requests, hits.Load(), origin.renders())
+	t.Logf("%d requests, %d hits, %d renders", requests, hits.Load(), origin.Renders())
 	assert.Zero(t, wrong.Load(), "answers that were not the page that was asked for")
 	assert.Greater(t, hits.Load(), int64(requests*9/10))
-	assert.Len(t, server.entries("one"), keys/2)
-	assert.Len(t, server.entries("two"), keys/2)
+	assert.Len(t, server.Entries("one"), keys/2)
+	assert.Len(t, server.Entries("two"), keys/2)
 }
 
 // TestTraefikReloads rewrites the dynamic configuration every 100 ms under load.
 func TestTraefikReloads(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	seconds := 30
 	if s, err := strconv.Atoi(os.Getenv("ODOOCACHE_RELOAD_SECONDS")); err == nil {
 		seconds = s
 	}
 	const keys = 20
-	server := startRedis(t)
-	origin := newBackend(t, pages)
-	p := start(t, routed(origin.URL, map[string]options{"shop.example": {"tenant": "shop", "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}}))
-	get := func(i int) (reply, error) {
-		return send(http.MethodGet, fmt.Sprintf("%s/page-%d", p.url, i%keys), "", fields("Host: shop.example"))
+	server := StartRedis(t)
+	origin := NewBackend(t, pages)
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": {"tenant": "shop", "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
+	get := func(i int) (Reply, error) {
+		return Send(http.MethodGet, fmt.Sprintf("%s/page-%d", p.URL, i%keys), "", Fields("Host: shop.example"))
 	}
 	for i := 0; i < 2*keys; i++ {
 		_, err := get(i)
 		require.NoError(t, err)
 	}
-	require.Equal(t, keys, origin.renders())
+	require.Equal(t, keys, origin.Renders())
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	var sent, failed atomic.Int64
@@ -101,31 +101,31 @@ func TestTraefikReloads(t *testing.T) {
 				}
 				sent.Add(1)
 				got, err := get(i)
-				if err != nil || got.status != 200 || got.body != pageOf("shop.example", fmt.Sprintf("/page-%d", i%keys)) {
+				if err != nil || got.Status != 200 || got.Body != pageOf("shop.example", fmt.Sprintf("/page-%d", i%keys)) {
 					failed.Add(1)
-				} else if !strings.Contains(got.cacheStatus(), "; hit") {
-					t.Log("not a hit: " + got.cacheStatus())
+				} else if !strings.Contains(got.CacheStatus(), "; hit") {
+					t.Log("not a hit: " + got.CacheStatus())
 				}
 			}
 		}(w)
 	}
 	reload := func(until time.Time) {
 		for time.Now().Before(until) {
-			p.mark() // another router: Traefik builds every middleware anew
+			p.Mark() // another router: Traefik builds every middleware anew
 			time.Sleep(100 * time.Millisecond)
 		}
-		p.inPlace()
+		p.InPlace()
 	}
 	reload(time.Now().Add(3 * time.Second)) // what the first reloads allocate is no growth
-	goroutines, clients := p.goroutines(), server.clients()
+	goroutines, clients := p.Goroutines(), server.Clients()
 	reload(time.Now().Add(time.Duration(seconds) * time.Second))
-	after, afterClients := p.goroutines(), server.clients()
+	after, afterClients := p.Goroutines(), server.Clients()
 	close(stop)
 	wg.Wait()
 	t.Logf("%d requests in %d s of reloads; goroutines %d, then %d; connections to Redis %d, then %d",
 		sent.Load(), seconds, goroutines, after, clients, afterClients)
 	assert.Zero(t, failed.Load(), "failed requests")
-	assert.Equal(t, keys, origin.renders(), "the memory tier and the entries outlive every reload")
+	assert.Equal(t, keys, origin.Renders(), "the memory tier and the entries outlive every reload")
 	assert.Less(t, after, goroutines+50)
 	assert.LessOrEqual(t, afterClients, 40)
 }
@@ -134,9 +134,9 @@ func TestTraefikReloads(t *testing.T) {
 // request for its access log, which a background refresh must leave alone: two
 // goroutines that write a map end the process.
 func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
-	needTraefik(t)
-	origin := newBackend(t, page("x", "X-Odoo-Cache: public, ttl=1ms, grace=1h"))
-	p := start(t, routed(origin.URL, map[string]options{"shop.example": {"limits": options{"refreshes": "200"}}}),
+	NeedTraefik(t)
+	origin := NewBackend(t, Page("x", "X-Odoo-Cache: public, ttl=1ms, grace=1h"))
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": {"limits": Options{"refreshes": "200"}}}),
 		"--accesslog=true", "--accesslog.filepath="+t.TempDir()+"/access.log")
 	end := time.Now().Add(8 * time.Second)
 	var wg sync.WaitGroup
@@ -146,8 +146,8 @@ func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
 		go func(w int) {
 			defer wg.Done()
 			for n := 0; time.Now().Before(end); n++ {
-				got, err := send(http.MethodGet, fmt.Sprintf("%s/p%d", p.url, (n*7+w)%200), "", fields("Host: shop.example"))
-				if err != nil || got.body != "x" {
+				got, err := Send(http.MethodGet, fmt.Sprintf("%s/p%d", p.URL, (n*7+w)%200), "", Fields("Host: shop.example"))
+				if err != nil || got.Body != "x" {
 					failed.Add(1)
 					return
 				}
@@ -156,16 +156,16 @@ func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
 	}
 	wg.Wait()
 	assert.Zero(t, failed.Load())
-	assert.Greater(t, origin.renders(), 1000, "there were refreshes")
-	assert.NotContains(t, p.log(), "fatal error")
+	assert.Greater(t, origin.Renders(), 1000, "there were refreshes")
+	assert.NotContains(t, p.Log(), "fatal error")
 }
 
 // TestTraefikRefreshThatBreaksOff: a refresh has no client to whom the proxy
 // could show that the answer is not whole.
 func TestTraefikRefreshThatBreaksOff(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	var broken atomic.Bool
-	origin := newBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
+	origin := NewBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("X-Odoo-Cache", "public, ttl=50ms, grace=1h")
 		_, _ = fmt.Fprint(rw, "whole ")
 		rw.(http.Flusher).Flush()
@@ -174,13 +174,13 @@ func TestTraefikRefreshThatBreaksOff(t *testing.T) {
 		}
 		_, _ = fmt.Fprint(rw, "page")
 	})
-	p := start(t, routed(origin.URL, map[string]options{"shop.example": {}}))
-	p.get("/a")
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": {}}))
+	p.Get("/a")
 	broken.Store(true)
 	time.Sleep(60 * time.Millisecond)
-	before := origin.renders()
-	p.until("it was refreshed a few times", func() bool {
-		assert.Equal(t, "whole page", p.get("/a").body)
-		return origin.renders() > before+3
+	before := origin.Renders()
+	p.Until("it was refreshed a few times", func() bool {
+		assert.Equal(t, "whole page", p.Get("/a").Body)
+		return origin.Renders() > before+3
 	})
 }

@@ -39,24 +39,24 @@ func linesOf(t *testing.T, file, text string) (found []logLine) {
 // TestTraefikLog: what the plugin says is in Traefik's log, in its format and file, with its
 // level and the plugin's name, and nowhere else; a client cannot write a line of its own.
 func TestTraefikLog(t *testing.T) {
-	needTraefik(t)
-	origin := newBackend(t, page("x", "X-Odoo-Purge: /bad%"))
+	NeedTraefik(t)
+	origin := NewBackend(t, Page("x", "X-Odoo-Purge: /bad%"))
 	file := filepath.Join(t.TempDir(), "traefik.log")
-	configuration := routed(origin.URL, map[string]options{
-		"shop.example": {"tenant": "shop", "logLevel": "debug", "redis": options{"address": "127.0.0.1:1"}},
-		"also.example": {"tenant": "shop", "redis": options{"address": "127.0.0.1:2"}},
+	configuration := Routed(origin.URL, map[string]Options{
+		"shop.example": {"tenant": "shop", "logLevel": "debug", "redis": Options{"address": "127.0.0.1:1"}},
+		"also.example": {"tenant": "shop", "redis": Options{"address": "127.0.0.1:2"}},
 	})
 	flags := []string{"--log.format=json", "--log.filePath=" + file}
-	p := start(t, configuration, append(flags, "--log.level=DEBUG")...)
-	p.until("the plugin answers", func() bool { return p.get("/").cacheStatus() != "" })
+	p := StartTraefik(t, configuration, append(flags, "--log.level=DEBUG")...)
+	p.Until("the plugin answers", func() bool { return p.Get("/").CacheStatus() != "" })
 	for _, path := range []string{"/li%0aFAKE", "/li%0d%0aFAKE%1b[31m", "/li%e2%80%a8FAKE"} {
-		assert.Equal(t, http.StatusOK, p.get(path).status)
-		assert.NotEmpty(t, p.do(http.MethodPost, path, "x").cacheStatus())
+		assert.Equal(t, http.StatusOK, p.Get(path).Status)
+		assert.NotEmpty(t, p.Do(http.MethodPost, path, "x").CacheStatus())
 	}
 	check := func(level, text string) {
 		t.Helper()
 		var found []logLine
-		p.until(text+" is in the log", func() bool { found = linesOf(t, file, text); return len(found) > 0 })
+		p.Until(text+" is in the log", func() bool { found = linesOf(t, file, text); return len(found) > 0 })
 		for _, l := range found {
 			assert.Equal(t, level, l.Level, l.Message)
 			assert.Equal(t, "plugin-odoocache", l.Plugin, l.Message)
@@ -71,14 +71,14 @@ func TestTraefikLog(t *testing.T) {
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.NotContains(t, string(b), "\nFAKE")
-	assert.NotContains(t, p.log(), "tenant shop", "past Traefik's log")
+	assert.NotContains(t, p.Log(), "tenant shop", "past Traefik's log")
 
 	t.Run("at the level error", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "traefik.log")
-		p := start(t, configuration, "--log.format=json", "--log.filePath="+file, "--log.level=ERROR")
-		p.until("the plugin answers", func() bool { return p.get("/shop").cacheStatus() != "" })
-		p.until("its errors are in the log", func() bool { return len(linesOf(t, file, "two places")) > 0 })
+		p := StartTraefik(t, configuration, "--log.format=json", "--log.filePath="+file, "--log.level=ERROR")
+		p.Until("the plugin answers", func() bool { return p.Get("/shop").CacheStatus() != "" })
+		p.Until("its errors are in the log", func() bool { return len(linesOf(t, file, "two places")) > 0 })
 		assert.Empty(t, linesOf(t, file, "GET shop.example/shop"), "the level of Traefik holds")
-		assert.NotContains(t, p.log(), "GET shop.example/shop")
+		assert.NotContains(t, p.Log(), "GET shop.example/shop")
 	})
 }

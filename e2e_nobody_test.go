@@ -45,7 +45,7 @@ func rawOrigin(t *testing.T, answer func(n int, path string) string) (url string
 // TestTraefikBrokenAnswers: an answer that breaks off is never stored, whichever of Traefik's
 // proxies hands it on: the fast one reports nothing but an error behind half a page.
 func TestTraefikBrokenAnswers(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	answers := map[string]string{
 		"/chunked":  "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n<html><body>half a \r\n",
 		"/length":   "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\n<html><body>half a ",
@@ -55,9 +55,9 @@ func TestTraefikBrokenAnswers(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--experimental.fastProxy=true"}} {
 		t.Run(strings.Join(append([]string{"with"}, flags...), " "), func(t *testing.T) {
 			url, asked := rawOrigin(t, func(_ int, path string) string { return answers[path] })
-			p := start(t, routed(url, map[string]options{
-				"nobody.example": {"tenant": "nobody", "rules": []options{{"match": everything, "ttl": "60", "fill": "nobody"}}},
-				"plain.example":  {"tenant": "plain", "rules": []options{{"match": everything, "ttl": "60"}}},
+			p := StartTraefik(t, Routed(url, map[string]Options{
+				"nobody.example": {"tenant": "nobody", "rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody"}}},
+				"plain.example":  {"tenant": "plain", "rules": []Options{{"match": Everything, "ttl": "60"}}},
 			}), flags...)
 			for _, host := range []string{"nobody.example", "plain.example"} {
 				for path := range answers {
@@ -66,10 +66,10 @@ func TestTraefikBrokenAnswers(t *testing.T) {
 					}
 					for i := 0; i < 3; i++ {
 						before := asked()
-						r, err := http.NewRequest(http.MethodGet, p.url+path, nil)
+						r, err := http.NewRequest(http.MethodGet, p.URL+path, nil)
 						require.NoError(t, err)
 						r.Host = host
-						resp, err := plainClient.Do(r)
+						resp, err := PlainClient.Do(r)
 						if err == nil {
 							assert.NotContains(t, strings.Join(resp.Header["Cache-Status"], ", "), "; hit", "%s%s", host, path)
 							resp.Body.Close()
@@ -86,61 +86,61 @@ func TestTraefikBrokenAnswers(t *testing.T) {
 // service are no obstacle, a visitor who leaves leaves the page, and a filter of databases in
 // front gets through.
 func TestTraefikFills(t *testing.T) {
-	needTraefik(t)
-	g := newGate(t)
+	NeedTraefik(t)
+	g := NewGate(t)
 	var slow atomic.Bool
-	origin := newBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		if slow.Load() {
-			g.behind(page(htmlPage("slow"), "Content-Type: text/html"))(rw, r)
+			g.Behind(Page(HTMLPage("slow"), "Content-Type: text/html"))(rw, r)
 			return
 		}
 		seen := []string{r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Odoo-Dbfilter"), r.Header.Get("Cookie"), r.Header.Get("User-Agent"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")}
-		page(htmlPage(strings.Join(seen, "|")), "Content-Type: text/html", "Set-Cookie: session_id="+sid(1))(rw, r)
+		Page(HTMLPage(strings.Join(seen, "|")), "Content-Type: text/html", "Set-Cookie: session_id="+SessionID(1))(rw, r)
 	})
 	var dynamic map[string]interface{}
-	require.NoError(t, json.Unmarshal([]byte(routed(origin.URL, map[string]options{"shop.example": {"tenant": "shop", "preset": "odoo", "languages": []string{"en_US"}}})), &dynamic))
+	require.NoError(t, json.Unmarshal([]byte(Routed(origin.URL, map[string]Options{"shop.example": {"tenant": "shop", "preset": "odoo", "languages": []string{"en_US"}}})), &dynamic))
 	parts := dynamic["http"].(map[string]interface{})
-	parts["services"] = options{"origin": options{"loadBalancer": options{"servers": []options{{"url": origin.URL}}, "sticky": options{"cookie": options{}}}}}
-	parts["middlewares"].(map[string]interface{})["filter"] = options{"headers": options{"customRequestHeaders": options{"X-Odoo-Dbfilter": "^shop$"}}}
+	parts["services"] = Options{"origin": Options{"loadBalancer": Options{"servers": []Options{{"url": origin.URL}}, "sticky": Options{"cookie": Options{}}}}}
+	parts["middlewares"].(map[string]interface{})["filter"] = Options{"headers": Options{"customRequestHeaders": Options{"X-Odoo-Dbfilter": "^shop$"}}}
 	for _, router := range parts["routers"].(map[string]interface{}) {
 		router.(map[string]interface{})["middlewares"] = []string{"filter", "shop-example"}
 	}
 	b, err := json.Marshal(dynamic)
 	require.NoError(t, err)
-	p := start(t, string(b))
+	p := StartTraefik(t, string(b))
 	const host = "Host: shop.example"
-	first := p.get("/contactus", host, "Cookie: mine=1; _12345=x", "User-Agent: mine", "X-Forwarded-For: 203.0.113.9")
-	assert.Contains(t, first.cacheStatus(), "stored", "sticky cookies are dropped")
-	assert.Empty(t, first.header["Set-Cookie"])
-	assert.Equal(t, htmlPage("192.0.2.1|^shop$||Mozilla/5.0 (odoocache)|shop.example|http"), first.body)
+	first := p.Get("/contactus", host, "Cookie: mine=1; _12345=x", "User-Agent: mine", "X-Forwarded-For: 203.0.113.9")
+	assert.Contains(t, first.CacheStatus(), "stored", "sticky cookies are dropped")
+	assert.Empty(t, first.Header["Set-Cookie"])
+	assert.Equal(t, HTMLPage("192.0.2.1|^shop$||Mozilla/5.0 (odoocache)|shop.example|http"), first.Body)
 	for i := 0; i < 3; i++ {
-		hit := p.get("/contactus", host)
-		assert.Contains(t, hit.cacheStatus(), "; hit")
-		assert.Equal(t, first.body, hit.body)
+		hit := p.Get("/contactus", host)
+		assert.Contains(t, hit.CacheStatus(), "; hit")
+		assert.Equal(t, first.Body, hit.Body)
 	}
 
 	slow.Store(true)
-	before := origin.renders()
+	before := origin.Renders()
 	ctx, leave := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Add(1)
 	go func() {
 		defer wg.Done()
-		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/about", nil)
+		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/about", nil)
 		r.Host = "shop.example"
-		if resp, err := plainClient.Do(r); err == nil {
+		if resp, err := PlainClient.Do(r); err == nil {
 			resp.Body.Close()
 		}
 	}()
-	require.Eventually(t, func() bool { return origin.renders() == before+1 }, patience, tick)
+	require.Eventually(t, func() bool { return origin.Renders() == before+1 }, Patience, Tick)
 	leave()
 	wg.Wait()
-	c := newCrowd(t, g)
-	c.ask(20, p.url+"/about", host)
+	c := NewCrowd(t, g)
+	c.Ask(20, p.URL+"/about", host)
 	time.Sleep(300 * time.Millisecond)
-	g.open()
-	for _, r := range c.all() {
-		assert.Equal(t, htmlPage("slow"), r.body)
+	g.Open()
+	for _, r := range c.All() {
+		assert.Equal(t, HTMLPage("slow"), r.Body)
 	}
-	assert.Equal(t, before+1, origin.renders(), "one render for all, though its visitor has gone")
+	assert.Equal(t, before+1, origin.Renders(), "one render for all, though its visitor has gone")
 }

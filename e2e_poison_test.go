@@ -16,62 +16,62 @@ import (
 // in front of it, and keeps what it has in Redis.
 func TestTraefikPoison(t *testing.T) {
 	const trusted = "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1"
-	side := func(kind poisonTarget, address string) *traefik {
-		o := mergeOptions(options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "tenant": "poison"}, kind.more)
-		if kind.rules != nil {
-			o["rules"] = kind.rules
+	side := func(kind PoisonTarget, address string) *Traefik {
+		o := Merge(Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "tenant": "poison"}, kind.More)
+		if kind.Rules != nil {
+			o["rules"] = kind.Rules
 		}
 		if address != "" {
-			o["redis"] = options{"address": address, "timeout": "5s", "dialTimeout": "5s"}
+			o["redis"] = Options{"address": address, "timeout": "5s", "dialTimeout": "5s"}
 			o["compression"] = "0"
 		}
-		origin := newBackend(t, kind.origin)
+		origin := NewBackend(t, kind.Origin)
 		origin.Config.MaxHeaderBytes = 4 << 20
-		return start(t, routed(origin.URL, map[string]options{"": o}), trusted)
+		return StartTraefik(t, Routed(origin.URL, map[string]Options{"": o}), trusted)
 	}
 	for _, name := range []string{"page", "page of the addon", "static file", "own rule"} {
 		t.Run(name, func(t *testing.T) {
-			var kind poisonTarget
-			for _, k := range poisonTargets {
-				if k.name == name {
+			var kind PoisonTarget
+			for _, k := range PoisonTargets {
+				if k.Name == name {
 					kind = k
 				}
 			}
-			require.NotEmpty(t, kind.name)
-			server := startRedis(t)
-			with, control := side(kind, server.address), side(kind, "")
-			p := &poisonedSite{t: t, page: kind.page, tenant: "poison"}
+			require.NotEmpty(t, kind.Name)
+			server := StartRedis(t)
+			with, control := side(kind, server.Address), side(kind, "")
+			p := &PoisonedSite{T: t, Page: kind.Page, Tenant: "poison"}
 			names, open := map[string]string{}, map[string]string{}
-			ways := oddities()
+			ways := Oddities()
 			for i, way := range ways {
 				n := 100000 + i
-				q := p.odd(n, nobodyAt, way)
-				q.lines = append(q.lines, "X-N: "+markerOf(n, "b"))
-				names[markerOf(n, "a")], names[markerOf(n, "b")] = way.name, way.name
-				if way.open {
-					open[markerOf(n, "a")] = way.name
+				q := p.Odd(n, NobodyAt, way)
+				q.Lines = append(q.Lines, "X-N: "+MarkerOf(n, "b"))
+				names[MarkerOf(n, "a")], names[MarkerOf(n, "b")] = way.Name, way.Name
+				if way.Open {
+					open[MarkerOf(n, "a")] = way.Name
 				}
-				p.cases++
-				if _, err := q.onWire(with.url); err != nil {
-					p.refused++
+				p.Cases++
+				if _, err := q.OnWire(with.URL); err != nil {
+					p.Refused++
 				}
-				for j, of := range []func(string) *oddRequest{nobodyAt, browserAt} {
-					got, err := of(q.canonical).onWire(with.url)
-					require.NoError(t, err, way.name)
-					want, err := of(q.canonical).onWire(control.url)
-					require.NoError(t, err, way.name)
-					if strings.Contains(got.cacheStatus(), "; hit") {
-						p.hits++
+				for j, of := range []func(string) *OddRequest{NobodyAt, BrowserAt} {
+					got, err := of(q.Canonical).OnWire(with.URL)
+					require.NoError(t, err, way.Name)
+					want, err := of(q.Canonical).OnWire(control.URL)
+					require.NoError(t, err, way.Name)
+					if strings.Contains(got.CacheStatus(), "; hit") {
+						p.Hits++
 					}
-					if shown(got) != shown(want) || marker.MatchString(got.body+fmt.Sprint(got.header)) {
-						p.fail("%s | visitor %d at %s gets %s (%s)", way.name, j, q.canonical, differing(shown(got), shown(want)), got.cacheStatus())
+					if Shown(got) != Shown(want) || Marker.MatchString(got.Body+fmt.Sprint(got.Header)) {
+						p.Fail("%s | visitor %d at %s gets %s (%s)", way.Name, j, q.Canonical, Differing(Shown(got), Shown(want)), got.CacheStatus())
 					}
 				}
 			}
-			p.cleanRedis(&goredis.Options{Addr: server.address}, names, open)
-			p.report()
-			assert.Greater(t, p.hits, p.cases/2, "the cache is on")
-			assert.Equal(t, http.StatusOK, with.get("/").status)
+			p.CleanRedis(&goredis.Options{Addr: server.Address}, names, open)
+			p.Report()
+			assert.Greater(t, p.Hits, p.Cases/2, "the cache is on")
+			assert.Equal(t, http.StatusOK, with.Get("/").Status)
 		})
 	}
 }

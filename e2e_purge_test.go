@@ -25,10 +25,10 @@ func (v *versioned) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		n := v.version.Add(1)
 		rw.Header().Set("X-Odoo-Purge", "desk")
-		page(strconv.FormatInt(n, 10))(rw, r)
+		Page(strconv.FormatInt(n, 10))(rw, r)
 		return
 	}
-	page(strconv.FormatInt(v.version.Load(), 10), "Cache-Control: max-age=600", "Surrogate-Key: desk")(rw, r)
+	Page(strconv.FormatInt(v.version.Load(), 10), "Cache-Control: max-age=600", "Surrogate-Key: desk")(rw, r)
 }
 
 func number(t *testing.T, body string) int64 {
@@ -42,11 +42,11 @@ func number(t *testing.T, body string) int64 {
 // that starts after the purging response has come gets an older page, from
 // either replica, while others keep both replicas busy with that page.
 func TestTraefikPurgeByResponse(t *testing.T) {
-	server := startRedis(t)
+	server := StartRedis(t)
 	v := &versioned{}
-	origin := newBackend(t, v.ServeHTTP)
-	replica := replicas(t, routed(origin.URL, map[string]options{"": {
-		"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "memory": options{"maxStaleness": "0"},
+	origin := NewBackend(t, v.ServeHTTP)
+	replica := Replicas(t, Routed(origin.URL, map[string]Options{"": {
+		"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "memory": Options{"maxStaleness": "0"},
 	}}))
 	var acknowledged atomic.Int64
 	var old atomic.Int64
@@ -54,12 +54,12 @@ func TestTraefikPurgeByResponse(t *testing.T) {
 	var readers sync.WaitGroup
 	for i := 0; i < 4; i++ {
 		readers.Add(1)
-		go func(p *traefik) {
+		go func(p *Traefik) {
 			defer readers.Done()
 			for !done.Load() {
 				least := acknowledged.Load()
-				r, err := send(http.MethodGet, p.url+"/desk", "", fields("Host: shop.example"))
-				n, _ := strconv.ParseInt(r.body, 10, 64)
+				r, err := Send(http.MethodGet, p.URL+"/desk", "", Fields("Host: shop.example"))
+				n, _ := strconv.ParseInt(r.Body, 10, 64)
 				if err != nil || n < least {
 					old.Add(1)
 				}
@@ -68,14 +68,14 @@ func TestTraefikPurgeByResponse(t *testing.T) {
 	}
 	hits := 0
 	for i := 0; i < 200; i++ {
-		r := replica[i%2].do(http.MethodPost, "/write", "x=1")
-		assert.Empty(t, r.header["X-Odoo-Purge"], "the purge header is for the cache alone")
-		want := number(t, r.body)
+		r := replica[i%2].Do(http.MethodPost, "/write", "x=1")
+		assert.Empty(t, r.Header["X-Odoo-Purge"], "the purge header is for the cache alone")
+		want := number(t, r.Body)
 		acknowledged.Store(want)
 		for _, j := range []int{i % 2, (i + 1) % 2} {
-			got := replica[j].get("/desk")
-			require.Equal(t, want, number(t, got.body), "purge %d, replica %d of %d: %s", i, j, i%2, got.cacheStatus())
-			if strings.Contains(got.cacheStatus(), "; hit;") {
+			got := replica[j].Get("/desk")
+			require.Equal(t, want, number(t, got.Body), "purge %d, replica %d of %d: %s", i, j, i%2, got.CacheStatus())
+			if strings.Contains(got.CacheStatus(), "; hit;") {
 				hits++
 			}
 		}
@@ -89,20 +89,20 @@ func TestTraefikPurgeByResponse(t *testing.T) {
 // TestTraefikPurgeReachesOtherMemory: with the default maxStaleness the memory
 // tier of the other replica may answer for one more second.
 func TestTraefikPurgeReachesOtherMemory(t *testing.T) {
-	server := startRedis(t)
+	server := StartRedis(t)
 	v := &versioned{}
-	origin := newBackend(t, v.ServeHTTP)
-	replica := replicas(t, routed(origin.URL, map[string]options{"": {"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}}))
+	origin := NewBackend(t, v.ServeHTTP)
+	replica := Replicas(t, Routed(origin.URL, map[string]Options{"": {"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
 	for _, p := range replica {
-		p.get("/desk")
-		assert.Contains(t, p.get("/desk").cacheStatus(), "; hit;")
+		p.Get("/desk")
+		assert.Contains(t, p.Get("/desk").CacheStatus(), "; hit;")
 	}
-	want := number(t, replica[0].do(http.MethodPost, "/write", "x=1").body)
+	want := number(t, replica[0].Do(http.MethodPost, "/write", "x=1").Body)
 	sent := time.Now()
-	assert.Equal(t, want, number(t, replica[0].get("/desk").body), "the replica that purged knows at once")
+	assert.Equal(t, want, number(t, replica[0].Get("/desk").Body), "the replica that purged knows at once")
 	for late := false; !late; {
 		late = time.Since(sent) > 1001*time.Millisecond
-		if got := number(t, replica[1].get("/desk").body); late || got != want-1 {
+		if got := number(t, replica[1].Get("/desk").Body); late || got != want-1 {
 			require.Equal(t, want, got)
 		}
 	}
@@ -122,29 +122,29 @@ type purged struct {
 	Field string `json:"field"`
 }
 
-func purgeReply(t *testing.T, r reply) purged {
+func purgeReply(t *testing.T, r Reply) purged {
 	t.Helper()
 	var p purged
-	assert.Equal(t, "application/json", r.header.Get("Content-Type"))
-	assert.Equal(t, "no-store", r.header.Get("Cache-Control"))
-	require.NoError(t, json.Unmarshal([]byte(r.body), &p), r.body)
+	assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
+	assert.Equal(t, "no-store", r.Header.Get("Cache-Control"))
+	require.NoError(t, json.Unmarshal([]byte(r.Body), &p), r.Body)
 	return p
 }
 
 func TestTraefikPurgeByRequest(t *testing.T) {
-	server := startRedis(t)
+	server := StartRedis(t)
 	var version atomic.Int64
-	origin := newBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		page(fmt.Sprintf("%s %d", r.URL, version.Load()), "Cache-Control: max-age=600, stale-while-revalidate=600", "Surrogate-Key: all-pages "+name)(rw, r)
+		Page(fmt.Sprintf("%s %d", r.URL, version.Load()), "Cache-Control: max-age=600, stale-while-revalidate=600", "Surrogate-Key: all-pages "+name)(rw, r)
 	})
 	dynamic := func(tenant string) string {
-		return routed(origin.URL, map[string]options{"": {
-			"tenant": tenant, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "memory": options{"maxStaleness": "0"},
-			"purge": options{"secret": e2eSecret}, "limits": options{"purgeBody": "1000", "purgeItems": 20},
+		return Routed(origin.URL, map[string]Options{"": {
+			"tenant": tenant, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "memory": Options{"maxStaleness": "0"},
+			"purge": Options{"secret": TraefikSecret}, "limits": Options{"purgeBody": "1000", "purgeItems": 20},
 		}})
 	}
-	replica := replicas(t, dynamic("shop"))
+	replica := Replicas(t, dynamic("shop"))
 	addresses := []string{"/shop/desk", "/shop/lamp", "/shop/lamp?page=2", "/blog/lamp"}
 	json := "Content-Type: application/json"
 	tests := []struct {
@@ -181,50 +181,50 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 				for _, address := range addresses {
 					// What a soft purge of the last case has left stale is refreshed in the background.
 					require.Eventually(t, func() bool {
-						r := p.get(address)
-						return r.body == fmt.Sprintf("%s %d", address, old) && strings.Contains(r.cacheStatus(), "; hit; ttl=") &&
-							!strings.Contains(r.cacheStatus(), "stale")
-					}, patience, time.Millisecond)
+						r := p.Get(address)
+						return r.Body == fmt.Sprintf("%s %d", address, old) && strings.Contains(r.CacheStatus(), "; hit; ttl=") &&
+							!strings.Contains(r.CacheStatus(), "stale")
+					}, Patience, time.Millisecond)
 				}
 			}
 			version.Add(1)
-			r := replica[i%2].do(test.method, test.path, test.body, append([]string{withKey}, test.headers...)...)
-			require.Equal(t, http.StatusOK, r.status, r.body)
+			r := replica[i%2].Do(test.method, test.path, test.body, append([]string{WithKey}, test.headers...)...)
+			require.Equal(t, http.StatusOK, r.Status, r.Body)
 			answer := purgeReply(t, r)
 			assert.Equal(t, "shop", answer.Tenant)
 			assert.Equal(t, map[bool]string{false: "hard", true: "soft"}[test.soft], answer.Kind)
 			assert.Greater(t, answer.Sequence, sequence)
 			sequence = answer.Sequence
-			for _, p := range []*traefik{replica[(i+1)%2], replica[i%2]} {
+			for _, p := range []*Traefik{replica[(i+1)%2], replica[i%2]} {
 				for _, address := range addresses {
 					want := old
-					if contains(test.purges, address) {
+					if Contains(test.purges, address) {
 						want = old + 1
 					}
-					got := p.get(address)
+					got := p.Get(address)
 					if test.soft && want > old {
 						continue
 					}
-					assert.Equal(t, fmt.Sprintf("%s %d", address, want), got.body, got.cacheStatus())
+					assert.Equal(t, fmt.Sprintf("%s %d", address, want), got.Body, got.CacheStatus())
 				}
 			}
 			// Warm up all with the version that the next case begins with.
-			replica[0].do("PURGE", "/.odoocache/purge", "", withKey, "X-Odoo-Purge: *")
+			replica[0].Do("PURGE", "/.odoocache/purge", "", WithKey, "X-Odoo-Purge: *")
 		})
 	}
 
 	t.Run("a soft purge answers from the old copy once", func(t *testing.T) {
-		replica[0].get("/shop/desk")
-		before := replica[1].get("/shop/desk").body
+		replica[0].Get("/shop/desk")
+		before := replica[1].Get("/shop/desk").Body
 		version.Add(1)
 		want := fmt.Sprintf("/shop/desk %d", version.Load())
-		require.Equal(t, 200, replica[0].do("PURGE", "/shop/desk", "", withKey, "X-Odoocache-Purge-Mode: soft").status)
-		first := replica[1].get("/shop/desk")
-		assert.Equal(t, before, first.body)
-		assert.Contains(t, first.cacheStatus(), "; hit;")
-		assert.Contains(t, first.cacheStatus(), "detail=stale-while-revalidate")
+		require.Equal(t, 200, replica[0].Do("PURGE", "/shop/desk", "", WithKey, "X-Odoocache-Purge-Mode: soft").Status)
+		first := replica[1].Get("/shop/desk")
+		assert.Equal(t, before, first.Body)
+		assert.Contains(t, first.CacheStatus(), "; hit;")
+		assert.Contains(t, first.CacheStatus(), "detail=stale-while-revalidate")
 		for _, p := range replica {
-			p.until("the copy is refreshed", func() bool { return p.get("/shop/desk").body == want })
+			p.Until("the copy is refreshed", func() bool { return p.Get("/shop/desk").Body == want })
 		}
 	})
 
@@ -239,33 +239,33 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 			{"no credentials, PURGE", "PURGE", "/shop/desk", "", nil, 403, ""},
 			{"no credentials, POST", "POST", "/.odoocache/purge", `{"all":true}`, nil, 403, ""},
 			{"another secret", "PURGE", "/shop/desk", "", []string{"Authorization: Bearer e2e-secret-2"}, 403, ""},
-			{"another scheme", "PURGE", "/shop/desk", "", []string{"Authorization: Basic " + e2eSecret}, 403, ""},
-			{"GET", "GET", "/.odoocache/purge", "", []string{withKey}, 405, ""},
-			{"nothing named", "POST", "/.odoocache/purge", "", []string{withKey}, 400, "body"},
-			{"no JSON", "POST", "/.odoocache/purge", "tags=a", []string{withKey}, 400, "body"},
-			{"an unknown field", "POST", "/.odoocache/purge", `{"tag":["a"]}`, []string{withKey}, 400, "tag"},
-			{"a field of another type", "POST", "/.odoocache/purge", `{"tags":"a"}`, []string{withKey}, 400, "tags"},
-			{"a path that is none", "POST", "/.odoocache/purge", `{"paths":["shop"]}`, []string{withKey}, 400, "paths"},
-			{"a prefix that is none", "POST", "/.odoocache/purge", `{"prefixes":["shop"]}`, []string{withKey}, 400, "prefixes"},
-			{"too large a body", "POST", "/.odoocache/purge", `{"tags":["` + strings.Repeat("a", 1000) + `"]}`, []string{withKey}, 413, "body"},
-			{"too many items", "POST", "/.odoocache/purge", many, []string{withKey}, 413, "items"},
-			{"another endpoint", "GET", "/.odoocache/", "", []string{withKey}, 404, ""},
+			{"another scheme", "PURGE", "/shop/desk", "", []string{"Authorization: Basic " + TraefikSecret}, 403, ""},
+			{"GET", "GET", "/.odoocache/purge", "", []string{WithKey}, 405, ""},
+			{"nothing named", "POST", "/.odoocache/purge", "", []string{WithKey}, 400, "body"},
+			{"no JSON", "POST", "/.odoocache/purge", "tags=a", []string{WithKey}, 400, "body"},
+			{"an unknown field", "POST", "/.odoocache/purge", `{"tag":["a"]}`, []string{WithKey}, 400, "tag"},
+			{"a field of another type", "POST", "/.odoocache/purge", `{"tags":"a"}`, []string{WithKey}, 400, "tags"},
+			{"a path that is none", "POST", "/.odoocache/purge", `{"paths":["shop"]}`, []string{WithKey}, 400, "paths"},
+			{"a prefix that is none", "POST", "/.odoocache/purge", `{"prefixes":["shop"]}`, []string{WithKey}, 400, "prefixes"},
+			{"too large a body", "POST", "/.odoocache/purge", `{"tags":["` + strings.Repeat("a", 1000) + `"]}`, []string{WithKey}, 413, "body"},
+			{"too many items", "POST", "/.odoocache/purge", many, []string{WithKey}, 413, "items"},
+			{"another endpoint", "GET", "/.odoocache/", "", []string{WithKey}, 404, ""},
 		} {
 			t.Run(test.name, func(t *testing.T) {
-				before := replica[0].get("/shop/desk")
-				asked := origin.renders()
-				r := replica[0].do(test.method, test.path, test.body, test.headers...)
-				assert.Equal(t, test.status, r.status, r.body)
+				before := replica[0].Get("/shop/desk")
+				asked := origin.Renders()
+				r := replica[0].Do(test.method, test.path, test.body, test.headers...)
+				assert.Equal(t, test.status, r.Status, r.Body)
 				answer := purgeReply(t, r)
 				assert.NotEmpty(t, answer.Error)
 				assert.Equal(t, test.field, answer.Field)
 				if test.status == 405 {
-					assert.Equal(t, "POST, PURGE", r.header.Get("Allow"))
+					assert.Equal(t, "POST, PURGE", r.Header.Get("Allow"))
 				}
-				after := replica[0].get("/shop/desk")
-				assert.Equal(t, before.body, after.body)
-				assert.Contains(t, after.cacheStatus(), "; hit;")
-				assert.Equal(t, asked, origin.renders(), "the origin never sees it")
+				after := replica[0].Get("/shop/desk")
+				assert.Equal(t, before.Body, after.Body)
+				assert.Contains(t, after.CacheStatus(), "; hit;")
+				assert.Equal(t, asked, origin.Renders(), "the origin never sees it")
 			})
 		}
 	})

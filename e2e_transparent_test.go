@@ -83,7 +83,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 
 func echoWebSocket(rw http.ResponseWriter, r *http.Request) {
 	accept := websocketAccept(r.Header.Get("Sec-WebSocket-Key"))
-	c, buffered := hijack(rw)
+	c, buffered := Hijack(rw)
 	defer c.Close()
 	_, _ = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept)
 	for {
@@ -149,27 +149,27 @@ func (s *streamer) serve(rw http.ResponseWriter, r *http.Request) {
 
 // TestTraefikTransparent: promise P8. What is not cached passes as it is.
 func TestTraefikTransparent(t *testing.T) {
-	server := startRedis(t)
+	server := StartRedis(t)
 	var answer atomic.Value
-	origin := newBackend(t, func(rw http.ResponseWriter, r *http.Request) { answer.Load().(http.HandlerFunc)(rw, r) })
+	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) { answer.Load().(http.HandlerFunc)(rw, r) })
 	answers := func(f http.HandlerFunc) { answer.Store(f) }
-	p := start(t, routed(origin.URL, map[string]options{"": {"tenant": "shop", "redis": options{"address": server.address}}}))
+	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"": {"tenant": "shop", "redis": Options{"address": server.Address}}}))
 	request := func(t *testing.T, method, path string, body io.Reader, lines ...string) *http.Request {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		t.Cleanup(cancel)
-		r, err := http.NewRequestWithContext(ctx, method, p.url+path, body)
+		r, err := http.NewRequestWithContext(ctx, method, p.URL+path, body)
 		require.NoError(t, err)
-		r.Header = fields(lines...)
+		r.Header = Fields(lines...)
 		return r
 	}
 
 	t.Run("WebSocket", func(t *testing.T) {
 		answers(echoWebSocket)
-		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 		require.NoError(t, err)
 		defer c.Close()
-		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+		require.NoError(t, c.SetDeadline(time.Now().Add(Patience)))
 		key := base64.StdEncoding.EncodeToString([]byte("sixteen bytes..."))
 		_, err = fmt.Fprintf(c, "GET /websocket HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nOrigin: https://shop.example\r\n\r\n", key)
@@ -204,13 +204,13 @@ func TestTraefikTransparent(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				s := &streamer{next: make(chan struct{})}
 				answers(func(rw http.ResponseWriter, r *http.Request) {
-					for name, values := range fields(test.header...) {
+					for name, values := range Fields(test.header...) {
 						rw.Header()[name] = values
 					}
 					s.serve(rw, r)
 				})
 				path := "/stream/" + strings.ReplaceAll(strings.ReplaceAll(test.name, " ", "-"), ",", "")
-				resp, err := plainClient.Do(request(t, http.MethodGet, path, nil, test.request...))
+				resp, err := PlainClient.Do(request(t, http.MethodGet, path, nil, test.request...))
 				require.NoError(t, err)
 				defer resp.Body.Close()
 				lines := bufio.NewReader(resp.Body)
@@ -226,10 +226,10 @@ func TestTraefikTransparent(t *testing.T) {
 				_, err = lines.ReadByte()
 				require.Equal(t, io.EOF, err)
 				if test.stored {
-					r, err := send(http.MethodGet, p.url+path, "", fields())
+					r, err := Send(http.MethodGet, p.URL+path, "", Fields())
 					require.NoError(t, err)
-					assert.Contains(t, r.cacheStatus(), "; hit;")
-					assert.Equal(t, "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n", r.body)
+					assert.Contains(t, r.CacheStatus(), "; hit;")
+					assert.Equal(t, "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n", r.Body)
 				}
 			})
 		}
@@ -250,19 +250,19 @@ func TestTraefikTransparent(t *testing.T) {
 				_, _ = io.Copy(rw, bigBody())
 			}
 		}
-		answers(page("warm"))
-		p.get("/warm") // what the first request allocates is not the body's
+		answers(Page("warm"))
+		p.Get("/warm") // what the first request allocates is not the body's
 		for _, length := range []bool{true, false} {
 			t.Run(fmt.Sprintf("upload, length known %t", length), func(t *testing.T) {
 				answers(upload)
-				grown := p.peak(func() {
+				grown := p.Peak(func() {
 					r := request(t, http.MethodPost, "/upload", bigBody())
 					announced := int64(-1)
 					if length {
 						r.ContentLength = big
 						announced = big
 					}
-					resp, err := plainClient.Do(r)
+					resp, err := PlainClient.Do(r)
 					require.NoError(t, err)
 					defer resp.Body.Close()
 					b, err := io.ReadAll(resp.Body)
@@ -274,8 +274,8 @@ func TestTraefikTransparent(t *testing.T) {
 			})
 			t.Run(fmt.Sprintf("download, length known %t", length), func(t *testing.T) {
 				answers(download(length))
-				grown := p.peak(func() {
-					resp, err := plainClient.Do(request(t, http.MethodGet, fmt.Sprintf("/download/%t", length), nil))
+				grown := p.Peak(func() {
+					resp, err := PlainClient.Do(request(t, http.MethodGet, fmt.Sprintf("/download/%t", length), nil))
 					require.NoError(t, err)
 					defer resp.Body.Close()
 					digest, n, err := digestOf(resp.Body)
@@ -287,8 +287,8 @@ func TestTraefikTransparent(t *testing.T) {
 				assert.Less(t, grown, growth)
 			})
 		}
-		for _, key := range server.entries("shop") {
-			assert.NotContains(t, server.must("GET "+key), "/download/")
+		for _, key := range server.Entries("shop") {
+			assert.NotContains(t, server.Must("GET "+key), "/download/")
 		}
 	})
 
@@ -313,41 +313,41 @@ func TestTraefikTransparent(t *testing.T) {
 				{[]string{"Range: bytes=2-5", `If-Range: "e"`}, 206, "2345", "bytes 2-5/1000"},
 				{[]string{"Range: bytes=2-5", `If-Range: "f"`}, 200, body, ""},
 			} {
-				r := p.get(path, test.lines...)
-				assert.Equal(t, test.status, r.status, "%s %v", path, test.lines)
-				assert.Equal(t, test.body, r.body, "%s %v", path, test.lines)
-				assert.Equal(t, test.part, r.header.Get("Content-Range"), "%s %v", path, test.lines)
+				r := p.Get(path, test.lines...)
+				assert.Equal(t, test.status, r.Status, "%s %v", path, test.lines)
+				assert.Equal(t, test.body, r.Body, "%s %v", path, test.lines)
+				assert.Equal(t, test.part, r.Header.Get("Content-Range"), "%s %v", path, test.lines)
 				if test.status < 400 {
-					assert.Equal(t, strconv.Itoa(len(test.body)), r.header.Get("Content-Length"))
+					assert.Equal(t, strconv.Itoa(len(test.body)), r.Header.Get("Content-Length"))
 				}
 			}
 		}
-		asked := origin.renders()
+		asked := origin.Renders()
 		check("/range/uncached")
-		assert.GreaterOrEqual(t, origin.renders()-asked, 4, "a part is asked of the origin")
-		assert.Contains(t, p.get("/range/cached").cacheStatus(), "; stored;")
-		asked = origin.renders()
+		assert.GreaterOrEqual(t, origin.Renders()-asked, 4, "a part is asked of the origin")
+		assert.Contains(t, p.Get("/range/cached").CacheStatus(), "; stored;")
+		asked = origin.Renders()
 		check("/range/cached")
-		assert.Equal(t, asked, origin.renders(), "a part is cut out of the stored page")
+		assert.Equal(t, asked, origin.Renders(), "a part is cut out of the stored page")
 	})
 
 	t.Run("HEAD", func(t *testing.T) {
 		methods := make(chan string, 10)
 		answers(func(rw http.ResponseWriter, r *http.Request) {
 			methods <- r.Method
-			page("hello", "Cache-Control: max-age=60", `Etag: "e"`)(rw, r)
+			Page("hello", "Cache-Control: max-age=60", `Etag: "e"`)(rw, r)
 		})
-		first := p.do(http.MethodHead, "/head", "")
+		first := p.Do(http.MethodHead, "/head", "")
 		assert.Equal(t, "HEAD", <-methods)
-		assert.Equal(t, "5", first.header.Get("Content-Length"))
-		assert.Equal(t, "odoocache; fwd=uri-miss; detail=method", first.cacheStatus())
-		p.get("/head")
+		assert.Equal(t, "5", first.Header.Get("Content-Length"))
+		assert.Equal(t, "odoocache; fwd=uri-miss; detail=method", first.CacheStatus())
+		p.Get("/head")
 		assert.Equal(t, "GET", <-methods)
-		hit := p.do(http.MethodHead, "/head", "")
-		assert.Contains(t, hit.cacheStatus(), "; hit;")
-		assert.Equal(t, "5", hit.header.Get("Content-Length"))
-		assert.Equal(t, `"e"`, hit.header.Get("Etag"))
-		assert.Empty(t, hit.body)
+		hit := p.Do(http.MethodHead, "/head", "")
+		assert.Contains(t, hit.CacheStatus(), "; hit;")
+		assert.Equal(t, "5", hit.Header.Get("Content-Length"))
+		assert.Equal(t, `"e"`, hit.Header.Get("Etag"))
+		assert.Empty(t, hit.Body)
 		assert.Empty(t, methods)
 	})
 
@@ -356,7 +356,7 @@ func TestTraefikTransparent(t *testing.T) {
 			rw.Header().Set("Link", "</style.css>; rel=preload")
 			rw.WriteHeader(http.StatusEarlyHints)
 			rw.Header().Set("Link", "</other.css>; rel=preload")
-			page("hello", "Cache-Control: "+r.URL.Query().Get("cc"))(rw, r)
+			Page("hello", "Cache-Control: "+r.URL.Query().Get("cc"))(rw, r)
 		})
 		for _, control := range []string{"max-age=60", "no-store"} {
 			var hints []string
@@ -367,7 +367,7 @@ func TestTraefikTransparent(t *testing.T) {
 					return nil
 				},
 			}))
-			resp, err := plainClient.Do(r)
+			resp, err := PlainClient.Do(r)
 			require.NoError(t, err)
 			b, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
@@ -389,12 +389,12 @@ func TestTraefikTransparent(t *testing.T) {
 		})
 		for _, status := range []int{400, 401, 403, 404, 410, 418, 429, 500, 502, 503, 504} {
 			for i := 0; i < 2; i++ {
-				asked := origin.renders()
-				r := p.get(fmt.Sprintf("/error?status=%d", status))
-				assert.Equal(t, status, r.status)
-				assert.Equal(t, fmt.Sprintf("<p>%d</p>", status), r.body)
-				assert.Equal(t, "because", r.header.Get("X-Reason"))
-				assert.Equal(t, asked+1, origin.renders())
+				asked := origin.Renders()
+				r := p.Get(fmt.Sprintf("/error?status=%d", status))
+				assert.Equal(t, status, r.Status)
+				assert.Equal(t, fmt.Sprintf("<p>%d</p>", status), r.Body)
+				assert.Equal(t, "because", r.Header.Get("X-Reason"))
+				assert.Equal(t, asked+1, origin.Renders())
 			}
 		}
 	})
@@ -415,7 +415,7 @@ func TestTraefikTransparent(t *testing.T) {
 				})
 				path := fmt.Sprintf("/trailers/%t/%s", announced, control)
 				for i := 0; i < 2; i++ {
-					resp, err := plainClient.Do(request(t, http.MethodGet, path, nil))
+					resp, err := PlainClient.Do(request(t, http.MethodGet, path, nil))
 					require.NoError(t, err)
 					b, err := io.ReadAll(resp.Body)
 					resp.Body.Close()
@@ -437,25 +437,25 @@ func TestTraefikTransparent(t *testing.T) {
 			for _, control := range []string{"max-age=60", "no-store"} {
 				t.Run(name+" "+control, func(t *testing.T) {
 					answers(func(rw http.ResponseWriter, _ *http.Request) {
-						c, _ := hijack(rw)
+						c, _ := Hijack(rw)
 						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nCache-Control: "+control+"\r\n"+head)
 						c.Close()
 					})
 					path := "/broken/" + name + "/" + control
-					stored := len(server.entries("shop"))
+					stored := len(server.Entries("shop"))
 					for i := 0; i < 2; i++ {
-						asked := origin.renders()
-						resp, err := plainClient.Do(request(t, http.MethodGet, path, nil))
+						asked := origin.Renders()
+						resp, err := PlainClient.Do(request(t, http.MethodGet, path, nil))
 						if err == nil {
 							_, err = io.ReadAll(resp.Body)
 							resp.Body.Close()
 						}
 						assert.Error(t, err, "the client can tell that the page is not whole")
-						assert.Greater(t, origin.renders(), asked)
+						assert.Greater(t, origin.Renders(), asked)
 					}
-					assert.Len(t, server.entries("shop"), stored)
-					answers(page("whole", "Cache-Control: max-age=60"))
-					assert.Equal(t, "whole", p.get(path).body)
+					assert.Len(t, server.Entries("shop"), stored)
+					answers(Page("whole", "Cache-Control: max-age=60"))
+					assert.Equal(t, "whole", p.Get(path).Body)
 				})
 			}
 		}
@@ -469,11 +469,11 @@ func TestTraefikTransparent(t *testing.T) {
 				_, _ = rw.Write(b)
 				return
 			}
-			page(string(body), "Cache-Control: max-age=60")(rw, r)
+			Page(string(body), "Cache-Control: max-age=60")(rw, r)
 		})
-		client := secureClient()
+		client := SecureClient()
 		for _, want := range []string{"; stored;", "; hit;"} {
-			resp, err := client.Get(p.tls + "/h2")
+			resp, err := client.Get(p.TLS + "/h2")
 			require.NoError(t, err)
 			b, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
@@ -482,7 +482,7 @@ func TestTraefikTransparent(t *testing.T) {
 			assert.Contains(t, resp.Header.Get("Cache-Status"), want)
 			assert.True(t, bytes.Equal(body, b))
 		}
-		resp, err := client.Post(p.tls+"/h2/echo", "application/octet-stream", bytes.NewReader(body))
+		resp, err := client.Post(p.TLS+"/h2/echo", "application/octet-stream", bytes.NewReader(body))
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
@@ -494,22 +494,22 @@ func TestTraefikTransparent(t *testing.T) {
 // TestTraefikStreamsBeginAtOnce: a browser's EventSource opens when the headers
 // come, which may be long before the first event.
 func TestTraefikStreamsBeginAtOnce(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	for _, lines := range [][]string{{"Accept: text/event-stream"}, nil} {
 		gate := make(chan struct{})
-		origin := newBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
+		origin := NewBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", "text/event-stream")
 			rw.(http.Flusher).Flush()
 			<-gate
 			_, _ = io.WriteString(rw, "data: 1\n\n")
 		})
-		p := start(t, routed(origin.URL, map[string]options{"": {}}))
-		r, err := http.NewRequest(http.MethodGet, p.url+"/events", nil)
+		p := StartTraefik(t, Routed(origin.URL, map[string]Options{"": {}}))
+		r, err := http.NewRequest(http.MethodGet, p.URL+"/events", nil)
 		require.NoError(t, err)
-		r.Header = fields(lines...)
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		r.Header = Fields(lines...)
+		ctx, cancel := context.WithTimeout(context.Background(), Patience)
 		defer cancel()
-		resp, err := plainClient.Do(r.WithContext(ctx)) // returns when the headers are there
+		resp, err := PlainClient.Do(r.WithContext(ctx)) // returns when the headers are there
 		if err != nil {
 			close(gate)
 			require.NoError(t, err, "the headers waited for the first event")

@@ -12,56 +12,55 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// faultProxy stands between the plugin and a Redis server. It knows where a
+// FaultProxy stands between the plugin and a Redis server. It knows where a
 // pipeline and each of its replies end, so that it can do harm exactly there.
-type faultProxy struct {
+type FaultProxy struct {
 	t       *testing.T
-	address string // of the proxy
+	Address string // of the proxy
 	server  string // of Redis
 
 	mu       sync.Mutex
 	listener net.Listener // nil: connections are refused
-	wires    map[*wire]bool
-	spoil    spoiler // nil: every reply arrives as it is
+	wires    map[*Wire]bool
+	spoil    Spoiler // nil: every reply arrives as it is
 }
 
-// wire is one connection of the plugin, and the one to Redis that belongs to it.
-type wire struct {
-	proxy  *faultProxy
+// Wire is one connection of the plugin, and the one to Redis that belongs to it.
+type Wire struct {
+	proxy  *FaultProxy
 	client *net.TCPConn
 	server net.Conn
 	asked  int      // commands of this exchange
 	before [][]byte // replies of the exchange before
 }
 
-// spoiler is what goes wrong with one exchange. ask has the commands carried out
+// Spoiler is what goes wrong with one exchange. ask has the commands carried out
 // and returns their replies. After an error the connection is closed.
-type spoiler func(l *wire, ask func() ([][]byte, error)) error
+type Spoiler func(l *Wire, ask func() ([][]byte, error)) error
 
 // errCut ends a connection on purpose.
 var errCut = errors.New("cut")
 
-func newFaultProxy(t *testing.T, server string) *faultProxy {
+func NewFaultProxy(t *testing.T, server string) *FaultProxy {
 	t.Helper()
-	p := &faultProxy{t: t, address: freeAddress(t), server: server, wires: map[*wire]bool{}}
-	p.open()
-	t.Cleanup(p.refuse)
+	p := &FaultProxy{t: t, Address: FreeAddress(t), server: server, wires: map[*Wire]bool{}}
+	p.Open()
+	t.Cleanup(p.Refuse)
 	return p
 }
 
-// open accepts connections.
-func (p *faultProxy) open() {
+// Open accepts connections.
+func (p *FaultProxy) Open() {
 	p.t.Helper()
 	var l net.Listener
 	require.Eventually(p.t, func() (ok bool) {
 		var err error
-		l, err = net.Listen("tcp", p.address)
+		l, err = net.Listen("tcp", p.Address)
 		return err == nil
-	}, patience, 5*time.Millisecond, "the proxy listens on %s", p.address)
+	}, Patience, 5*time.Millisecond, "the proxy listens on %s", p.Address)
 	p.mu.Lock()
 	p.listener = l
 	p.mu.Unlock()
@@ -76,8 +75,8 @@ func (p *faultProxy) open() {
 	}()
 }
 
-// refuse ends all connections and takes no new ones.
-func (p *faultProxy) refuse() {
+// Refuse ends all connections and takes no new ones.
+func (p *FaultProxy) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.listener != nil {
@@ -90,14 +89,14 @@ func (p *faultProxy) refuse() {
 	}
 }
 
-// set says what goes wrong from now on, nil: nothing.
-func (p *faultProxy) set(s spoiler) {
+// Set says what goes wrong from now on, nil: nothing.
+func (p *FaultProxy) Set(s Spoiler) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spoil = s
 }
 
-func (p *faultProxy) current() spoiler {
+func (p *FaultProxy) current() Spoiler {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.spoil == nil {
@@ -107,7 +106,7 @@ func (p *faultProxy) current() spoiler {
 }
 
 // join adds a wire unless the proxy has been closed meanwhile.
-func (p *faultProxy) join(l *wire) bool {
+func (p *FaultProxy) join(l *Wire) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.listener != nil {
@@ -116,21 +115,21 @@ func (p *faultProxy) join(l *wire) bool {
 	return p.listener != nil
 }
 
-func (p *faultProxy) leave(l *wire) {
+func (p *FaultProxy) leave(l *Wire) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.wires, l)
 }
 
 // serve goes through the exchanges of one connection.
-func (p *faultProxy) serve(client *net.TCPConn) {
+func (p *FaultProxy) serve(client *net.TCPConn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", p.server)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	l := &wire{proxy: p, client: client, server: server}
+	l := &Wire{proxy: p, client: client, server: server}
 	if !p.join(l) {
 		return
 	}
@@ -193,12 +192,12 @@ func rawValue(r *bufio.Reader) ([]byte, error) {
 	return all, nil
 }
 
-func (l *wire) reply(replies ...[]byte) error {
+func (l *Wire) reply(replies ...[]byte) error {
 	_, err := l.client.Write(bytes.Join(replies, nil))
 	return err
 }
 
-func faithful(l *wire, ask func() ([][]byte, error)) error {
+func faithful(l *Wire, ask func() ([][]byte, error)) error {
 	replies, err := ask()
 	if err != nil {
 		return err
@@ -207,8 +206,8 @@ func faithful(l *wire, ask func() ([][]byte, error)) error {
 }
 
 // after spoils replies that the server has given: the commands were carried out.
-func after(spoil func(l *wire, replies [][]byte) error) spoiler {
-	return func(l *wire, ask func() ([][]byte, error)) error {
+func after(spoil func(l *Wire, replies [][]byte) error) Spoiler {
+	return func(l *Wire, ask func() ([][]byte, error)) error {
 		replies, err := ask()
 		if err != nil {
 			return err
@@ -217,17 +216,17 @@ func after(spoil func(l *wire, replies [][]byte) error) spoiler {
 	}
 }
 
-// slow holds each reply back.
-func slow(d time.Duration) spoiler {
-	return after(func(l *wire, replies [][]byte) error {
+// Slow holds each reply back.
+func Slow(d time.Duration) Spoiler {
+	return after(func(l *Wire, replies [][]byte) error {
 		time.Sleep(d)
 		return l.reply(replies...)
 	})
 }
 
-// drip sends a reply in pieces of a few bytes.
-func drip(piece int, pause time.Duration) spoiler {
-	return after(func(l *wire, replies [][]byte) error {
+// Drip sends a reply in pieces of a few bytes.
+func Drip(piece int, pause time.Duration) Spoiler {
+	return after(func(l *Wire, replies [][]byte) error {
 		for all := bytes.Join(replies, nil); len(all) > 0; {
 			n := piece
 			if n > len(all) {
@@ -243,14 +242,14 @@ func drip(piece int, pause time.Duration) spoiler {
 	})
 }
 
-// swallow is a black hole: commands go in, nothing comes out.
-func swallow(*wire, func() ([][]byte, error)) error {
+// Swallow is a black hole: commands go in, nothing comes out.
+func Swallow(*Wire, func() ([][]byte, error)) error {
 	return nil
 }
 
-// half sends the first half of the replies and leaves the rest to end.
-func half(end func(l *wire) error) spoiler {
-	return after(func(l *wire, replies [][]byte) error {
+// Half sends the first half of the replies and leaves the rest to end.
+func Half(end func(l *Wire) error) Spoiler {
+	return after(func(l *Wire, replies [][]byte) error {
 		all := bytes.Join(replies, nil)
 		if err := l.reply(all[:len(all)/2]); err != nil {
 			return err
@@ -259,24 +258,24 @@ func half(end func(l *wire) error) spoiler {
 	})
 }
 
-func fallSilent(*wire) error { return nil }
+func FallSilent(*Wire) error { return nil }
 
-func reset(l *wire) error {
+func Reset(l *Wire) error {
 	_ = l.client.SetLinger(0)
 	return errCut
 }
 
-// halfClose ends one direction and goes on reading the other.
-func halfClose(l *wire) error {
+// HalfClose ends one direction and goes on reading the other.
+func HalfClose(l *Wire) error {
 	_ = l.client.CloseWrite()
 	_, _ = io.Copy(io.Discard, l.client)
 	return errCut
 }
 
-// everyOther lets two exchanges in three fail.
-func everyOther() spoiler {
+// EveryOther lets two exchanges in three fail.
+func EveryOther() Spoiler {
 	var n atomic.Int64
-	return func(l *wire, ask func() ([][]byte, error)) error {
+	return func(l *Wire, ask func() ([][]byte, error)) error {
 		if n.Add(1)%3 != 0 {
 			return errCut
 		}
@@ -284,20 +283,20 @@ func everyOther() spoiler {
 	}
 }
 
-// lyingLength has length headers that say more, far more, or less than there is.
-func lyingLength() spoiler {
+// LyingLength has length headers that say more, far more, or less than there is.
+func LyingLength() Spoiler {
 	var n atomic.Int64
-	return after(func(l *wire, replies [][]byte) error {
+	return after(func(l *Wire, replies [][]byte) error {
 		header := []string{"$536870911\r\n", "$3\r\n", "$900\r\n", "*9999999\r\n"}[n.Add(1)%4]
 		_, rest, _ := bytes.Cut(bytes.Join(replies, nil), []byte("\n"))
 		return l.reply([]byte(header), rest)
 	})
 }
 
-// endless sends a line, or a bulk string within the limits, that does not end.
-func endless() spoiler {
+// Endless sends a line, or a bulk string within the limits, that does not end.
+func Endless() Spoiler {
 	var n atomic.Int64
-	return func(l *wire, _ func() ([][]byte, error)) error {
+	return func(l *Wire, _ func() ([][]byte, error)) error {
 		header := []string{"+", "$30000000\r\n"}[n.Add(1)%2]
 		err := l.reply([]byte(header))
 		part := bytes.Repeat([]byte("x"), 8<<10)
@@ -309,11 +308,11 @@ func endless() spoiler {
 	}
 }
 
-// reordered gives the replies of a pipeline in other orders: the first two
+// Reordered gives the replies of a pipeline in other orders: the first two
 // swapped, which have the same form, turned round, moved on by one.
-func reordered() spoiler {
+func Reordered() Spoiler {
 	var n atomic.Int64
-	return after(func(l *wire, replies [][]byte) error {
+	return after(func(l *Wire, replies [][]byte) error {
 		if len(replies) < 2 {
 			return l.reply(replies...)
 		}
@@ -331,16 +330,16 @@ func reordered() spoiler {
 	})
 }
 
-// wrongConnection gives every pipeline the replies to another one of as many
+// WrongConnection gives every pipeline the replies to another one of as many
 // commands, from another connection where there is one: they can be read.
-func wrongConnection() spoiler {
+func WrongConnection() Spoiler {
 	type kept struct {
-		of      *wire
+		of      *Wire
 		replies [][]byte
 	}
 	var mu sync.Mutex
 	last := map[int][]kept{}
-	return after(func(l *wire, replies [][]byte) error {
+	return after(func(l *Wire, replies [][]byte) error {
 		mu.Lock()
 		n := len(replies)
 		answer, at := replies, -1
@@ -361,10 +360,10 @@ func wrongConnection() spoiler {
 	})
 }
 
-// oneBehind gives every pipeline the replies to the one before on the same
+// OneBehind gives every pipeline the replies to the one before on the same
 // connection, as a connection does that was used again with a reply unread.
-func oneBehind() spoiler {
-	return after(func(l *wire, replies [][]byte) error {
+func OneBehind() Spoiler {
+	return after(func(l *Wire, replies [][]byte) error {
 		before := l.before
 		l.before = replies
 		if before == nil {
@@ -374,10 +373,10 @@ func oneBehind() spoiler {
 	})
 }
 
-// says answers each command with words of its own, none of which was carried out.
-func says(words ...string) spoiler {
+// Says answers each command with words of its own, none of which was carried out.
+func Says(words ...string) Spoiler {
 	var n atomic.Int64
-	return func(l *wire, _ func() ([][]byte, error)) error {
+	return func(l *Wire, _ func() ([][]byte, error)) error {
 		for i := 0; i < l.asked; i++ {
 			if err := l.reply([]byte(words[int(n.Add(1))%len(words)])); err != nil {
 				return err
@@ -385,88 +384,4 @@ func says(words ...string) spoiler {
 		}
 		return nil
 	}
-}
-
-// TestFaultProxy looks at the proxy itself: what it passes on, and where it
-// does its harm.
-func TestFaultProxy(t *testing.T) {
-	answer := "$5\r\nhello\r\n*2\r\n:1\r\n$-1\r\n"
-	p := newFaultProxy(t, badRedis(t, answer))
-	pipeline := "*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
-	for _, c := range []struct {
-		name string
-		s    spoiler
-		want string
-	}{
-		{"faithful", nil, answer},
-		{"slow", slow(time.Millisecond), answer},
-		{"drip", drip(3, 0), answer},
-		{"reset", half(reset), ""},
-		{"half-close", half(halfClose), answer[:len(answer)/2]},
-		{"lying length", lyingLength(), "$3\r\nhello\r\n*2\r\n:1\r\n$-1\r\n"},
-		{"reordered", reordered(), "*2\r\n:1\r\n$-1\r\n$5\r\nhello\r\n"},
-		{"words", says("+OK\r\n"), "+OK\r\n+OK\r\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			p.set(c.s)
-			conn, err := net.Dial("tcp", p.address)
-			require.NoError(t, err)
-			defer conn.Close()
-			_, err = io.WriteString(conn, pipeline)
-			require.NoError(t, err)
-			_ = conn.SetReadDeadline(time.Now().Add(patience))
-			got := make([]byte, len(c.want))
-			_, err = io.ReadFull(conn, got)
-			require.NoError(t, err)
-			assert.Equal(t, c.want, string(got))
-			if c.name == "half-close" {
-				_, err = conn.Read(make([]byte, 1))
-				assert.Equal(t, io.EOF, err)
-			}
-		})
-	}
-	t.Run("refused", func(t *testing.T) {
-		p.refuse()
-		_, err := net.Dial("tcp", p.address)
-		assert.Error(t, err)
-		p.open()
-		conn, err := net.Dial("tcp", p.address)
-		require.NoError(t, err)
-		conn.Close()
-	})
-	t.Run("another connection's", func(t *testing.T) {
-		s := wrongConnection()
-		one, two := &wire{}, &wire{}
-		first, second := loopback(t, one), loopback(t, two)
-		give := func(l *wire, words string) {
-			require.NoError(t, s(l, func() ([][]byte, error) { return [][]byte{[]byte(words)}, nil }))
-		}
-		read := func(c net.Conn) string {
-			b := make([]byte, 3)
-			_, err := io.ReadFull(c, b)
-			require.NoError(t, err)
-			return string(b)
-		}
-		give(one, "one")
-		assert.Equal(t, "one", read(first), "there is no other yet")
-		give(two, "two")
-		assert.Equal(t, "one", read(second))
-		give(one, "own")
-		assert.Equal(t, "two", read(first))
-	})
-}
-
-// loopback gives a wire a connection of its own and returns its other end.
-func loopback(t *testing.T, l *wire) net.Conn {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	near, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
-	far, err := listener.Accept()
-	require.NoError(t, err)
-	l.client = near.(*net.TCPConn)
-	t.Cleanup(func() { near.Close(); far.Close() })
-	return far
 }

@@ -36,7 +36,7 @@ func faultRows(list []verdict) []string {
 // suite has measured; -update writes it.
 func TestReadmeFaults(t *testing.T) {
 	rows := faultRows(writtenFaults(t))
-	text := readme(t)
+	text := Readme(t)
 	before, rest, found := strings.Cut(text, faultHead+"\n|---|---|---|\n")
 	require.True(t, found, "the head of the table")
 	table, after, found := strings.Cut(rest, "\n\n")

@@ -27,9 +27,9 @@ const (
 // soak is the load of a day in fast motion.
 type soak struct {
 	t      *testing.T
-	c      *shoppers
-	server *redisServer
-	proxy  *faultProxy
+	c      *Shoppers
+	server *RedisServer
+	proxy  *FaultProxy
 	config func(n int) string
 
 	memory int        // memory.bytes
@@ -52,12 +52,12 @@ type sampleRow struct {
 func (s *soak) sample() sampleRow {
 	s.calm.Lock()
 	defer s.calm.Unlock()
-	require.Eventually(s.t, s.c.hit, time.Minute, 50*time.Millisecond, "the cache is in use")
-	s.c.gate.Lock() // what requests under way take does not count
-	defer s.c.gate.Unlock()
-	p := s.c.p
-	row := sampleRow{requests: s.c.n.Load(), resident: p.memory("VmRSS"), anonymous: p.memory("RssAnon"), goroutines: p.goroutines(), connections: s.server.clients(), files: p.files()}
-	row.live = p.live()
+	require.Eventually(s.t, s.c.Hit, time.Minute, 50*time.Millisecond, "the cache is in use")
+	s.c.Gate.Lock() // what requests under way take does not count
+	defer s.c.Gate.Unlock()
+	p := s.c.Traefik
+	row := sampleRow{requests: s.c.N.Load(), resident: p.Memory("VmRSS"), anonymous: p.Memory("RssAnon"), goroutines: p.Goroutines(), connections: s.server.Clients(), files: p.Files()}
+	row.live = p.Live()
 	s.rows = append(s.rows, row)
 	return row
 }
@@ -67,34 +67,34 @@ func (s *soak) fail(i int, d time.Duration) {
 	s.calm.Lock()
 	defer s.calm.Unlock()
 	if i%6 == 0 {
-		s.proxy.refuse()
+		s.proxy.Refuse()
 		time.Sleep(d)
-		s.proxy.open()
+		s.proxy.Open()
 		return
 	}
-	s.proxy.set([]spoiler{swallow, half(reset), half(fallSilent), wrongConnection(), says("+OK\r\n"), lyingLength()}[i%6])
+	s.proxy.Set([]Spoiler{Swallow, Half(Reset), Half(FallSilent), WrongConnection(), Says("+OK\r\n"), LyingLength()}[i%6])
 	time.Sleep(d)
-	s.proxy.set(nil)
+	s.proxy.Set(nil)
 }
 
 // TestSoak sends SOAK_REQUESTS (20,000) requests for a tenth as many pages, while
 // Traefik's configuration is rewritten, pages are purged and Redis fails again and
 // again. Memory, goroutines and connections stay where they are.
 func TestSoak(t *testing.T) {
-	needTraefik(t)
-	requests := int64(fromEnv("SOAK_REQUESTS", 20000))
+	NeedTraefik(t)
+	requests := int64(FromEnv("SOAK_REQUESTS", 20000))
 	keys := requests / 10
 	memory := 64 << 20
 	if requests < shortSoak {
 		memory = 16 << 20
 	}
 	t.Setenv("GOMEMLIMIT", strconv.Itoa(memoryLimit))
-	server := startRedis(t, "--maxmemory", "128mb", "--maxmemory-policy", "volatile-lru", "--appendonly", "no")
-	pr := &press{groups: 1000, filler: 4000, kind: "application/octet-stream"}
-	pr.backend = newBackend(t, pr.ServeHTTP)
+	server := StartRedis(t, "--maxmemory", "128mb", "--maxmemory-policy", "volatile-lru", "--appendonly", "no")
+	pr := &Press{Groups: 1000, Filler: 4000, Kind: "application/octet-stream"}
+	pr.Backend = NewBackend(t, pr.ServeHTTP)
 	var mu sync.Mutex
 	zipf := rand.NewZipf(rand.New(rand.NewSource(1)), 1.1, 20, uint64(keys-1)) //nolint:gosec // load
-	c := &shoppers{press: pr, hosts: []string{"one.example", "two.example"}, path: func(n int64) string {
+	c := &Shoppers{Press: pr, Hosts: []string{"one.example", "two.example"}, Path: func(n int64) string {
 		mu.Lock()
 		defer mu.Unlock()
 		if n%5 == 0 {
@@ -102,33 +102,33 @@ func TestSoak(t *testing.T) {
 		}
 		return fmt.Sprintf("/page-%d", zipf.Uint64())
 	}}
-	s := &soak{t: t, c: c, server: server, proxy: newFaultProxy(t, server.address)}
+	s := &soak{t: t, c: c, server: server, proxy: NewFaultProxy(t, server.Address)}
 	s.config = func(n int) string {
-		hosts := map[string]options{}
-		for _, host := range c.hosts {
-			hosts[host] = options{
-				"tenant": host[:3], "purge": options{"secret": secret}, "memory": options{"bytes": fmt.Sprint(s.memory)},
-				"redis": options{"address": s.proxy.address}, "limits": options{"variants": fmt.Sprint(16 + n%2)},
+		hosts := map[string]Options{}
+		for _, host := range c.Hosts {
+			hosts[host] = Options{
+				"tenant": host[:3], "purge": Options{"secret": Secret}, "memory": Options{"bytes": fmt.Sprint(s.memory)},
+				"redis": Options{"address": s.proxy.Address}, "limits": Options{"variants": fmt.Sprint(16 + n%2)},
 			}
 		}
-		return routed(pr.url(), hosts)
+		return Routed(pr.URL(), hosts)
 	}
-	c.p = start(t, s.config(0), "--api.debug=true")
-	c.warm()
+	c.Traefik = StartTraefik(t, s.config(0), "--api.debug=true")
+	c.Warm()
 	begin := time.Now()
 	s.run(requests, memory)
 	took := time.Since(begin)
 
-	all := &c.now.Load().cached
-	errors, wrong, example := all.foreign(nil)
+	all := &c.Now.Load().Cached
+	errors, wrong, example := all.Foreign(nil)
 	t.Logf("%d requests for %d pages in %v, %.0f %% hits, %d errors, %d wrong; %d purges, %d kept, answers older than one: %d\n"+
 		"the longest wait was %v for %s\n"+
 		"GOMEMLIMIT %d MB; memory.bytes 0 in the first row, %d MB from then on\n%s",
-		all.requests(), 2*keys, took.Round(time.Second), 100*ratio(all.hits, all.keyed), errors, wrong,
-		c.purged.Load(), c.kept.Load(), all.outdated, all.slowest, all.slow, memoryLimit>>20, memory>>20, s.table())
+		all.Requests(), 2*keys, took.Round(time.Second), 100*Ratio(all.Hits, all.Keyed), errors, wrong,
+		c.Purged.Load(), c.Kept.Load(), all.Outdated, all.Slowest, all.Slow, memoryLimit>>20, memory>>20, s.table())
 	assert.Zero(t, errors+wrong, "answers that were not the page: %s", example)
-	assert.Zero(t, all.outdated, all.example)
-	assert.Zero(t, c.unpurged.Load())
+	assert.Zero(t, all.Outdated, all.Example)
+	assert.Zero(t, c.Unpurged.Load())
 	s.bounds(memory)
 }
 
@@ -136,13 +136,13 @@ func TestSoak(t *testing.T) {
 // and ten with it.
 func (s *soak) run(requests int64, memory int) {
 	c := s.c
-	c.start(12, 0)
+	c.Start(12, 0)
 	s.sent(2000)
 	s.sample()
 	s.memory = memory
-	require.NoError(s.t, c.p.put("dynamic.yml", s.config(0)))
-	c.purgeEvery(100 * time.Millisecond)
-	c.purging.Store(true)
+	require.NoError(s.t, c.Traefik.Put("dynamic.yml", s.config(0)))
+	c.PurgeEvery(100 * time.Millisecond)
+	c.Purging.Store(true)
 	n, every := 0, 4 // reloads for each fault
 	step := requests / 100
 	if requests < shortSoak {
@@ -152,26 +152,26 @@ func (s *soak) run(requests int64, memory int) {
 		step = 2500
 	}
 	next := requests / 10
-	for c.n.Load() < requests {
+	for c.N.Load() < requests {
 		n++
-		require.NoError(s.t, c.p.put("dynamic.yml", s.config(n)))
+		require.NoError(s.t, c.Traefik.Put("dynamic.yml", s.config(n)))
 		if n%every == 0 {
 			s.fail(n/every, time.Second/2)
 		}
-		s.sent(c.n.Load() + step)
-		if c.n.Load() >= next {
+		s.sent(c.N.Load() + step)
+		if c.N.Load() >= next {
 			s.sample()
 			next += requests / 10
 		}
 	}
-	c.purging.Store(false)
+	c.Purging.Store(false)
 	s.sample()
-	c.end()
+	c.End()
 }
 
 // sent waits until so many requests were sent.
 func (s *soak) sent(n int64) {
-	require.Eventually(s.t, func() bool { return s.c.n.Load() >= n }, 10*time.Minute, 10*time.Millisecond, "requests are sent")
+	require.Eventually(s.t, func() bool { return s.c.N.Load() >= n }, 10*time.Minute, 10*time.Millisecond, "requests are sent")
 }
 
 func (s *soak) table() string {

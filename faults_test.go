@@ -37,11 +37,11 @@ type fault struct {
 // and the clients of its tenants.
 type scene struct {
 	t      *testing.T
-	p      *traefik
-	server *redisServer
-	proxy  *faultProxy
-	press  *press
-	crowd  *shoppers
+	p      *Traefik
+	server *RedisServer
+	proxy  *FaultProxy
+	press  *Press
+	crowd  *Shoppers
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -65,7 +65,7 @@ func (s *scene) repeat(pause time.Duration, f func()) {
 
 // script has Redis run a script again and again.
 func (s *scene) script(text string) {
-	s.repeat(50*time.Millisecond, func() { _, _ = s.server.ask(`EVAL "` + text + `" 0`) })
+	s.repeat(50*time.Millisecond, func() { _, _ = s.server.Ask(`EVAL "` + text + `" 0`) })
 }
 
 // replace is a script that puts a list in the place of all keys that match.
@@ -76,20 +76,20 @@ func replace(pattern string) func(s *scene) {
 }
 
 // spoils is a fault of the way between the plugin and Redis.
-func spoils(name string, s spoiler) fault {
-	return fault{name, "redis", func(sc *scene) { sc.proxy.set(s) }, func(sc *scene) { sc.proxy.set(nil) }}
+func spoils(name string, s Spoiler) fault {
+	return fault{name, "redis", func(sc *scene) { sc.proxy.Set(s) }, func(sc *scene) { sc.proxy.Set(nil) }}
 }
 
 // wrecks is a fault of the origin.
 func wrecks(name string, answer http.HandlerFunc) fault {
-	return fault{name, "odoo", func(s *scene) { s.press.wreck.Store(&answer) }, func(s *scene) { s.press.wreck.Store(nil) }}
+	return fault{name, "odoo", func(s *scene) { s.press.Wreck.Store(&answer) }, func(s *scene) { s.press.Wreck.Store(nil) }}
 }
 
 // asks are commands that bring a state of the server about, and end it.
 func asks(name string, begin, end string) fault {
 	all := func(s *scene, commands string) {
 		for _, command := range strings.Split(commands, "; ") {
-			s.server.must(command)
+			s.server.Must(command)
 		}
 	}
 	return fault{name, "redis", func(s *scene) { all(s, begin) }, func(s *scene) { all(s, end) }}
@@ -100,31 +100,31 @@ const pluginUser = "plugin on >plugin-pass ~* &* +@all"
 // redisFaults are those of Redis and the way there.
 func redisFaults() []fault {
 	return []fault{
-		{"connections refused", "redis", func(s *scene) { s.proxy.refuse() }, func(s *scene) { s.proxy.open() }},
-		spoils("answers late, within the timeout", slow(redisTimeout/4)),
-		spoils("answers later than the timeout", slow(2*redisTimeout)),
-		spoils("answers in small pieces", drip(64, time.Millisecond)),
-		spoils("black hole", swallow),
-		spoils("falls silent in mid-reply", half(fallSilent)),
-		spoils("half-closed in mid-reply", half(halfClose)),
-		spoils("reset in mid-reply", half(reset)),
-		spoils("two exchanges in three are cut", everyOther()),
-		spoils("lengths that lie", lyingLength()),
-		spoils("replies without an end", endless()),
-		spoils("replies in another order", reordered()),
-		spoils("replies of another connection", wrongConnection()),
-		spoils("replies of the exchange before", oneBehind()),
-		spoils("garbage", says("HTTP/1.1 400 Bad Request\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "+OK", "$-7\r\n", "\r\n")),
-		spoils("LOADING", says("-LOADING Redis is loading the dataset in memory\r\n")),
-		spoils("NOAUTH", says("-NOAUTH Authentication required.\r\n")),
+		{"connections refused", "redis", func(s *scene) { s.proxy.Refuse() }, func(s *scene) { s.proxy.Open() }},
+		spoils("answers late, within the timeout", Slow(RedisTimeout/4)),
+		spoils("answers later than the timeout", Slow(2*RedisTimeout)),
+		spoils("answers in small pieces", Drip(64, time.Millisecond)),
+		spoils("black hole", Swallow),
+		spoils("falls silent in mid-reply", Half(FallSilent)),
+		spoils("half-closed in mid-reply", Half(HalfClose)),
+		spoils("reset in mid-reply", Half(Reset)),
+		spoils("two exchanges in three are cut", EveryOther()),
+		spoils("lengths that lie", LyingLength()),
+		spoils("replies without an end", Endless()),
+		spoils("replies in another order", Reordered()),
+		spoils("replies of another connection", WrongConnection()),
+		spoils("replies of the exchange before", OneBehind()),
+		spoils("garbage", Says("HTTP/1.1 400 Bad Request\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "+OK", "$-7\r\n", "\r\n")),
+		spoils("LOADING", Says("-LOADING Redis is loading the dataset in memory\r\n")),
+		spoils("NOAUTH", Says("-NOAUTH Authentication required.\r\n")),
 		asks("WRONGPASS", "ACL SETUSER plugin resetpass >other; CLIENT KILL USER plugin", "ACL SETUSER plugin resetpass >plugin-pass"),
 		asks("NOPERM", "ACL SETUSER plugin -@all", "ACL SETUSER plugin +@all"),
 		asks("OOM", "CONFIG SET maxmemory-policy noeviction; CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
 		asks("READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
 		{"MISCONF", "redis", misconf, func(s *scene) {
-			require.NoError(s.t, os.RemoveAll(filepath.Join(s.server.dir, "dump.rdb")))
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.server.Dir, "dump.rdb")))
 			saved(s, "ok")
-			s.server.must(`CONFIG SET save ""`)
+			s.server.Must(`CONFIG SET save ""`)
 		}},
 		{"WRONGTYPE: pages", "redis", replace("oc:*:e:*"), nil},
 		{"WRONGTYPE: purges", "redis", replace("oc:*:marks"), nil},
@@ -134,57 +134,57 @@ func redisFaults() []fault {
 			s.script("for i=1,3 do local k=redis.call('RANDOMKEY') if k then redis.call('DEL',k) end end for _,k in ipairs(redis.call('KEYS','oc:*:marks')) do redis.call('DEL',k) end")
 		}, nil},
 		{"FLUSHALL", "redis", func(s *scene) {
-			s.repeat(400*time.Millisecond, func() { _, _ = s.server.ask("FLUSHALL") })
+			s.repeat(400*time.Millisecond, func() { _, _ = s.server.Ask("FLUSHALL") })
 		}, nil},
 		{"CLIENT KILL", "redis", func(s *scene) {
-			s.repeat(200*time.Millisecond, func() { _, _ = s.server.ask("CLIENT KILL TYPE normal") })
+			s.repeat(200*time.Millisecond, func() { _, _ = s.server.Ask("CLIENT KILL TYPE normal") })
 		}, nil},
-		{"killed, started again", "redis", func(s *scene) { s.server.stop() }, func(s *scene) { s.server.start() }},
-		{"killed, started again empty", "redis", func(s *scene) { s.server.stop() }, func(s *scene) {
-			require.NoError(s.t, os.RemoveAll(filepath.Join(s.server.dir, "appendonlydir")))
-			s.server.start()
+		{"killed, started again", "redis", func(s *scene) { s.server.Stop() }, func(s *scene) { s.server.Start() }},
+		{"killed, started again empty", "redis", func(s *scene) { s.server.Stop() }, func(s *scene) {
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.server.Dir, "appendonlydir")))
+			s.server.Start()
 		}},
 		{"replaced by an older copy", "redis", func(s *scene) { s.copyData("appendonlydir", "older") }, func(s *scene) {
-			s.server.stop()
-			require.NoError(s.t, os.RemoveAll(filepath.Join(s.server.dir, "appendonlydir")))
+			s.server.Stop()
+			require.NoError(s.t, os.RemoveAll(filepath.Join(s.server.Dir, "appendonlydir")))
 			s.copyData("older", "appendonlydir")
-			s.server.start()
+			s.server.Start()
 		}},
 		{"stopped by a signal", "redis", func(s *scene) { s.signal(syscall.SIGSTOP) }, func(s *scene) { s.signal(syscall.SIGCONT) }},
 	}
 }
 
 func (s *scene) signal(signal syscall.Signal) {
-	require.NoError(s.t, s.server.cmd.Process.Signal(signal))
+	require.NoError(s.t, s.server.Cmd.Process.Signal(signal))
 }
 
 // copyData copies a folder of the server's data.
 func (s *scene) copyData(from, to string) {
-	files, err := filepath.Glob(filepath.Join(s.server.dir, from, "*"))
+	files, err := filepath.Glob(filepath.Join(s.server.Dir, from, "*"))
 	require.NoError(s.t, err)
-	require.NoError(s.t, os.MkdirAll(filepath.Join(s.server.dir, to), 0o755))
+	require.NoError(s.t, os.MkdirAll(filepath.Join(s.server.Dir, to), 0o755))
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		require.NoError(s.t, err)
-		require.NoError(s.t, os.WriteFile(filepath.Join(s.server.dir, to, filepath.Base(file)), b, 0o600))
+		require.NoError(s.t, os.WriteFile(filepath.Join(s.server.Dir, to, filepath.Base(file)), b, 0o600))
 	}
 }
 
 // misconf makes the snapshot fail, which stops writes: its place is taken by a
 // folder.
 func misconf(s *scene) {
-	require.NoError(s.t, os.MkdirAll(filepath.Join(s.server.dir, "dump.rdb", "taken"), 0o755))
-	s.server.must(`CONFIG SET save "3600 1"`)
+	require.NoError(s.t, os.MkdirAll(filepath.Join(s.server.Dir, "dump.rdb", "taken"), 0o755))
+	s.server.Must(`CONFIG SET save "3600 1"`)
 	saved(s, "err")
 }
 
 // saved takes a snapshot and waits until it has ended so.
 func saved(s *scene, how string) {
-	s.server.must("BGSAVE")
+	s.server.Must("BGSAVE")
 	require.Eventually(s.t, func() bool {
-		b, err := s.server.ask("INFO persistence")
+		b, err := s.server.Ask("INFO persistence")
 		return err == nil && strings.Contains(string(b), "rdb_last_bgsave_status:"+how)
-	}, patience, 10*time.Millisecond)
+	}, Patience, 10*time.Millisecond)
 }
 
 // traefikFaults are storms of reloads: Traefik builds every middleware anew.
@@ -193,14 +193,14 @@ func traefikFaults() []fault {
 		n := 0
 		s.repeat(100*time.Millisecond, func() {
 			n++
-			if err := s.p.put("dynamic.yml", s.config(n)); err != nil {
+			if err := s.p.Put("dynamic.yml", s.config(n)); err != nil {
 				s.t.Error(err)
 			}
 		})
 	}
 	return []fault{
 		{"reloads every 100 ms", "traefik", storm, nil},
-		{"reloads every 100 ms, and no Redis", "traefik", func(s *scene) { s.proxy.refuse(); storm(s) }, func(s *scene) { s.proxy.open() }},
+		{"reloads every 100 ms, and no Redis", "traefik", func(s *scene) { s.proxy.Refuse(); storm(s) }, func(s *scene) { s.proxy.Open() }},
 	}
 }
 
@@ -208,7 +208,7 @@ func traefikFaults() []fault {
 // the connection.
 func raw(text string, end func(c rawConn)) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
-		c, _ := hijack(rw)
+		c, _ := Hijack(rw)
 		defer c.Close()
 		if _, err := c.Write([]byte(text)); err == nil && end != nil {
 			end(c.(rawConn))
@@ -264,9 +264,9 @@ var sample = []string{"connections refused", "replies of another connection", "r
 // outcome is what the suite has measured of one fault.
 type outcome struct {
 	fault
-	before, quiet, purging, after *tally // through the cache
-	all                           tally  // of the fault's whole time, through the cache
-	bare                          tally  // the same time, past it
+	before, quiet, purging, after *Tally // through the cache
+	all                           Tally  // of the fault's whole time, through the cache
+	bare                          Tally  // the same time, past it
 	errors, wrong, outdated       int
 	example                       string
 	purged, kept, unpurged, asked int64
@@ -294,32 +294,32 @@ const (
 
 // config is the dynamic configuration of a scene; n makes it another one.
 func (s *scene) config(n int) string {
-	hosts := map[string]options{bareHost: nil}
-	for i, host := range s.crowd.hosts {
-		memory := options{"bytes": "0"}
+	hosts := map[string]Options{BareHost: nil}
+	for i, host := range s.crowd.Hosts {
+		memory := Options{"bytes": "0"}
 		if i == 0 {
-			memory = options{"maxStaleness": "250ms"}
+			memory = Options{"maxStaleness": "250ms"}
 		}
 		tenant, _, _ := strings.Cut(host, ".")
-		hosts[host] = options{
-			"tenant": tenant, "memory": memory, "purge": options{"secret": secret},
-			"redis":  options{"address": s.proxy.address, "timeout": redisTimeout.String(), "username": "plugin", "password": "plugin-pass"},
-			"limits": options{"variants": fmt.Sprint(16 + n%2)},
+		hosts[host] = Options{
+			"tenant": tenant, "memory": memory, "purge": Options{"secret": Secret},
+			"redis":  Options{"address": s.proxy.Address, "timeout": RedisTimeout.String(), "username": "plugin", "password": "plugin-pass"},
+			"limits": Options{"variants": fmt.Sprint(16 + n%2)},
 		}
 	}
-	return routed(s.press.url(), hosts)
+	return Routed(s.press.URL(), hosts)
 }
 
 // TestFaults lets things fail.
 func TestFaults(t *testing.T) {
-	needTraefik(t)
+	NeedTraefik(t)
 	list := allFaults()
-	pr := &press{groups: 5, render: 2 * time.Millisecond, filler: 2000}
-	pr.backend = newBackend(t, pr.ServeHTTP)
-	p := start(t, routed(pr.url(), map[string]options{bareHost: nil}), "--serversTransport.forwardingTimeouts.responseHeaderTimeout=2s")
+	pr := &Press{Groups: 5, Render: 2 * time.Millisecond, Filler: 2000}
+	pr.Backend = NewBackend(t, pr.ServeHTTP)
+	p := StartTraefik(t, Routed(pr.URL(), map[string]Options{BareHost: nil}), "--serversTransport.forwardingTimeouts.responseHeaderTimeout=2s")
 	var outcomes []*outcome
 	for i, f := range list {
-		if os.Getenv("FAULTS") == "" && !contains(sample, f.name) {
+		if os.Getenv("FAULTS") == "" && !Contains(sample, f.name) {
 			continue
 		}
 		t.Run(f.part+" "+f.name, func(t *testing.T) {
@@ -333,56 +333,56 @@ func TestFaults(t *testing.T) {
 }
 
 // play lets one thing fail.
-func play(t *testing.T, p *traefik, pr *press, f fault, i int) *outcome {
+func play(t *testing.T, p *Traefik, pr *Press, f fault, i int) *outcome {
 	t.Helper()
-	server := startRedis(t, append([]string{"--user"}, strings.Fields(pluginUser)...)...)
-	s := &scene{t: t, p: p, server: server, proxy: newFaultProxy(t, server.address), press: pr, stop: make(chan struct{})}
-	c := &shoppers{p: p, press: pr, bare: bareHost, path: usualPath, pause: 10 * time.Millisecond}
+	server := StartRedis(t, append([]string{"--user"}, strings.Fields(pluginUser)...)...)
+	s := &scene{t: t, p: p, server: server, proxy: NewFaultProxy(t, server.Address), press: pr, stop: make(chan struct{})}
+	c := &Shoppers{Traefik: p, Press: pr, Bare: BareHost, Path: UsualPath, Pause: 10 * time.Millisecond}
 	for _, tenant := range tenantsOf {
-		c.hosts = append(c.hosts, fmt.Sprintf("%s%d.example", tenant, i))
+		c.Hosts = append(c.Hosts, fmt.Sprintf("%s%d.example", tenant, i))
 	}
 	s.crowd = c
-	p.write("dynamic.yml", s.config(0))
-	p.mark()
-	p.inPlace()
-	c.warm()
-	c.start(6, 2)
-	c.purgeEvery(40 * time.Millisecond)
+	p.Write("dynamic.yml", s.config(0))
+	p.Mark()
+	p.InPlace()
+	c.Warm()
+	c.Start(6, 2)
+	c.PurgeEvery(40 * time.Millisecond)
 	o := &outcome{fault: f}
-	before := c.during(500*time.Millisecond, true)
+	before := c.During(500*time.Millisecond, true)
 
-	onset := c.enter(false)
-	own := -p.answered(http.StatusInternalServerError)
+	onset := c.Enter(false)
+	own := -p.Answered(http.StatusInternalServerError)
 	f.begin(s)
 	time.Sleep(500 * time.Millisecond)
-	quiet := c.during(600*time.Millisecond, false)
-	p.until("pages were asked for: "+f.name, func() bool { return quiet.keyed() >= enoughRequests })
-	c.purging.Store(true)
-	purging := c.during(900*time.Millisecond, false)
-	p.until("there were purges: "+f.name, func() bool { return c.purged.Load() >= enoughPurges })
-	c.purging.Store(false)
-	recovery := c.enter(false)
+	quiet := c.During(600*time.Millisecond, false)
+	p.Until("pages were asked for: "+f.name, func() bool { return quiet.Keyed() >= enoughRequests })
+	c.Purging.Store(true)
+	purging := c.During(900*time.Millisecond, false)
+	p.Until("there were purges: "+f.name, func() bool { return c.Purged.Load() >= enoughPurges })
+	c.Purging.Store(false)
+	recovery := c.Enter(false)
 	close(s.stop)
 	s.wg.Wait()
 	if f.end != nil {
 		f.end(s)
 	}
 	ended := time.Now()
-	p.until("hits are back after: "+f.name, func() bool { return c.hit() })
+	p.Until("hits are back after: "+f.name, func() bool { return c.Hit() })
 	o.back = time.Since(ended)
-	c.warm()
-	after := c.during(500*time.Millisecond, true)
-	c.end()
+	c.Warm()
+	after := c.During(500*time.Millisecond, true)
+	c.End()
 
-	o.before, o.quiet, o.purging, o.after = &before.cached, &quiet.cached, &purging.cached, &after.cached
-	for _, during := range []*phase{onset, quiet, purging, recovery} {
-		o.all.add(&during.cached)
-		o.bare.add(&during.bare)
+	o.before, o.quiet, o.purging, o.after = &before.Cached, &quiet.Cached, &purging.Cached, &after.Cached
+	for _, during := range []*Phase{onset, quiet, purging, recovery} {
+		o.all.Add(&during.Cached)
+		o.bare.Add(&during.Bare)
 	}
-	own += p.answered(http.StatusInternalServerError)
+	own += p.Answered(http.StatusInternalServerError)
 	o.judge(before, after, own)
-	o.purged, o.kept, o.unpurged, o.asked = c.purged.Load(), c.kept.Load(), c.unpurged.Load(), c.asked.Load()
-	o.worstPurge = time.Duration(c.worstPurge.Load())
+	o.purged, o.kept, o.unpurged, o.asked = c.Purged.Load(), c.Kept.Load(), c.Unpurged.Load(), c.Asked.Load()
+	o.worstPurge = time.Duration(c.WorstPurge.Load())
 	return o
 }
 
@@ -391,25 +391,25 @@ func play(t *testing.T, p *traefik, pr *press, f fault, i int) *outcome {
 // answers with status 500 as Traefik's service has given. It gives one where a
 // connection that is used again has more than the last response on it, which is a matter
 // of a moment and may meet none of those who go past the cache.
-func (o *outcome) judge(before, after *phase, own int) {
-	count := func(f *tally, allowed map[string]int) {
-		errors, wrong, example := f.foreign(allowed)
-		o.errors, o.wrong, o.outdated = o.errors+errors, o.wrong+wrong, o.outdated+f.outdated
-		for _, e := range []string{example, f.example} {
+func (o *outcome) judge(before, after *Phase, own int) {
+	count := func(f *Tally, allowed map[string]int) {
+		errors, wrong, example := f.Foreign(allowed)
+		o.errors, o.wrong, o.outdated = o.errors+errors, o.wrong+wrong, o.outdated+f.Outdated
+		for _, e := range []string{example, f.Example} {
 			if o.example == "" {
 				o.example = e
 			}
 		}
 	}
 	allowed := map[string]int{}
-	for class, n := range o.bare.classes {
+	for class, n := range o.bare.Classes {
 		allowed[class] = n
 	}
-	if failed := "status 500"; o.all.classes[failed]+o.bare.classes[failed] <= own {
+	if failed := "status 500"; o.all.Classes[failed]+o.bare.Classes[failed] <= own {
 		allowed[failed] = own
 	}
 	count(&o.all, allowed)
-	for _, f := range []*tally{&before.cached, &before.bare, &after.cached, &after.bare} {
+	for _, f := range []*Tally{&before.Cached, &before.Bare, &after.Cached, &after.Bare} {
 		count(f, nil)
 	}
 }
@@ -417,21 +417,21 @@ func (o *outcome) judge(before, after *phase, own int) {
 // check holds an outcome against the promises.
 func (o *outcome) check(t *testing.T) {
 	t.Helper()
-	assert.Zero(t, o.errors, "answers that nobody would have got without the cache: %s; without it %v", o.example, o.bare.classes)
+	assert.Zero(t, o.errors, "answers that nobody would have got without the cache: %s; without it %v", o.example, o.bare.Classes)
 	assert.Zero(t, o.wrong, "wrong bodies: %s", o.example)
 	assert.Zero(t, o.outdated, "answers from before an acknowledged purge: %s", o.example)
 	if o.part != "odoo" { // whose answer to a POST breaks off as well
 		assert.Zero(t, o.unpurged, "purges that were answered with neither 200 nor 503")
 	}
-	assert.Greater(t, ratio(o.before.hits, o.before.keyed), 0.8, "the cache was in use before")
-	assert.Greater(t, ratio(o.after.hits, o.after.keyed), 0.5, "and is again")
+	assert.Greater(t, Ratio(o.before.Hits, o.before.Keyed), 0.8, "the cache was in use before")
+	assert.Greater(t, Ratio(o.after.Hits, o.after.Keyed), 0.5, "and is again")
 	// The lookup, the position of purges, and the store may each take redis.timeout.
-	assert.Less(t, o.added(1), 3*redisTimeout+slack, "the longest wait, for %s", o.all.slow)
+	assert.Less(t, o.added(1), 3*RedisTimeout+Slack, "the longest wait, for %s", o.all.Slow)
 }
 
 // added is how much longer visitors waited than past the cache.
 func (o *outcome) added(percentile float64) time.Duration {
-	if d := o.all.percentile(percentile) - o.bare.percentile(percentile); d > 0 {
+	if d := o.all.Percentile(percentile) - o.bare.Percentile(percentile); d > 0 {
 		return d
 	}
 	return 0
@@ -440,9 +440,9 @@ func (o *outcome) added(percentile float64) time.Duration {
 // verdict puts what was measured into classes.
 func (o *outcome) verdict() verdict {
 	v := verdict{Fault: o.name, Part: o.part}
-	hits := ratio(o.quiet.hits, o.quiet.keyed)
+	hits := Ratio(o.quiet.Hits, o.quiet.Keyed)
 	switch {
-	case o.part == "odoo" && ratio(o.quiet.standIns, o.quiet.stale) > 0.9:
+	case o.part == "odoo" && Ratio(o.quiet.StandIns, o.quiet.Stale) > 0.9:
 		v.Visitors = "hits go on; stale copies stand in; else as without the cache"
 	case o.part == "odoo" && hits > 0.8:
 		v.Visitors = "hits go on; else as without the cache"
@@ -453,7 +453,7 @@ func (o *outcome) verdict() verdict {
 	default:
 		v.Visitors = "fewer hits"
 	}
-	kept := ratio(int(o.kept), int(o.asked))
+	kept := Ratio(int(o.kept), int(o.asked))
 	switch {
 	case kept > 0.9:
 		v.Purges = "kept"
@@ -473,8 +473,8 @@ func tableOf(list []*outcome) string {
 	for _, o := range list {
 		v := o.verdict()
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d ms\t%.1f ms\t%.0f/%.0f/%.0f %%\t%d/%d/%d\t%d ms\t%.1f s\t%s; %s\n",
-			o.part, o.name, o.all.requests(), o.errors, o.wrong, o.added(1).Milliseconds(), float64(o.added(0.99).Microseconds())/1000,
-			100*ratio(o.before.hits, o.before.keyed), 100*ratio(o.quiet.hits, o.quiet.keyed), 100*ratio(o.after.hits, o.after.keyed),
+			o.part, o.name, o.all.Requests(), o.errors, o.wrong, o.added(1).Milliseconds(), float64(o.added(0.99).Microseconds())/1000,
+			100*Ratio(o.before.Hits, o.before.Keyed), 100*Ratio(o.quiet.Hits, o.quiet.Keyed), 100*Ratio(o.after.Hits, o.after.Keyed),
 			o.purged, o.kept, o.outdated, o.worstPurge.Milliseconds(), o.back.Seconds(), v.Visitors, v.Purges)
 	}
 	_ = w.Flush()

@@ -15,19 +15,19 @@ import (
 	"time"
 )
 
-// press is an origin whose every page tells whose it is, which render of it this
+// Press is an origin whose every page tells whose it is, which render of it this
 // is, and when that began. A POST makes a new version of all pages with a tag,
 // and purges them.
-type press struct {
-	backend *backend
+type Press struct {
+	Backend *Backend
 
-	groups int64         // the pages of a tenant bear so many tags
-	render time.Duration // of a page
-	filler int           // bytes of a page, about
-	kind   string        // its Content-Type, if it is not text, which would be stored in gzip
+	Groups int64         // the pages of a tenant bear so many tags
+	Render time.Duration // of a page
+	Filler int           // bytes of a page, about
+	Kind   string        // its Content-Type, if it is not text, which would be stored in gzip
 
 	count atomic.Int64
-	wreck atomic.Pointer[http.HandlerFunc] // what becomes of pages
+	Wreck atomic.Pointer[http.HandlerFunc] // what becomes of pages
 
 	mu       sync.Mutex
 	versions map[string]int64 // by host and tag
@@ -40,14 +40,14 @@ func sinceStart() int64 {
 	return int64(time.Since(processStart))
 }
 
-func (o *press) url() string { return o.backend.URL }
+func (o *Press) URL() string { return o.Backend.URL }
 
-func (o *press) tag(path string) string {
+func (o *Press) tag(path string) string {
 	n, _ := strconv.ParseInt(path[strings.LastIndexByte(path, '-')+1:], 10, 64)
-	return "group-" + strconv.FormatInt(n%o.groups, 10)
+	return "group-" + strconv.FormatInt(n%o.Groups, 10)
 }
 
-func (o *press) version(host, tag string, more int64) int64 {
+func (o *Press) version(host, tag string, more int64) int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.versions == nil {
@@ -57,42 +57,42 @@ func (o *press) version(host, tag string, more int64) int64 {
 	return o.versions[host+tag]
 }
 
-func (o *press) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+func (o *Press) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		tag := r.URL.Query().Get("tag")
-		page(strconv.FormatInt(o.version(r.Host, tag, 1), 10), "X-Odoo-Purge: "+tag)(rw, r)
+		Page(strconv.FormatInt(o.version(r.Host, tag, 1), 10), "X-Odoo-Purge: "+tag)(rw, r)
 		return
 	}
-	if wreck := o.wreck.Load(); wreck != nil {
+	if wreck := o.Wreck.Load(); wreck != nil {
 		(*wreck)(rw, r)
 		return
 	}
 	began, tag := sinceStart(), o.tag(r.URL.Path)
 	version := o.version(r.Host, tag, 0)
-	if o.render > 0 {
-		time.Sleep(o.render)
+	if o.Render > 0 {
+		time.Sleep(o.Render)
 	}
 	lifetime := "Cache-Control: max-age=600"
 	if strings.HasPrefix(r.URL.Path, "/old-") {
 		lifetime = "X-Odoo-Cache: public, ttl=100ms, sie=600"
 	}
-	kind := o.kind
+	kind := o.Kind
 	if kind == "" {
 		kind = "text/plain"
 	}
-	page(o.print(r.Host, r.URL.Path, version, o.count.Add(1), began), lifetime, "Content-Type: "+kind, "Surrogate-Key: "+tag)(rw, r)
+	Page(o.print(r.Host, r.URL.Path, version, o.count.Add(1), began), lifetime, "Content-Type: "+kind, "Surrogate-Key: "+tag)(rw, r)
 }
 
 // print is a page. Each of its lines depends on whose it is.
-func (o *press) print(host, path string, version, render, began int64) string {
+func (o *Press) print(host, path string, version, render, began int64) string {
 	line := host + path + "\n"
 	return fmt.Sprintf("page of %s%s version %d render %d began %d\n", host, path, version, render, began) +
-		strings.Repeat(line, o.filler/len(line)) + "end\n"
+		strings.Repeat(line, o.Filler/len(line)) + "end\n"
 }
 
 // read tells whether a body is, to the last byte, a page of this host and path,
 // and when its rendering began.
-func (o *press) read(host, path, body string) (began int64, ok bool) {
+func (o *Press) read(host, path, body string) (began int64, ok bool) {
 	var version, render int64
 	_, err := fmt.Sscanf(body, "page of "+host+path+" version %d render %d began %d\n", &version, &render, &began)
 	return began, err == nil && body == o.print(host, path, version, render, began)
@@ -130,19 +130,19 @@ func (l *purgeBook) outdated(what string, started, began int64) bool {
 	return false
 }
 
-// tally is what became of requests.
-type tally struct {
-	classes  map[string]int // how answers ended
+// Tally is what became of requests.
+type Tally struct {
+	Classes  map[string]int // how answers ended
 	took     []time.Duration
-	keyed    int // requests for pages that had been asked for before
-	hits     int // of these
-	stale    int // requests for pages whose time was over
-	standIns int // of these, answered with a page
-	outdated int // from before a purge that was acknowledged
-	example  string
+	Keyed    int // requests for pages that had been asked for before
+	Hits     int // of these
+	Stale    int // requests for pages whose time was over
+	StandIns int // of these, answered with a page
+	Outdated int // from before a purge that was acknowledged
+	Example  string
 
-	slowest time.Duration
-	slow    string // which that was, and its Cache-Status
+	Slowest time.Duration
+	Slow    string // which that was, and its Cache-Status
 }
 
 // whole is the class of an answer that is the page that was asked for, broken of
@@ -152,12 +152,12 @@ const (
 	broken = "no whole answer"
 )
 
-func (f *tally) requests() int { return len(f.took) }
+func (f *Tally) Requests() int { return len(f.took) }
 
-// foreign returns how many answers were of no class among those allowed, and one
+// Foreign returns how many answers were of no class among those allowed, and one
 // such class. Those with status 200 are wrong, the others errors.
-func (f *tally) foreign(allowed map[string]int) (errors, wrong int, example string) {
-	for class, n := range f.classes {
+func (f *Tally) Foreign(allowed map[string]int) (errors, wrong int, example string) {
+	for class, n := range f.Classes {
 		if _, ok := allowed[class]; ok || class == whole {
 			continue
 		}
@@ -170,8 +170,8 @@ func (f *tally) foreign(allowed map[string]int) (errors, wrong int, example stri
 	return errors, wrong, example
 }
 
-// percentile of the times, in the sense of the nearest rank.
-func (f *tally) percentile(p float64) time.Duration {
+// Percentile of the times, in the sense of the nearest rank.
+func (f *Tally) Percentile(p float64) time.Duration {
 	if len(f.took) == 0 {
 		return 0
 	}
@@ -180,61 +180,61 @@ func (f *tally) percentile(p float64) time.Duration {
 	return sorted[int(p*float64(len(sorted)-1)+0.5)]
 }
 
-func (f *tally) add(g *tally) {
-	for class, n := range g.classes {
-		if f.classes == nil {
-			f.classes = map[string]int{}
+func (f *Tally) Add(g *Tally) {
+	for class, n := range g.Classes {
+		if f.Classes == nil {
+			f.Classes = map[string]int{}
 		}
-		f.classes[class] += n
+		f.Classes[class] += n
 	}
 	f.took = append(f.took, g.took...)
-	f.keyed, f.hits, f.outdated = f.keyed+g.keyed, f.hits+g.hits, f.outdated+g.outdated
-	f.stale, f.standIns = f.stale+g.stale, f.standIns+g.standIns
-	if f.example == "" {
-		f.example = g.example
+	f.Keyed, f.Hits, f.Outdated = f.Keyed+g.Keyed, f.Hits+g.Hits, f.Outdated+g.Outdated
+	f.Stale, f.StandIns = f.Stale+g.Stale, f.StandIns+g.StandIns
+	if f.Example == "" {
+		f.Example = g.Example
 	}
-	if g.slowest > f.slowest {
-		f.slowest, f.slow = g.slowest, g.slow
+	if g.Slowest > f.Slowest {
+		f.Slowest, f.Slow = g.Slowest, g.Slow
 	}
 }
 
-// phase collects figures of a part of a run: through the cache, and past it.
-type phase struct {
+// Phase collects figures of a part of a run: through the cache, and past it.
+type Phase struct {
 	calm bool // nothing fails
 
 	mu           sync.Mutex
-	cached, bare tally
+	Cached, Bare Tally
 }
 
-// keyed returns how many requests through the cache were for pages that had been
+// Keyed returns how many requests through the cache were for pages that had been
 // asked for before.
-func (f *phase) keyed() int {
+func (f *Phase) Keyed() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.cached.keyed
+	return f.Cached.Keyed
 }
 
-// shoppers are clients of several tenants, some of them past the cache, and
+// Shoppers are clients of several tenants, some of them past the cache, and
 // somebody who purges.
-type shoppers struct {
-	p     *traefik
-	press *press
-	hosts []string // with the cache
-	bare  string   // without; empty: nobody goes past it
-	path  func(n int64) string
-	pause time.Duration // of a client after an answer
-	book  purgeBook
+type Shoppers struct {
+	Traefik *Traefik
+	Press   *Press
+	Hosts   []string // with the cache
+	Bare    string   // without; empty: nobody goes past it
+	Path    func(n int64) string
+	Pause   time.Duration // of a client after an answer
+	book    purgeBook
 
-	gate    sync.RWMutex // held for writing, it keeps the clients from asking
-	now     atomic.Pointer[phase]
-	n       atomic.Int64
-	purging atomic.Bool
+	Gate    sync.RWMutex // held for writing, it keeps the clients from asking
+	Now     atomic.Pointer[Phase]
+	N       atomic.Int64
+	Purging atomic.Bool
 	stop    chan struct{}
 	wg      sync.WaitGroup
 
-	purged, kept, unpurged atomic.Int64 // purges by all means; answered with 503; failed otherwise
-	asked                  atomic.Int64 // purges by request
-	worstPurge             atomic.Int64 // ns
+	Purged, Kept, Unpurged atomic.Int64 // purges by all means; answered with 503; failed otherwise
+	Asked                  atomic.Int64 // purges by request
+	WorstPurge             atomic.Int64 // ns
 }
 
 // shopperClient gives up where a person would have.
@@ -243,9 +243,9 @@ var shopperClient = &http.Client{
 	Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100},
 }
 
-// usualPath is what the clients ask for: mostly pages that are in the cache, some
+// UsualPath is what the clients ask for: mostly pages that are in the cache, some
 // that go stale, some that nobody has asked for before.
-func usualPath(n int64) string {
+func UsualPath(n int64) string {
 	switch n % 10 {
 	case 0:
 		return fmt.Sprintf("/new-%d", n)
@@ -255,57 +255,57 @@ func usualPath(n int64) string {
 	return fmt.Sprintf("/page-%d", rand.Intn(20))
 }
 
-// start sends so many clients through the cache, and so many past it.
-func (c *shoppers) start(clients, bare int) {
+// Start sends so many clients through the cache, and so many past it.
+func (c *Shoppers) Start(clients, bare int) {
 	c.stop = make(chan struct{})
-	c.enter(true)
+	c.Enter(true)
 	run := func(f func()) {
 		c.wg.Add(1)
 		go func() {
 			defer c.wg.Done()
 			for {
-				c.gate.RLock()
+				c.Gate.RLock()
 				f()
-				c.gate.RUnlock()
+				c.Gate.RUnlock()
 				select {
 				case <-c.stop:
 					return
-				case <-time.After(c.pause):
+				case <-time.After(c.Pause):
 				}
 			}
 		}()
 	}
 	for i := 0; i < clients; i++ {
 		run(func() {
-			n := c.n.Add(1)
-			c.visit(c.hosts[rand.Intn(len(c.hosts))], c.path(n))
+			n := c.N.Add(1)
+			c.visit(c.Hosts[rand.Intn(len(c.Hosts))], c.Path(n))
 		})
 	}
 	for i := 0; i < bare; i++ {
-		run(func() { c.visit(c.bare, c.path(c.n.Add(1))) })
+		run(func() { c.visit(c.Bare, c.Path(c.N.Add(1))) })
 	}
 }
 
-// paced sends a steady number of requests in a second, through the cache and as
+// Paced sends a steady number of requests in a second, through the cache and as
 // many past it, whether answers come or not.
-func (c *shoppers) paced(rate int) {
+func (c *Shoppers) Paced(rate int) {
 	c.stop = make(chan struct{})
-	c.enter(true)
+	c.Enter(true)
 	c.wg.Add(1)
 	go func() {
 		defer c.wg.Done()
 		tick := time.NewTicker(time.Second / time.Duration(2*rate))
 		defer tick.Stop()
 		for i := 0; ; i++ {
-			host := c.bare
+			host := c.Bare
 			if i%2 == 0 {
-				host = c.hosts[i/2%len(c.hosts)]
+				host = c.Hosts[i/2%len(c.Hosts)]
 			}
 			c.wg.Add(1)
 			go func(path string) {
 				defer c.wg.Done()
 				c.visit(host, path)
-			}(c.path(c.n.Add(1)))
+			}(c.Path(c.N.Add(1)))
 			select {
 			case <-c.stop:
 				return
@@ -315,72 +315,72 @@ func (c *shoppers) paced(rate int) {
 	}()
 }
 
-// end waits for the clients.
-func (c *shoppers) end() {
+// End waits for the clients.
+func (c *Shoppers) End() {
 	close(c.stop)
 	c.wg.Wait()
 }
 
-// enter begins a phase. A request belongs to the one in which it started, but to
+// Enter begins a phase. A request belongs to the one in which it started, but to
 // a calm one only if it ended there, too.
-func (c *shoppers) enter(calm bool) *phase {
-	f := &phase{calm: calm}
-	c.now.Store(f)
+func (c *Shoppers) Enter(calm bool) *Phase {
+	f := &Phase{calm: calm}
+	c.Now.Store(f)
 	return f
 }
 
-// during lets the clients go on for a while as a phase of its own.
-func (c *shoppers) during(d time.Duration, calm bool) *phase {
-	f := c.enter(calm)
+// During lets the clients go on for a while as a phase of its own.
+func (c *Shoppers) During(d time.Duration, calm bool) *Phase {
+	f := c.Enter(calm)
 	time.Sleep(d)
 	return f
 }
 
 // visit asks for one page and writes down what came.
-func (c *shoppers) visit(host, path string) {
-	into, started := c.now.Load(), sinceStart()
-	class, body, status := c.ask(host, path)
+func (c *Shoppers) visit(host, path string) {
+	into, started := c.Now.Load(), sinceStart()
+	class, body, status := c.Ask(host, path)
 	took := time.Duration(sinceStart() - started)
-	f := &tally{classes: map[string]int{class: 1}, took: []time.Duration{took}, slowest: took, slow: host + path + ": " + status}
+	f := &Tally{Classes: map[string]int{class: 1}, took: []time.Duration{took}, Slowest: took, Slow: host + path + ": " + status}
 	if class == "200" {
-		began, ok := c.press.read(host, path, body)
+		began, ok := c.Press.read(host, path, body)
 		if class = whole; !ok {
 			class = fmt.Sprintf("200, %d bytes, %08x", len(body), crc32.ChecksumIEEE([]byte(body)))
 		}
-		f.classes = map[string]int{class: 1}
-		if ok && (c.book.outdated(host+" "+c.press.tag(path), started, began) || c.book.outdated(host+" "+path, started, began)) {
-			f.outdated = 1
-			f.example = fmt.Sprintf("%s%s: %s (its rendering began %v before it was asked for)", host, path, status, time.Duration(started-began))
+		f.Classes = map[string]int{class: 1}
+		if ok && (c.book.outdated(host+" "+c.Press.tag(path), started, began) || c.book.outdated(host+" "+path, started, began)) {
+			f.Outdated = 1
+			f.Example = fmt.Sprintf("%s%s: %s (its rendering began %v before it was asked for)", host, path, status, time.Duration(started-began))
 		}
 	}
 	switch {
 	case strings.HasPrefix(path, "/page-"):
-		f.keyed = 1
+		f.Keyed = 1
 		if strings.Contains(status, "; hit") {
-			f.hits = 1
+			f.Hits = 1
 		}
 	case strings.HasPrefix(path, "/old-"):
-		f.stale = 1
+		f.Stale = 1
 		if class == whole {
-			f.standIns = 1
+			f.StandIns = 1
 		}
 	}
 	if into.calm {
-		into = c.now.Load()
+		into = c.Now.Load()
 	}
 	into.mu.Lock()
 	defer into.mu.Unlock()
-	if host == c.bare {
-		into.bare.add(f)
+	if host == c.Bare {
+		into.Bare.Add(f)
 		return
 	}
-	into.cached.add(f)
+	into.Cached.Add(f)
 }
 
-// ask returns how an answer ended, its body if that was 200 and not large, and
+// Ask returns how an answer ended, its body if that was 200 and not large, and
 // its Cache-Status.
-func (c *shoppers) ask(host, path string) (class, body, status string) {
-	r, err := http.NewRequest(http.MethodGet, c.p.url+path, nil)
+func (c *Shoppers) Ask(host, path string) (class, body, status string) {
+	r, err := http.NewRequest(http.MethodGet, c.Traefik.URL+path, nil)
 	if err != nil {
 		return err.Error(), "", ""
 	}
@@ -390,7 +390,7 @@ func (c *shoppers) ask(host, path string) (class, body, status string) {
 		return broken, "", ""
 	}
 	defer resp.Body.Close()
-	status = reply{header: resp.Header}.cacheStatus()
+	status = Reply{Header: resp.Header}.CacheStatus()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	sum := crc32.NewIEEE()
 	more := int64(0)
@@ -410,48 +410,48 @@ func (c *shoppers) ask(host, path string) (class, body, status string) {
 
 // purgeNow purges one thing: by a header of the origin, by a request that names
 // a tag, or by one that names a page, in turns.
-func (c *shoppers) purgeNow(i int64) {
-	host := c.hosts[i%int64(len(c.hosts))]
+func (c *Shoppers) purgeNow(i int64) {
+	host := c.Hosts[i%int64(len(c.Hosts))]
 	path := "/page-" + strconv.FormatInt(i%20, 10)
-	tag := c.press.tag(path)
+	tag := c.Press.tag(path)
 	what := host + " " + tag
 	s := stamp{sent: sinceStart()}
-	var r reply
+	var r Reply
 	var err error
-	header := fields("Host: "+host, bearer)
-	switch i / int64(len(c.hosts)) % 3 {
+	header := Fields("Host: "+host, Bearer)
+	switch i / int64(len(c.Hosts)) % 3 {
 	case 0:
-		r, err = send(http.MethodPost, c.p.url+"/write?tag="+tag, "x", header)
+		r, err = Send(http.MethodPost, c.Traefik.URL+"/write?tag="+tag, "x", header)
 	case 1:
-		r, err = send(http.MethodPost, c.p.url+"/.odoocache/purge", `{"tags":["`+tag+`"]}`, header)
-		c.asked.Add(1)
+		r, err = Send(http.MethodPost, c.Traefik.URL+"/.odoocache/purge", `{"tags":["`+tag+`"]}`, header)
+		c.Asked.Add(1)
 	case 2:
-		r, err = send("PURGE", c.p.url+path, "", header)
+		r, err = Send("PURGE", c.Traefik.URL+path, "", header)
 		what = host + " " + path
-		c.asked.Add(1)
+		c.Asked.Add(1)
 	}
 	s.acked = sinceStart()
-	if took := s.acked - s.sent; took > c.worstPurge.Load() {
-		c.worstPurge.Store(took)
+	if took := s.acked - s.sent; took > c.WorstPurge.Load() {
+		c.WorstPurge.Store(took)
 	}
-	c.purged.Add(1)
+	c.Purged.Add(1)
 	switch {
-	case err == nil && r.status == http.StatusServiceUnavailable: // kept: it has to hold all the same
-		c.kept.Add(1)
-	case err != nil || r.status != http.StatusOK:
-		c.unpurged.Add(1)
+	case err == nil && r.Status == http.StatusServiceUnavailable: // kept: it has to hold all the same
+		c.Kept.Add(1)
+	case err != nil || r.Status != http.StatusOK:
+		c.Unpurged.Add(1)
 		return
 	}
 	c.book.note(what, s)
 }
 
-// purgeEvery purges again and again while purging is set.
-func (c *shoppers) purgeEvery(pause time.Duration) {
+// PurgeEvery purges again and again while purging is set.
+func (c *Shoppers) PurgeEvery(pause time.Duration) {
 	c.wg.Add(1)
 	go func() {
 		defer c.wg.Done()
 		for i := int64(0); ; {
-			if c.purging.Load() {
+			if c.Purging.Load() {
 				c.purgeNow(i)
 				i++
 			}
@@ -464,68 +464,68 @@ func (c *shoppers) purgeEvery(pause time.Duration) {
 	}()
 }
 
-// fromEnv is a number from the environment, or what is taken without one.
-func fromEnv(name string, otherwise int) int {
+// FromEnv is a number from the environment, or what is taken without one.
+func FromEnv(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
 	}
 	return otherwise
 }
 
-// windows is into how many parts of a run its times are put: what else a machine
+// Windows is into how many parts of a run its times are put: what else a machine
 // does comes in bursts, and the median of the parts is that of a quiet one.
-const windows = 12
+const Windows = 12
 
 // window returns the times of a part of a run, in the order in which they came.
-func (f *tally) window(i int) *tally {
-	n := len(f.took) / windows
-	return &tally{took: f.took[i*n : (i+1)*n]}
+func (f *Tally) window(i int) *Tally {
+	n := len(f.took) / Windows
+	return &Tally{took: f.took[i*n : (i+1)*n]}
 }
 
-// addedIn returns by how much a percentile is higher with the cache than without,
+// AddedIn returns by how much a percentile is higher with the cache than without,
 // and by how much it differs without between four parts of the requests taken in
 // turns: the medians of all windows.
-func (f *phase) addedIn(percentile float64) (added, noise time.Duration) {
-	differences, spreads := &tally{}, &tally{}
-	for i := 0; i < windows; i++ {
-		bare := f.bare.window(i)
-		differences.took = append(differences.took, f.cached.window(i).percentile(percentile)-bare.percentile(percentile))
-		var parts [4]tally
+func (f *Phase) AddedIn(percentile float64) (added, noise time.Duration) {
+	differences, spreads := &Tally{}, &Tally{}
+	for i := 0; i < Windows; i++ {
+		bare := f.Bare.window(i)
+		differences.took = append(differences.took, f.Cached.window(i).Percentile(percentile)-bare.Percentile(percentile))
+		var parts [4]Tally
 		for j, took := range bare.took {
 			parts[j%4].took = append(parts[j%4].took, took)
 		}
-		each := &tally{}
+		each := &Tally{}
 		for j := range parts {
-			each.took = append(each.took, parts[j].percentile(percentile))
+			each.took = append(each.took, parts[j].Percentile(percentile))
 		}
-		spreads.took = append(spreads.took, each.percentile(1)-each.percentile(0))
+		spreads.took = append(spreads.took, each.Percentile(1)-each.Percentile(0))
 	}
-	return differences.percentile(0.5), spreads.percentile(0.5)
+	return differences.Percentile(0.5), spreads.Percentile(0.5)
 }
 
-const bareHost = "bare.example"
+const BareHost = "bare.example"
 
-// warm asks for every page that the clients ask for again.
-func (c *shoppers) warm() {
-	for _, host := range c.hosts {
+// Warm asks for every page that the clients ask for again.
+func (c *Shoppers) Warm() {
+	for _, host := range c.Hosts {
 		for n := 0; n < 20; n++ {
-			c.ask(host, fmt.Sprintf("/page-%d", n))
-			c.ask(host, fmt.Sprintf("/old-%d", n%4))
+			c.Ask(host, fmt.Sprintf("/page-%d", n))
+			c.Ask(host, fmt.Sprintf("/old-%d", n%4))
 		}
 	}
 }
 
-// hit reports whether every tenant gets a page from the cache again.
-func (c *shoppers) hit() bool {
-	for _, host := range c.hosts {
-		if _, _, status := c.ask(host, "/page-0"); !strings.Contains(status, "; hit") {
+// Hit reports whether every tenant gets a page from the cache again.
+func (c *Shoppers) Hit() bool {
+	for _, host := range c.Hosts {
+		if _, _, status := c.Ask(host, "/page-0"); !strings.Contains(status, "; hit") {
 			return false
 		}
 	}
 	return true
 }
 
-func ratio(part, of int) float64 {
+func Ratio(part, of int) float64 {
 	if of == 0 {
 		return 0
 	}

@@ -23,26 +23,26 @@ import (
 	"github.com/odoocache/odoocache"
 )
 
-// options are the plugin's options as a file provider has them.
-type options map[string]interface{}
+// Options are the plugin's options as a file provider has them.
+type Options map[string]interface{}
 
-// everything is the match of a rule for all requests.
-var everything = options{"pathPrefixes": []string{"/"}}
+// Everything is the match of a rule for all requests.
+var Everything = Options{"pathPrefixes": []string{"/"}}
 
-// loader makes a middleware: the compiled package, or the one that Yaegi
+// Loader makes a middleware: the compiled package, or the one that Yaegi
 // interprets, as Traefik does it.
-type loader func(ctx context.Context, next http.Handler, o options) (http.Handler, error)
+type Loader func(ctx context.Context, next http.Handler, o Options) (http.Handler, error)
 
-func compiled(ctx context.Context, next http.Handler, o options) (http.Handler, error) {
+func Compiled(ctx context.Context, next http.Handler, o Options) (http.Handler, error) {
 	c := odoocache.CreateConfig()
-	if err := decode(o, c); err != nil {
+	if err := Decode(o, c); err != nil {
 		return nil, err
 	}
 	return odoocache.New(ctx, next, c, "test")
 }
 
-// decode stands in for Traefik's decoder. The end-to-end tests use the real one.
-func decode(o options, config interface{}) error {
+// Decode stands in for Traefik's decoder. The end-to-end tests use the real one.
+func Decode(o Options, config interface{}) error {
 	b, err := json.Marshal(o)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ var interpreter struct {
 	construct reflect.Value
 }
 
-func interpreted(ctx context.Context, next http.Handler, o options) (http.Handler, error) {
+func Interpreted(ctx context.Context, next http.Handler, o Options) (http.Handler, error) {
 	i := &interpreter
 	i.once.Do(func() { i.create, i.construct, i.err = load() })
 	if i.err != nil {
@@ -67,9 +67,9 @@ func interpreted(ctx context.Context, next http.Handler, o options) (http.Handle
 }
 
 // construct makes a middleware with an interpreter's functions.
-func construct(ctx context.Context, create, with reflect.Value, next http.Handler, o options) (http.Handler, error) {
+func construct(ctx context.Context, create, with reflect.Value, next http.Handler, o Options) (http.Handler, error) {
 	c := create.Call(nil)[0]
-	if err := decode(o, c.Interface()); err != nil {
+	if err := Decode(o, c.Interface()); err != nil {
 		return nil, err
 	}
 	out := with.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(next), c, reflect.ValueOf("test")})
@@ -81,17 +81,17 @@ func construct(ctx context.Context, create, with reflect.Value, next http.Handle
 
 // load imports the plugin into an interpreter.
 func load() (create, construct reflect.Value, err error) {
-	i, err := newInterpreter(nil)
+	i, err := NewInterpreter(nil)
 	if err != nil {
 		return
 	}
 	return symbols(i)
 }
 
-// makerOf returns what makes middlewares in an interpreter of its own.
-func makerOf(i *interp.Interpreter) (loader, error) {
+// MakerOf returns what makes middlewares in an interpreter of its own.
+func MakerOf(i *interp.Interpreter) (Loader, error) {
 	create, with, err := symbols(i)
-	return func(ctx context.Context, next http.Handler, o options) (http.Handler, error) {
+	return func(ctx context.Context, next http.Handler, o Options) (http.Handler, error) {
 		return construct(ctx, create, with, next, o)
 	}, err
 }
@@ -104,17 +104,17 @@ func symbols(i *interp.Interpreter) (create, construct reflect.Value, err error)
 	return
 }
 
-// newInterpreter imports the plugin into an interpreter that has what Traefik
+// NewInterpreter imports the plugin into an interpreter that has what Traefik
 // gives it: the symbols of the standard library. If edit is not nil, it is given
 // the folder of the copied source before.
-func newInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
+func NewInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
 	path, err := os.MkdirTemp("", "odoocache-gopath-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(path)
 	source := filepath.Join(path, "src", "github.com", "odoocache", "odoocache")
-	if err = copySource(source); err != nil {
+	if err = Copy(source); err != nil {
 		return nil, err
 	}
 	if edit != nil {
@@ -130,109 +130,109 @@ func newInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
 	return i, err
 }
 
-// both runs a test against the compiled and the interpreted plugin. The race
+// Both runs a test against the compiled and the interpreted plugin. The race
 // detector sees the interpreter instead of the plugin, so there it runs once.
-func both(t *testing.T, test func(t *testing.T, load loader)) {
+func Both(t *testing.T, test func(t *testing.T, load Loader)) {
 	t.Helper()
-	t.Run("compiled", func(t *testing.T) { test(t, compiled) })
-	if !raceEnabled {
-		t.Run("interpreted", func(t *testing.T) { test(t, interpreted) })
+	t.Run("compiled", func(t *testing.T) { test(t, Compiled) })
+	if !RaceEnabled {
+		t.Run("interpreted", func(t *testing.T) { test(t, Interpreted) })
 	}
 }
 
-// site is an origin with the plugin in front of it, reached over HTTP.
-type site struct {
-	t       *testing.T
-	url     string
-	options options
+// Site is an origin with the plugin in front of it, reached over HTTP.
+type Site struct {
+	T       *testing.T
+	URL     string
+	Options Options
 
 	mu     sync.Mutex
-	answer http.HandlerFunc
-	count  atomic.Int64
-	last   *http.Request // as the origin got it
+	Answer http.HandlerFunc
+	Count  atomic.Int64
+	Last   *http.Request // as the origin got it
 }
 
-var tenants atomic.Int64
+var Tenants atomic.Int64
 
-// newSite starts a site of a tenant of its own.
-func newSite(t *testing.T, load loader, o options, answer http.HandlerFunc) *site {
+// NewSite starts a site of a tenant of its own.
+func NewSite(t *testing.T, load Loader, o Options, answer http.HandlerFunc) *Site {
 	t.Helper()
-	s := &site{t: t, answer: answer, options: options{"tenant": fmt.Sprintf("t%d", tenants.Add(1))}}
+	s := &Site{T: t, Answer: answer, Options: Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1))}}
 	for name, value := range o {
-		s.options[name] = value
+		s.Options[name] = value
 	}
-	handler, err := load(context.Background(), http.HandlerFunc(s.serve), s.options)
+	handler, err := load(context.Background(), http.HandlerFunc(s.Serve), s.Options)
 	require.NoError(t, err)
-	server := httptest.NewServer(forwarded(handler))
+	server := httptest.NewServer(Forwarded(handler))
 	t.Cleanup(server.Close)
-	s.url = server.URL
+	s.URL = server.URL
 	return s
 }
 
-// bare is a field of requests that forwarded leaves as they come.
-const bare = "X-Bare"
+// Bare is a field of requests that forwarded leaves as they come.
+const Bare = "X-Bare"
 
-// forwarded adds to requests what Traefik adds.
-func forwarded(next http.Handler) http.Handler {
+// Forwarded adds to requests what Traefik adds.
+func Forwarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Header[bare] == nil {
+		if r.Header[Bare] == nil {
 			for name, value := range map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Host": r.Host} {
 				if r.Header[name] == nil {
 					r.Header.Set(name, value)
 				}
 			}
 		}
-		delete(r.Header, bare)
+		delete(r.Header, Bare)
 		next.ServeHTTP(rw, r)
 	})
 }
 
-func (s *site) serve(rw http.ResponseWriter, r *http.Request) {
-	s.count.Add(1)
+func (s *Site) Serve(rw http.ResponseWriter, r *http.Request) {
+	s.Count.Add(1)
 	s.mu.Lock()
-	s.last = r
-	answer := s.answer
+	s.Last = r
+	answer := s.Answer
 	s.mu.Unlock()
 	answer(rw, r)
 }
 
-// answers changes what the origin answers.
-func (s *site) answers(answer http.HandlerFunc) {
+// Answers changes what the origin answers.
+func (s *Site) Answers(answer http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answer = answer
+	s.Answer = answer
 }
 
-// request returns the request that the origin got last.
-func (s *site) request() *http.Request {
+// Request returns the request that the origin got last.
+func (s *Site) Request() *http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last
+	return s.Last
 }
 
-// renders returns how often the origin was asked.
-func (s *site) renders() int {
-	return int(s.count.Load())
+// Renders returns how often the origin was asked.
+func (s *Site) Renders() int {
+	return int(s.Count.Load())
 }
 
-// reply is what a client gets.
-type reply struct {
-	status int
-	header http.Header
-	body   string
+// Reply is what a client gets.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   string
 }
 
-// cacheStatus returns the member that the plugin added.
-func (r reply) cacheStatus() string {
-	lines := r.header["Cache-Status"]
+// CacheStatus returns the member that the plugin added.
+func (r Reply) CacheStatus() string {
+	lines := r.Header["Cache-Status"]
 	if len(lines) == 0 {
 		return ""
 	}
 	return lines[len(lines)-1]
 }
 
-// fields makes headers of "Name: value" lines; one without a colon is "Name:".
-func fields(lines ...string) http.Header {
+// Fields makes headers of "Name: value" lines; one without a colon is "Name:".
+func Fields(lines ...string) http.Header {
 	h := http.Header{}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ":")
@@ -241,55 +241,55 @@ func fields(lines ...string) http.Header {
 	return h
 }
 
-var plainClient = &http.Client{
+var PlainClient = &http.Client{
 	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// do sends a request; a header line "Host: x" sets the host.
-func (s *site) do(method, path, body string, lines ...string) reply {
-	s.t.Helper()
-	r, err := send(method, s.url+path, body, fields(lines...))
-	require.NoError(s.t, err)
+// Do sends a request; a header line "Host: x" sets the host.
+func (s *Site) Do(method, path, body string, lines ...string) Reply {
+	s.T.Helper()
+	r, err := Send(method, s.URL+path, body, Fields(lines...))
+	require.NoError(s.T, err)
 	return r
 }
 
-func send(method, url, body string, header http.Header) (reply, error) {
+func Send(method, url, body string, header http.Header) (Reply, error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
 	req, err := http.NewRequest(method, url, reader)
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	req.Header = header
 	req.Host = header.Get("Host")
 	header.Del("Host")
-	resp, err := plainClient.Do(req)
+	resp, err := PlainClient.Do(req)
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return reply{status: resp.StatusCode, header: resp.Header, body: string(b)}, err
+	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(b)}, err
 }
 
-func (s *site) get(path string, lines ...string) reply {
-	s.t.Helper()
-	return s.do(http.MethodGet, path, "", lines...)
+func (s *Site) Get(path string, lines ...string) Reply {
+	s.T.Helper()
+	return s.Do(http.MethodGet, path, "", lines...)
 }
 
-// waitFor and tick are for conditions that come true in the background.
+// WaitFor and tick are for conditions that come true in the background.
 const (
-	waitFor = 5 * time.Second
-	tick    = 5 * time.Millisecond
+	WaitFor = 5 * time.Second
+	Tick    = 5 * time.Millisecond
 )
 
-// page answers with a body and headers, with a known length.
-func page(body string, lines ...string) http.HandlerFunc {
+// Page answers with a body and headers, with a known length.
+func Page(body string, lines ...string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
-		for name, values := range fields(lines...) {
+		for name, values := range Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		rw.Header().Set("Content-Length", fmt.Sprint(len(body)))

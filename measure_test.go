@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// captured returns the body of a page of testdata/odoo.
-func captured(t testing.TB, name string) string {
+// Captured returns the body of a page of testdata/odoo.
+func Captured(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "odoo", name+".http"))
 	require.NoError(t, err)
@@ -30,20 +30,20 @@ func captured(t testing.TB, name string) string {
 // benchFields are those of the origin's pages.
 var benchFields = []string{"Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=86400", "X-Frame-Options: SAMEORIGIN", "X-Content-Type-Options: nosniff"}
 
-// benchAnswer is an answer of the origin, ready to be written: what the origin does is
+// Answer is an answer of the origin, ready to be written: what the origin does is
 // missing to Traefik, which is on the same cores.
-type benchAnswer struct {
+type Answer struct {
 	header http.Header
 	body   []byte
 }
 
-func newBenchAnswer(body string, lines ...string) *benchAnswer {
-	a := &benchAnswer{header: fields(append(lines, benchFields...)...), body: []byte(body)}
+func NewAnswer(body string, lines ...string) *Answer {
+	a := &Answer{header: Fields(append(lines, benchFields...)...), body: []byte(body)}
 	a.header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	return a
 }
 
-func (a *benchAnswer) write(rw http.ResponseWriter) {
+func (a *Answer) Write(rw http.ResponseWriter) {
 	header := rw.Header()
 	for name, lines := range a.header {
 		header[name] = lines
@@ -51,18 +51,18 @@ func (a *benchAnswer) write(rw http.ResponseWriter) {
 	_, _ = rw.Write(a.body)
 }
 
-// counting is a script for wrk that never asks for the same page twice. The thread's
+// Counting is a script for wrk that never asks for the same page twice. The thread's
 // number is a global of its own: a local of that name would hide it from request.
-const counting = `local n = %d
+const Counting = `local n = %d
 local threads = 0
 function setup(thread) thread:set("id", threads); threads = threads + 1 end
 function request() n = n + 1; return wrk.format(nil, "/product?n=" .. id .. "-" .. n .. "-%d") end`
 
-var wrkRequests = regexp.MustCompile(`(\d+) requests in`)
+var WrkRequests = regexp.MustCompile(`(\d+) requests in`)
 
-var wrkErrors = regexp.MustCompile(`Non-2xx or 3xx responses|Socket errors`)
+var WrkErrors = regexp.MustCompile(`Non-2xx or 3xx responses|Socket errors`)
 
-func median(list []float64) float64 {
+func Median(list []float64) float64 {
 	if len(list) == 0 {
 		return 0
 	}
@@ -74,7 +74,7 @@ func median(list []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-func spread(list []float64) (least, most float64) {
+func Spread(list []float64) (least, most float64) {
 	for i, x := range list {
 		if i == 0 || x < least {
 			least = x
@@ -86,8 +86,8 @@ func spread(list []float64) (least, most float64) {
 	return least, most
 }
 
-// into puts text between two marks of a page.
-func into(page, begin, end, text string) (string, error) {
+// Into puts text between two marks of a page.
+func Into(page, begin, end, text string) (string, error) {
 	before, rest, found := strings.Cut(page, begin)
 	if !found {
 		return "", fmt.Errorf("the page lacks %q", begin)
@@ -99,13 +99,13 @@ func into(page, begin, end, text string) (string, error) {
 	return before + begin + text + end + after, nil
 }
 
-const profileFile = "performance.md"
+const ProfileFile = "performance.md"
 
-// processorTime is what this process has used, its garbage collection included.
-func processorTime() time.Duration {
+// ProcessorTime is what this process has used, its garbage collection included.
+func ProcessorTime() time.Duration {
 	var used syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-const benchFolder = "docs"
+const Folder = "docs"

@@ -85,13 +85,13 @@ func TestMutations(t *testing.T) {
 				out, failed := runCopy(t, nil, m.test)
 				known = !failed
 				passes[m.test] = known
-				assert.False(t, failed, "without the fault:\n%s", tail(out, 20))
+				assert.False(t, failed, "without the fault:\n%s", Tail(out, 20))
 			}
 			if !known {
 				t.Skip("the test fails without the fault")
 			}
 			out, failed := runCopy(t, &m, m.test)
-			assert.True(t, failed, "%s does not find it:\n%s", m.test, tail(out, 5))
+			assert.True(t, failed, "%s does not find it:\n%s", m.test, Tail(out, 5))
 		})
 	}
 }
@@ -101,9 +101,9 @@ func TestMutations(t *testing.T) {
 func runCopy(t *testing.T, m *mutation, test string) (out string, failed bool) {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, copyTree(dir))
+	require.NoError(t, CopyAll(dir))
 	if m != nil {
-		editSource(t, filepath.Join(dir, m.folder), m.old, m.new)
+		require.NoError(t, Edit(filepath.Join(dir, m.folder), m.old, m.new))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()

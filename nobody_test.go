@@ -18,12 +18,12 @@ import (
 )
 
 // asNobody are rules whose pages are filled by requests that are built from their key.
-func asNobody(more options) options {
-	r := options{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}
+func asNobody(more Options) Options {
+	r := Options{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}
 	for name, value := range more {
 		r[name] = value
 	}
-	return options{"rules": []options{r}}
+	return Options{"rules": []Options{r}}
 }
 
 // infoPage is a page with what Odoo writes of a session, as JSON.
@@ -34,7 +34,7 @@ func infoPage(info, body string) string {
 // chunked answers without a length.
 func chunked(body string, lines ...string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
-		for name, values := range fields(lines...) {
+		for name, values := range Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		rw.WriteHeader(200)
@@ -48,7 +48,7 @@ func TestNobodysAnswers(t *testing.T) {
 	const kind = "Content-Type: text/html"
 	status := func(code int, lines ...string) http.HandlerFunc {
 		return func(rw http.ResponseWriter, _ *http.Request) {
-			for name, values := range fields(lines...) {
+			for name, values := range Fields(lines...) {
 				rw.Header()[name] = values
 			}
 			rw.WriteHeader(code)
@@ -62,14 +62,14 @@ func TestNobodysAnswers(t *testing.T) {
 		detail  string // of the first
 		next    int    // renders of the next
 	}{
-		{"a page", page(htmlPage("x"), kind), "/a", 1, "stored", 0},
-		{"one that begins a session", page(htmlPage("x"), kind, "Set-Cookie: session_id=1"), "/a", 1, "stored", 0},
-		{"a balancer's cookie", page(htmlPage("x"), kind, "Set-Cookie: _1a2b3=http"), "/a", 1, "stored", 0},
-		{"another balancer's cookies", page(htmlPage("x"), kind, "Set-Cookie: AWSALB=x", "Set-Cookie: AWSALBCORS=x", "Set-Cookie: ARRAffinity=y"), "/a", 1, "stored", 0},
-		{"a cookie that is not known", page(htmlPage("x"), kind, "Set-Cookie: ab=1"), "/a", 2, "detail=set-cookie", 1},
-		{"private", page(htmlPage("x"), kind, "Cache-Control: private"), "/a", 2, "detail=private", 1},
-		{"somebody's", page(htmlPage(`"is_public": false`), kind), "/a", 2, "detail=personal", 1},
-		{"a chat of Odoo 18", page(htmlPage(`"force_thread": {"id": 7}`), kind), "/a", 2, "detail=personal", 1},
+		{"a page", Page(HTMLPage("x"), kind), "/a", 1, "stored", 0},
+		{"one that begins a session", Page(HTMLPage("x"), kind, "Set-Cookie: session_id=1"), "/a", 1, "stored", 0},
+		{"a balancer's cookie", Page(HTMLPage("x"), kind, "Set-Cookie: _1a2b3=http"), "/a", 1, "stored", 0},
+		{"another balancer's cookies", Page(HTMLPage("x"), kind, "Set-Cookie: AWSALB=x", "Set-Cookie: AWSALBCORS=x", "Set-Cookie: ARRAffinity=y"), "/a", 1, "stored", 0},
+		{"a cookie that is not known", Page(HTMLPage("x"), kind, "Set-Cookie: ab=1"), "/a", 2, "detail=set-cookie", 1},
+		{"private", Page(HTMLPage("x"), kind, "Cache-Control: private"), "/a", 2, "detail=private", 1},
+		{"somebody's", Page(HTMLPage(`"is_public": false`), kind), "/a", 2, "detail=personal", 1},
+		{"a chat of Odoo 18", Page(HTMLPage(`"force_thread": {"id": 7}`), kind), "/a", 2, "detail=personal", 1},
 		{"not found", status(404), "/a", 1, "detail=status", 1},
 		{"an error", status(503), "/a", 1, "detail=status", 1},
 		{"forbidden", status(403), "/a", 2, "detail=status", 1},
@@ -84,31 +84,31 @@ func TestNobodysAnswers(t *testing.T) {
 		{"elsewhere", status(303, "Location: /b"), "/a", 2, "detail=redirect", 1},
 		{"to another host", status(303, "Location: http://other.example/a"), "/a", 2, "detail=redirect", 1},
 		{"to its language, with a cookie that is not known", status(303, "Location: /fr/a", "Set-Cookie: ab=1"), "/a", 2, "detail=redirect", 1},
-		{"chunked", chunked(htmlPage("x"), kind), "/a", 1, "stored", 0},
+		{"chunked", chunked(HTMLPage("x"), kind), "/a", 1, "stored", 0},
 		{"chunked, and broken off", chunked("<html><body>Bad Gateway", kind), "/a", 2, "detail=no-end", 1},
 		{"chunked JSON", chunked(`{"a": 1}`, "Content-Type: application/json"), "/a", 1, "stored", 0},
 		{"chunked JSON, broken off", chunked(`{"a": `, "Content-Type: application/json"), "/a", 2, "detail=no-end", 1},
 		{"chunked, of a type that does not tell its end", chunked("x", "Content-Type: text/css"), "/a", 2, "detail=no-end", 1},
-		{"coded", page(zipped(htmlPage("x")), kind, "Content-Encoding: gzip", "Vary: Accept-Encoding"), "/a", 1, "stored", 0},
-		{"coded somehow", page("x", kind, "Content-Encoding: br"), "/a", 2, "detail=content-coding", 1},
-		{"by what is the cache's own", page(htmlPage("x"), kind, "Vary: Accept-Encoding, User-Agent, Accept"), "/a", 1, "stored", 0},
-		{"by cookies", page(htmlPage("x"), kind, "Vary: Cookie"), "/a", 2, "detail=vary-cookie", 1},
-		{"of another context", page(htmlPage("x"), kind, "X-Odoo-Cache-Context: private"), "/a", 2, "detail=context", 1},
+		{"coded", Page(Zipped(HTMLPage("x")), kind, "Content-Encoding: gzip", "Vary: Accept-Encoding"), "/a", 1, "stored", 0},
+		{"coded somehow", Page("x", kind, "Content-Encoding: br"), "/a", 2, "detail=content-coding", 1},
+		{"by what is the cache's own", Page(HTMLPage("x"), kind, "Vary: Accept-Encoding, User-Agent, Accept"), "/a", 1, "stored", 0},
+		{"by cookies", Page(HTMLPage("x"), kind, "Vary: Cookie"), "/a", 2, "detail=vary-cookie", 1},
+		{"of another context", Page(HTMLPage("x"), kind, "X-Odoo-Cache-Context: private"), "/a", 2, "detail=context", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
-				o := asNobody(options{"status": []string{"200"}})
-				s := newSite(t, load, o, c.answer)
-				first := s.get(c.path, "Accept-Encoding: gzip", "Cookie: mine=1")
-				assert.Equal(t, c.renders, s.renders(), first.cacheStatus())
-				assert.Contains(t, first.cacheStatus(), c.detail)
-				s.get(c.path, "Accept-Encoding: br", "User-Agent: other")
-				assert.Equal(t, c.next, s.renders()-c.renders)
+			Both(t, func(t *testing.T, load Loader) {
+				o := asNobody(Options{"status": []string{"200"}})
+				s := NewSite(t, load, o, c.answer)
+				first := s.Get(c.path, "Accept-Encoding: gzip", "Cookie: mine=1")
+				assert.Equal(t, c.renders, s.Renders(), first.CacheStatus())
+				assert.Contains(t, first.CacheStatus(), c.detail)
+				s.Get(c.path, "Accept-Encoding: br", "User-Agent: other")
+				assert.Equal(t, c.next, s.Renders()-c.renders)
 				if c.renders == 1 {
-					assert.Empty(t, s.request().Header["Cookie"])
-					assert.Empty(t, first.header["Set-Cookie"])
+					assert.Empty(t, s.Request().Header["Cookie"])
+					assert.Empty(t, first.Header["Set-Cookie"])
 				} else if c.next > 0 {
-					assert.Equal(t, "other", s.request().Header.Get("User-Agent"), "the visitor's own request")
+					assert.Equal(t, "other", s.Request().Header.Get("User-Agent"), "the visitor's own request")
 				}
 			})
 		})
@@ -118,67 +118,67 @@ func TestNobodysAnswers(t *testing.T) {
 // TestOfOneReason: where all pages of a rule are refused for one reason, such as a cookie of
 // a test by a module, nobody is not asked for each of them first.
 func TestOfOneReason(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asNobody(nil), page("x", "Set-Cookie: ab=1"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asNobody(nil), Page("x", "Set-Cookie: ab=1"))
 		for i := 0; i < 8; i++ {
-			s.get(fmt.Sprintf("/%d", i))
+			s.Get(fmt.Sprintf("/%d", i))
 		}
-		require.Equal(t, 16, s.renders())
+		require.Equal(t, 16, s.Renders())
 		for i := 0; i < 64; i++ {
-			got := s.get(fmt.Sprintf("/more/%d", i))
-			assert.Contains(t, got.cacheStatus(), "detail=set-cookie")
+			got := s.Get(fmt.Sprintf("/more/%d", i))
+			assert.Contains(t, got.CacheStatus(), "detail=set-cookie")
 		}
-		assert.Equal(t, 16+64+8, s.renders(), "one in eight is tried")
-		s.answers(page("x"))
+		assert.Equal(t, 16+64+8, s.Renders(), "one in eight is tried")
+		s.Answers(Page("x"))
 		for i := 0; i < 8; i++ {
-			s.get(fmt.Sprintf("/stored/%d", i))
+			s.Get(fmt.Sprintf("/stored/%d", i))
 		}
-		before := s.renders()
-		assert.Contains(t, s.get("/last").cacheStatus(), "stored", "one was stored: all are tried again")
-		assert.Equal(t, 1, s.renders()-before)
+		before := s.Renders()
+		assert.Contains(t, s.Get("/last").CacheStatus(), "stored", "one was stored: all are tried again")
+		assert.Equal(t, 1, s.Renders()-before)
 	})
 }
 
 // TestStreaksOfStrangers: what a client makes up of its own key says nothing of others' pages,
 // whatever the answer.
 func TestStreaksOfStrangers(t *testing.T) {
-	attacks := map[string]func(s *site, n int){
-		"a context": func(s *site, n int) {
-			s.get("/shop/desk-1", fmt.Sprintf("Cookie: odoocache_context=invented-by-me-%d", n))
+	attacks := map[string]func(s *Site, n int){
+		"a context": func(s *Site, n int) {
+			s.Get("/shop/desk-1", fmt.Sprintf("Cookie: odoocache_context=invented-by-me-%d", n))
 		},
-		"X-Odoo-Database":               func(s *site, n int) { s.get("/shop/desk-1", fmt.Sprintf("X-Odoo-Database: no%d", n)) },
-		"X-Odoo-Dbfilter":               func(s *site, n int) { s.get("/shop/desk-1", fmt.Sprintf("X-Odoo-Dbfilter: no%d", n)) },
-		"a parameter that Odoo refuses": func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-1?order=%%00&n=%d", n)) },
-		"a host":                        func(s *site, n int) { s.get("/shop/desk-1", fmt.Sprintf("Host: no%d.example", n)) },
-		"paths that lead elsewhere":     func(s *site, n int) { s.get(fmt.Sprintf("/shop/elsewhere-%d", n)) },
-		"paths that are refused":        func(s *site, n int) { s.get(fmt.Sprintf("/shop/refused-%d", n)) },
-		"one page that sets a cookie":   func(s *site, n int) { s.get(fmt.Sprintf("/shop/cookie?n=%d", n)) },
-		"a parameter with a cookie":     func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d?cookie", n)) },
-		"a database with a cookie":      func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d", n), "X-Odoo-Dbfilter: cookie") },
-		"a host with a cookie":          func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d", n), "Host: cookie.example") },
-		"a language with a cookie":      func(s *site, n int) { s.get(fmt.Sprintf("/shop/desk-%d", n), "Cookie: frontend_lang=fr_FR") },
+		"X-Odoo-Database":               func(s *Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("X-Odoo-Database: no%d", n)) },
+		"X-Odoo-Dbfilter":               func(s *Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("X-Odoo-Dbfilter: no%d", n)) },
+		"a parameter that Odoo refuses": func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-1?order=%%00&n=%d", n)) },
+		"a host":                        func(s *Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("Host: no%d.example", n)) },
+		"paths that lead elsewhere":     func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/elsewhere-%d", n)) },
+		"paths that are refused":        func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/refused-%d", n)) },
+		"one page that sets a cookie":   func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/cookie?n=%d", n)) },
+		"a parameter with a cookie":     func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d?cookie", n)) },
+		"a database with a cookie":      func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "X-Odoo-Dbfilter: cookie") },
+		"a host with a cookie":          func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "Host: cookie.example") },
+		"a language with a cookie":      func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "Cookie: frontend_lang=fr_FR") },
 	}
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
-				s := newSite(t, load, options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, func(rw http.ResponseWriter, r *http.Request) {
+			Both(t, func(t *testing.T, load Loader) {
+				s := NewSite(t, load, Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, func(rw http.ResponseWriter, r *http.Request) {
 					db, all := r.Header.Get("X-Odoo-Database")+r.Header.Get("X-Odoo-Dbfilter"), r.Host+r.RequestURI+r.Header.Get("Cookie")
 					switch {
 					case db == "cookie" || strings.Contains(all, "cookie") || strings.Contains(all, "fr_FR"):
-						page(htmlPage("x"), "Content-Type: text/html", "Set-Cookie: ab=1")(rw, r)
+						Page(HTMLPage("x"), "Content-Type: text/html", "Set-Cookie: ab=1")(rw, r)
 					case db != "" || strings.HasPrefix(r.Host, "no") || strings.Contains(all, "elsewhere"):
 						http.Redirect(rw, r, "/web/database/selector", http.StatusFound)
 					case strings.Contains(all, "%00") || strings.Contains(all, "refused"):
 						rw.WriteHeader(http.StatusUnprocessableEntity)
 					default:
-						page(htmlPage("x"), "Content-Type: text/html")(rw, r)
+						Page(HTMLPage("x"), "Content-Type: text/html")(rw, r)
 					}
 				})
 				for i := 0; i < 8; i++ {
 					for j := 0; j < 9; j++ {
 						attack(s, 100*i+j)
 					}
-					assert.Contains(t, s.get(fmt.Sprintf("/shop/table-%d", i)).cacheStatus(), "stored")
+					assert.Contains(t, s.Get(fmt.Sprintf("/shop/table-%d", i)).CacheStatus(), "stored")
 				}
 			})
 		})
@@ -187,43 +187,43 @@ func TestStreaksOfStrangers(t *testing.T) {
 
 // TestAFillOutlivesItsVisitor: a visitor who gives up leaves the page to others.
 func TestAFillOutlivesItsVisitor(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		g := newGate(t)
-		s := newCrowdedSite(t, load, asNobody(nil), g.behind(page("a page")))
+	Both(t, func(t *testing.T, load Loader) {
+		g := NewGate(t)
+		s := newCrowdedSite(t, load, asNobody(nil), g.Behind(Page("a page")))
 		ctx, leave := context.WithCancel(context.Background())
 		gone := make(chan error)
 		go func() {
-			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/", nil)
-			resp, err := plainClient.Do(r)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/", nil)
+			resp, err := PlainClient.Do(r)
 			if err == nil {
 				resp.Body.Close()
 			}
 			gone <- err
 		}()
-		require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
+		require.Eventually(t, func() bool { return s.Renders() == 1 }, WaitFor, Tick)
 		leave()
 		require.Error(t, <-gone)
-		c := newCrowd(t, g)
-		c.ask(20, s.url+"/")
-		s.waiting(20)
-		g.open()
-		for _, r := range c.all() {
-			assert.Equal(t, "a page", r.body)
+		c := NewCrowd(t, g)
+		c.Ask(20, s.URL+"/")
+		s.Waiting(20)
+		g.Open()
+		for _, r := range c.All() {
+			assert.Equal(t, "a page", r.Body)
 		}
-		assert.Equal(t, 1, s.renders())
-		assert.Contains(t, s.get("/").cacheStatus(), "; hit")
+		assert.Equal(t, 1, s.Renders())
+		assert.Contains(t, s.Get("/").CacheStatus(), "; hit")
 	})
 }
 
 // TestAbandonedFillsAreBounded: who opens many pages and leaves does not have them all
 // rendered.
 func TestAbandonedFillsAreBounded(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		g := newGate(t)
+	Both(t, func(t *testing.T, load Loader) {
+		g := NewGate(t)
 		var ended atomic.Int64
-		answer := g.behind(page("a page"))
+		answer := g.Behind(Page("a page"))
 		o := asNobody(nil)
-		o["fill"] = options{"abandoned": "3"}
+		o["fill"] = Options{"abandoned": "3"}
 		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			defer func() {
 				if p := recover(); p != nil {
@@ -239,136 +239,136 @@ func TestAbandonedFillsAreBounded(t *testing.T) {
 			wg.Add(1)
 			go func(i int) {
 				defer wg.Done()
-				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/%d", s.url, i), nil)
-				if resp, err := plainClient.Do(r); err == nil {
+				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/%d", s.URL, i), nil)
+				if resp, err := PlainClient.Do(r); err == nil {
 					resp.Body.Close()
 				}
 			}(i)
 		}
-		require.Eventually(t, func() bool { return s.renders() == 10 }, waitFor, tick)
+		require.Eventually(t, func() bool { return s.Renders() == 10 }, WaitFor, Tick)
 		leave()
 		wg.Wait()
-		require.Eventually(t, func() bool { return ended.Load() == 7 }, waitFor, tick)
+		require.Eventually(t, func() bool { return ended.Load() == 7 }, WaitFor, Tick)
 		time.Sleep(50 * time.Millisecond)
 		assert.Equal(t, int64(7), ended.Load())
-		g.open()
+		g.Open()
 	})
 }
 
 // TestASlowReaderHoldsUpNobody: a page is stored when the origin has sent it, however slowly
 // the one who asked first reads.
 func TestASlowReaderHoldsUpNobody(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		body := htmlPage(strings.Repeat("0123456789", 350000))
-		s := newSite(t, load, asNobody(nil), chunked(body, "Content-Type: text/html"))
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	Both(t, func(t *testing.T, load Loader) {
+		body := HTMLPage(strings.Repeat("0123456789", 350000))
+		s := NewSite(t, load, asNobody(nil), chunked(body, "Content-Type: text/html"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		require.NoError(t, err)
 		defer conn.Close()
 		_, err = io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return s.renders() == 1 }, waitFor, tick)
-		got := s.get("/slow", "Host: x")
-		assert.Equal(t, body, got.body)
-		assert.Equal(t, 1, s.renders())
+		require.Eventually(t, func() bool { return s.Renders() == 1 }, WaitFor, Tick)
+		got := s.Get("/slow", "Host: x")
+		assert.Equal(t, body, got.Body)
+		assert.Equal(t, 1, s.Renders())
 	})
 }
 
 // TestAFillThatOutgrowsItsBound goes to its visitor alone, with the session that its tokens
 // are of; those who wait are told at once.
 func TestAFillThatOutgrowsItsBound(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, announced := range []bool{true, false} {
-			first, rest := newGate(t), newGate(t)
+			first, rest := NewGate(t), NewGate(t)
 			var n atomic.Int64
-			s := newCrowdedSite(t, load, asNobody(options{"maxBody": "1000"}), func(rw http.ResponseWriter, r *http.Request) {
+			s := newCrowdedSite(t, load, asNobody(Options{"maxBody": "1000"}), func(rw http.ResponseWriter, r *http.Request) {
 				if n.Add(1) > 1 {
-					page("small")(rw, r)
+					Page("small")(rw, r)
 					return
 				}
-				<-first.ch
+				<-first.Ch
 				rw.Header().Set("Content-Type", "text/html")
-				rw.Header().Set("Set-Cookie", "session_id="+sid(1))
+				rw.Header().Set("Set-Cookie", "session_id="+SessionID(1))
 				if announced {
 					rw.Header().Set("Content-Length", "4000")
 				}
 				_, _ = io.WriteString(rw, strings.Repeat("x", 2000))
-				<-rest.ch
+				<-rest.Ch
 				_, _ = io.WriteString(rw, strings.Repeat("y", 2000))
 			})
-			leader := newCrowd(t, first, rest)
-			leader.ask(1, s.url+"/")
-			require.Eventually(t, func() bool { return n.Load() == 1 }, waitFor, tick)
-			c := newCrowd(t, first)
-			c.ask(5, s.url+"/")
-			s.waiting(5)
-			first.open()
-			for _, r := range c.all() {
-				assert.Equal(t, "small", r.body, "while the first still reads")
-				assert.Contains(t, r.cacheStatus(), "detail=too-large")
+			leader := NewCrowd(t, first, rest)
+			leader.Ask(1, s.URL+"/")
+			require.Eventually(t, func() bool { return n.Load() == 1 }, WaitFor, Tick)
+			c := NewCrowd(t, first)
+			c.Ask(5, s.URL+"/")
+			s.Waiting(5)
+			first.Open()
+			for _, r := range c.All() {
+				assert.Equal(t, "small", r.Body, "while the first still reads")
+				assert.Contains(t, r.CacheStatus(), "detail=too-large")
 			}
-			rest.open()
-			got := leader.all()[0]
-			assert.Equal(t, strings.Repeat("x", 2000)+strings.Repeat("y", 2000), got.body)
-			assert.Equal(t, sid(1), got.session())
-			assert.Contains(t, got.cacheStatus(), "detail=too-large")
+			rest.Open()
+			got := leader.All()[0]
+			assert.Equal(t, strings.Repeat("x", 2000)+strings.Repeat("y", 2000), got.Body)
+			assert.Equal(t, SessionID(1), got.Session())
+			assert.Contains(t, got.CacheStatus(), "detail=too-large")
 		}
 	})
 }
 
 // TestAFillThatTakesTooLong is a 504 to all who wait, and says nothing of the page.
 func TestAFillThatTakesTooLong(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		g := newGate(t)
+	Both(t, func(t *testing.T, load Loader) {
+		g := NewGate(t)
 		o := asNobody(nil)
-		o["limits"] = options{"fetchTimeout": "200ms"}
-		s := newCrowdedSite(t, load, o, g.behind(page("a page")))
-		c := newCrowd(t, g)
-		c.ask(5, s.url+"/")
-		for _, r := range c.all() {
-			assert.Equal(t, 504, r.status)
-			assert.Contains(t, r.cacheStatus(), "detail=origin-timeout")
+		o["limits"] = Options{"fetchTimeout": "200ms"}
+		s := newCrowdedSite(t, load, o, g.Behind(Page("a page")))
+		c := NewCrowd(t, g)
+		c.Ask(5, s.URL+"/")
+		for _, r := range c.All() {
+			assert.Equal(t, 504, r.Status)
+			assert.Contains(t, r.CacheStatus(), "detail=origin-timeout")
 		}
-		assert.Equal(t, 1, s.renders())
-		g.open()
-		assert.Contains(t, s.get("/").cacheStatus(), "stored")
+		assert.Equal(t, 1, s.Renders())
+		g.Open()
+		assert.Contains(t, s.Get("/").CacheStatus(), "stored")
 	})
 }
 
 // TestWaitersGetWhatIsNotStored: one render for all.
 func TestWaitersGetWhatIsNotStored(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, code := range []int{404, 503, 303} {
-			g := newGate(t)
-			s := newCrowdedSite(t, load, asNobody(options{"status": []string{"200"}}), g.behind(func(rw http.ResponseWriter, r *http.Request) {
+			g := NewGate(t)
+			s := newCrowdedSite(t, load, asNobody(Options{"status": []string{"200"}}), g.Behind(func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Location", "/fr"+r.URL.Path)
 				rw.WriteHeader(code)
 				_, _ = io.WriteString(rw, "an answer")
 			}))
-			c := newCrowd(t, g)
-			c.ask(12, s.url+"/a")
-			s.waiting(11)
-			g.open()
-			for _, r := range c.all() {
-				assert.Equal(t, code, r.status)
-				assert.Equal(t, "an answer", r.body)
+			c := NewCrowd(t, g)
+			c.Ask(12, s.URL+"/a")
+			s.Waiting(11)
+			g.Open()
+			for _, r := range c.All() {
+				assert.Equal(t, code, r.Status)
+				assert.Equal(t, "an answer", r.Body)
 			}
-			assert.Equal(t, 1, s.renders(), "%d", code)
+			assert.Equal(t, 1, s.Renders(), "%d", code)
 		}
 	})
 }
 
 // TestARefreshThatIsRefusedTakesThePageAway; one that was limited says nothing of it.
 func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, c := range []struct {
 			name   string
 			answer http.HandlerFunc
 			stays  bool
 		}{
-			{"personal", page(htmlPage(`"is_public": false`), "Content-Type: text/html"), false},
-			{"country", page(infoPage(`"geoip_country_code": "FR"`, ""), "Content-Type: text/html"), false},
-			{"no-store", page("x", "Cache-Control: no-store"), false},
-			{"too large", page(strings.Repeat("x", 5000)), false},
+			{"personal", Page(HTMLPage(`"is_public": false`), "Content-Type: text/html"), false},
+			{"country", Page(infoPage(`"geoip_country_code": "FR"`, ""), "Content-Type: text/html"), false},
+			{"no-store", Page("x", "Cache-Control: no-store"), false},
+			{"too large", Page(strings.Repeat("x", 5000)), false},
 			{"not found", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }, false},
 			{"unauthorised", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) }, false},
 			{"time-out", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(408) }, true},
@@ -376,17 +376,17 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 			{"client gone", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(499) }, true},
 			{"error", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) }, true},
 		} {
-			s := newSite(t, load, asNobody(options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), page("old"))
-			s.get("/")
+			s := NewSite(t, load, asNobody(Options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), Page("old"))
+			s.Get("/")
 			time.Sleep(60 * time.Millisecond)
-			s.answers(c.answer)
-			require.Equal(t, "old", s.get("/").body, c.name)
-			require.Eventually(t, func() bool { return s.renders() >= 2 }, waitFor, tick, c.name)
+			s.Answers(c.answer)
+			require.Equal(t, "old", s.Get("/").Body, c.name)
+			require.Eventually(t, func() bool { return s.Renders() >= 2 }, WaitFor, Tick, c.name)
 			if c.stays {
 				time.Sleep(50 * time.Millisecond)
-				assert.Equal(t, "old", s.get("/").body, c.name)
+				assert.Equal(t, "old", s.Get("/").Body, c.name)
 			} else {
-				assert.Eventually(t, func() bool { return s.get("/").body != "old" }, waitFor, tick, c.name)
+				assert.Eventually(t, func() bool { return s.Get("/").Body != "old" }, WaitFor, Tick, c.name)
 			}
 		}
 	})
@@ -396,16 +396,16 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 // them, and for nobody else.
 func TestConsentAsOdooReadsIt(t *testing.T) {
 	const agrees = `{"required": true, "optional": true}`
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 			text := "blocked"
 			if strings.Contains(r.Header.Get("Cookie"), agrees) {
 				text = "live"
 			}
-			page(htmlPage(text+` <div id="website_cookies_bar">`), "Content-Type: text/html")(rw, r)
+			Page(HTMLPage(text+` <div id="website_cookies_bar">`), "Content-Type: text/html")(rw, r)
 		})
-		s.get("/")
-		s.get("/", "Cookie: website_cookies_bar="+agrees)
+		s.Get("/")
+		s.Get("/", "Cookie: website_cookies_bar="+agrees)
 		for value, want := range map[string]bool{
 			agrees: true, `{"required":true,"optional":true}`: true, `{"optional":true}`: true, `{ "optional" : true , "ts": 1}`: true,
 			`"{\"required\": true\054 \"optional\": true}"`: true, `%7B%22optional%22%3A%20true%7D`: true, `{"optional":false,"optional":true}`: true,
@@ -420,13 +420,13 @@ func TestConsentAsOdooReadsIt(t *testing.T) {
 			`"{\"optional\": true}`: false, `{\"optional\": true}`: false, `""`: false, `"`: false, ``: false, `true`: false, `"true"`: false, `null`: false, `%`: false,
 			`{"optional":true,"a":"` + strings.Repeat("a", 200) + `"}`: false, strings.Repeat(`{"optional":`, 1000): false,
 		} {
-			got := s.get("/", "Cookie: website_cookies_bar="+value)
+			got := s.Get("/", "Cookie: website_cookies_bar="+value)
 			text := "blocked"
 			if want {
 				text = "live"
 			}
-			assert.Contains(t, got.body, text, "%s: %s", value, got.cacheStatus())
-			assert.Contains(t, got.cacheStatus(), "; hit", value)
+			assert.Contains(t, got.Body, text, "%s: %s", value, got.CacheStatus())
+			assert.Contains(t, got.CacheStatus(), "; hit", value)
 		}
 	})
 }
@@ -435,10 +435,10 @@ func TestConsentAsOdooReadsIt(t *testing.T) {
 // stay one.
 func TestConsent(t *testing.T) {
 	const agrees, declines = `Cookie: website_cookies_bar={"required": true, "optional": true}`, `Cookie: website_cookies_bar={"required": true, "optional": false}`
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, bar := range []bool{true, false} {
 			for _, order := range [][]string{{agrees, declines, "", agrees}, {"", agrees, declines, agrees}, {declines, "", agrees, ""}} {
-				s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+				s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 					text := "blocked"
 					if strings.Contains(r.Header.Get("Cookie"), `"optional": true`) {
 						text = "live"
@@ -446,7 +446,7 @@ func TestConsent(t *testing.T) {
 					if bar {
 						text += ` <div id="website_cookies_bar">`
 					}
-					page(htmlPage(text), "Content-Type: text/html")(rw, r)
+					Page(HTMLPage(text), "Content-Type: text/html")(rw, r)
 				})
 				for round := 0; round < 3; round++ { // the last from the table
 					for _, cookie := range order {
@@ -458,10 +458,10 @@ func TestConsent(t *testing.T) {
 						if cookie != "" {
 							lines = append(lines, cookie)
 						}
-						got := s.get("/", lines...)
-						assert.Contains(t, got.body, want, "%v %q %s", bar, cookie, got.cacheStatus())
+						got := s.Get("/", lines...)
+						assert.Contains(t, got.Body, want, "%v %q %s", bar, cookie, got.CacheStatus())
 						if round > 0 {
-							assert.Contains(t, got.cacheStatus(), "; hit")
+							assert.Contains(t, got.CacheStatus(), "; hit")
 						}
 					}
 				}
@@ -469,7 +469,7 @@ func TestConsent(t *testing.T) {
 				if bar {
 					want = 2
 				}
-				assert.Equal(t, want, s.renders(), "%v %v", bar, order)
+				assert.Equal(t, want, s.Renders(), "%v %v", bar, order)
 			}
 		}
 	})
@@ -477,26 +477,26 @@ func TestConsent(t *testing.T) {
 
 // TestVaryIsLearned: by a field that the visitor has, they ask once more.
 func TestVaryIsLearned(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
-			page("for "+r.Header.Get("X-Shop")+r.Header.Get("X-Other"), "Vary: X-Shop, Accept-Encoding")(rw, r)
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			Page("for "+r.Header.Get("X-Shop")+r.Header.Get("X-Other"), "Vary: X-Shop, Accept-Encoding")(rw, r)
 		})
-		got := s.get("/", "X-Shop: a", "X-Other: mine")
-		assert.Equal(t, "for a", got.body)
-		assert.Equal(t, 2, s.renders())
-		assert.Equal(t, "for ", s.get("/").body)
-		assert.Equal(t, 2, s.renders())
-		assert.Equal(t, "for a", s.get("/", "X-Shop: a", "Accept-Encoding: br").body)
-		assert.Equal(t, "for b", s.get("/", "X-Shop: b").body)
-		assert.Equal(t, 3, s.renders())
+		got := s.Get("/", "X-Shop: a", "X-Other: mine")
+		assert.Equal(t, "for a", got.Body)
+		assert.Equal(t, 2, s.Renders())
+		assert.Equal(t, "for ", s.Get("/").Body)
+		assert.Equal(t, 2, s.Renders())
+		assert.Equal(t, "for a", s.Get("/", "X-Shop: a", "Accept-Encoding: br").Body)
+		assert.Equal(t, "for b", s.Get("/", "X-Shop: b").Body)
+		assert.Equal(t, 3, s.Renders())
 	})
 }
 
 // TestAProxyThatCodes: nginx with gzip, whether it says Vary or not.
 func TestAProxyThatCodes(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, vary := range []bool{true, false} {
-			s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 				if vary {
 					rw.Header().Set("Vary", "Accept-Encoding")
 				}
@@ -504,23 +504,23 @@ func TestAProxyThatCodes(t *testing.T) {
 				rw.Header().Set("Etag", `"x"`)
 				rw.Header().Set("Content-Encoding", "gzip")
 				z := gzip.NewWriter(rw)
-				_, _ = io.WriteString(z, htmlPage(`csrf_token: "`+strings.Repeat("0123456789", 4)+"o1799999999"+`"`))
+				_, _ = io.WriteString(z, HTMLPage(`csrf_token: "`+strings.Repeat("0123456789", 4)+"o1799999999"+`"`))
 				_ = z.Close()
 			})
 			for _, accepts := range []string{"gzip, deflate, br, zstd", "gzip", "identity", "br"} {
-				got := s.get("/", "Accept-Encoding: "+accepts)
-				body := got.body
-				if got.header.Get("Content-Encoding") == "gzip" {
+				got := s.Get("/", "Accept-Encoding: "+accepts)
+				body := got.Body
+				if got.Header.Get("Content-Encoding") == "gzip" {
 					z, err := gzip.NewReader(strings.NewReader(body))
 					require.NoError(t, err)
 					plain, err := io.ReadAll(z)
 					require.NoError(t, err)
 					body = string(plain)
 				}
-				assert.Equal(t, htmlPage(`csrf_token: "`+tokenPlaceholder+`"`), body, accepts)
+				assert.Equal(t, HTMLPage(`csrf_token: "`+TokenPlaceholder+`"`), body, accepts)
 			}
-			assert.Equal(t, 1, s.renders())
-			assert.Equal(t, "identity", s.request().Header.Get("Accept-Encoding"))
+			assert.Equal(t, 1, s.Renders())
+			assert.Equal(t, "identity", s.Request().Header.Get("Accept-Encoding"))
 		}
 	})
 }
@@ -528,36 +528,36 @@ func TestAProxyThatCodes(t *testing.T) {
 // TestAProxyThatWouldCode: nginx with gzip_vary gives a filling request the page as it is, and
 // says that others would get it coded. Visitors get it so from the cache.
 func TestAProxyThatWouldCode(t *testing.T) {
-	body := htmlPage(strings.Repeat("a product ", 5000))
+	body := HTMLPage(strings.Repeat("a product ", 5000))
 	for name, coded := range map[string]bool{"asked for none": false, "coded all the same": true} {
 		t.Run(name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
-				s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			Both(t, func(t *testing.T, load Loader) {
+				s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 					if coded {
-						page(zip(body), "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: W/"x"`, "Content-Encoding: gzip")(rw, r)
+						Page(zip(body), "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: W/"x"`, "Content-Encoding: gzip")(rw, r)
 						return
 					}
-					page(body, "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: "x"`)(rw, r)
+					Page(body, "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: "x"`)(rw, r)
 				})
 				for i := 0; i < 5; i++ {
-					z := s.get("/shop", "Accept-Encoding: gzip, deflate, br")
-					require.Equal(t, []string{"gzip"}, z.header["Content-Encoding"], z.cacheStatus())
-					require.Equal(t, body, unzip(t, z.body))
-					require.Less(t, len(z.body), len(body)/10)
-					require.Equal(t, `W/"x"`, z.header.Get("Etag"))
-					require.Equal(t, []string{"Accept-Encoding"}, z.header["Vary"])
-					require.Equal(t, http.StatusNotModified, s.get("/shop", "Accept-Encoding: gzip", `If-None-Match: W/"x"`).status)
+					z := s.Get("/shop", "Accept-Encoding: gzip, deflate, br")
+					require.Equal(t, []string{"gzip"}, z.Header["Content-Encoding"], z.CacheStatus())
+					require.Equal(t, body, Unzip(t, z.Body))
+					require.Less(t, len(z.Body), len(body)/10)
+					require.Equal(t, `W/"x"`, z.Header.Get("Etag"))
+					require.Equal(t, []string{"Accept-Encoding"}, z.Header["Vary"])
+					require.Equal(t, http.StatusNotModified, s.Get("/shop", "Accept-Encoding: gzip", `If-None-Match: W/"x"`).Status)
 					for _, accepts := range []string{"identity", "br", "gzip;q=0"} {
-						p := s.get("/shop", "Accept-Encoding: "+accepts)
-						require.Empty(t, p.header["Content-Encoding"], accepts)
-						require.Equal(t, body, p.body, accepts)
-						require.Equal(t, `"x"`, strings.TrimPrefix(p.header.Get("Etag"), "W/"), accepts)
-						require.Equal(t, coded, strings.HasPrefix(p.header.Get("Etag"), "W/"), accepts)
-						require.Equal(t, []string{"Accept-Encoding"}, p.header["Vary"], accepts)
+						p := s.Get("/shop", "Accept-Encoding: "+accepts)
+						require.Empty(t, p.Header["Content-Encoding"], accepts)
+						require.Equal(t, body, p.Body, accepts)
+						require.Equal(t, `"x"`, strings.TrimPrefix(p.Header.Get("Etag"), "W/"), accepts)
+						require.Equal(t, coded, strings.HasPrefix(p.Header.Get("Etag"), "W/"), accepts)
+						require.Equal(t, []string{"Accept-Encoding"}, p.Header["Vary"], accepts)
 					}
 				}
-				require.Equal(t, 1, s.renders())
-				require.Equal(t, "identity", s.request().Header.Get("Accept-Encoding"))
+				require.Equal(t, 1, s.Renders())
+				require.Equal(t, "identity", s.Request().Header.Get("Accept-Encoding"))
 			})
 		})
 	}
@@ -566,38 +566,38 @@ func TestAProxyThatWouldCode(t *testing.T) {
 // TestFieldsOfMiddlewares: what a filter of databases sets is part of the key, passes, and
 // leaves hits on their short way.
 func TestFieldsOfMiddlewares(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
-			page("database "+r.Header.Get("X-Odoo-Dbfilter")+r.Header.Get("X-Tenant"))(rw, r)
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			Page("database "+r.Header.Get("X-Odoo-Dbfilter")+r.Header.Get("X-Tenant"))(rw, r)
 		})
 		for round := 0; round < 4; round++ {
 			for _, database := range []string{"a", "b"} {
-				assert.Equal(t, "database "+database, s.get("/", "X-Odoo-Dbfilter: "+database, "X-Tenant: t").body)
+				assert.Equal(t, "database "+database, s.Get("/", "X-Odoo-Dbfilter: "+database, "X-Tenant: t").Body)
 			}
 		}
-		assert.Equal(t, 2, s.renders())
+		assert.Equal(t, 2, s.Renders())
 	})
 }
 
 // TestALyingAddon: what it says of a visitor's page makes it nobody else's.
 func TestALyingAddon(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		for _, cookie := range []string{"session_id=" + sid(7), "odoocache_context=0; session_id=" + sid(7), "odoocache_context=0", "odoocache_context=a-context.that-is-signed; session_id=" + sid(7)} {
-			s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		for _, cookie := range []string{"session_id=" + SessionID(7), "odoocache_context=0; session_id=" + SessionID(7), "odoocache_context=0", "odoocache_context=a-context.that-is-signed; session_id=" + SessionID(7)} {
+			s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 				who := "nobody"
-				if strings.Contains(r.Header.Get("Cookie"), sid(7)) {
+				if strings.Contains(r.Header.Get("Cookie"), SessionID(7)) {
 					who = "ann"
 				}
 				said := r.Header.Get("X-Odoo-Cache-Context")
 				if said == "" {
 					said = "0"
 				}
-				page(htmlPage("for "+who), "Content-Type: text/html", "X-Odoo-Cache-Context: "+said, "X-Odoo-Cache: public, ttl=600", "Cache-Control: public")(rw, r)
+				Page(HTMLPage("for "+who), "Content-Type: text/html", "X-Odoo-Cache-Context: "+said, "X-Odoo-Cache: public, ttl=600", "Cache-Control: public")(rw, r)
 			})
 			for i := 0; i < 3; i++ {
-				s.get("/shop/cart", "Cookie: "+cookie)
+				s.Get("/shop/cart", "Cookie: "+cookie)
 				for _, next := range []string{"a=b", "odoocache_context=0", "odoocache_context=a-context.that-is-signed"} {
-					assert.Contains(t, s.get("/shop/cart", "Cookie: "+next).body, "for nobody", cookie)
+					assert.Contains(t, s.Get("/shop/cart", "Cookie: "+next).Body, "for nobody", cookie)
 				}
 			}
 		}
@@ -607,17 +607,17 @@ func TestALyingAddon(t *testing.T) {
 // TestALanguageIsOneOfTheShop: whoever asks for another one gets the page of those who ask
 // for none.
 func TestALanguageIsOneOfTheShop(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asNobody(options{"vary": options{"languages": []string{"fr_FR", "de_DE", "en_GB", "en_US"}}}), func(rw http.ResponseWriter, r *http.Request) {
-			page(r.Header.Get("Accept-Language")+"|"+r.Header.Get("Cookie"))(rw, r)
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asNobody(Options{"vary": Options{"languages": []string{"fr_FR", "de_DE", "en_GB", "en_US"}}}), func(rw http.ResponseWriter, r *http.Request) {
+			Page(r.Header.Get("Accept-Language")+"|"+r.Header.Get("Cookie"))(rw, r)
 		})
 		for accept, want := range map[string]string{
 			"it": "qaa-ZZ|", "pl-PL,pl;q=0.9": "qaa-ZZ|", "fr-BE": "fr-FR|frontend_lang=fr_FR", "fr": "fr-FR|frontend_lang=fr_FR", "en-AU": "qaa-ZZ|frontend_lang=en_ZZ", "en-ZA": "qaa-ZZ|frontend_lang=en_ZZ",
 			"fr;q=x": "en-US|frontend_lang=en_US", "": "en-US|frontend_lang=en_US",
 		} {
-			assert.Equal(t, want, s.get("/", "Accept-Language: "+accept).body, accept)
+			assert.Equal(t, want, s.Get("/", "Accept-Language: "+accept).Body, accept)
 		}
-		assert.Equal(t, 4, s.renders())
+		assert.Equal(t, 4, s.Renders())
 	})
 }
 
@@ -630,75 +630,75 @@ func TestCountries(t *testing.T) {
 		if strings.HasPrefix(r.Header.Get("X-Forwarded-For"), "203.0.113.") || strings.HasPrefix(r.RemoteAddr, "203.0.113.") {
 			country, price = `"FR"`, "EUR"
 		}
-		page(infoPage(`"geoip_country_code": `+country, price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
+		Page(infoPage(`"geoip_country_code": `+country, price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
 	}
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		t.Run("without a field", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(options{"ttl": "100ms", "grace": "1h"}), odoo)
+			s := newCrowdedSite(t, load, asNobody(Options{"ttl": "100ms", "grace": "1h"}), odoo)
 			for _, from := range []string{none, fr, none, fr, fr} {
-				got := s.get("/shop", "X-Forwarded-For: "+from)
+				got := s.Get("/shop", "X-Forwarded-For: "+from)
 				want := "USD"
 				if from == fr {
 					want = "EUR"
 				}
-				assert.Contains(t, got.body, want, from)
-				assert.Contains(t, got.cacheStatus(), "detail=country")
+				assert.Contains(t, got.Body, want, from)
+				assert.Contains(t, got.CacheStatus(), "detail=country")
 				time.Sleep(30 * time.Millisecond)
 			}
 		})
 		t.Run("by a field", func(t *testing.T) {
-			o := asNobody(options{"ttl": "100ms", "grace": "1h", "vary": options{"headers": []string{"CF-IPCountry"}}})
-			o["country"] = options{"header": "CF-IPCountry"}
+			o := asNobody(Options{"ttl": "100ms", "grace": "1h", "vary": Options{"headers": []string{"CF-IPCountry"}}})
+			o["country"] = Options{"header": "CF-IPCountry"}
 			s := newCrowdedSite(t, load, o, odoo)
 			for i := 0; i < 12; i++ {
 				for from, want := range map[string]string{none + " XX": "USD", fr + " FR": "EUR", none + " FR": "USD", fr + " DE": "EUR"} {
 					address, country, _ := strings.Cut(from, " ")
-					got := s.get("/shop", "X-Forwarded-For: "+address, "CF-IPCountry: "+country)
+					got := s.Get("/shop", "X-Forwarded-For: "+address, "CF-IPCountry: "+country)
 					if from == none+" FR" { // who lies about their country gets what they say
 						continue
 					}
-					assert.Contains(t, got.body, want, from)
+					assert.Contains(t, got.Body, want, from)
 					if from == fr+" DE" {
-						assert.Contains(t, got.cacheStatus(), "detail=country")
+						assert.Contains(t, got.CacheStatus(), "detail=country")
 					}
 				}
 				time.Sleep(20 * time.Millisecond)
 			}
-			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").body, "EUR")
+			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").Body, "EUR")
 			assert.Eventually(t, func() bool { // twice within the page's lifetime, which a busy machine may miss
-				return strings.Contains(s.get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").cacheStatus(), "; hit")
+				return strings.Contains(s.Get("/shop", "X-Forwarded-For: "+fr, "CF-IPCountry: FR").CacheStatus(), "; hit")
 			}, 10*time.Second, time.Millisecond)
 		})
 		t.Run("no database", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(nil), page(infoPage(`"geoip_country_code": null`, ""), "Content-Type: text/html"))
-			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr).cacheStatus(), "stored")
-			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+none).cacheStatus(), "; hit")
-			before := s.renders()
-			assert.Contains(t, s.get("/other").cacheStatus(), "stored")
-			assert.Equal(t, 1, s.renders()-before, "it is found out once")
+			s := newCrowdedSite(t, load, asNobody(nil), Page(infoPage(`"geoip_country_code": null`, ""), "Content-Type: text/html"))
+			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+fr).CacheStatus(), "stored")
+			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+none).CacheStatus(), "; hit")
+			before := s.Renders()
+			assert.Contains(t, s.Get("/other").CacheStatus(), "stored")
+			assert.Equal(t, 1, s.Renders()-before, "it is found out once")
 		})
 		t.Run("a database that comes later", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(nil), page(infoPage(`"geoip_country_code": null`, "USD"), "Content-Type: text/html"))
-			s.get("/shop")
-			require.Contains(t, s.get("/shop").cacheStatus(), "; hit")
-			s.answers(odoo)
-			s.get("/basket", "X-Forwarded-For: "+fr, "Cookie: session_id="+sid(9)) // for themselves
-			assert.Contains(t, s.get("/shop", "X-Forwarded-For: "+fr).body, "EUR")
+			s := newCrowdedSite(t, load, asNobody(nil), Page(infoPage(`"geoip_country_code": null`, "USD"), "Content-Type: text/html"))
+			s.Get("/shop")
+			require.Contains(t, s.Get("/shop").CacheStatus(), "; hit")
+			s.Answers(odoo)
+			s.Get("/basket", "X-Forwarded-For: "+fr, "Cookie: session_id="+SessionID(9)) // for themselves
+			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+fr).Body, "EUR")
 		})
 	})
 }
 
 // TestAliases: a field whose name is that of another one to some servers goes no further.
 func TestAliases(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		for _, rules := range []options{asNobody(nil), nil, {"rules": []options{{"match": everything, "bypass": "true"}}}} {
-			s := newSite(t, load, rules, page("x"))
+	Both(t, func(t *testing.T, load Loader) {
+		for _, rules := range []Options{asNobody(nil), nil, {"rules": []Options{{"match": Everything, "bypass": "true"}}}} {
+			s := NewSite(t, load, rules, Page("x"))
 			for _, method := range []string{http.MethodGet, http.MethodGet, http.MethodPost} {
-				s.do(method, "/", "", "X_Openerp_Session_Id: s", "Accept_Language: fr", "X.Forwarded.Host: evil", "X_Odoo_Cache_Edge: t", "Content_Length: 5", "X-Odoo_Database: d", "If_None_Match: x", "api_key: k", "x-my.field: v", "Cookie: a=1; session_id="+sid(1))
-				for name := range s.request().Header {
+				s.Do(method, "/", "", "X_Openerp_Session_Id: s", "Accept_Language: fr", "X.Forwarded.Host: evil", "X_Odoo_Cache_Edge: t", "Content_Length: 5", "X-Odoo_Database: d", "If_None_Match: x", "api_key: k", "x-my.field: v", "Cookie: a=1; session_id="+SessionID(1))
+				for name := range s.Request().Header {
 					assert.NotContains(t, []string{"X_openerp_session_id", "Accept_language", "X.forwarded.host", "X_odoo_cache_edge", "Content_length", "X-Odoo_database", "If_none_match"}, name)
 				}
-				assert.Equal(t, "k", s.request().Header.Get("Api_key"), "another field is the application's")
+				assert.Equal(t, "k", s.Request().Header.Get("Api_key"), "another field is the application's")
 			}
 		}
 	})
@@ -707,10 +707,10 @@ func TestAliases(t *testing.T) {
 // TestPathsAsOdooRoutesThem: rules see them so, and what servers read differently is not
 // answered from the cache.
 func TestPathsAsOdooRoutesThem(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		rules := asNobody(nil)
-		rules["rules"] = append([]options{{"name": "cart", "match": options{"pathRegexp": "^/shop/cart"}, "bypass": "true"}}, rules["rules"].([]options)...)
-		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { page("of "+r.Header.Get("Cookie"))(rw, r) })
+		rules["rules"] = append([]Options{{"name": "cart", "match": Options{"pathRegexp": "^/shop/cart"}, "bypass": "true"}}, rules["rules"].([]Options)...)
+		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { Page("of "+r.Header.Get("Cookie"))(rw, r) })
 		mine := "Cookie: odoocache_context=0; who=ann"
 		for path, want := range map[string]string{
 			"//shop/cart": "detail=rule", "/shop//cart": "detail=rule", "/%73hop/cart": "detail=rule",
@@ -718,27 +718,27 @@ func TestPathsAsOdooRoutesThem(t *testing.T) {
 			"/x%5cshop": "detail=target", "/x%00": "detail=target", "/shop%252fcart": "detail=target", "/shop?a=1;debug=1": "detail=target",
 			"/plain//path": "stored",
 		} {
-			got := s.get(path, mine)
-			assert.Contains(t, got.cacheStatus(), want, path)
-			assert.NotContains(t, s.get(path).body, "ann", path)
+			got := s.Get(path, mine)
+			assert.Contains(t, got.CacheStatus(), want, path)
+			assert.NotContains(t, s.Get(path).Body, "ann", path)
 		}
-		assert.Contains(t, s.get("/plain/path").cacheStatus(), "; hit", "the same page")
+		assert.Contains(t, s.Get("/plain/path").CacheStatus(), "; hit", "the same page")
 	})
 }
 
 // TestAFormThatIsNone: what a client sends for a form does not panic.
 func TestAFormThatIsNone(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
-			page(string(b))(rw, r)
+			Page(string(b))(rw, r)
 		})
 		for _, body := range []string{
-			"--X\r\n\r\n" + tokenPlaceholder + "\r\n--X--", "--X\r\n" + tokenPlaceholder + "\r\n--X", "\r\n\r\n" + tokenPlaceholder + "\r\n--X", "--X\r\n\r\n\r\n" + tokenPlaceholder + "\r\n--X--", tokenPlaceholder,
+			"--X\r\n\r\n" + TokenPlaceholder + "\r\n--X--", "--X\r\n" + TokenPlaceholder + "\r\n--X", "\r\n\r\n" + TokenPlaceholder + "\r\n--X", "--X\r\n\r\n\r\n" + TokenPlaceholder + "\r\n--X--", TokenPlaceholder,
 		} {
-			got := s.do(http.MethodPost, "/f", body, "Content-Type: multipart/form-data; boundary=X")
-			assert.Equal(t, 200, got.status)
-			assert.Equal(t, body, got.body)
+			got := s.Do(http.MethodPost, "/f", body, "Content-Type: multipart/form-data; boundary=X")
+			assert.Equal(t, 200, got.Status)
+			assert.Equal(t, body, got.Body)
 		}
 	})
 }
@@ -746,55 +746,55 @@ func TestAFormThatIsNone(t *testing.T) {
 // TestPublicLiftsNothing: a file that calls itself public is asked for as nobody, and whoever
 // has a session that may be special gets their own.
 func TestPublicLiftsNothing(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 			who := "nobody"
-			if strings.Contains(r.Header.Get("Cookie"), sid(7)) {
+			if strings.Contains(r.Header.Get("Cookie"), SessionID(7)) {
 				who = "ann"
 			}
-			page("for "+who, "Cache-Control: public, max-age=31536000, immutable")(rw, r)
+			Page("for "+who, "Cache-Control: public, max-age=31536000, immutable")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
-			assert.Equal(t, "for ann", s.get("/web/image/7-abcdef/x", "Cookie: session_id="+sid(7)).body)
-			assert.Equal(t, "for nobody", s.get("/web/image/7-abcdef/x").body)
+			assert.Equal(t, "for ann", s.Get("/web/image/7-abcdef/x", "Cookie: session_id="+SessionID(7)).Body)
+			assert.Equal(t, "for nobody", s.Get("/web/image/7-abcdef/x").Body)
 		}
 	})
 }
 
 // presetOptions are those of a shop.
-func asPreset(more options) options {
-	return mergeOptions(options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, more)
+func asPreset(more Options) Options {
+	return Merge(Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, more)
 }
 
 // TestCountrySignInContent: words in a page that an author has written must not empty
 // the cache, and keep it empty.
 func TestCountrySignInContent(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		info := `"is_public": true, "geoip_country_code": null`
-		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			post := ""
 			if strings.HasPrefix(r.URL.Path, "/forum") { // a post, an Html field: quotes in text are as they are
 				post = `<p>How do I read "geoip_country_code": "FR" in a module?</p>`
 			}
-			page(infoPage(info, post), "Content-Type: text/html")(rw, r)
+			Page(infoPage(info, post), "Content-Type: text/html")(rw, r)
 		})
-		s.get("/shop")
-		s.get("/shop/desk-1")
-		require.Contains(t, s.get("/shop").cacheStatus(), "hit")
-		s.get("/forum/help-1/question-2", "Range: bytes=0-9999") // asks for themselves
-		assert.Contains(t, s.get("/shop").cacheStatus(), "hit", "nothing was purged")
-		s.get("/shop/desk-2")
-		assert.Contains(t, s.get("/shop/desk-2").cacheStatus(), "hit", "pages are stored as before")
+		s.Get("/shop")
+		s.Get("/shop/desk-1")
+		require.Contains(t, s.Get("/shop").CacheStatus(), "hit")
+		s.Get("/forum/help-1/question-2", "Range: bytes=0-9999") // asks for themselves
+		assert.Contains(t, s.Get("/shop").CacheStatus(), "hit", "nothing was purged")
+		s.Get("/shop/desk-2")
+		assert.Contains(t, s.Get("/shop/desk-2").CacheStatus(), "hit", "pages are stored as before")
 	})
 }
 
 // TestAFilterOfDatabasesIsStored: a field that a middleware in front sets is part of the key,
 // also where pages are in Redis.
 func TestAFilterOfDatabasesIsStored(t *testing.T) {
-	server := startServer(t)
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asPreset(options{"redis": options{"address": server.address}}), func(rw http.ResponseWriter, r *http.Request) {
-			page(htmlPage("of "+strings.Join(r.Header["X-Odoo-Dbfilter"], "|")+"."), "Content-Type: text/html")(rw, r)
+	server := StartServer(t)
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asPreset(Options{"redis": Options{"address": server.Address}}), func(rw http.ResponseWriter, r *http.Request) {
+			Page(HTMLPage("of "+strings.Join(r.Header["X-Odoo-Dbfilter"], "|")+"."), "Content-Type: text/html")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
 			for _, c := range [][]string{{}, {"^shop$"}, {"^other$"}, {"^shop$", "^other$"}, {"^shop$, ^other$"}} {
@@ -802,10 +802,10 @@ func TestAFilterOfDatabasesIsStored(t *testing.T) {
 				for _, value := range c {
 					lines = append(lines, "X-Odoo-Dbfilter: "+value)
 				}
-				got := s.get("/shop", lines...)
-				assert.Contains(t, got.body, "of "+strings.Join(c, "|")+".", "%q", c)
+				got := s.Get("/shop", lines...)
+				assert.Contains(t, got.Body, "of "+strings.Join(c, "|")+".", "%q", c)
 				if i > 0 {
-					assert.Contains(t, got.cacheStatus(), "; hit", "%q", c)
+					assert.Contains(t, got.CacheStatus(), "; hit", "%q", c)
 				}
 			}
 		}
@@ -816,18 +816,18 @@ func TestAFilterOfDatabasesIsStored(t *testing.T) {
 func TestAFillHeaderThatIsUsual(t *testing.T) {
 	for _, name := range []string{"Cf-Ipcountry", "X-Requested-With", "Cf-Visitor", "Priority", "Dnt", "Save-Data"} {
 		t.Run(name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
-				s := newSite(t, load, asPreset(options{"fill": options{"headers": []string{name}}}), func(rw http.ResponseWriter, r *http.Request) {
-					page(htmlPage("for "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
+			Both(t, func(t *testing.T, load Loader) {
+				s := NewSite(t, load, asPreset(Options{"fill": Options{"headers": []string{name}}}), func(rw http.ResponseWriter, r *http.Request) {
+					Page(HTMLPage("for "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
 				})
 				for i := 0; i < 4; i++ {
-					require.Contains(t, s.get("/shop").body, "for .")
+					require.Contains(t, s.Get("/shop").Body, "for .")
 				}
 				for i := 0; i < 3; i++ {
-					assert.Contains(t, s.get("/shop", name+": FR").body, "for FR.")
+					assert.Contains(t, s.Get("/shop", name+": FR").Body, "for FR.")
 				}
 				for i := 0; i < 3; i++ {
-					assert.Contains(t, s.get("/shop", name+": US").body, "for US.")
+					assert.Contains(t, s.Get("/shop", name+": US").Body, "for US.")
 				}
 			})
 		})
@@ -836,25 +836,25 @@ func TestAFillHeaderThatIsUsual(t *testing.T) {
 
 // TestDatabasesShareNothing: the fields that choose a database count beside those that fill.headers names.
 func TestDatabasesShareNothing(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, name := range []string{"X-Odoo-Dbfilter", "X-Odoo-Database"} {
-			s := newSite(t, load, asPreset(options{"fill": options{"headers": []string{"X-Shop"}}}), func(rw http.ResponseWriter, r *http.Request) {
-				page(htmlPage("of "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
+			s := NewSite(t, load, asPreset(Options{"fill": Options{"headers": []string{"X-Shop"}}}), func(rw http.ResponseWriter, r *http.Request) {
+				Page(HTMLPage("of "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
 			})
 			for i := 0; i < 3; i++ {
 				for _, value := range []string{"a", "b"} {
-					assert.Contains(t, s.get("/shop", name+": "+value).body, "of "+value+".")
+					assert.Contains(t, s.Get("/shop", name+": "+value).Body, "of "+value+".")
 				}
 			}
-			assert.Equal(t, 2, s.renders())
+			assert.Equal(t, 2, s.Renders())
 		}
 	})
 }
 
 // TestARedirectKeepsTheQuery: a redirect to the page's own address has what the visitor's query had.
 func TestARedirectKeepsTheQuery(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			to := "/shop/customizable-desk-1"
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
@@ -862,7 +862,7 @@ func TestARedirectKeepsTheQuery(t *testing.T) {
 			http.Redirect(rw, r, to, http.StatusMovedPermanently)
 		})
 		for _, query := range []string{"", "?gclid=abc", "?utm_source=x&page=2", "?utm_source=x&gclid=abc", ""} {
-			assert.Equal(t, "/shop/customizable-desk-1"+query, s.get("/shop/desk-1"+query).header.Get("Location"))
+			assert.Equal(t, "/shop/customizable-desk-1"+query, s.Get("/shop/desk-1"+query).Header.Get("Location"))
 		}
 	})
 }
@@ -870,35 +870,35 @@ func TestARedirectKeepsTheQuery(t *testing.T) {
 // TestGivenAnswersVary: an answer that is given without being stored (404, a redirect in its
 // module) is for those alone who send what it differs by, as one that is stored.
 func TestGivenAnswersVary(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Vary", "X-Region")
 			region := r.Header.Get("X-Region")
 			if r.URL.Path == "/shop" {
-				page(htmlPage("of "+region+"."), "Content-Type: text/html", "Vary: X-Region")(rw, r)
+				Page(HTMLPage("of "+region+"."), "Content-Type: text/html", "Vary: X-Region")(rw, r)
 				return
 			}
 			http.Redirect(rw, r, "/shop/category/desks-"+map[string]string{"": "1", "EU": "2"}[region], http.StatusFound)
 		})
-		assert.Contains(t, s.get("/shop", "X-Region: EU").body, "of EU.", "stored pages are right")
-		assert.Equal(t, "/shop/category/desks-2", s.get("/shop/category/desks-9", "X-Region: EU").header.Get("Location"))
+		assert.Contains(t, s.Get("/shop", "X-Region: EU").Body, "of EU.", "stored pages are right")
+		assert.Equal(t, "/shop/category/desks-2", s.Get("/shop/category/desks-9", "X-Region: EU").Header.Get("Location"))
 	})
 }
 
 // TestProbedByContent: an Odoo that does not write the country (14): a page whose author has
 // written the words.
 func TestProbedByContent(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			body := "x"
 			if strings.HasPrefix(r.URL.Path, "/forum") {
 				body = `<p>How do I read "geoip_country_code": "FR" in a module?</p>`
 			}
-			page(htmlPage(body), "Content-Type: text/html")(rw, r)
+			Page(HTMLPage(body), "Content-Type: text/html")(rw, r)
 		})
-		s.get("/shop")
-		require.Contains(t, s.get("/shop").cacheStatus(), "hit")
-		s.get("/forum/help-1/question-2") // a plain GET
-		assert.Contains(t, s.get("/shop").cacheStatus(), "hit", "nothing was purged")
+		s.Get("/shop")
+		require.Contains(t, s.Get("/shop").CacheStatus(), "hit")
+		s.Get("/forum/help-1/question-2") // a plain GET
+		assert.Contains(t, s.Get("/shop").CacheStatus(), "hit", "nothing was purged")
 	})
 }

@@ -21,7 +21,7 @@ import (
 // testdata/odoo14/setup.py.
 
 // needOdoo14 returns the Odoo 14.
-func needOdoo14(t *testing.T) *odooSite {
+func needOdoo14(t *testing.T) *OdooSite {
 	t.Helper()
 	odoo := odooFrom(t, "ODOO14")
 	odoo.bus = "/longpolling"
@@ -37,14 +37,14 @@ var oldPages = []string{
 }
 
 // oldPaths returns a path for each of some kinds.
-func (o *odooSite) oldPaths(t *testing.T, kinds ...string) []string {
+func (o *OdooSite) oldPaths(t *testing.T, kinds ...string) []string {
 	t.Helper()
-	sitemap := o.visitor(t, shopHost).get("/sitemap.xml")
-	require.Equal(t, http.StatusOK, sitemap.status)
+	sitemap := o.Visitor(t, ShopHost).Get("/sitemap.xml")
+	require.Equal(t, http.StatusOK, sitemap.Status)
 	var paths []string
 	for _, kind := range kinds {
 		if strings.Contains(kind, `\`) {
-			kind = address(t, sitemap.body, kind)
+			kind = address(t, sitemap.Body, kind)
 		}
 		paths = append(paths, kind)
 	}
@@ -53,10 +53,10 @@ func (o *odooSite) oldPaths(t *testing.T, kinds ...string) []string {
 
 // oldProduct returns the path of a product without attributes, its id, and that of
 // its only variant.
-func (o *odooSite) oldProduct(t *testing.T) (path string, id, variant int) {
+func (o *OdooSite) oldProduct(t *testing.T) (path string, id, variant int) {
 	t.Helper()
-	admin := o.visitor(t, shopHost)
-	admin.signIn("admin")
+	admin := o.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	found := admin.read("product.template", []interface{}{
 		[]interface{}{"is_published", "=", true}, []interface{}{"attribute_line_ids", "=", false}, []interface{}{"type", "!=", "service"},
 	}, "website_url", "product_variant_id")
@@ -75,26 +75,26 @@ const (
 // cookie of their own, and writes a cart's number into each page, empty without one.
 func TestOdoo14Pages(t *testing.T) {
 	odoo := needOdoo14(t)
-	e := odoo.behind(t, nil)
+	e := odoo.Behind(t, nil)
 	for _, path := range odoo.oldPaths(t, oldPages...) {
 		t.Run(path, func(t *testing.T) {
-			direct := odoo.visitor(t, shopHost, browserLanguage)
-			direct.get(path) // Odoo's second answer can come from its own page cache
-			want := direct.get(path)
-			require.Equal(t, http.StatusOK, want.status)
-			require.Equal(t, direct.cookie("session_id"), want.session(), "Odoo sends the session again")
-			require.Regexp(t, `^[0-9a-f]{40}$`, want.session())
+			direct := odoo.Visitor(t, ShopHost, BrowserLanguage)
+			direct.Get(path) // Odoo's second answer can come from its own page cache
+			want := direct.Get(path)
+			require.Equal(t, http.StatusOK, want.Status)
+			require.Equal(t, direct.cookie("session_id"), want.Session(), "Odoo sends the session again")
+			require.Regexp(t, `^[0-9a-f]{40}$`, want.Session())
 
-			filling := e.visitor(shopHost, browserLanguage).get(path)
-			assert.Contains(t, filling.cacheStatus(), "; stored")
+			filling := e.Visitor(ShopHost, BrowserLanguage).Get(path)
+			assert.Contains(t, filling.CacheStatus(), "; stored")
 			for i := 0; i < 2; i++ {
-				v := e.visitor(shopHost, browserLanguage)
-				got := v.get(path)
-				require.Contains(t, got.cacheStatus(), "; hit")
+				v := e.Visitor(ShopHost, BrowserLanguage)
+				got := v.Get(path)
+				require.Contains(t, got.CacheStatus(), "; hit")
 				assert.Equal(t, oldHeaders(want), oldHeaders(got))
-				requireSame(t, viewCount.ReplaceAllString(want.body, "$1"), viewCount.ReplaceAllString(got.body, "$1"), path+" is not as Odoo answers")
-				assert.Equal(t, tokenPlaceholder, csrfToken(t, got.body))
-				assert.NotRegexp(t, tokenValue, got.body)
+				requireSame(t, viewCount.ReplaceAllString(want.Body, "$1"), viewCount.ReplaceAllString(got.Body, "$1"), path+" is not as Odoo answers")
+				assert.Equal(t, TokenPlaceholder, csrfToken(t, got.Body))
+				assert.NotRegexp(t, tokenValue, got.Body)
 				assert.Empty(t, v.cookie("session_id"))
 				assert.Empty(t, v.cookie("visitor_uuid"))
 			}
@@ -104,7 +104,7 @@ func TestOdoo14Pages(t *testing.T) {
 
 // oldHeaders is ownHeaders. Odoo's own page cache repeats a parameter of the type
 // (website/models/ir_http.py, _serve_page).
-func oldHeaders(r reply) http.Header {
+func oldHeaders(r Reply) http.Header {
 	h := ownHeaders(r)
 	h.Set("Content-Type", strings.Replace(h.Get("Content-Type"), "; charset=utf-8; charset=utf-8", "; charset=utf-8", 1))
 	return h
@@ -114,40 +114,40 @@ func oldHeaders(r reply) http.Header {
 // pages from the cache; whoever fills a cart or signs in is not.
 func TestOdoo14SessionGoesOn(t *testing.T) {
 	odoo := needOdoo14(t)
-	e := odoo.behind(t, nil)
+	e := odoo.Behind(t, nil)
 	product, id, variant := odoo.oldProduct(t)
 	for _, path := range []string{"/contactus", "/shop", product} {
-		e.visitor(shopHost, browserLanguage).get(path)
+		e.Visitor(ShopHost, BrowserLanguage).Get(path)
 	}
 	for _, c := range []struct {
 		name string
-		do   func(v *visitor)
+		do   func(v *Visitor)
 		hit  bool
 	}{
-		{"looks on", func(v *visitor) { v.get("/blog"); v.get("/web/webclient/locale/en_US") }, true},
-		{"asks for a variant", func(v *visitor) {
-			v.rpc("/sale/get_combination_info_website", options{"product_template_id": id, "product_id": variant, "combination": []int{}, "add_qty": 1, "pricelist_id": false})
+		{"looks on", func(v *Visitor) { v.Get("/blog"); v.Get("/web/webclient/locale/en_US") }, true},
+		{"asks for a variant", func(v *Visitor) {
+			v.rpc("/sale/get_combination_info_website", Options{"product_template_id": id, "product_id": variant, "combination": []int{}, "add_qty": 1, "pricelist_id": false})
 		}, true},
-		{"fills a cart", func(v *visitor) { v.rpc("/shop/cart/update_json", options{"product_id": variant, "add_qty": 1}) }, false},
-		{"signs in", func(v *visitor) { v.signIn("portal") }, false},
-		{"marks a pricelist", func(v *visitor) { v.get("/shop/change_pricelist/1") }, false},
-		{"turns debug on", func(v *visitor) { v.get("/contactus?debug=1") }, false},
+		{"fills a cart", func(v *Visitor) { v.rpc("/shop/cart/update_json", Options{"product_id": variant, "add_qty": 1}) }, false},
+		{"signs in", func(v *Visitor) { v.SignIn("portal") }, false},
+		{"marks a pricelist", func(v *Visitor) { v.Get("/shop/change_pricelist/1") }, false},
+		{"turns debug on", func(v *Visitor) { v.Get("/contactus?debug=1") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := e.visitor(shopHost, browserLanguage)
-			v.get(product)
-			v.rpc("/shop/products/recently_viewed_update", options{"product_id": variant}) // as the page's script does
+			v := e.Visitor(ShopHost, BrowserLanguage)
+			v.Get(product)
+			v.rpc("/shop/products/recently_viewed_update", Options{"product_id": variant}) // as the page's script does
 			session := v.cookie("session_id")
 			require.NotEmpty(t, session)
-			require.Contains(t, v.get("/shop").cacheStatus(), "; hit")
+			require.Contains(t, v.Get("/shop").CacheStatus(), "; hit")
 			c.do(v)
 			for _, path := range []string{"/contactus", "/shop", product} {
-				r := v.get(path)
+				r := v.Get(path)
 				if c.hit {
-					assert.Contains(t, r.cacheStatus(), "; hit", path)
+					assert.Contains(t, r.CacheStatus(), "; hit", path)
 					assert.Equal(t, session, v.cookie("session_id"))
 				} else {
-					assert.Contains(t, r.cacheStatus(), "detail=session", path)
+					assert.Contains(t, r.CacheStatus(), "detail=session", path)
 				}
 			}
 		})
@@ -157,26 +157,26 @@ func TestOdoo14SessionGoesOn(t *testing.T) {
 // TestOdoo14Forms sends forms with the placeholder of stored pages to Odoo.
 func TestOdoo14Forms(t *testing.T) {
 	odoo := needOdoo14(t)
-	e := odoo.behind(t, nil)
+	e := odoo.Behind(t, nil)
 	product, _, variant := odoo.oldProduct(t)
 	for _, path := range []string{"/contactus", product} {
-		e.visitor(shopHost, browserLanguage).get(path)
+		e.Visitor(ShopHost, BrowserLanguage).Get(path)
 	}
-	login := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {tokenPlaceholder}}
+	login := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}}
 
 	t.Run("Odoo takes only a token of the same session", func(t *testing.T) {
-		other := odoo.visitor(t, shopHost)
-		token := csrfToken(t, other.get("/web/login").body)
+		other := odoo.Visitor(t, ShopHost)
+		token := csrfToken(t, other.Get("/web/login").Body)
 		assert.Regexp(t, `^`+tokenValue.String()+`$`, token)
-		v := odoo.visitor(t, shopHost)
-		v.get("/web/login")
-		assert.Equal(t, http.StatusBadRequest, v.post("/web/login", url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {token}}).status)
+		v := odoo.Visitor(t, ShopHost)
+		v.Get("/web/login")
+		assert.Equal(t, http.StatusBadRequest, v.post("/web/login", url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {token}}).Status)
 	})
 	t.Run("a page of Odoo's own page cache has the token of another", func(t *testing.T) {
 		// website/models/ir_http.py, _serve_page: stored as it was rendered.
 		foreign, seen := "", map[string]bool{}
 		for i := 0; i < 20 && foreign == ""; i++ { // each worker has a page cache
-			token := csrfToken(t, odoo.visitor(t, shopHost).get("/contactus-thank-you").body)
+			token := csrfToken(t, odoo.Visitor(t, ShopHost).Get("/contactus-thank-you").Body)
 			if seen[token] {
 				foreign = token
 			}
@@ -184,79 +184,79 @@ func TestOdoo14Forms(t *testing.T) {
 		}
 		require.NotEmpty(t, foreign, "two visitors get the same token")
 
-		e.visitor(shopHost, browserLanguage).get("/contactus-thank-you")
-		got := e.visitor(shopHost, browserLanguage).get("/contactus-thank-you")
-		require.Contains(t, got.cacheStatus(), "; hit")
-		assert.NotContains(t, got.body, foreign)
-		assert.Equal(t, tokenPlaceholder, csrfToken(t, got.body))
+		e.Visitor(ShopHost, BrowserLanguage).Get("/contactus-thank-you")
+		got := e.Visitor(ShopHost, BrowserLanguage).Get("/contactus-thank-you")
+		require.Contains(t, got.CacheStatus(), "; hit")
+		assert.NotContains(t, got.Body, foreign)
+		assert.Equal(t, TokenPlaceholder, csrfToken(t, got.Body))
 	})
 	t.Run("a new visitor signs in with the form of a stored page", func(t *testing.T) {
-		v := e.visitor(shopHost, browserLanguage)
-		require.Contains(t, v.get("/contactus").cacheStatus(), "; hit")
+		v := e.Visitor(ShopHost, BrowserLanguage)
+		require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
 		r := v.post("/web/login", login)
-		assert.Equal(t, http.StatusSeeOther, r.status, "%.300s", r.body)
-		assert.Contains(t, r.cacheStatus(), "csrf-completed")
-		page := v.get("/contactus")
-		assert.Contains(t, page.body, signedIn14, page.cacheStatus())
-		assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/contactus").body, nobody14)
+		assert.Equal(t, http.StatusSeeOther, r.Status, "%.300s", r.Body)
+		assert.Contains(t, r.CacheStatus(), "csrf-completed")
+		page := v.Get("/contactus")
+		assert.Contains(t, page.Body, signedIn14, page.CacheStatus())
+		assert.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get("/contactus").Body, nobody14)
 	})
 	t.Run("a visitor signs in elsewhere, and sends the form of a page from before", func(t *testing.T) {
-		v := e.visitor(shopHost, browserLanguage)
-		require.Contains(t, v.get("/contactus").cacheStatus(), "; hit")
-		v.signIn("portal")
-		r := v.post("/my/account", url.Values{"csrf_token": {tokenPlaceholder}, "name": {""}})
-		assert.NotEqual(t, http.StatusBadRequest, r.status, "%.300s", r.body)
-		assert.Contains(t, r.cacheStatus(), "csrf-completed")
+		v := e.Visitor(ShopHost, BrowserLanguage)
+		require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
+		v.SignIn("portal")
+		r := v.post("/my/account", url.Values{"csrf_token": {TokenPlaceholder}, "name": {""}})
+		assert.NotEqual(t, http.StatusBadRequest, r.Status, "%.300s", r.Body)
+		assert.Contains(t, r.CacheStatus(), "csrf-completed")
 	})
 	t.Run("a new visitor fills a cart with the form of a stored page", func(t *testing.T) {
-		v := e.visitor(shopHost, browserLanguage)
-		require.Contains(t, v.get(product).cacheStatus(), "; hit")
-		r := v.post("/shop/cart/update", url.Values{"csrf_token": {tokenPlaceholder}, "product_id": {strconv.Itoa(variant)}, "add_qty": {"3"}})
-		require.Less(t, r.status, 400, "%.300s", r.body)
-		assert.Contains(t, r.cacheStatus(), "csrf-completed")
-		assert.Equal(t, "3", cartCount.FindStringSubmatch(v.get(product).body)[1])
-		assert.Equal(t, "0", cartCount.FindStringSubmatch(e.visitor(shopHost, browserLanguage).get(product).body)[1])
+		v := e.Visitor(ShopHost, BrowserLanguage)
+		require.Contains(t, v.Get(product).CacheStatus(), "; hit")
+		r := v.post("/shop/cart/update", url.Values{"csrf_token": {TokenPlaceholder}, "product_id": {strconv.Itoa(variant)}, "add_qty": {"3"}})
+		require.Less(t, r.Status, 400, "%.300s", r.Body)
+		assert.Contains(t, r.CacheStatus(), "csrf-completed")
+		assert.Equal(t, "3", cartCount.FindStringSubmatch(v.Get(product).Body)[1])
+		assert.Equal(t, "0", cartCount.FindStringSubmatch(e.Visitor(ShopHost, BrowserLanguage).Get(product).Body)[1])
 	})
 	t.Run("from another site", func(t *testing.T) {
-		v := e.visitor(shopHost, browserLanguage)
-		v.signIn("portal")
+		v := e.Visitor(ShopHost, BrowserLanguage)
+		v.SignIn("portal")
 		for _, lines := range [][]string{
 			{"Origin: http://evil.example", "Sec-Fetch-Site: cross-site"},
 			{"Origin: null", "Sec-Fetch-Site: cross-site"},
 		} {
-			r := v.post("/my/account", url.Values{"csrf_token": {tokenPlaceholder}, "name": {"Mallory"}}, lines...)
-			assert.Equal(t, http.StatusBadRequest, r.status, "%v", lines)
-			assert.Contains(t, r.cacheStatus(), "csrf-origin")
+			r := v.post("/my/account", url.Values{"csrf_token": {TokenPlaceholder}, "name": {"Mallory"}}, lines...)
+			assert.Equal(t, http.StatusBadRequest, r.Status, "%v", lines)
+			assert.Contains(t, r.CacheStatus(), "csrf-origin")
 		}
 	})
 	t.Run("the contact form", func(t *testing.T) {
 		subject := "From a stored page " + t.Name()
-		admin := odoo.visitor(t, shopHost)
-		admin.signIn("admin")
+		admin := odoo.Visitor(t, ShopHost)
+		admin.SignIn("admin")
 		leads := func() int {
 			return len(admin.read("crm.lead", []interface{}{[]interface{}{"name", "=", subject}}, "name"))
 		}
 		before := leads()
-		for user, v := range map[string]*visitor{"new": e.visitor(shopHost, browserLanguage), "portal": e.visitor(shopHost, browserLanguage)} {
-			v.get("/contactus")
+		for user, v := range map[string]*Visitor{"new": e.Visitor(ShopHost, BrowserLanguage), "portal": e.Visitor(ShopHost, BrowserLanguage)} {
+			v.Get("/contactus")
 			if user == "portal" { // then Odoo looks at the token (website_form/controllers/main.py)
-				v.signIn(user)
+				v.SignIn(user)
 			}
-			body := multipartForm(
-				tokenPart,
+			body := MultipartForm(
+				TokenPart,
 				"Content-Disposition: form-data; name=\"contact_name\"\r\n\r\nJoe",
 				"Content-Disposition: form-data; name=\"email_from\"\r\n\r\njoe@shop.example",
 				"Content-Disposition: form-data; name=\"name\"\r\n\r\n"+subject,
 				"Content-Disposition: form-data; name=\"description\"\r\n\r\nHello",
 			)
-			r := v.do(http.MethodPost, "/website_form/crm.lead", body, "Content-Type: multipart/form-data; boundary=b0undary", "Origin: http://"+shopHost, "Sec-Fetch-Site: same-origin")
-			assert.Equal(t, http.StatusOK, r.status, user)
-			assert.Contains(t, r.cacheStatus(), "csrf-completed", user)
+			r := v.do(http.MethodPost, "/website_form/crm.lead", body, "Content-Type: multipart/form-data; boundary=b0undary", "Origin: http://"+ShopHost, "Sec-Fetch-Site: same-origin")
+			assert.Equal(t, http.StatusOK, r.Status, user)
+			assert.Contains(t, r.CacheStatus(), "csrf-completed", user)
 			var made struct {
 				ID int `json:"id"`
 			}
-			assert.NoError(t, json.Unmarshal([]byte(r.body), &made), r.body)
-			assert.Positive(t, made.ID, r.body)
+			assert.NoError(t, json.Unmarshal([]byte(r.Body), &made), r.Body)
+			assert.Positive(t, made.ID, r.Body)
 		}
 		assert.Equal(t, before+2, leads())
 	})
@@ -266,42 +266,42 @@ func TestOdoo14Forms(t *testing.T) {
 // header, too (odoo/http.py, setup_session). Such requests are nobody else's.
 func TestOdoo14SessionNamedElsewhere(t *testing.T) {
 	odoo := needOdoo14(t)
-	e := odoo.behind(t, nil)
+	e := odoo.Behind(t, nil)
 	_, _, variant := odoo.oldProduct(t)
-	victim := e.visitor(shopHost, browserLanguage)
-	victim.signIn("portal")
+	victim := e.Visitor(ShopHost, BrowserLanguage)
+	victim.SignIn("portal")
 	session := victim.cookie("session_id")
-	for name, ask := range map[string]func(v *visitor, path string) reply{
-		"parameter": func(v *visitor, path string) reply { return v.get(path + "?session_id=" + session) },
-		"header":    func(v *visitor, path string) reply { return v.get(path, "X-Openerp-Session-Id: "+session) },
+	for name, ask := range map[string]func(v *Visitor, path string) Reply{
+		"parameter": func(v *Visitor, path string) Reply { return v.Get(path + "?session_id=" + session) },
+		"header":    func(v *Visitor, path string) Reply { return v.Get(path, "X-Openerp-Session-Id: "+session) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []string{"/contactus", "/shop", "/blog"} {
-				require.Contains(t, ask(odoo.visitor(t, shopHost), path).body, signedIn14, "Odoo takes it")
+				require.Contains(t, ask(odoo.Visitor(t, ShopHost), path).Body, signedIn14, "Odoo takes it")
 				for i := 0; i < 2; i++ { // before and after the page is stored
-					r := ask(e.visitor(shopHost, browserLanguage), path)
-					assert.Contains(t, r.body, signedIn14, path)
-					assert.Contains(t, r.cacheStatus(), "fwd=bypass", path)
-					assert.Contains(t, e.visitor(shopHost, browserLanguage).get(path).body, nobody14, path)
+					r := ask(e.Visitor(ShopHost, BrowserLanguage), path)
+					assert.Contains(t, r.Body, signedIn14, path)
+					assert.Contains(t, r.CacheStatus(), "fwd=bypass", path)
+					assert.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get(path).Body, nobody14, path)
 				}
 			}
 		})
 		t.Run("a "+name+" fills the cart of a default session", func(t *testing.T) {
-			v := e.visitor(shopHost, browserLanguage)
-			v.rpc("/shop/products/recently_viewed_update", options{"product_id": variant})
-			e.visitor(shopHost, browserLanguage).get("/contactus")
-			require.Contains(t, v.get("/contactus").cacheStatus(), "; hit")
+			v := e.Visitor(ShopHost, BrowserLanguage)
+			v.rpc("/shop/products/recently_viewed_update", Options{"product_id": variant})
+			e.Visitor(ShopHost, BrowserLanguage).Get("/contactus")
+			require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
 			path, lines := "/shop/cart/update_json", []string{"Content-Type: application/json"}
 			if name == "parameter" {
 				path += "?session_id=" + v.cookie("session_id")
 			} else {
 				lines = append(lines, "X-Openerp-Session-Id: "+v.cookie("session_id"))
 			}
-			r := e.visitor(shopHost).do(http.MethodPost, path, fmt.Sprintf(`{"params": {"product_id": %d, "add_qty": 2}}`, variant), lines...)
-			require.Equal(t, http.StatusOK, r.status)
-			page := v.get("/contactus")
-			assert.Contains(t, page.cacheStatus(), "detail=session")
-			assert.Equal(t, "2", cartCount.FindStringSubmatch(page.body)[1])
+			r := e.Visitor(ShopHost).do(http.MethodPost, path, fmt.Sprintf(`{"params": {"product_id": %d, "add_qty": 2}}`, variant), lines...)
+			require.Equal(t, http.StatusOK, r.Status)
+			page := v.Get("/contactus")
+			assert.Contains(t, page.CacheStatus(), "detail=session")
+			assert.Equal(t, "2", cartCount.FindStringSubmatch(page.Body)[1])
 		})
 	}
 }
@@ -310,8 +310,8 @@ func TestOdoo14SessionNamedElsewhere(t *testing.T) {
 // each request by one of two Traefiks. Nobody gets anything of another's.
 func TestOdoo14Visitors(t *testing.T) {
 	odoo := needOdoo14(t)
-	server := startRedis(t)
-	edges := []*edge{odoo.replica(t, server, nil), odoo.replica(t, server, nil)}
+	server := StartRedis(t)
+	edges := []*Edge{odoo.Replica(t, server, nil), odoo.Replica(t, server, nil)}
 	product, _, variant := odoo.oldProduct(t)
 	var mu sync.Mutex
 	owner := map[string]int{} // of session ids and visitors' names
@@ -324,15 +324,15 @@ func TestOdoo14Visitors(t *testing.T) {
 			defer wg.Done()
 			slots <- true
 			defer func() { <-slots }()
-			a, b := edges[0].visitor(shopHost, browserLanguage), edges[1].visitor(shopHost, browserLanguage)
-			b.client.Jar = a.client.Jar
+			a, b := edges[0].Visitor(ShopHost, BrowserLanguage), edges[1].Visitor(ShopHost, BrowserLanguage)
+			b.Client.Jar = a.Client.Jar
 			turn := n
-			send := func(method, path, body string, lines ...string) reply {
+			send := func(method, path, body string, lines ...string) Reply {
 				v := a
 				if turn++; turn%2 == 0 {
 					v = b
 				}
-				r, err := v.send(method, path, body, append(lines, "Sec-Fetch-Site: same-origin")...)
+				r, err := v.Send(method, path, body, append(lines, "Sec-Fetch-Site: same-origin")...)
 				assert.NoError(t, err, "visitor %d: %s %s", n, method, path)
 				mu.Lock()
 				defer mu.Unlock()
@@ -343,21 +343,21 @@ func TestOdoo14Visitors(t *testing.T) {
 						owner[id] = n
 					}
 				}
-				if strings.Contains(r.cacheStatus(), "; hit") {
+				if strings.Contains(r.CacheStatus(), "; hit") {
 					hits++
 				}
 				return r
 			}
 			badge := func(path string) string {
 				r := send(http.MethodGet, path, "")
-				m := cartCount.FindStringSubmatch(r.body)
-				if !assert.NotNil(t, m, "visitor %d: %s: %d %s", n, path, r.status, r.cacheStatus()) {
+				m := cartCount.FindStringSubmatch(r.Body)
+				if !assert.NotNil(t, m, "visitor %d: %s: %d %s", n, path, r.Status, r.CacheStatus()) {
 					return ""
 				}
 				return m[1]
 			}
-			form := func(path string, values url.Values) reply {
-				values.Set("csrf_token", tokenPlaceholder)
+			form := func(path string, values url.Values) Reply {
+				values.Set("csrf_token", TokenPlaceholder)
 				return send(http.MethodPost, path, values.Encode(), "Content-Type: application/x-www-form-urlencoded")
 			}
 			for _, path := range []string{"/", "/shop", product, "/contactus"} {
@@ -367,19 +367,19 @@ func TestOdoo14Visitors(t *testing.T) {
 			case 0:
 				quantity := strconv.Itoa(1 + n%7)
 				r := form("/shop/cart/update", url.Values{"product_id": {strconv.Itoa(variant)}, "add_qty": {quantity}})
-				assert.Less(t, r.status, 400, "visitor %d: %s", n, r.cacheStatus())
+				assert.Less(t, r.Status, 400, "visitor %d: %s", n, r.CacheStatus())
 				for _, path := range []string{"/shop", product, "/contactus"} {
 					assert.Equal(t, quantity, badge(path), "visitor %d on %s", n, path)
 				}
 			case 1:
 				r := form("/web/login", url.Values{"login": {"portal"}, "password": {"portal"}})
-				assert.Equal(t, http.StatusSeeOther, r.status, "visitor %d: %s", n, r.cacheStatus())
+				assert.Equal(t, http.StatusSeeOther, r.Status, "visitor %d: %s", n, r.CacheStatus())
 				for _, path := range []string{"/shop", "/contactus"} {
-					assert.Contains(t, send(http.MethodGet, path, "").body, signedIn14, "visitor %d is signed in, on %s", n, path)
+					assert.Contains(t, send(http.MethodGet, path, "").Body, signedIn14, "visitor %d is signed in, on %s", n, path)
 				}
 			default:
 				for _, path := range []string{"/shop?page=2", "/blog", product} {
-					assert.NotContains(t, send(http.MethodGet, path, "").body, signedIn14, "visitor %d", n)
+					assert.NotContains(t, send(http.MethodGet, path, "").Body, signedIn14, "visitor %d", n)
 				}
 			}
 		}(n)
@@ -387,9 +387,9 @@ func TestOdoo14Visitors(t *testing.T) {
 	wg.Wait()
 	assert.Greater(t, hits, 60*3)
 	for _, path := range []string{"/", "/shop", product, "/contactus"} {
-		r := edges[0].visitor(shopHost, browserLanguage).get(path)
-		assert.Contains(t, r.body, nobody14, path)
-		assert.Contains(t, r.body, ` data-order-id=""`, path)
+		r := edges[0].Visitor(ShopHost, BrowserLanguage).Get(path)
+		assert.Contains(t, r.Body, nobody14, path)
+		assert.Contains(t, r.Body, ` data-order-id=""`, path)
 	}
 }
 
@@ -400,13 +400,13 @@ func TestOdoo14VisitorCookie(t *testing.T) {
 	talk := odoo.oldPaths(t, `/event/design-fair-[^/]+-\d+/track/[^/]+-\d+`)[0]
 	id, err := strconv.Atoi(talk[strings.LastIndex(talk, "-")+1:])
 	require.NoError(t, err)
-	marked := func(r reply) bool {
-		require.Contains(t, r.body, "o_wetrack_js_reminder")
-		return strings.Contains(r.body, `data-reminder-on="True"`)
+	marked := func(r Reply) bool {
+		require.Contains(t, r.Body, "o_wetrack_js_reminder")
+		return strings.Contains(r.Body, `data-reminder-on="True"`)
 	}
-	who := odoo.visitor(t, shopHost)
-	who.get("/contactus")
-	result, _ := who.rpc("/event/track/toggle_reminder", options{"track_id": id, "set_reminder_on": true})
+	who := odoo.Visitor(t, ShopHost)
+	who.Get("/contactus")
+	result, _ := who.rpc("/event/track/toggle_reminder", Options{"track_id": id, "set_reminder_on": true})
 	var answer struct {
 		Name string `json:"visitor_uuid"`
 	}
@@ -417,18 +417,18 @@ func TestOdoo14VisitorCookie(t *testing.T) {
 	}
 	require.NotEmpty(t, name, "%s", result)
 
-	fan := odoo.visitor(t, shopHost)
+	fan := odoo.Visitor(t, ShopHost)
 	fan.setCookie("visitor_uuid", name)
-	require.True(t, marked(fan.get(talk)), "Odoo goes by the cookie")
+	require.True(t, marked(fan.Get(talk)), "Odoo goes by the cookie")
 
-	e := odoo.behind(t, nil)
-	fan = e.visitor(shopHost, browserLanguage)
+	e := odoo.Behind(t, nil)
+	fan = e.Visitor(ShopHost, BrowserLanguage)
 	fan.setCookie("visitor_uuid", name)
-	assert.Contains(t, fan.get(talk).cacheStatus(), "; stored")
+	assert.Contains(t, fan.Get(talk).CacheStatus(), "; stored")
 	assert.Equal(t, name, fan.cookie("visitor_uuid"), "the visitor keeps it")
-	other := e.visitor(shopHost, browserLanguage)
-	r := other.get(talk)
-	assert.Contains(t, r.cacheStatus(), "; hit")
+	other := e.Visitor(ShopHost, BrowserLanguage)
+	r := other.Get(talk)
+	assert.Contains(t, r.CacheStatus(), "; hit")
 	assert.False(t, marked(r), "what another has marked")
 	assert.Empty(t, other.cookie("visitor_uuid"))
 }
@@ -437,40 +437,40 @@ func TestOdoo14VisitorCookie(t *testing.T) {
 // after the page is stored; a crawler is not.
 func TestOdoo14Languages(t *testing.T) {
 	odoo := needOdoo14(t)
-	for name, more := range map[string]options{
+	for name, more := range map[string]Options{
 		"languages not known": {"languages": nil},
 		"two languages":       nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := odoo.behind(t, more)
+			e := odoo.Behind(t, more)
 			for i := 0; i < 2; i++ {
-				english := e.visitor(shopHost, "Accept-Language: en-GB,en;q=0.8").get("/shop")
-				assert.Equal(t, http.StatusOK, english.status)
-				assert.Contains(t, english.body, `<html lang="en-US"`)
+				english := e.Visitor(ShopHost, "Accept-Language: en-GB,en;q=0.8").Get("/shop")
+				assert.Equal(t, http.StatusOK, english.Status)
+				assert.Contains(t, english.Body, `<html lang="en-US"`)
 
-				french := e.visitor(shopHost, "Accept-Language: fr-BE,fr;q=0.8")
-				r := french.get("/shop")
-				assert.Equal(t, http.StatusFound, r.status)
-				assert.True(t, strings.HasSuffix(r.header.Get("Location"), "/fr/shop"), r.header.Get("Location"))
-				assert.Contains(t, french.get("/fr/shop").body, `<html lang="fr-FR"`)
+				french := e.Visitor(ShopHost, "Accept-Language: fr-BE,fr;q=0.8")
+				r := french.Get("/shop")
+				assert.Equal(t, http.StatusFound, r.Status)
+				assert.True(t, strings.HasSuffix(r.Header.Get("Location"), "/fr/shop"), r.Header.Get("Location"))
+				assert.Contains(t, french.Get("/fr/shop").Body, `<html lang="fr-FR"`)
 				assert.Equal(t, "fr_FR", french.cookie("frontend_lang"), "JSON routes go by it")
 
-				r = e.visitor(shopHost, browserLanguage).get("/fr_FR/shop")
-				assert.Equal(t, http.StatusFound, r.status)
-				assert.NotContains(t, r.cacheStatus(), "; hit")
+				r = e.Visitor(ShopHost, BrowserLanguage).Get("/fr_FR/shop")
+				assert.Equal(t, http.StatusFound, r.Status)
+				assert.NotContains(t, r.CacheStatus(), "; hit")
 
-				chosen := e.visitor(shopHost, browserLanguage)
+				chosen := e.Visitor(ShopHost, BrowserLanguage)
 				chosen.setCookie("frontend_lang", "fr_FR")
-				assert.Equal(t, http.StatusFound, chosen.get("/blog").status, "the cookie")
-				first := e.visitor(shopHost, browserLanguage)
-				first.get("/fr/shop")
+				assert.Equal(t, http.StatusFound, chosen.Get("/blog").Status, "the cookie")
+				first := e.Visitor(ShopHost, BrowserLanguage)
+				first.Get("/fr/shop")
 				assert.Equal(t, "fr_FR", first.cookie("frontend_lang"))
 
-				crawler := e.visitor(shopHost, "Accept-Language: fr-FR", "User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1)").get("/shop")
-				assert.Equal(t, http.StatusOK, crawler.status)
+				crawler := e.Visitor(ShopHost, "Accept-Language: fr-FR", "User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1)").Get("/shop")
+				assert.Equal(t, http.StatusOK, crawler.Status)
 			}
-			assert.Contains(t, e.visitor(shopHost, "Accept-Language: en-GB,en;q=0.8").get("/shop").cacheStatus(), "; hit")
-			assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/fr/shop").cacheStatus(), "; hit")
+			assert.Contains(t, e.Visitor(ShopHost, "Accept-Language: en-GB,en;q=0.8").Get("/shop").CacheStatus(), "; hit")
+			assert.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get("/fr/shop").CacheStatus(), "; hit")
 		})
 	}
 }
@@ -479,8 +479,8 @@ func TestOdoo14Languages(t *testing.T) {
 // carry the session like everything else.
 func TestOdoo14Files(t *testing.T) {
 	odoo := needOdoo14(t)
-	e := odoo.behind(t, nil)
-	home, shop := odoo.visitor(t, shopHost).get("/").body, odoo.visitor(t, shopHost).get("/shop").body
+	e := odoo.Behind(t, nil)
+	home, shop := odoo.Visitor(t, ShopHost).Get("/").Body, odoo.Visitor(t, ShopHost).Get("/shop").Body
 	var paths []string
 	for _, bundle := range []string{`css`, `js`} {
 		found := addresses(home, `/web/content/\d+-[0-9a-f]+/.*assets_.*\.`+bundle)
@@ -489,31 +489,31 @@ func TestOdoo14Files(t *testing.T) {
 	}
 	paths = append(paths, address(t, shop, `/web/image/product\.template/\d+/image_\d+/.*\?unique=.*`), address(t, home, `/web/image/website/\d+/logo.*`),
 		"/web/static/lib/jquery/jquery.js", "/robots.txt")
-	require.NotEmpty(t, odoo.visitor(t, shopHost).get(paths[0]).session(), "Odoo sends a session with a bundle")
+	require.NotEmpty(t, odoo.Visitor(t, ShopHost).Get(paths[0]).Session(), "Odoo sends a session with a bundle")
 	e.givesFiles(t, paths)
 
 	t.Run("the tag of a bundle is Odoo's, without quotes", func(t *testing.T) {
-		tag := e.visitor(shopHost).get(paths[0]).header.Get("ETag")
+		tag := e.Visitor(ShopHost).Get(paths[0]).Header.Get("ETag")
 		require.NotEmpty(t, tag)
-		for name, v := range map[string]*visitor{"Odoo": odoo.visitor(t, shopHost), "the cache": e.visitor(shopHost)} {
-			r := v.get(paths[0], "If-None-Match: "+tag)
-			assert.Equal(t, http.StatusNotModified, r.status, name)
-			assert.Equal(t, tag, r.header.Get("ETag"), name)
+		for name, v := range map[string]*Visitor{"Odoo": odoo.Visitor(t, ShopHost), "the cache": e.Visitor(ShopHost)} {
+			r := v.Get(paths[0], "If-None-Match: "+tag)
+			assert.Equal(t, http.StatusNotModified, r.Status, name)
+			assert.Equal(t, tag, r.Header.Get("ETag"), name)
 		}
 	})
 	t.Run("a private file under the name of a bundle", func(t *testing.T) {
-		admin := odoo.visitor(t, shopHost)
-		admin.signIn("admin")
-		id := admin.create("ir.attachment", options{"name": "secret.css", "datas": "c2VjcmV0", "mimetype": "text/css"})
+		admin := odoo.Visitor(t, ShopHost)
+		admin.SignIn("admin")
+		id := admin.create("ir.attachment", Options{"name": "secret.css", "datas": "c2VjcmV0", "mimetype": "text/css"})
 		t.Cleanup(func() { admin.call("ir.attachment", "unlink", []interface{}{ids(id)}, nil) })
 		path := fmt.Sprintf("/web/content/%d-1bfd234/1/web.assets_frontend.css", id)
-		through := e.visitor(shopHost)
-		through.signIn("admin")
+		through := e.Visitor(ShopHost)
+		through.SignIn("admin")
 		for i := 0; i < 2; i++ {
-			r := through.get(path)
-			require.Equal(t, "secret", r.body)
-			assert.NotContains(t, r.cacheStatus(), "; stored")
-			assert.NotContains(t, e.visitor(shopHost).get(path).body, "secret")
+			r := through.Get(path)
+			require.Equal(t, "secret", r.Body)
+			assert.NotContains(t, r.CacheStatus(), "; stored")
+			assert.NotContains(t, e.Visitor(ShopHost).Get(path).Body, "secret")
 		}
 	})
 }
@@ -522,11 +522,11 @@ func TestOdoo14Files(t *testing.T) {
 // from the cache, whoever asks.
 func TestOdoo14NeverStored(t *testing.T) {
 	odoo := needOdoo14(t)
-	e := odoo.behind(t, nil)
-	people := map[string]*visitor{"new": e.visitor(shopHost)}
+	e := odoo.Behind(t, nil)
+	people := map[string]*Visitor{"new": e.Visitor(ShopHost)}
 	for _, user := range []string{"portal", "admin"} {
-		people[user] = e.visitor(shopHost)
-		people[user].signIn(user)
+		people[user] = e.Visitor(ShopHost)
+		people[user].SignIn(user)
 	}
 	before := e.stored()
 	for _, path := range []string{
@@ -539,10 +539,10 @@ func TestOdoo14NeverStored(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			for name, v := range people {
 				for i := 0; i < 2; i++ {
-					r := v.get(path)
-					assert.NotContains(t, r.cacheStatus(), "; hit", name)
-					assert.NotContains(t, r.cacheStatus(), "; stored", name)
-					assert.NotEmpty(t, r.cacheStatus(), name)
+					r := v.Get(path)
+					assert.NotContains(t, r.CacheStatus(), "; hit", name)
+					assert.NotContains(t, r.CacheStatus(), "; stored", name)
+					assert.NotEmpty(t, r.CacheStatus(), name)
 				}
 			}
 		})
@@ -551,11 +551,11 @@ func TestOdoo14NeverStored(t *testing.T) {
 	t.Run("signed in", func(t *testing.T) {
 		for _, user := range []string{"portal", "admin"} {
 			for _, path := range []string{"/", "/shop", "/blog", "/contactus"} {
-				r := people[user].get(path)
-				assert.Contains(t, r.body, signedIn14, "%s sees %s as the user that they are", user, path)
-				assert.NotContains(t, r.cacheStatus(), "; hit")
-				assert.NotContains(t, r.cacheStatus(), "; stored")
-				assert.Contains(t, e.visitor(shopHost).get(path).body, nobody14, path)
+				r := people[user].Get(path)
+				assert.Contains(t, r.Body, signedIn14, "%s sees %s as the user that they are", user, path)
+				assert.NotContains(t, r.CacheStatus(), "; hit")
+				assert.NotContains(t, r.CacheStatus(), "; stored")
+				assert.Contains(t, e.Visitor(ShopHost).Get(path).Body, nobody14, path)
 			}
 		}
 	})
@@ -603,8 +603,8 @@ func TestOdoo14Harmless(t *testing.T) {
 // TestOdoo14Bus: the bus has a process of its own, and passes.
 func TestOdoo14Bus(t *testing.T) {
 	odoo := needOdoo14(t)
-	_, r := odoo.behind(t, nil).visitor(shopHost).rpc("/longpolling/poll", options{"channels": []string{}, "last": 0, "options": options{"peek": true}})
-	assert.Contains(t, r.cacheStatus(), "fwd=method")
+	_, r := odoo.Behind(t, nil).Visitor(ShopHost).rpc("/longpolling/poll", Options{"channels": []string{}, "last": 0, "options": Options{"peek": true}})
+	assert.Contains(t, r.CacheStatus(), "fwd=method")
 }
 
 // TestOdoo14Routes: the snapshot of the routes, which the preset is checked against,

@@ -14,18 +14,18 @@ import (
 
 // withAddon starts an edge in front of the Odoo that has the addon, and tells the
 // addon of it, as the settings do.
-func withAddon(t *testing.T) (*odooSite, *edge, *visitor) {
+func withAddon(t *testing.T) (*OdooSite, *Edge, *Visitor) {
 	t.Helper()
 	odoo := needOdooAddon(t)
-	e := odoo.behind(t, nil)
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
+	e := odoo.Behind(t, nil)
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	set := func(key string, value interface{}) {
 		admin.call("ir.config_parameter", "set_param", []interface{}{key, value}, nil)
 	}
-	set("odoocache.secret", e2eSecret) // first: with the address, what waits is sent
+	set("odoocache.secret", TraefikSecret) // first: with the address, what waits is sent
 	set("odoocache.tenant", odooTenant)
-	set("odoocache.edge_url", e.url)
+	set("odoocache.edge_url", e.URL)
 	t.Cleanup(func() {
 		set("odoocache.edge_url", false)
 		set("odoocache.tenant", false)
@@ -37,7 +37,7 @@ func withAddon(t *testing.T) (*odooSite, *edge, *visitor) {
 }
 
 // settled waits until all that Odoo has to purge has been sent.
-func settled(t *testing.T, admin *visitor) {
+func settled(t *testing.T, admin *Visitor) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		waiting, _ := admin.call("odoocache.purge", "search_count", []interface{}{[]interface{}{}}, nil)
@@ -48,43 +48,43 @@ func settled(t *testing.T, admin *visitor) {
 var jsonPrice = regexp.MustCompile(`"price": ([0-9.]+)`)
 
 // priceOn returns the price that a product's page tells search engines.
-func priceOn(t *testing.T, r reply) string {
+func priceOn(t *testing.T, r Reply) string {
 	t.Helper()
-	m := jsonPrice.FindStringSubmatch(r.body)
-	require.NotNil(t, m, "%d %s", r.status, r.cacheStatus())
+	m := jsonPrice.FindStringSubmatch(r.Body)
+	require.NotNil(t, m, "%d %s", r.Status, r.CacheStatus())
 	return m[1]
 }
 
 // pricesOn returns the prices that a list shows.
-func pricesOn(r reply) []string {
-	return regexp.MustCompile(`oe_currency_value">[^<]*<`).FindAllString(r.body, -1)
+func pricesOn(r Reply) []string {
+	return regexp.MustCompile(`oe_currency_value">[^<]*<`).FindAllString(r.Body, -1)
 }
 
 // TestOdooAddonPrices changes a price in the backend through the edge, past it, and
 // by a scheduled action. The next visitor sees it; other pages stay.
 func TestOdooAddonPrices(t *testing.T) {
 	odoo, e, admin := withAddon(t)
-	product := odoo.pages(t)["product"]
+	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
 	others := []string{"/contactus", "/blog"}
-	for _, path := range odoo.sitemap(t) {
+	for _, path := range odoo.Sitemap(t) {
 		if strings.HasPrefix(path, "/shop/") && !strings.HasPrefix(path, "/shop/category") && path != product {
 			others = append(others, path)
 			break
 		}
 	}
-	backend := e.visitor(shopHost)
-	backend.signIn("admin")
+	backend := e.Visitor(ShopHost)
+	backend.SignIn("admin")
 	deal := dealPage(t, admin, id)
 	before := admin.read("product.template", []interface{}{[]interface{}{"id", "=", id}}, "list_price")[0]["list_price"].(float64)
-	t.Cleanup(func() { admin.write("product.template", ids(id), options{"list_price": before}) })
+	t.Cleanup(func() { admin.write("product.template", ids(id), Options{"list_price": before}) })
 
-	view := func(path string) reply { return e.visitor(shopHost, browserLanguage).get(path) }
+	view := func(path string) Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
 	warm := func() string {
 		for _, path := range append([]string{product, "/shop", deal}, others...) {
 			view(path)
-			require.Contains(t, view(path).cacheStatus(), "; hit", path)
+			require.Contains(t, view(path).CacheStatus(), "; hit", path)
 		}
 		return priceOn(t, view(product))
 	}
@@ -93,11 +93,11 @@ func TestOdooAddonPrices(t *testing.T) {
 		change func(price float64)
 	}{
 		{"in the backend, through the edge", func(price float64) {
-			r := backend.write("product.template", ids(id), options{"list_price": price})
-			assert.Empty(t, r.header["X-Odoo-Purge"], "the visitor is not told")
-			assert.NotContains(t, view(product).cacheStatus(), "; hit", "the very next request")
+			r := backend.write("product.template", ids(id), Options{"list_price": price})
+			assert.Empty(t, r.Header["X-Odoo-Purge"], "the visitor is not told")
+			assert.NotContains(t, view(product).CacheStatus(), "; hit", "the very next request")
 		}},
-		{"past the edge", func(price float64) { admin.write("product.template", ids(id), options{"list_price": price}) }},
+		{"past the edge", func(price float64) { admin.write("product.template", ids(id), Options{"list_price": price}) }},
 		{"by a scheduled action", func(price float64) {
 			admin.cron(`env["product.template"].browse(` + strconv.Itoa(id) + `).write({"list_price": ` + strconv.FormatFloat(price, 'f', 2, 64) + `})`)
 		}},
@@ -109,12 +109,12 @@ func TestOdooAddonPrices(t *testing.T) {
 			c.change(price)
 			require.Eventually(t, func() bool { return priceOn(t, view(product)) != old }, 30*time.Second, 50*time.Millisecond, "the new price")
 			t.Logf("the new price was there %.1f s after the change", time.Since(began).Seconds())
-			want := priceOn(t, odoo.visitor(t, shopHost, browserLanguage).get(product))
+			want := priceOn(t, odoo.Visitor(t, ShopHost, BrowserLanguage).Get(product))
 			assert.Equal(t, want, priceOn(t, view(product)))
-			assert.Equal(t, pricesOn(odoo.visitor(t, shopHost, browserLanguage).get("/shop")), pricesOn(view("/shop")), "the listing")
-			assert.Contains(t, view(deal).body, "only "+strconv.FormatFloat(price, 'f', 1, 64), "a page made in the editor that shows it")
+			assert.Equal(t, pricesOn(odoo.Visitor(t, ShopHost, BrowserLanguage).Get("/shop")), pricesOn(view("/shop")), "the listing")
+			assert.Contains(t, view(deal).Body, "only "+strconv.FormatFloat(price, 'f', 1, 64), "a page made in the editor that shows it")
 			for _, path := range others {
-				assert.Contains(t, view(path).cacheStatus(), "; hit", "%s does not show it", path)
+				assert.Contains(t, view(path).CacheStatus(), "; hit", "%s does not show it", path)
 			}
 		})
 	}
@@ -122,13 +122,13 @@ func TestOdooAddonPrices(t *testing.T) {
 
 // dealPage makes a page of the website that shows the price of a product, as a home
 // page may. Odoo itself keeps such pages in each of its processes.
-func dealPage(t *testing.T, admin *visitor, product int) string {
+func dealPage(t *testing.T, admin *Visitor, product int) string {
 	t.Helper()
 	arch := `<t t-name="website.odoocache_deal"><t t-call="website.layout"><div id="wrap"><p>only <t t-out="request.env['product.template'].browse(` +
 		strconv.Itoa(product) + `).list_price"/></p></div></t></t>`
-	view := admin.create("ir.ui.view", options{"name": "deal", "type": "qweb", "key": "website.odoocache_deal", "arch": arch})
+	view := admin.create("ir.ui.view", Options{"name": "deal", "type": "qweb", "key": "website.odoocache_deal", "arch": arch})
 	defer settled(t, admin)
-	page := admin.create("website.page", options{"url": "/odoocache-deal", "view_id": view, "is_published": true})
+	page := admin.create("website.page", Options{"url": "/odoocache-deal", "view_id": view, "is_published": true})
 	t.Cleanup(func() {
 		admin.call("website.page", "unlink", []interface{}{ids(page)}, nil)
 		admin.call("ir.ui.view", "unlink", []interface{}{ids(view)}, nil)
@@ -139,14 +139,14 @@ func dealPage(t *testing.T, admin *visitor, product int) string {
 // TestOdooAddonPublishing: what is published or withdrawn changes the list.
 func TestOdooAddonPublishing(t *testing.T) {
 	_, e, admin := withAddon(t)
-	view := func(path string) reply { return e.visitor(shopHost, browserLanguage).get(path) }
-	listed := func(name string) bool { return strings.Contains(view("/shop?search=Odoocache").body, name) }
+	view := func(path string) Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
+	listed := func(name string) bool { return strings.Contains(view("/shop?search=Odoocache").Body, name) }
 	name := "Odoocache test lamp"
 	require.False(t, listed(name))
-	require.Contains(t, view("/shop?search=Odoocache").cacheStatus(), "; hit")
-	id := admin.create("product.template", options{"name": name, "list_price": 12, "is_published": true, "sale_ok": true})
+	require.Contains(t, view("/shop?search=Odoocache").CacheStatus(), "; hit")
+	id := admin.create("product.template", Options{"name": name, "list_price": 12, "is_published": true, "sale_ok": true})
 	require.Eventually(t, func() bool { return listed(name) }, 30*time.Second, 50*time.Millisecond, "published")
-	admin.write("product.template", ids(id), options{"is_published": false})
+	admin.write("product.template", ids(id), Options{"is_published": false})
 	require.Eventually(t, func() bool { return !listed(name) }, 30*time.Second, 50*time.Millisecond, "withdrawn")
 	admin.call("product.template", "unlink", []interface{}{ids(id)}, nil)
 }
@@ -155,47 +155,47 @@ func TestOdooAddonPublishing(t *testing.T) {
 // from which the page's script fills their badge.
 func TestOdooAddonCart(t *testing.T) {
 	odoo, e, _ := withAddon(t)
-	product := odoo.pages(t)["product"]
+	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
 	for _, path := range []string{"/", "/shop", "/contactus", product} {
-		e.visitor(shopHost, browserLanguage).get(path)
+		e.Visitor(ShopHost, BrowserLanguage).Get(path)
 	}
-	v := e.visitor(shopHost, browserLanguage)
-	v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+	v := e.Visitor(ShopHost, BrowserLanguage)
+	v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
 	assert.Equal(t, "0", v.cookie("odoocache_context"))
 	assert.Equal(t, "3", v.cookie("odoocache_cart"))
 	for _, path := range []string{"/", "/shop", "/contactus", product} {
-		r := v.get(path)
-		assert.Contains(t, r.cacheStatus(), "; hit", path)
-		assert.NotContains(t, r.body, "data-order-id", path)
+		r := v.Get(path)
+		assert.Contains(t, r.CacheStatus(), "; hit", path)
+		assert.NotContains(t, r.Body, "data-order-id", path)
 	}
-	cart := v.get("/shop/cart")
-	assert.Equal(t, http.StatusOK, cart.status)
-	assert.Contains(t, cart.body, "cart_products", "the cart is Odoo's")
-	assert.NotContains(t, cart.cacheStatus(), "; hit")
+	cart := v.Get("/shop/cart")
+	assert.Equal(t, http.StatusOK, cart.Status)
+	assert.Contains(t, cart.Body, "cart_products", "the cart is Odoo's")
+	assert.NotContains(t, cart.CacheStatus(), "; hit")
 
 	t.Run("what a visitor with a cart fills is everybody's", func(t *testing.T) {
-		r := v.get("/shop?page=2")
-		assert.Contains(t, r.cacheStatus(), "; stored")
-		assert.NotContains(t, r.body, "data-order-id")
-		assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/shop?page=2").cacheStatus(), "; hit")
+		r := v.Get("/shop?page=2")
+		assert.Contains(t, r.CacheStatus(), "; stored")
+		assert.NotContains(t, r.Body, "data-order-id")
+		assert.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get("/shop?page=2").CacheStatus(), "; hit")
 	})
 	t.Run("signing in", func(t *testing.T) {
-		v.signIn("portal")
+		v.SignIn("portal")
 		assert.Equal(t, "private", v.cookie("odoocache_context"))
-		r := v.get("/contactus")
-		assert.Contains(t, r.body, `"is_public": false`)
-		assert.Contains(t, r.cacheStatus(), "detail=context")
-		assert.Contains(t, e.visitor(shopHost, browserLanguage).get("/contactus").body, `"is_public": true`)
+		r := v.Get("/contactus")
+		assert.Contains(t, r.Body, `"is_public": false`)
+		assert.Contains(t, r.CacheStatus(), "detail=context")
+		assert.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get("/contactus").Body, `"is_public": true`)
 	})
 }
 
 // addonVariant returns the id of a product's first variant.
-func addonVariant(t *testing.T, odoo *odooSite, template int) int {
+func addonVariant(t *testing.T, odoo *OdooSite, template int) int {
 	t.Helper()
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	found := admin.read("product.product", []interface{}{[]interface{}{"product_tmpl_id", "=", template}}, "id")
 	require.NotEmpty(t, found)
 	return int(found[0]["id"].(float64))
@@ -205,37 +205,37 @@ func addonVariant(t *testing.T, odoo *odooSite, template int) int {
 func TestOdooAddonSecret(t *testing.T) {
 	odoo, _, _ := withAddon(t)
 	for name, line := range map[string]string{
-		"no edge": "X-A: b", "a word": "X-Odoo-Cache-Edge: odoocache", "another secret": "X-Odoo-Cache-Edge: " + edgeToken("another-secret"),
+		"no edge": "X-A: b", "a word": "X-Odoo-Cache-Edge: odoocache", "another secret": "X-Odoo-Cache-Edge: " + EdgeToken("another-secret"),
 	} {
-		assert.Empty(t, odoo.visitor(t, shopHost).get("/shop", line).header["Surrogate-Key"], name)
+		assert.Empty(t, odoo.Visitor(t, ShopHost).Get("/shop", line).Header["Surrogate-Key"], name)
 	}
-	assert.NotEmpty(t, odoo.visitor(t, shopHost).get("/shop", "X-Odoo-Cache-Edge: "+edgeToken(e2eSecret)).header["Surrogate-Key"])
+	assert.NotEmpty(t, odoo.Visitor(t, ShopHost).Get("/shop", "X-Odoo-Cache-Edge: "+EdgeToken(TraefikSecret)).Header["Surrogate-Key"])
 }
 
 // TestOdooAddonContexts asks Odoo as the edge does: a context is rendered without a
 // session, in each of Odoo's processes, and nothing else is believed.
 func TestOdooAddonContexts(t *testing.T) {
 	odoo := needOdooAddon(t)
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
-	admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", e2eSecret}, nil)
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
+	admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", TraefikSecret}, nil)
 	t.Cleanup(func() {
 		admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", false}, nil)
 	})
-	token := "X-Odoo-Cache-Edge: " + edgeToken(e2eSecret)
-	fill := func(path string, lines ...string) reply {
-		return odoo.visitor(t, shopHost).get(path, append(lines, token)...)
+	token := "X-Odoo-Cache-Edge: " + EdgeToken(TraefikSecret)
+	fill := func(path string, lines ...string) Reply {
+		return odoo.Visitor(t, ShopHost).Get(path, append(lines, token)...)
 	}
 	value := admin.read("product.attribute.value", []interface{}{[]interface{}{"attribute_id.create_variant", "=", "always"}}, "attribute_id")[0]
 	filter := "attribute_values=" + strconv.Itoa(int(value["attribute_id"].([]interface{})[0].(float64))) + "-" + strconv.Itoa(int(value["id"].(float64)))
-	product := odoo.pages(t)["product"]
+	product := odoo.Pages(t)["product"]
 
 	contexts := map[string]bool{}
 	for i := 0; i < 2; i++ {
-		v := odoo.visitor(t, shopHost)
-		v.get("/shop", token)
+		v := odoo.Visitor(t, ShopHost)
+		v.Get("/shop", token)
 		require.NotEmpty(t, v.cookie("session_id"))
-		v.get("/shop?"+filter, token)
+		v.Get("/shop?"+filter, token)
 		contexts[v.cookie("odoocache_context")] = true
 	}
 	require.Len(t, contexts, 1, "the same for all who share it")
@@ -247,44 +247,44 @@ func TestOdooAddonContexts(t *testing.T) {
 
 	for i := 0; i < 4; i++ { // Odoo's processes take turns
 		r := fill(product, "X-Odoo-Cache-Context: "+context)
-		assert.Equal(t, context, r.header.Get("X-Odoo-Cache-Context"))
-		assert.Contains(t, r.body, filter, "the filter is in the links of the page")
-		for _, line := range r.header["Set-Cookie"] {
+		assert.Equal(t, context, r.Header.Get("X-Odoo-Cache-Context"))
+		assert.Contains(t, r.Body, filter, "the filter is in the links of the page")
+		for _, line := range r.Header["Set-Cookie"] {
 			assert.Regexp(t, "^frontend_lang=", line, "what is of the page, and of no visitor")
 		}
-		assert.NotEmpty(t, r.header["Surrogate-Key"])
+		assert.NotEmpty(t, r.Header["Surrogate-Key"])
 	}
 	for name, lines := range map[string][]string{
 		"nobody's page": nil, "forged": {"X-Odoo-Cache-Context: " + context[:len(context)-1] + "_"}, "a word": {"X-Odoo-Cache-Context: private"},
 	} {
 		r := fill(product, lines...)
-		assert.Equal(t, "0", r.header.Get("X-Odoo-Cache-Context"), name)
-		assert.NotContains(t, r.body, filter, name)
+		assert.Equal(t, "0", r.Header.Get("X-Odoo-Cache-Context"), name)
+		assert.NotContains(t, r.Body, filter, name)
 	}
-	assert.NotContains(t, odoo.visitor(t, shopHost).get(product, "X-Odoo-Cache-Context: "+context).body, filter, "from nobody but the edge")
+	assert.NotContains(t, odoo.Visitor(t, ShopHost).Get(product, "X-Odoo-Cache-Context: "+context).Body, filter, "from nobody but the edge")
 
 	t.Run("whose page, by what was read", func(t *testing.T) {
 		id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 		require.NoError(t, err)
-		v := odoo.visitor(t, shopHost, token)
-		v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+		v := odoo.Visitor(t, ShopHost, token)
+		v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
 		for _, path := range []string{"/shop/cart?v=1", "//shop/cart?v=1", "/%2fshop/cart?v=1", "/shop/%63art"} {
 			r := v.follow(path)
-			assert.Equal(t, "private", r.header.Get("X-Odoo-Cache-Context"), path)
-			assert.Equal(t, "no-store", r.header.Get("X-Odoo-Cache"), path)
+			assert.Equal(t, "private", r.Header.Get("X-Odoo-Cache-Context"), path)
+			assert.Equal(t, "no-store", r.Header.Get("X-Odoo-Cache"), path)
 		}
-		assert.Equal(t, "0", v.get(product).header.Get("X-Odoo-Cache-Context"))
+		assert.Equal(t, "0", v.Get(product).Header.Get("X-Odoo-Cache-Context"))
 		assert.Equal(t, "0", v.cookie("odoocache_context"))
 	})
 	t.Run("the secret is the administrators'", func(t *testing.T) {
-		portal := odoo.visitor(t, shopHost)
-		portal.signIn("portal")
-		for _, v := range []*visitor{portal, admin} {
-			answer, _ := v.rpc("/web/dataset/call_kw", options{
-				"model": "res.config.settings", "method": "default_get", "kwargs": options{},
+		portal := odoo.Visitor(t, ShopHost)
+		portal.SignIn("portal")
+		for _, v := range []*Visitor{portal, admin} {
+			answer, _ := v.rpc("/web/dataset/call_kw", Options{
+				"model": "res.config.settings", "method": "default_get", "kwargs": Options{},
 				"args": []interface{}{[]string{"odoocache_secret", "odoocache_edge_url", "odoocache_tenant"}},
 			})
-			assert.NotContains(t, string(answer), e2eSecret)
+			assert.NotContains(t, string(answer), TraefikSecret)
 		}
 	})
 }

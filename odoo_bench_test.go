@@ -27,21 +27,21 @@ const mixRequests = 10000
 // who fill a cart, some who sign in. It prints what became of each kind's page
 // views, with the reason of every miss.
 func TestOdooVisitMix(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, options{"rules": []options{}, "purge": options{"secret": e2eSecret}})
-	pages := odoo.sitemap(t)
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, Options{"rules": []Options{}, "purge": Options{"secret": TraefikSecret}})
+	pages := odoo.Sitemap(t)
 	pages = append(pages, "/shop?page=2", "/shop?search=desk", "/shop?search=lamp", "/shop?order=list_price+asc")
-	product := odoo.pages(t)["product"]
+	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
-	variant := firstVariant(t, odoo, id)
+	variant := FirstVariant(t, odoo, id)
 
 	const warmUp = "warm-up"
 	var mu sync.Mutex
 	outcome := map[string]map[string]int{}
-	note := func(kind string, r reply) {
+	note := func(kind string, r Reply) {
 		word := "hit"
-		status := r.cacheStatus()
+		status := r.CacheStatus()
 		if !strings.Contains(status, "; hit") {
 			word = regexp.MustCompile(`fwd=[a-z-]+`).FindString(status)
 			if m := regexp.MustCompile(`detail=([a-z-]+)`).FindStringSubmatch(status); m != nil {
@@ -59,7 +59,7 @@ func TestOdooVisitMix(t *testing.T) {
 		outcome[kind][word]++
 	}
 	for _, path := range pages {
-		note(warmUp, e.visitor(shopHost, browserLanguage).get(path))
+		note(warmUp, e.Visitor(ShopHost, BrowserLanguage).Get(path))
 	}
 
 	var left atomic.Int64
@@ -83,10 +83,10 @@ func TestOdooVisitMix(t *testing.T) {
 				case p < 53:
 					kind = "signed in"
 				}
-				v := e.visitor(shopHost, browserLanguage)
+				v := e.Visitor(ShopHost, BrowserLanguage)
 				view := func(path string) {
 					left.Add(-1)
-					r, err := v.send(http.MethodGet, path, "")
+					r, err := v.Send(http.MethodGet, path, "")
 					if assert.NoError(t, err) {
 						note(kind, r)
 					}
@@ -94,7 +94,7 @@ func TestOdooVisitMix(t *testing.T) {
 				post := func(path, params string) {
 					left.Add(-1)
 					body := `{"jsonrpc":"2.0","method":"call","params":` + params + `}`
-					_, err := v.send(http.MethodPost, path, body, "Content-Type: application/json", "Sec-Fetch-Site: same-origin")
+					_, err := v.Send(http.MethodPost, path, body, "Content-Type: application/json", "Sec-Fetch-Site: same-origin")
 					assert.NoError(t, err)
 				}
 				seen := fmt.Sprintf(`{"product_id":%d}`, variant)
@@ -105,13 +105,13 @@ func TestOdooVisitMix(t *testing.T) {
 					post("/shop/cart/add", fmt.Sprintf(`{"product_template_id":%d,"product_id":%d,"quantity":1}`, id, variant))
 				case "signed in":
 					left.Add(-1)
-					form := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {tokenPlaceholder}}
-					_, err := v.send(http.MethodPost, "/web/login", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
+					form := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}}
+					_, err := v.Send(http.MethodPost, "/web/login", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
 					assert.NoError(t, err)
 				case "bot":
-					v.header.Set("User-Agent", "Mozilla/5.0 (compatible; Googlebot/2.1)")
-					v.header.Del("Accept-Language")
-					v.client.Jar = nil
+					v.Header.Set("User-Agent", "Mozilla/5.0 (compatible; Googlebot/2.1)")
+					v.Header.Del("Accept-Language")
+					v.Client.Jar = nil
 				}
 				for i := 4 + random.Intn(8); i > 0; i-- {
 					path := pages[popular.Uint64()]
@@ -165,10 +165,10 @@ func TestOdooBench(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench-odoo runs it")
 	}
-	odoo := needOdoo(t)
-	memory := odoo.behind(t, nil)
-	redis := odoo.replica(t, memory.redis, options{"memory": options{"bytes": "0"}})
-	found := odoo.pages(t)
+	odoo := NeedOdoo(t)
+	memory := odoo.Behind(t, nil)
+	redis := odoo.Replica(t, memory.Redis, Options{"memory": Options{"bytes": "0"}})
+	found := odoo.Pages(t)
 	rows := []struct{ name, path string }{
 		{"home", "/"}, {"shop", "/shop"}, {"shop, page 2", "/shop?page=2"}, {"product", found["product"]},
 		{"category", found["category"]}, {"blog post", found["blog post"]},
@@ -190,23 +190,23 @@ func TestOdooBench(t *testing.T) {
 		if row.path == "" {
 			continue
 		}
-		for _, e := range []*edge{memory, redis} {
+		for _, e := range []*Edge{memory, redis} {
 			for i := 0; i < 2; i++ {
-				e.visitor(shopHost).get(row.path)
+				e.Visitor(ShopHost).Get(row.path)
 			}
-			require.Contains(t, e.visitor(shopHost).get(row.path).cacheStatus(), "; hit", row.path)
+			require.Contains(t, e.Visitor(ShopHost).Get(row.path).CacheStatus(), "; hit", row.path)
 		}
-		base := line(row.name, "Odoo", odoo.url, row.path, 0, 30, 8*time.Second)
-		line("", "Redis", redis.url, row.path, base, 500, 3*time.Second)
-		line("", "memory", memory.url, row.path, base, 500, 3*time.Second)
+		base := line(row.name, "Odoo", odoo.URL, row.path, 0, 30, 8*time.Second)
+		line("", "Redis", redis.URL, row.path, base, 500, 3*time.Second)
+		line("", "memory", memory.URL, row.path, base, 500, 3*time.Second)
 	}
 
-	quiet := measure(t, memory.url, "/shop", 1, 500, time.Minute)
+	quiet := measure(t, memory.URL, "/shop", 1, 500, time.Minute)
 	stop := make(chan bool)
 	var busy sync.WaitGroup
 	var calls atomic.Int64
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	for n := 0; n < 8; n++ {
 		busy.Add(1)
 		go func() {
@@ -218,15 +218,15 @@ func TestOdooBench(t *testing.T) {
 				default:
 				}
 				body := `{"jsonrpc":"2.0","method":"call","params":{"model":"product.template","method":"search_read","args":[[]],"kwargs":{"fields":["name","list_price","qty_available"]}}}`
-				if _, err := admin.send(http.MethodPost, "/web/dataset/call_kw/product.template/search_read", body, "Content-Type: application/json"); err == nil {
+				if _, err := admin.Send(http.MethodPost, "/web/dataset/call_kw/product.template/search_read", body, "Content-Type: application/json"); err == nil {
 					calls.Add(1)
 				}
 			}
 		}()
 	}
 	time.Sleep(time.Second) // the backend is busy
-	direct := measure(t, odoo.url, "/shop", 1, 10, time.Minute)
-	loaded := measure(t, memory.url, "/shop", 1, 500, time.Minute)
+	direct := measure(t, odoo.URL, "/shop", 1, 10, time.Minute)
+	loaded := measure(t, memory.URL, "/shop", 1, 500, time.Minute)
 	close(stop)
 	busy.Wait()
 	fmt.Fprintf(&table, "\nWhile 8 backend users keep Odoo busy (%d calls), on the same %d processors:\n", calls.Load(), 2)
@@ -255,7 +255,7 @@ func measure(t *testing.T, address, path string, connections, n int, span time.D
 			for i := 0; (n == 0 || i < n) && time.Since(began) < span; i++ {
 				at := time.Now()
 				req, _ := http.NewRequest(http.MethodGet, address+path, nil)
-				req.Host = shopHost
+				req.Host = ShopHost
 				resp, err := client.Do(req)
 				if err != nil {
 					continue

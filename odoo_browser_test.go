@@ -96,7 +96,7 @@ func startBrowser(t *testing.T) *browser {
 		b.client.Close()
 		_ = program.Wait()
 		if t.Failed() && said.Len() > 0 {
-			t.Logf("the browser said:\n%s", tail(said.String(), 20))
+			t.Logf("the browser said:\n%s", Tail(said.String(), 20))
 		}
 	})
 	return b
@@ -110,7 +110,7 @@ type duplex struct {
 
 // tab opens a new tab. A profile is a browser of its own: it shares cookies with
 // other tabs of the same profile only.
-func (b *browser) tab(t *testing.T, e *edge, profile string) *browserTab {
+func (b *browser) tab(t *testing.T, e *Edge, profile string) *browserTab {
 	t.Helper()
 	p := &browserTab{b: b, t: t, base: "http://" + hostAt(e)}
 	require.NoError(t, b.client.Call("Browser.NewTab", profile, &p.number))
@@ -130,14 +130,14 @@ func (b *browser) tab(t *testing.T, e *edge, profile string) *browserTab {
 }
 
 // hostAt returns the shop's host as a browser sends it: with the edge's port.
-func hostAt(e *edge) string {
-	return shopHost + e.url[strings.LastIndex(e.url, ":"):]
+func hostAt(e *Edge) string {
+	return ShopHost + e.URL[strings.LastIndex(e.URL, ":"):]
 }
 
 // do asks the browser to do something in this tab.
-func (p *browserTab) do(method string, what options, result interface{}) {
+func (p *browserTab) do(method string, what Options, result interface{}) {
 	p.t.Helper()
-	args := options{"Tab": p.number}
+	args := Options{"Tab": p.number}
 	for name, value := range what {
 		args[name] = value
 	}
@@ -152,7 +152,7 @@ func (p *browserTab) look() {
 		Responses []browserResponse
 		Errors    []string
 	}
-	if err := p.b.client.Call("Browser.Log", options{"Tab": p.number}, &log); err != nil {
+	if err := p.b.client.Call("Browser.Log", Options{"Tab": p.number}, &log); err != nil {
 		p.errors = append(p.errors, err.Error())
 		return
 	}
@@ -163,33 +163,33 @@ func (p *browserTab) look() {
 // open goes to a page, and returns the response that the page is.
 func (p *browserTab) open(path string) browserResponse {
 	p.t.Helper()
-	p.do("Open", options{"URL": p.base + path}, nil)
+	p.do("Open", Options{"URL": p.base + path}, nil)
 	return p.document()
 }
 
 // click clicks on the first visible element that a CSS selector finds.
 func (p *browserTab) click(selector string) {
 	p.t.Helper()
-	p.do("Click", options{"Selector": selector}, nil)
+	p.do("Click", Options{"Selector": selector}, nil)
 }
 
 // fill types a text into a field.
 func (p *browserTab) fill(selector, text string) {
 	p.t.Helper()
-	p.do("Type", options{"Selector": selector, "Text": text}, nil)
+	p.do("Type", Options{"Selector": selector, "Text": text}, nil)
 }
 
 // wait waits until an expression in JavaScript is true.
 func (p *browserTab) wait(script string) {
 	p.t.Helper()
-	p.do("Wait", options{"Script": script}, nil)
+	p.do("Wait", Options{"Script": script}, nil)
 }
 
 // text returns the string that an expression in JavaScript has as its value.
 func (p *browserTab) text(script string) string {
 	p.t.Helper()
 	var value json.RawMessage
-	p.do("Eval", options{"Script": script}, &value)
+	p.do("Eval", Options{"Script": script}, &value)
 	var text string
 	require.NoError(p.t, json.Unmarshal(value, &text), "%s: %s", script, value)
 	return text
@@ -226,7 +226,7 @@ func (p *browserTab) cookies() map[string]string {
 func (p *browserTab) screenshot() image.Image {
 	p.t.Helper()
 	var b []byte
-	p.do("Screenshot", options{"Height": 2400}, &b)
+	p.do("Screenshot", Options{"Height": 2400}, &b)
 	picture, err := png.Decode(bytes.NewReader(b))
 	require.NoError(p.t, err)
 	return picture
@@ -283,12 +283,12 @@ func (p *browserTab) contact(subject string) {
 // TestOdooBrowser: what visitors do with a browser works through the cache, without
 // the addon.
 func TestOdooBrowser(t *testing.T) {
-	odoo := needOdoo(t)
-	needTraefik(t)
+	odoo := NeedOdoo(t)
+	NeedTraefik(t)
 	b := startBrowser(t)
-	e := odoo.behind(t, nil)
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
+	e := odoo.Behind(t, nil)
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	browse(t, b, odoo, e, admin, false)
 }
 
@@ -296,14 +296,14 @@ func TestOdooBrowser(t *testing.T) {
 // from the cache, too.
 func TestOdooBrowserAddon(t *testing.T) {
 	needOdooAddon(t)
-	needTraefik(t)
+	NeedTraefik(t)
 	b := startBrowser(t)
 	odoo, e, admin := withAddon(t)
 	browse(t, b, odoo, e, admin, true)
 }
 
-func browse(t *testing.T, b *browser, odoo *odooSite, e *edge, admin *visitor, addon bool) {
-	product := odoo.pages(t)["product"]
+func browse(t *testing.T, b *browser, odoo *OdooSite, e *Edge, admin *Visitor, addon bool) {
+	product := odoo.Pages(t)["product"]
 	opportunity := opportunityPage(t, admin)
 	if addon {
 		settled(t, admin) // what the addon purges for it comes after the answer
@@ -313,11 +313,11 @@ func browse(t *testing.T, b *browser, odoo *odooSite, e *edge, admin *visitor, a
 	warm := func() {
 		for _, path := range pages {
 			for i := 0; ; i++ {
-				r := e.visitor(hostAt(e), browserLanguage).get(path)
-				if strings.Contains(r.cacheStatus(), "; hit") {
+				r := e.Visitor(hostAt(e), BrowserLanguage).Get(path)
+				if strings.Contains(r.CacheStatus(), "; hit") {
 					break
 				}
-				require.Less(t, i, 5, "%s: %d %s", path, r.status, r.cacheStatus())
+				require.Less(t, i, 5, "%s: %d %s", path, r.Status, r.CacheStatus())
 			}
 		}
 	}
@@ -438,8 +438,8 @@ func browse(t *testing.T, b *browser, odoo *odooSite, e *edge, admin *visitor, a
 			r := v.open(path)
 			assert.Contains(t, v.header(), name, r.String())
 			assert.NotContains(t, r.get("Cache-Status"), "; hit")
-			other := e.visitor(hostAt(e), browserLanguage).get(path)
-			assert.NotContains(t, other.body, name)
+			other := e.Visitor(hostAt(e), BrowserLanguage).Get(path)
+			assert.NotContains(t, other.Body, name)
 		}
 		v.signOut()
 		for _, path := range []string{"/", "/shop", product, "/contactus"} {
@@ -531,9 +531,9 @@ func browse(t *testing.T, b *browser, odoo *odooSite, e *edge, admin *visitor, a
 	})
 
 	// An edge that keeps nothing, and of which the addon is not told.
-	direct := odoo.replica(t, e.redis, options{
-		"tenant": "direct", "headers": options{"edge": ""},
-		"rules": []options{{"name": "all", "match": options{"pathPrefixes": []string{"/"}}, "bypass": true}},
+	direct := odoo.Replica(t, e.Redis, Options{
+		"tenant": "direct", "headers": Options{"edge": ""},
+		"rules": []Options{{"name": "all", "match": Options{"pathPrefixes": []string{"/"}}, "bypass": true}},
 	})
 	t.Run("pages from the cache look like those of Odoo", func(t *testing.T) {
 		warm()
@@ -565,7 +565,7 @@ func browse(t *testing.T, b *browser, odoo *odooSite, e *edge, admin *visitor, a
 
 // opportunityPage makes a page with a form as editors do whose "Action" is "Create an
 // Opportunity" (website_crm), and returns its path.
-func opportunityPage(t *testing.T, admin *visitor) string {
+func opportunityPage(t *testing.T, admin *Visitor) string {
 	t.Helper()
 	field := func(name, kind string) string {
 		return `<div class="mb-3 col-12 s_website_form_field s_website_form_required" data-type="` + kind + `" data-name="Field">
@@ -581,12 +581,12 @@ func opportunityPage(t *testing.T, admin *visitor) string {
 		`<div class="mb-0 py-2 col-12 s_website_form_submit" data-name="Submit Button">
 			<a href="#" role="button" class="btn btn-primary s_website_form_send">Submit</a><span id="s_website_form_result"></span></div>
 		</div></form></div></section></div></t></t>`
-	website := admin.read("website", []interface{}{[]interface{}{"domain", "ilike", shopHost}}, "id")
+	website := admin.read("website", []interface{}{[]interface{}{"domain", "ilike", ShopHost}}, "id")
 	require.Len(t, website, 1)
-	view := admin.create("ir.ui.view", options{
+	view := admin.create("ir.ui.view", Options{
 		"name": key, "key": "website." + key, "type": "qweb", "arch": arch, "website_id": website[0]["id"],
 	})
-	page := admin.create("website.page", options{
+	page := admin.create("website.page", Options{
 		"url": "/" + key, "view_id": view, "website_id": website[0]["id"], "is_published": true,
 	})
 	t.Cleanup(func() {

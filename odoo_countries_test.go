@@ -24,16 +24,16 @@ var addressesOf = []struct{ country, address string }{
 
 // needOdooGeoip returns the Odoo with a database of countries, and prices in euros for
 // visitors from Europe.
-func needOdooGeoip(t *testing.T) *odooSite {
+func needOdooGeoip(t *testing.T) *OdooSite {
 	t.Helper()
 	return odooFrom(t, "ODOO_GEOIP")
 }
 
 // visitorFrom is visitor whose connection comes from another address, as a balancer in
 // front says (PROXY protocol, version 1).
-func (e *edge) visitorFrom(address, host string, lines ...string) *visitor {
-	v := e.visitor(host, lines...)
-	transport := v.client.Transport.(*http.Transport)
+func (e *Edge) visitorFrom(address, host string, lines ...string) *Visitor {
+	v := e.Visitor(host, lines...)
+	transport := v.Client.Transport.(*http.Transport)
 	dial := transport.DialContext
 	transport.DialContext = func(ctx context.Context, network, to string) (net.Conn, error) {
 		c, err := dial(ctx, network, to)
@@ -70,48 +70,48 @@ func TestOdooCountries(t *testing.T) {
 	odoo := needOdooGeoip(t)
 	// Not / and the like: Odoo's own page cache gives everybody the country of whoever
 	// asked first.
-	paths := []string{"/shop", "/shop/page/2", "/shop?search=desk", address(t, odoo.visitor(t, shopHost).get("/sitemap.xml").body, `/shop/[a-z0-9-]+-\d+`)}
+	paths := []string{"/shop", "/shop/page/2", "/shop?search=desk", address(t, odoo.Visitor(t, ShopHost).Get("/sitemap.xml").Body, `/shop/[a-z0-9-]+-\d+`)}
 	want := map[string]string{}
 	for _, a := range addressesOf {
 		for _, path := range paths {
-			v := odoo.visitor(t, shopHost, browserLanguage, "X-Forwarded-For: "+a.address, "X-Forwarded-Host: "+shopHost)
-			want[a.country+path] = countrySeen(v.get(path).body)
+			v := odoo.Visitor(t, ShopHost, BrowserLanguage, "X-Forwarded-For: "+a.address, "X-Forwarded-Host: "+ShopHost)
+			want[a.country+path] = countrySeen(v.Get(path).Body)
 		}
 	}
 	require.Equal(t, `null map[$:true]`, want["/shop"], "the database of countries, and prices by it")
 	require.Equal(t, `"FR" map[€:true]`, want["FR/shop"])
 	require.Equal(t, `"US" map[$:true]`, want["US/shop"])
 
-	own := func(vary options) options {
-		return options{"rules": []options{{
-			"name": "own", "match": options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "60s", "grace": "60s",
-			"cookies": options{"drop": []string{"session_id", "frontend_lang"}}, "vary": vary,
+	own := func(vary Options) Options {
+		return Options{"rules": []Options{{
+			"name": "own", "match": Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "60s", "grace": "60s",
+			"cookies": Options{"drop": []string{"session_id", "frontend_lang"}}, "vary": vary,
 		}}}
 	}
 	orders := map[string][]int{"nobody first": {0, 1, 2}, "France first": {1, 0, 2}, "United States first": {2, 1, 0}}
 	for name, order := range orders {
-		for kind, more := range map[string]options{
+		for kind, more := range map[string]Options{
 			"preset":                      nil,
 			"languages not known":         {"languages": []string{}},
 			"rewarming":                   {"rewarm": "50"},
-			"own rule":                    own(options{"languages": []string{"en_US", "fr_FR"}}),
-			"own rule, varies by country": own(options{"headers": []string{"X-Country"}}),
+			"own rule":                    own(Options{"languages": []string{"en_US", "fr_FR"}}),
+			"own rule, varies by country": own(Options{"headers": []string{"X-Country"}}),
 		} {
 			t.Run(kind+", "+name, func(t *testing.T) {
-				e := odoo.replicaWith(t, startRedis(t), more, "--entryPoints.web.proxyProtocol.trustedIPs=127.0.0.1")
+				e := odoo.replicaWith(t, StartRedis(t), more, "--entryPoints.web.proxyProtocol.trustedIPs=127.0.0.1")
 				var wrong []string
 				ask := func(when string) {
 					t.Helper()
 					for _, i := range order {
 						a := addressesOf[i]
 						for _, path := range paths {
-							v := e.visitorFrom(a.address, shopHost, browserLanguage)
+							v := e.visitorFrom(a.address, ShopHost, BrowserLanguage)
 							if kind == "own rule, varies by country" && a.country != "" {
-								v.header.Set("X-Country", a.country)
+								v.Header.Set("X-Country", a.country)
 							}
-							r := v.get(path)
-							if got := countrySeen(r.body); got != want[a.country+path] {
-								wrong = append(wrong, fmt.Sprintf("%s from %q, %s: %s, want %s (%s)", path, a.country, when, got, want[a.country+path], r.cacheStatus()))
+							r := v.Get(path)
+							if got := countrySeen(r.Body); got != want[a.country+path] {
+								wrong = append(wrong, fmt.Sprintf("%s from %q, %s: %s, want %s (%s)", path, a.country, when, got, want[a.country+path], r.CacheStatus()))
 							}
 						}
 					}
@@ -119,7 +119,7 @@ func TestOdooCountries(t *testing.T) {
 				ask("on a miss")
 				ask("afterwards")
 				for _, path := range paths {
-					e.purge(shopHost, strings.SplitN(path, "?", 2)[0], "X-Odoocache-Purge-Mode: soft")
+					e.purge(ShopHost, strings.SplitN(path, "?", 2)[0], "X-Odoocache-Purge-Mode: soft")
 				}
 				ask("stale")
 				e.settles()
@@ -128,7 +128,7 @@ func TestOdooCountries(t *testing.T) {
 					ask("again")
 				}
 				for _, path := range paths {
-					e.purge(shopHost, strings.SplitN(path, "?", 2)[0])
+					e.purge(ShopHost, strings.SplitN(path, "?", 2)[0])
 				}
 				e.settles()
 				ask("after a purge")
@@ -141,14 +141,14 @@ func TestOdooCountries(t *testing.T) {
 }
 
 // settles waits until the origin is not asked in the background any more.
-func (e *edge) settles() {
-	e.t.Helper()
+func (e *Edge) settles() {
+	e.T.Helper()
 	last, same := -1, 0
-	e.until("refreshes are over", func() bool {
-		r, err := send(http.MethodGet, e.url+"/.odoocache/status", "", fields("Host: "+shopHost, withKey))
-		require.NoError(e.t, err)
-		n := e.answered(http.StatusOK)
-		if n == last && strings.Contains(r.body, `"refreshing":0`) {
+	e.Until("refreshes are over", func() bool {
+		r, err := Send(http.MethodGet, e.URL+"/.odoocache/status", "", Fields("Host: "+ShopHost, WithKey))
+		require.NoError(e.T, err)
+		n := e.Answered(http.StatusOK)
+		if n == last && strings.Contains(r.Body, `"refreshing":0`) {
 			same++
 		} else {
 			last, same = n, 0
@@ -160,17 +160,17 @@ func (e *edge) settles() {
 // TestOdooCountrySignInAPost: what TestCountrySignInContent shows, with a post in the
 // forum of a real Odoo 19 without GeoIP.
 func TestOdooCountrySignInAPost(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
 	for i := 0; i < 2; i++ {
-		e.visitor(shopHost, browserLanguage).get("/shop")
+		e.Visitor(ShopHost, BrowserLanguage).Get("/shop")
 	}
-	require.Contains(t, e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus(), "; hit")
+	require.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get("/shop").CacheStatus(), "; hit")
 	before := e.stored()
 
 	unpost := func() {
-		admin := odoo.visitor(t, shopHost, browserLanguage)
-		admin.signIn("admin")
+		admin := odoo.Visitor(t, ShopHost, BrowserLanguage)
+		admin.SignIn("admin")
 		for _, r := range admin.read("forum.post", []interface{}{[]interface{}{"name", "=", "How do I read the country?"}}, "id") {
 			admin.call("forum.post", "unlink", []interface{}{[]interface{}{r["id"]}}, nil)
 		}
@@ -178,24 +178,24 @@ func TestOdooCountrySignInAPost(t *testing.T) {
 	unpost()
 	t.Cleanup(unpost)
 
-	author := e.visitor(shopHost, browserLanguage) // signed up for the portal, no more
-	author.signIn("portal")
+	author := e.Visitor(ShopHost, BrowserLanguage) // signed up for the portal, no more
+	author.SignIn("portal")
 	form := author.follow("/forum/help-1/ask")
 	got := author.post("/forum/help-1/new", url.Values{
-		"post_name": {"How do I read the country?"}, "csrf_token": {csrfToken(t, form.body)},
+		"post_name": {"How do I read the country?"}, "csrf_token": {csrfToken(t, form.Body)},
 		"content": {`<p>In my module: {"geoip_country_code": "FR"} is what I see. Why?</p>`},
 	})
-	post := got.header.Get("Location")
-	t.Logf("the post: %d %s", got.status, post)
-	require.Equal(t, http.StatusSeeOther, got.status)
-	require.Contains(t, e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus(), "; hit", "a POST purges nothing")
+	post := got.Header.Get("Location")
+	t.Logf("the post: %d %s", got.Status, post)
+	require.Equal(t, http.StatusSeeOther, got.Status)
+	require.Contains(t, e.Visitor(ShopHost, BrowserLanguage).Get("/shop").CacheStatus(), "; hit", "a POST purges nothing")
 	read := author.follow(post) // they read their own post, which may still wait to be released
-	t.Logf("the post is read: %d %s", read.status, read.cacheStatus())
-	require.Contains(t, read.body, `"geoip_country_code": "FR"`, "Odoo writes quotes in a text as they are")
+	t.Logf("the post is read: %d %s", read.Status, read.CacheStatus())
+	require.Contains(t, read.Body, `"geoip_country_code": "FR"`, "Odoo writes quotes in a text as they are")
 	time.Sleep(1500 * time.Millisecond)
-	after := e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus()
-	again := e.visitor(shopHost, browserLanguage).get("/shop").cacheStatus()
-	t.Logf("stored before %d; /shop after: %s; again: %s\n%s", before, after, again, tail(e.log(), 3))
+	after := e.Visitor(ShopHost, BrowserLanguage).Get("/shop").CacheStatus()
+	again := e.Visitor(ShopHost, BrowserLanguage).Get("/shop").CacheStatus()
+	t.Logf("stored before %d; /shop after: %s; again: %s\n%s", before, after, again, Tail(e.Log(), 3))
 	assert.Contains(t, after, "; hit", "nothing has changed")
 	assert.Contains(t, again, "; hit", "pages are stored as before")
 }

@@ -25,16 +25,16 @@ import (
 var numberOf = regexp.MustCompile(`(?:[?]|&amp;|&)v=1\d{5}`)
 
 // ofOdoo is what of an answer of Odoo has to be the same for everybody.
-func ofOdoo(r reply) string {
-	kind := strings.Replace(r.header.Get("Content-Type"), "; charset=utf-8; charset=utf-8", "; charset=utf-8", 1) // Odoo 14's own page cache
-	return fmt.Sprintf("%d %s %s\n%s", r.status, kind, r.header.Get("Location"), masked(numberOf.ReplaceAllString(viewCount.ReplaceAllString(r.body, "$1"), "")))
+func ofOdoo(r Reply) string {
+	kind := strings.Replace(r.Header.Get("Content-Type"), "; charset=utf-8; charset=utf-8", "; charset=utf-8", 1) // Odoo 14's own page cache
+	return fmt.Sprintf("%d %s %s\n%s", r.Status, kind, r.Header.Get("Location"), masked(numberOf.ReplaceAllString(viewCount.ReplaceAllString(r.Body, "$1"), "")))
 }
 
 // inParallel runs jobs as many at a time as Odoo's workers can take.
 func inParallel(n int, job func(i int)) {
 	const most = 4
 	slots := make(chan bool, most)
-	together(n, func(i int) {
+	Together(n, func(i int) {
 		slots <- true
 		defer func() { <-slots }()
 		job(i)
@@ -43,26 +43,26 @@ func inParallel(n int, job func(i int)) {
 
 // poisons lets somebody odd ask Odoo for pages through the edge, and then nobody, who
 // has to get what Odoo gives nobody directly.
-func (o *odooSite) poisons(t *testing.T, paths []string, more options) {
+func (o *OdooSite) poisons(t *testing.T, paths []string, more Options) {
 	t.Helper()
-	e := o.replicaWith(t, startRedis(t), more, "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1")
-	nobody := func(target string) *oddRequest {
-		q := nobodyAt(target)
-		q.host = shopHost
+	e := o.replicaWith(t, StartRedis(t), more, "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1")
+	nobody := func(target string) *OddRequest {
+		q := NobodyAt(target)
+		q.Host = ShopHost
 		return q
 	}
 	for _, path := range paths { // Odoo's second answer can come from its own page cache
 		for i := 0; i < 4; i++ {
-			_, err := nobody(path).onWire(o.url)
+			_, err := nobody(path).OnWire(o.URL)
 			require.NoError(t, err)
 		}
 	}
-	directly := func(target string) (reply, error) {
+	directly := func(target string) (Reply, error) {
 		q := nobody(target)
-		q.lines = []string{"X-Forwarded-Host: " + shopHost, "X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.1"}
-		return q.onWire(o.url)
+		q.Lines = []string{"X-Forwarded-Host: " + ShopHost, "X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.1"}
+		return q.OnWire(o.URL)
 	}
-	ways := oddities()
+	ways := Oddities()
 	var mu sync.Mutex
 	var wrong, silent []string
 	hits := 0
@@ -75,24 +75,24 @@ func (o *odooSite) poisons(t *testing.T, paths []string, more options) {
 		}
 		target := path + mark + strconv.Itoa(n)
 		q := nobody(target)
-		if way.open && strings.HasPrefix(way.name, "path ") { // the query stays behind
-			q.target = path
-			way.do(q, markerOf(n, "a"))
-			at, fragment, _ := strings.Cut(q.target, "#")
-			q.target = at + mark + strconv.Itoa(n) + fragment
+		if way.Open && strings.HasPrefix(way.Name, "path ") { // the query stays behind
+			q.Target = path
+			way.Do(q, MarkerOf(n, "a"))
+			at, fragment, _ := strings.Cut(q.Target, "#")
+			q.Target = at + mark + strconv.Itoa(n) + fragment
 		} else {
-			way.do(q, markerOf(n, "a"))
+			way.Do(q, MarkerOf(n, "a"))
 		}
-		if _, err := q.onWire(e.url); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := q.OnWire(e.URL); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			mu.Lock()
-			silent = append(silent, way.name+": "+err.Error())
+			silent = append(silent, way.Name+": "+err.Error())
 			mu.Unlock()
 		}
-		got, err := nobody(target).onWire(e.url)
+		got, err := nobody(target).OnWire(e.URL)
 		if !assert.NoError(t, err, target) {
 			return
 		}
-		var direct reply
+		var direct Reply
 		for try := 0; try < 6; try++ { // its workers remember different things
 			if direct, err = directly(target); !assert.NoError(t, err, target) {
 				return
@@ -103,13 +103,13 @@ func (o *odooSite) poisons(t *testing.T, paths []string, more options) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if strings.Contains(got.cacheStatus(), "; hit") {
+		if strings.Contains(got.CacheStatus(), "; hit") {
 			hits++
 		}
 		if ofOdoo(direct) != ofOdoo(got) {
-			wrong = append(wrong, fmt.Sprintf("%s, %s: %s, want %s (%s)", way.name, target, differing(ofOdoo(got), ofOdoo(direct)), differing(ofOdoo(direct), ofOdoo(got)), got.cacheStatus()))
-		} else if found := marker.FindString(got.body + fmt.Sprint(got.header)); found != "" {
-			wrong = append(wrong, way.name+": "+found+" at "+target)
+			wrong = append(wrong, fmt.Sprintf("%s, %s: %s, want %s (%s)", way.Name, target, Differing(ofOdoo(got), ofOdoo(direct)), Differing(ofOdoo(direct), ofOdoo(got)), got.CacheStatus()))
+		} else if found := Marker.FindString(got.Body + fmt.Sprint(got.Header)); found != "" {
+			wrong = append(wrong, way.Name+": "+found+" at "+target)
 		}
 	})
 	t.Logf("%d ways, %d hits of nobody, no answer to %d: %.300s", len(ways), hits, len(silent), strings.Join(silent, "; "))
@@ -122,13 +122,13 @@ func (o *odooSite) poisons(t *testing.T, paths []string, more options) {
 
 // TestOdooPoison: what somebody odd sends shows in no page of Odoo that others get.
 func TestOdooPoison(t *testing.T) {
-	odoo := needOdoo(t)
-	pages := odoo.pages(t)
+	odoo := NeedOdoo(t)
+	pages := odoo.Pages(t)
 	var paths []string
 	for _, kind := range []string{"shop", "category", "product", "search", "blog", "blog post", "contact form", "terms", "forum", "product image", "robots"} {
 		paths = append(paths, pages[kind])
 	}
-	home := odoo.visitor(t, shopHost).get("/").body
+	home := odoo.Visitor(t, ShopHost).Get("/").Body
 	paths = append(paths, address(t, home, `/web/assets/.+\.css`), "/web/static/img/favicon.ico", "/fr/shop")
 	odoo.poisons(t, paths, nil)
 }
@@ -136,7 +136,7 @@ func TestOdooPoison(t *testing.T) {
 // TestOdooAddonPoison is TestOdooPoison with the addon.
 func TestOdooAddonPoison(t *testing.T) {
 	odoo := needOdooAddon(t)
-	pages := odoo.pages(t)
+	pages := odoo.Pages(t)
 	var paths []string
 	for _, kind := range []string{"shop", "category", "product", "search", "blog post", "contact form", "product image"} {
 		paths = append(paths, pages[kind])
@@ -149,7 +149,7 @@ func TestOdooAddonPoison(t *testing.T) {
 func TestOdoo14Poison(t *testing.T) {
 	odoo := needOdoo14(t)
 	paths := odoo.oldPaths(t, "/shop", `/shop/category/[^/]+-\d+`, `/shop/[^/]+-\d+`, `/blog/[^/]+-\d+`, "/contactus", "/event", `/forum/[^/]+-\d+`, "/robots.txt", "/fr/shop")
-	home := odoo.visitor(t, shopHost).get("/").body
+	home := odoo.Visitor(t, ShopHost).Get("/").Body
 	paths = append(paths, address(t, home, `/web/content/.+\.css`), "/web/static/lib/jquery/jquery.js")
 	odoo.poisons(t, paths, nil)
 }
@@ -168,7 +168,7 @@ func deceptionTime(t *testing.T) time.Duration {
 
 // deceived is a visitor of whom others are to learn nothing.
 type deceived struct {
-	*visitor
+	*Visitor
 	name    string
 	secrets []string
 }
@@ -178,16 +178,16 @@ var personalSigns = regexp.MustCompile(`"is_public": ?false|"is_website_user": ?
 
 // victims are a guest with a cart, a user of the portal with one, and an employee, and
 // what tells of each.
-func (e *edge) victims(t *testing.T, fill func(v *visitor)) []*deceived {
+func (e *Edge) victims(t *testing.T, fill func(v *Visitor)) []*deceived {
 	t.Helper()
-	admin := e.odoo.visitor(t, shopHost)
-	admin.signIn("admin")
+	admin := e.odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	var list []*deceived
 	for _, user := range []string{"", "portal", "demo"} {
-		v := &deceived{visitor: e.visitor(shopHost, browserLanguage), name: "a guest"}
+		v := &deceived{Visitor: e.Visitor(ShopHost, BrowserLanguage), name: "a guest"}
 		if user != "" {
 			v.name = "the user " + user
-			v.signIn(user)
+			v.SignIn(user)
 			users := admin.read("res.users", []interface{}{[]interface{}{"login", "=", user}}, "partner_id")
 			require.Len(t, users, 1)
 			partner := int(users[0]["partner_id"].([]interface{})[0].(float64))
@@ -197,7 +197,7 @@ func (e *edge) victims(t *testing.T, fill func(v *visitor)) []*deceived {
 				v.secrets = append(v.secrets, secret)
 			}
 		}
-		fill(v.visitor)
+		fill(v.Visitor)
 		v.secrets = append(v.secrets, v.cookie("session_id"))
 		list = append(list, v)
 	}
@@ -216,14 +216,14 @@ func (e *edge) victims(t *testing.T, fill func(v *visitor)) []*deceived {
 
 // deceives walks addresses in all spellings, as the victims and then as nobody. Nobody
 // gets what is a victim's.
-func (e *edge) deceives(t *testing.T, own, examples []string, fill func(v *visitor)) {
+func (e *Edge) deceives(t *testing.T, own, examples []string, fill func(v *Visitor)) {
 	t.Helper()
 	type walk struct {
 		example string
-		way     spelling
+		way     Spelling
 	}
 	var walks, rest []walk
-	for _, way := range spellings {
+	for _, way := range Spellings {
 		for _, example := range own {
 			walks = append(walks, walk{example, way})
 		}
@@ -250,23 +250,23 @@ func (e *edge) deceives(t *testing.T, own, examples []string, fill func(v *visit
 		if strings.Contains(w.example, "?") {
 			mark = "&v=" + strconv.Itoa(i)
 		}
-		target := w.way.of(w.example) + mark
-		cookies := v.client.Jar.Cookies(&url.URL{Scheme: "http", Host: shopHost, Path: "/"})
-		ask := func(method, target string, mine bool) (reply, error) {
-			q := browserAt(target)
-			q.method, q.host = method, shopHost
+		target := w.way.Of(w.example) + mark
+		cookies := v.Client.Jar.Cookies(&url.URL{Scheme: "http", Host: ShopHost, Path: "/"})
+		ask := func(method, target string, mine bool) (Reply, error) {
+			q := BrowserAt(target)
+			q.Method, q.Host = method, ShopHost
 			if mine {
 				for _, c := range cookies {
 					if c.Name == "session_id" && (i/len(people))%4 == 3 { // where Odoo 14 looks, too, as WSGI names it
-						q.lines = append(q.lines, "X_Openerp_Session_Id: "+c.Value)
+						q.Lines = append(q.Lines, "X_Openerp_Session_Id: "+c.Value)
 						continue
 					}
-					q.cookies = append(q.cookies, c.Name+"="+c.Value)
+					q.Cookies = append(q.Cookies, c.Name+"="+c.Value)
 				}
 			}
-			return q.onWire(e.url)
+			return q.OnWire(e.URL)
 		}
-		if w.way.head {
+		if w.way.Head {
 			_, _ = ask(http.MethodHead, target, true)
 		}
 		given, err := ask(http.MethodGet, target, true)
@@ -274,19 +274,19 @@ func (e *edge) deceives(t *testing.T, own, examples []string, fill func(v *visit
 			return // no server takes it
 		}
 		mu.Lock()
-		for _, token := range tokenValue.FindAllString(given.body, -1) {
+		for _, token := range tokenValue.FindAllString(given.Body, -1) {
 			tokens[token] = true
 		}
 		done++
 		mu.Unlock()
-		for _, other := range []string{target, routedAs(target)} {
+		for _, other := range []string{target, RoutedAs(target)} {
 			got, err := ask(http.MethodGet, other, false)
 			if err != nil {
 				continue
 			}
 			if found := e.tells(got, v, tokens, &mu); found != "" && !e.toldAnyway(other, found) {
 				mu.Lock()
-				wrong = append(wrong, fmt.Sprintf("%s, %s: nobody gets %q at %s (%s; the visitor: %s)", v.name, w.way.name, found, other, got.cacheStatus(), given.cacheStatus()))
+				wrong = append(wrong, fmt.Sprintf("%s, %s: nobody gets %q at %s (%s; the visitor: %s)", v.name, w.way.Name, found, other, got.CacheStatus(), given.CacheStatus()))
 				mu.Unlock()
 			}
 		}
@@ -296,12 +296,12 @@ func (e *edge) deceives(t *testing.T, own, examples []string, fill func(v *visit
 	if n := len(wrong); n > 0 {
 		assert.Fail(t, fmt.Sprint(n, " answers to nobody are somebody's"), "%.8000s", strings.Join(wrong, "\n"))
 	}
-	assert.Greater(t, done, len(own)*len(spellings)/4)
+	assert.Greater(t, done, len(own)*len(Spellings)/4)
 }
 
 // tells returns what an answer to nobody tells of a victim.
-func (e *edge) tells(r reply, v *deceived, tokens map[string]bool, mu *sync.Mutex) string {
-	text := r.body + fmt.Sprint(r.header)
+func (e *Edge) tells(r Reply, v *deceived, tokens map[string]bool, mu *sync.Mutex) string {
+	text := r.Body + fmt.Sprint(r.Header)
 	if found := personalSigns.FindString(text); found != "" {
 		return found
 	}
@@ -321,11 +321,11 @@ func (e *edge) tells(r reply, v *deceived, tokens map[string]bool, mu *sync.Mute
 }
 
 // toldAnyway reports whether Odoo tells everybody at this address.
-func (e *edge) toldAnyway(target, what string) bool {
-	for _, at := range []string{target, routedAs(target)} {
-		q := nobodyAt(at)
-		q.host, q.lines = shopHost, append([]string{"X-Forwarded-Host: " + shopHost}, browserLines...)
-		if r, err := q.onWire(e.odoo.url); err == nil && strings.Contains(r.body+fmt.Sprint(r.header), what) {
+func (e *Edge) toldAnyway(target, what string) bool {
+	for _, at := range []string{target, RoutedAs(target)} {
+		q := NobodyAt(at)
+		q.Host, q.Lines = ShopHost, append([]string{"X-Forwarded-Host: " + ShopHost}, BrowserLines...)
+		if r, err := q.OnWire(e.odoo.URL); err == nil && strings.Contains(r.Body+fmt.Sprint(r.Header), what) {
 			return true
 		}
 	}
@@ -353,13 +353,13 @@ func walkable(list []string) []string {
 
 // TestOdooDeception: nobody gets a visitor's page, however its address is spelled.
 func TestOdooDeception(t *testing.T) {
-	odoo := needOdoo(t)
-	product := odoo.pages(t)["product"]
+	odoo := NeedOdoo(t)
+	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
-	odoo.behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(odooExamples(t, "testdata/odoo/preset.txt")), func(v *visitor) {
-		v.get(product)
-		v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": firstVariant(t, odoo, id), "quantity": 3})
+	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
+		v.Get(product)
+		v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 3})
 	})
 }
 
@@ -367,12 +367,12 @@ func TestOdooDeception(t *testing.T) {
 // rendered for.
 func TestOdooAddonDeception(t *testing.T) {
 	odoo, e, _ := withAddon(t)
-	product := odoo.pages(t)["product"]
+	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
-	e.deceives(t, append([]string{product}, ownAddresses...), walkable(odooExamples(t, "testdata/odoo/preset.txt")), func(v *visitor) {
-		v.get(product)
-		v.rpc("/shop/cart/add", options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+	e.deceives(t, append([]string{product}, ownAddresses...), walkable(OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
+		v.Get(product)
+		v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
 	})
 }
 
@@ -380,8 +380,8 @@ func TestOdooAddonDeception(t *testing.T) {
 func TestOdoo14Deception(t *testing.T) {
 	odoo := needOdoo14(t)
 	product, _, variant := odoo.oldProduct(t)
-	odoo.behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(odooExamples(t, "testdata/odoo14/preset.txt")), func(v *visitor) {
-		v.get(product)
-		v.rpc("/shop/cart/update_json", options{"product_id": variant, "add_qty": 3})
+	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(OdooExamples(t, "testdata/odoo14/preset.txt")), func(v *Visitor) {
+		v.Get(product)
+		v.rpc("/shop/cart/update_json", Options{"product_id": variant, "add_qty": 3})
 	})
 }

@@ -18,9 +18,9 @@ import (
 // TestOdooSessionsChangedUnnoticed: what a visitor did to a session of theirs
 // shows on nobody else's page.
 func TestOdooSessionsChangedUnnoticed(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
-	product := odoo.pages(t)["product"]
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
+	product := odoo.Pages(t)["product"]
 	const form = "Content-Type: application/x-www-form-urlencoded"
 	for i, c := range []struct {
 		name, method, path, body string
@@ -33,11 +33,11 @@ func TestOdooSessionsChangedUnnoticed(t *testing.T) {
 			return []string{"Cookie: session_id=" + id, "Connection: Upgrade", "Upgrade: x"}
 		}},
 		{"debug on the way to a WebSocket", "GET", "/websocket?debug=1", "", func(id string) []string {
-			return []string{"Cookie: session_id=" + id, "Connection: Upgrade", "Upgrade: websocket", "Origin: http://" + shopHost,
+			return []string{"Cookie: session_id=" + id, "Connection: Upgrade", "Upgrade: websocket", "Origin: http://" + ShopHost,
 				"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
 		}},
 		{"pricelist, by an escaped id", "GET", "/shop/change_pricelist/eur-eur-3", "", func(id string) []string {
-			return []string{"Cookie: session_id=" + escaped(id)}
+			return []string{"Cookie: session_id=" + Escaped(id)}
 		}},
 		{"pricelist, by an id behind a byte that Odoo takes for white space", "GET", "/shop/change_pricelist/eur-eur-3", "", func(id string) []string {
 			return []string{"Cookie: a=b;\xa0session_id=" + id}
@@ -57,13 +57,13 @@ func TestOdooSessionsChangedUnnoticed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			page := fmt.Sprintf("%s?n=%d", product, i)
-			v := e.visitor(shopHost, browserLanguage)
-			v.get("/website/translations?lang=en_US")
+			v := e.Visitor(ShopHost, BrowserLanguage)
+			v.Get("/website/translations?lang=en_US")
 			id := v.cookie("session_id")
 			require.NotEmpty(t, id)
-			sendRaw(t, e.url, c.method, c.path, c.body, c.lines(id)...)
-			v.get(page)
-			requireSame(t, masked(odoo.visitor(t, shopHost).get(page).body), masked(e.visitor(shopHost, browserLanguage).get(page).body), "what others get")
+			sendRaw(t, e.URL, c.method, c.path, c.body, c.lines(id)...)
+			v.Get(page)
+			requireSame(t, masked(odoo.Visitor(t, ShopHost).Get(page).Body), masked(e.Visitor(ShopHost, BrowserLanguage).Get(page).Body), "what others get")
 		})
 	}
 }
@@ -74,8 +74,8 @@ func sendRaw(t *testing.T, address, method, path, body string, lines ...string) 
 	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
 	require.NoError(t, err)
 	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
-	text := method + " " + path + " HTTP/1.1\r\nHost: " + shopHost + "\r\n" + browserLanguage + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
+	require.NoError(t, c.SetDeadline(time.Now().Add(Patience)))
+	text := method + " " + path + " HTTP/1.1\r\nHost: " + ShopHost + "\r\n" + BrowserLanguage + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
 	if body != "" {
 		text += fmt.Sprintf("Content-Length: %d\r\n", len(body))
 	}
@@ -87,34 +87,34 @@ func sendRaw(t *testing.T, address, method, path, body string, lines ...string) 
 
 // TestOdooWebSocketKeepsTheSession: a connection for notifications changes no page.
 func TestOdooWebSocketKeepsTheSession(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
-	e.visitor(shopHost, browserLanguage).get("/contactus")
-	v := e.visitor(shopHost, browserLanguage)
-	v.get("/website/translations?lang=en_US")
-	sendRaw(t, e.url, http.MethodGet, "/websocket", "", "Cookie: session_id="+v.cookie("session_id"), "Connection: Upgrade", "Upgrade: websocket",
-		"Origin: http://"+shopHost, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-	assert.Contains(t, v.get("/contactus").cacheStatus(), "; hit")
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
+	e.Visitor(ShopHost, BrowserLanguage).Get("/contactus")
+	v := e.Visitor(ShopHost, BrowserLanguage)
+	v.Get("/website/translations?lang=en_US")
+	sendRaw(t, e.URL, http.MethodGet, "/websocket", "", "Cookie: session_id="+v.cookie("session_id"), "Connection: Upgrade", "Upgrade: websocket",
+		"Origin: http://"+ShopHost, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+	assert.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
 }
 
 // TestOdooLanguageOfASession: a session that Odoo has saved has a language of its
 // own, which goes before Accept-Language where frontend_lang names none of the
 // website's languages (http_routing/models/ir_http.py, _match: context_lang).
 func TestOdooLanguageOfASession(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
 	for i, cookie := range []string{"", "frontend_lang=zz_ZZ; ", "frontend_lang=; "} {
 		t.Run("with "+cookie, func(t *testing.T) {
 			page := fmt.Sprintf("/contactus?n=%d", i)
-			v := e.visitor(shopHost, browserLanguage)
-			v.get("/website/translations?lang=en_US")
+			v := e.Visitor(ShopHost, BrowserLanguage)
+			v.Get("/website/translations?lang=en_US")
 			id := v.cookie("session_id")
 			require.NotEmpty(t, id)
-			v.get(fmt.Sprintf("/shop?n=%d", i)) // saves the session
-			_, err := send(http.MethodGet, e.url+page, "", fields("Host: "+shopHost, "Cookie: "+cookie+"session_id="+id, "Accept-Language: fr"))
+			v.Get(fmt.Sprintf("/shop?n=%d", i)) // saves the session
+			_, err := Send(http.MethodGet, e.URL+page, "", Fields("Host: "+ShopHost, "Cookie: "+cookie+"session_id="+id, "Accept-Language: fr"))
 			require.NoError(t, err)
-			got := e.visitor(shopHost, "Accept-Language: fr").get(page)
-			assert.Equal(t, http.StatusSeeOther, got.status, "a French visitor is sent to /fr%s; %s", page, got.cacheStatus())
+			got := e.Visitor(ShopHost, "Accept-Language: fr").Get(page)
+			assert.Equal(t, http.StatusSeeOther, got.Status, "a French visitor is sent to /fr%s; %s", page, got.CacheStatus())
 		})
 	}
 }
@@ -122,12 +122,12 @@ func TestOdooLanguageOfASession(t *testing.T) {
 // TestOdooFormsInFrench: the page that a token is taken from is sent elsewhere by
 // language, too.
 func TestOdooFormsInFrench(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
 	for _, line := range []string{"Accept-Language: fr", "Cookie: frontend_lang=fr_FR"} {
 		for _, path := range []string{"/web/login", "/fr/web/login"} {
-			r := e.visitor(shopHost, line).post(path, url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {tokenPlaceholder}})
-			assert.Equal(t, http.StatusSeeOther, r.status, "%s %s: %s", line, path, r.cacheStatus())
+			r := e.Visitor(ShopHost, line).post(path, url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}})
+			assert.Equal(t, http.StatusSeeOther, r.Status, "%s %s: %s", line, path, r.CacheStatus())
 		}
 	}
 }

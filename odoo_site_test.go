@@ -18,24 +18,24 @@ import (
 // TestOdooPages: whoever comes through the cache gets the page that Odoo gives
 // directly, the first time and the second, on both websites and in both languages.
 func TestOdooPages(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
-	paths := odoo.pages(t)
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
+	paths := odoo.Pages(t)
 	for _, site := range []struct{ name, host, prefix string }{
-		{"English", shopHost, ""}, {"French", shopHost, "/fr"}, {"second website", secondHost, ""},
+		{"English", ShopHost, ""}, {"French", ShopHost, "/fr"}, {"second website", secondHost, ""},
 	} {
 		for _, p := range odooPages {
 			t.Run(site.name+"/"+p.kind, func(t *testing.T) {
 				path := site.prefix + paths[p.kind]
 				// Odoo's second answer is the one to compare with: after the first some pages
 				// come from its own page cache.
-				odoo.visitor(t, site.host).get(path)
-				want := odoo.visitor(t, site.host).get(path)
+				odoo.Visitor(t, site.host).Get(path)
+				want := odoo.Visitor(t, site.host).Get(path)
 				for i := 0; i < 2; i++ {
-					got := e.visitor(site.host).get(path)
-					assert.Equal(t, want.status, got.status)
+					got := e.Visitor(site.host).Get(path)
+					assert.Equal(t, want.Status, got.Status)
 					assert.Equal(t, ownHeaders(want), ownHeaders(got))
-					requireSame(t, viewCount.ReplaceAllString(want.body, "$1"), viewCount.ReplaceAllString(got.body, "$1"), path+" is not as Odoo answers: "+got.cacheStatus())
+					requireSame(t, viewCount.ReplaceAllString(want.Body, "$1"), viewCount.ReplaceAllString(got.Body, "$1"), path+" is not as Odoo answers: "+got.CacheStatus())
 				}
 			})
 		}
@@ -49,8 +49,8 @@ var viewCount = regexp.MustCompile(`<span class="small">\d+</span>(\s*<span clas
 // ownHeaders are the headers by which a response is understood, without those
 // that each connection, visitor and moment has of its own, and those that the cache
 // adds since it can give text in gzip. The length is checked with the body.
-func ownHeaders(r reply) http.Header {
-	h := r.header.Clone()
+func ownHeaders(r Reply) http.Header {
+	h := r.Header.Clone()
 	for _, name := range []string{"Date", "Server", "Connection", "Set-Cookie", "Cache-Status", "Age", "Expires", "Content-Length"} {
 		h.Del(name)
 	}
@@ -66,30 +66,30 @@ func ownHeaders(r reply) http.Header {
 // TestOdooAssets: what a page loads from bundles and modules' files comes from the
 // cache, and no session with it.
 func TestOdooAssets(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
-	home := odoo.visitor(t, shopHost).get("/")
-	paths := append(addresses(home.body, `/web/assets/.+\.(css|js)`), addresses(home.body, `/[a-z_]+/static/.+`)...)
-	require.NotEmpty(t, addresses(home.body, `/web/assets/.+\.css`))
-	require.NotEmpty(t, addresses(home.body, `/web/assets/.+\.js`))
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
+	home := odoo.Visitor(t, ShopHost).Get("/")
+	paths := append(addresses(home.Body, `/web/assets/.+\.(css|js)`), addresses(home.Body, `/[a-z_]+/static/.+`)...)
+	require.NotEmpty(t, addresses(home.Body, `/web/assets/.+\.css`))
+	require.NotEmpty(t, addresses(home.Body, `/web/assets/.+\.js`))
 	paths = append(paths, "/website/static/src/img/snippets_demo/s_banner.jpg")
 	e.givesFiles(t, paths)
 }
 
 // givesFiles checks that files are stored for one visitor and given to the next as
 // Odoo has them.
-func (e *edge) givesFiles(t *testing.T, paths []string) {
+func (e *Edge) givesFiles(t *testing.T, paths []string) {
 	t.Helper()
 	for _, path := range paths {
 		t.Run(path, func(t *testing.T) {
-			want := e.odoo.visitor(t, shopHost).get(path)
-			require.Equal(t, http.StatusOK, want.status)
-			assert.Contains(t, e.visitor(shopHost).get(path).cacheStatus(), "; stored")
-			hit := e.visitor(shopHost).get(path)
-			assert.Contains(t, hit.cacheStatus(), "; hit;")
-			assert.Empty(t, hit.header["Set-Cookie"])
+			want := e.odoo.Visitor(t, ShopHost).Get(path)
+			require.Equal(t, http.StatusOK, want.Status)
+			assert.Contains(t, e.Visitor(ShopHost).Get(path).CacheStatus(), "; stored")
+			hit := e.Visitor(ShopHost).Get(path)
+			assert.Contains(t, hit.CacheStatus(), "; hit;")
+			assert.Empty(t, hit.Header["Set-Cookie"])
 			assert.Equal(t, ownHeaders(want), ownHeaders(hit))
-			assert.True(t, want.body == hit.body, "the bytes are Odoo's")
+			assert.True(t, want.Body == hit.Body, "the bytes are Odoo's")
 		})
 	}
 }
@@ -97,13 +97,13 @@ func (e *edge) givesFiles(t *testing.T, paths []string) {
 // TestOdooNeverStored: what belongs to one visitor is neither stored nor answered
 // from the cache, whoever asks.
 func TestOdooNeverStored(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
-	product := odoo.pages(t)["product"]
-	people := map[string]*visitor{"new": e.visitor(shopHost)}
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
+	product := odoo.Pages(t)["product"]
+	people := map[string]*Visitor{"new": e.Visitor(ShopHost)}
 	for _, user := range []string{"portal", "admin"} {
-		people[user] = e.visitor(shopHost)
-		people[user].signIn(user)
+		people[user] = e.Visitor(ShopHost)
+		people[user].SignIn(user)
 	}
 	before := e.stored()
 	for _, path := range []string{
@@ -117,10 +117,10 @@ func TestOdooNeverStored(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			for name, v := range people {
 				for i := 0; i < 2; i++ {
-					r := v.get(path)
-					assert.NotContains(t, r.cacheStatus(), "; hit", name)
-					assert.NotContains(t, r.cacheStatus(), "; stored", name)
-					assert.NotEmpty(t, r.cacheStatus(), name)
+					r := v.Get(path)
+					assert.NotContains(t, r.CacheStatus(), "; hit", name)
+					assert.NotContains(t, r.CacheStatus(), "; stored", name)
+					assert.NotEmpty(t, r.CacheStatus(), name)
 				}
 			}
 		})
@@ -130,12 +130,12 @@ func TestOdooNeverStored(t *testing.T) {
 	t.Run("signed in", func(t *testing.T) {
 		for _, user := range []string{"portal", "admin"} {
 			for _, path := range []string{"/", "/shop", product, "/blog", "/contactus"} {
-				r := people[user].get(path)
-				assert.Regexp(t, `"is_public":\s*false`, r.body, "%s sees %s as the user that they are", user, path)
-				assert.NotContains(t, r.cacheStatus(), "; hit")
-				assert.NotContains(t, r.cacheStatus(), "; stored")
-				fresh := e.visitor(shopHost).get(path)
-				assert.Regexp(t, `"is_public":\s*true`, fresh.body, "a new visitor sees %s as nobody: %s", path, fresh.cacheStatus())
+				r := people[user].Get(path)
+				assert.Regexp(t, `"is_public":\s*false`, r.Body, "%s sees %s as the user that they are", user, path)
+				assert.NotContains(t, r.CacheStatus(), "; hit")
+				assert.NotContains(t, r.CacheStatus(), "; stored")
+				fresh := e.Visitor(ShopHost).Get(path)
+				assert.Regexp(t, `"is_public":\s*true`, fresh.Body, "a new visitor sees %s as nobody: %s", path, fresh.CacheStatus())
 			}
 		}
 	})
@@ -150,35 +150,35 @@ var (
 // that were asked for, in whatever order visitors come; robots.txt and the
 // sitemap, which a rule lets in, name the host that was asked for.
 func TestOdooWebsitesAndLanguages(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, options{"rules": []options{textRule}})
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, Options{"rules": []Options{textRule}})
 	website := map[string]string{}
-	for _, host := range []string{shopHost, secondHost} {
-		m := websiteOf.FindStringSubmatch(odoo.visitor(t, host).get("/shop").body)
+	for _, host := range []string{ShopHost, secondHost} {
+		m := websiteOf.FindStringSubmatch(odoo.Visitor(t, host).Get("/shop").Body)
 		require.NotNil(t, m)
 		website[host] = m[1]
 	}
-	require.NotEqual(t, website[shopHost], website[secondHost])
+	require.NotEqual(t, website[ShopHost], website[secondHost])
 	for round := 0; round < 2; round++ {
 		for _, path := range []string{"/", "/shop", "/contactus"} {
 			for _, c := range []struct{ host, prefix, lang string }{
-				{shopHost, "", "en-US"}, {secondHost, "/fr", "fr-FR"}, {secondHost, "", "en-US"}, {shopHost, "/fr", "fr-FR"},
+				{ShopHost, "", "en-US"}, {secondHost, "/fr", "fr-FR"}, {secondHost, "", "en-US"}, {ShopHost, "/fr", "fr-FR"},
 			} {
-				v := e.visitor(c.host)
+				v := e.Visitor(c.host)
 				r := v.follow(c.prefix + path)
-				require.Equal(t, http.StatusOK, r.status)
-				assert.Equal(t, website[c.host], websiteOf.FindStringSubmatch(r.body)[1], "%s%s of %s: %s", c.prefix, path, c.host, r.cacheStatus())
-				assert.Equal(t, c.lang, languageOf.FindStringSubmatch(r.body)[1], "%s%s of %s: %s", c.prefix, path, c.host, r.cacheStatus())
-				assert.Contains(t, r.body, "http://"+c.host+"/", "its links name its host")
+				require.Equal(t, http.StatusOK, r.Status)
+				assert.Equal(t, website[c.host], websiteOf.FindStringSubmatch(r.Body)[1], "%s%s of %s: %s", c.prefix, path, c.host, r.CacheStatus())
+				assert.Equal(t, c.lang, languageOf.FindStringSubmatch(r.Body)[1], "%s%s of %s: %s", c.prefix, path, c.host, r.CacheStatus())
+				assert.Contains(t, r.Body, "http://"+c.host+"/", "its links name its host")
 				assert.Equal(t, strings.ReplaceAll(c.lang, "-", "_"), v.cookie("frontend_lang"))
 			}
 		}
-		for _, host := range []string{shopHost, secondHost} {
+		for _, host := range []string{ShopHost, secondHost} {
 			for _, path := range []string{"/robots.txt", "/sitemap.xml"} {
-				r := e.visitor(host).get(path)
-				assert.Contains(t, r.body, "http://"+host+"/")
+				r := e.Visitor(host).Get(path)
+				assert.Contains(t, r.Body, "http://"+host+"/")
 				if round == 1 {
-					assert.Contains(t, r.cacheStatus(), "; hit;")
+					assert.Contains(t, r.CacheStatus(), "; hit;")
 				}
 			}
 		}
@@ -195,80 +195,80 @@ func TestOdooWebsitesAndLanguages(t *testing.T) {
 				{"unknown language", "", "de", "", "en-US"},
 				{"bot", "", "fr", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "en-US"},
 			} {
-				v := e.visitor(shopHost)
+				v := e.Visitor(ShopHost)
 				if c.accept != "" {
-					v.header.Set("Accept-Language", c.accept)
+					v.Header.Set("Accept-Language", c.accept)
 				}
 				if c.agent != "" {
-					v.header.Set("User-Agent", c.agent)
+					v.Header.Set("User-Agent", c.agent)
 				}
 				if c.cookie != "" {
 					v.setCookie("frontend_lang", c.cookie)
 				}
 				r := v.follow("/shop")
-				assert.Equal(t, c.want, languageOf.FindStringSubmatch(r.body)[1], c.name)
+				assert.Equal(t, c.want, languageOf.FindStringSubmatch(r.Body)[1], c.name)
 			}
 		}
 	})
 }
 
 // textRule stores what holds neither a token nor a visitor.
-var textRule = options{
-	"name": "text", "match": options{"pathRegexp": `^/(robots\.txt|sitemap\.xml)$`}, "ttl": "1h",
-	"cookies": options{"drop": []string{"session_id", "frontend_lang"}},
+var textRule = Options{
+	"name": "text", "match": Options{"pathRegexp": `^/(robots\.txt|sitemap\.xml)$`}, "ttl": "1h",
+	"cookies": Options{"drop": []string{"session_id", "frontend_lang"}},
 }
 
 // TestOdooPurgeByRequest: a page stays as it was stored until it is purged, and is
 // as Odoo has it afterwards; another website's page stays.
 func TestOdooPurgeByRequest(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, options{"rules": []options{textRule}})
-	get := func(host string) reply { return e.visitor(host).get("/robots.txt") }
-	for _, host := range []string{shopHost, secondHost} {
-		assert.Contains(t, get(host).cacheStatus(), "; stored")
-		assert.Contains(t, get(host).cacheStatus(), "; hit;")
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, Options{"rules": []Options{textRule}})
+	get := func(host string) Reply { return e.Visitor(host).Get("/robots.txt") }
+	for _, host := range []string{ShopHost, secondHost} {
+		assert.Contains(t, get(host).CacheStatus(), "; stored")
+		assert.Contains(t, get(host).CacheStatus(), "; hit;")
 	}
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
-	websites := admin.read("website", []interface{}{[]interface{}{"domain", "=", "http://" + shopHost}}, "id")
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
+	websites := admin.read("website", []interface{}{[]interface{}{"domain", "=", "http://" + ShopHost}}, "id")
 	require.Len(t, websites, 1)
 	line := "# changed at " + time.Now().Format(time.RFC3339Nano)
 	admin.change("website", int(websites[0]["id"].(float64)), "robots_txt", line)
 
-	old := get(shopHost)
-	assert.Contains(t, old.cacheStatus(), "; hit;")
-	assert.NotContains(t, old.body, line)
-	e.purge(shopHost, "/robots.txt")
-	assert.Contains(t, get(secondHost).cacheStatus(), "; hit;", "that of the other website")
-	fresh := get(shopHost)
-	assert.Contains(t, fresh.cacheStatus(), "; stored")
-	assert.Contains(t, fresh.body, line)
-	assert.Contains(t, get(shopHost).cacheStatus(), "; hit;")
+	old := get(ShopHost)
+	assert.Contains(t, old.CacheStatus(), "; hit;")
+	assert.NotContains(t, old.Body, line)
+	e.purge(ShopHost, "/robots.txt")
+	assert.Contains(t, get(secondHost).CacheStatus(), "; hit;", "that of the other website")
+	fresh := get(ShopHost)
+	assert.Contains(t, fresh.CacheStatus(), "; stored")
+	assert.Contains(t, fresh.Body, line)
+	assert.Contains(t, get(ShopHost).CacheStatus(), "; hit;")
 }
 
 // TestOdooCron: a change by a scheduled action passes no proxy. It is seen after a
 // purge.
 func TestOdooCron(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, options{"rules": []options{textRule}})
-	e.visitor(shopHost).get("/robots.txt")
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
-	websites := admin.read("website", []interface{}{[]interface{}{"domain", "=", "http://" + shopHost}}, "id")
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, Options{"rules": []Options{textRule}})
+	e.Visitor(ShopHost).Get("/robots.txt")
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
+	websites := admin.read("website", []interface{}{[]interface{}{"domain", "=", "http://" + ShopHost}}, "id")
 	id := int(websites[0]["id"].(float64))
 	admin.change("website", id, "robots_txt", "")
 	line := "# by a scheduled action"
 	admin.cron(`env["website"].browse(` + strconv.Itoa(id) + `).write({"robots_txt": "` + line + `"})`)
-	assert.Contains(t, odoo.visitor(t, shopHost).get("/robots.txt").body, line, "Odoo has it")
-	assert.NotContains(t, e.visitor(shopHost).get("/robots.txt").body, line, "the cache does not know")
-	e.purge(shopHost, "/robots.txt")
-	assert.Contains(t, e.visitor(shopHost).get("/robots.txt").body, line)
+	assert.Contains(t, odoo.Visitor(t, ShopHost).Get("/robots.txt").Body, line, "Odoo has it")
+	assert.NotContains(t, e.Visitor(ShopHost).Get("/robots.txt").Body, line, "the cache does not know")
+	e.purge(ShopHost, "/robots.txt")
+	assert.Contains(t, e.Visitor(ShopHost).Get("/robots.txt").Body, line)
 }
 
 // TestOdooRoutes: the snapshot of the routes, which the preset is checked against,
 // is what this Odoo declares.
 func TestOdooRoutes(t *testing.T) {
-	needOdoo(t)
+	NeedOdoo(t)
 	checkSnapshot(t, os.Getenv("ODOO_SHELL"), "testdata/odoo/routes.json")
 }
 
@@ -292,18 +292,18 @@ func checkSnapshot(t *testing.T, shell, file string) {
 // the cache in headers stays there.
 func TestOdooAddon(t *testing.T) {
 	odoo := needOdooAddon(t)
-	e := odoo.behind(t, nil)
+	e := odoo.Behind(t, nil)
 	const announced = "X-Odoo-Cache-Edge: odoocache"
-	said := odoo.visitor(t, shopHost).get("/shop", announced)
-	require.NotEmpty(t, said.header["Surrogate-Key"], "the addon names what a page shows")
+	said := odoo.Visitor(t, ShopHost).Get("/shop", announced)
+	require.NotEmpty(t, said.Header["Surrogate-Key"], "the addon names what a page shows")
 	for _, path := range []string{"/", "/shop", "/contactus"} {
-		want := odoo.visitor(t, shopHost).get(path)
-		assert.Empty(t, want.header["Surrogate-Key"], "nobody is told who is no cache")
+		want := odoo.Visitor(t, ShopHost).Get(path)
+		assert.Empty(t, want.Header["Surrogate-Key"], "nobody is told who is no cache")
 		for i := 0; i < 2; i++ {
-			got := e.visitor(shopHost).get(path)
-			require.Equal(t, http.StatusOK, got.status)
-			requireSame(t, want.body, got.body, path+" is not as Odoo answers: "+got.cacheStatus())
-			for name := range got.header {
+			got := e.Visitor(ShopHost).Get(path)
+			require.Equal(t, http.StatusOK, got.Status)
+			requireSame(t, want.Body, got.Body, path+" is not as Odoo answers: "+got.CacheStatus())
+			for name := range got.Header {
 				assert.False(t, name == "Surrogate-Key" || strings.HasPrefix(name, "X-Odoo"), "%s reaches a visitor of %s", name, path)
 			}
 		}
@@ -313,15 +313,15 @@ func TestOdooAddon(t *testing.T) {
 // TestOdooWebSocket: the bus's handshake passes to its own process, and frames pass
 // both ways.
 func TestOdooWebSocket(t *testing.T) {
-	odoo := needOdoo(t)
-	e := odoo.behind(t, nil)
-	page := odoo.visitor(t, shopHost).get("/")
-	version := regexp.MustCompile(`"websocket_worker_version":\s*"([^"]+)"`).FindStringSubmatch(page.body)
+	odoo := NeedOdoo(t)
+	e := odoo.Behind(t, nil)
+	page := odoo.Visitor(t, ShopHost).Get("/")
+	version := regexp.MustCompile(`"websocket_worker_version":\s*"([^"]+)"`).FindStringSubmatch(page.Body)
 	path := "/websocket"
 	if version != nil {
 		path += "?version=" + version[1]
 	}
-	c, buffered, resp := upgrade(t, e.url, shopHost, path)
+	c, buffered, resp := upgrade(t, e.URL, ShopHost, path)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 	assert.Equal(t, "odoocache; fwd=bypass; detail=upgrade", resp.Header.Get("Cache-Status"))

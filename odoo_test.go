@@ -26,11 +26,11 @@ import (
 // database holds is in testdata/odoo19/setup.py: two websites, two languages, and
 // the demo data of shop, blog, events, forum, contact form and newsletter.
 //
-//	odoo := needOdoo(t)              // the Odoo without our addon; needOdooAddon: with it
+//	odoo := NeedOdoo(t)              // the Odoo without our addon; needOdooAddon: with it
 //	e := odoo.behind(t, nil)         // Redis, and Traefik with preset odoo in front of it
-//	v := e.visitor(shopHost)         // a new visitor, with cookies of its own, through the cache
+//	v := e.visitor(ShopHost)         // a new visitor, with cookies of its own, through the cache
 //	v.get("/shop").cacheStatus()
-//	w := odoo.visitor(t, shopHost)   // one who comes to Odoo directly
+//	w := odoo.visitor(t, ShopHost)   // one who comes to Odoo directly
 //	w.signIn("admin")                // w.call then reaches models
 //	w.call("product.template", "write", []interface{}{ids(9), options{"list_price": 5}}, nil)
 //
@@ -39,130 +39,130 @@ import (
 
 // The websites of the test database (testdata/odoo19/setup.py).
 const (
-	shopHost   = "shop.localhost"
+	ShopHost   = "shop.localhost"
 	secondHost = "second.localhost" // asks for consent to cookies
 )
 
-// odooSite is a running Odoo with one database.
-type odooSite struct {
-	url       string // of its HTTP workers
+// OdooSite is a running Odoo with one database.
+type OdooSite struct {
+	URL       string // of its HTTP workers
 	websocket string // of the process that serves the bus
 	bus       string // path of the bus
 	db        string
 	log       string
 }
 
-// needOdoo returns the Odoo without our addon.
-func needOdoo(t *testing.T) *odooSite {
+// NeedOdoo returns the Odoo without our addon.
+func NeedOdoo(t *testing.T) *OdooSite {
 	t.Helper()
 	return odooFrom(t, "ODOO")
 }
 
 // needOdooAddon returns the Odoo that has our addon.
-func needOdooAddon(t *testing.T) *odooSite {
+func needOdooAddon(t *testing.T) *OdooSite {
 	t.Helper()
 	return odooFrom(t, "ODOO_ADDON")
 }
 
 // odooFrom reads what testdata/odoo19/up has printed.
-func odooFrom(t *testing.T, prefix string) *odooSite {
+func odooFrom(t *testing.T, prefix string) *OdooSite {
 	t.Helper()
-	o := &odooSite{
-		url: os.Getenv(prefix), websocket: os.Getenv(prefix + "_WEBSOCKET"),
+	o := &OdooSite{
+		URL: os.Getenv(prefix), websocket: os.Getenv(prefix + "_WEBSOCKET"),
 		bus: "/websocket", db: os.Getenv(prefix + "_DB"), log: os.Getenv(prefix + "_LOG"),
 	}
-	if o.url == "" {
+	if o.URL == "" {
 		t.Skip(prefix + " names no running Odoo; make test-odoo does")
 	}
 	return o
 }
 
-// edge is a Traefik process with the plugin in front of Odoo, and its Redis.
-type edge struct {
-	*traefik
-	odoo  *odooSite
-	redis *redisServer
+// Edge is a Traefik process with the plugin in front of Odoo, and its Redis.
+type Edge struct {
+	*Traefik
+	odoo  *OdooSite
+	Redis *RedisServer
 }
 
 // odooTenant is the tenant of every edge; each has a Redis of its own.
 const odooTenant = "odoo"
 
-// behind starts Redis and one Traefik with preset odoo in front of this Odoo, as an
+// Behind starts Redis and one Traefik with preset odoo in front of this Odoo, as an
 // operator sets it up: the bus goes to its own process, everything else to the
-// HTTP workers, the plugin is on both. More options may be given; e2eSecret allows
+// HTTP workers, the plugin is on both. More options may be given; TraefikSecret allows
 // purges.
-func (o *odooSite) behind(t *testing.T, more options) *edge {
+func (o *OdooSite) Behind(t *testing.T, more Options) *Edge {
 	t.Helper()
-	server := startRedis(t)
-	return o.replica(t, server, more)
+	server := StartRedis(t)
+	return o.Replica(t, server, more)
 }
 
-// replica starts one more Traefik in front of this Odoo with the same Redis.
-func (o *odooSite) replica(t *testing.T, server *redisServer, more options) *edge {
+// Replica starts one more Traefik in front of this Odoo with the same Redis.
+func (o *OdooSite) Replica(t *testing.T, server *RedisServer, more Options) *Edge {
 	t.Helper()
 	return o.replicaWith(t, server, more)
 }
 
 // replicaWith is replica with more flags of Traefik.
-func (o *odooSite) replicaWith(t *testing.T, server *redisServer, more options, flags ...string) *edge {
+func (o *OdooSite) replicaWith(t *testing.T, server *RedisServer, more Options, flags ...string) *Edge {
 	t.Helper()
-	plugin := options{
-		"tenant": odooTenant, "preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "purge": options{"secret": e2eSecret},
-		"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
+	plugin := Options{
+		"tenant": odooTenant, "preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "purge": Options{"secret": TraefikSecret},
+		"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 	}
 	for name, value := range more {
 		plugin[name] = value
 	}
-	service := func(url string) options {
-		return options{"loadBalancer": options{"servers": []options{{"url": url}}}}
+	service := func(url string) Options {
+		return Options{"loadBalancer": Options{"servers": []Options{{"url": url}}}}
 	}
-	router := func(rule, service string) options {
-		return options{"rule": rule, "service": service, "middlewares": []string{"cache"}, "entryPoints": []string{"web"}}
+	router := func(rule, service string) Options {
+		return Options{"rule": rule, "service": service, "middlewares": []string{"cache"}, "entryPoints": []string{"web"}}
 	}
-	dynamic, err := json.Marshal(options{"http": options{
-		"routers":     options{"odoo": router("PathPrefix(`/`)", "odoo"), "websocket": router("PathPrefix(`"+o.bus+"`)", "websocket")},
-		"services":    options{"odoo": service(o.url), "websocket": service(o.websocket)},
-		"middlewares": options{"cache": options{"plugin": options{"odoocache": plugin}}},
+	dynamic, err := json.Marshal(Options{"http": Options{
+		"routers":     Options{"odoo": router("PathPrefix(`/`)", "odoo"), "websocket": router("PathPrefix(`"+o.bus+"`)", "websocket")},
+		"services":    Options{"odoo": service(o.URL), "websocket": service(o.websocket)},
+		"middlewares": Options{"cache": Options{"plugin": Options{"odoocache": plugin}}},
 	}})
 	require.NoError(t, err)
-	return &edge{traefik: start(t, string(dynamic), flags...), odoo: o, redis: server}
+	return &Edge{Traefik: StartTraefik(t, string(dynamic), flags...), odoo: o, Redis: server}
 }
 
 // stored returns how many responses Redis holds.
-func (e *edge) stored() int {
-	e.t.Helper()
-	return len(e.redis.entries(odooTenant))
+func (e *Edge) stored() int {
+	e.T.Helper()
+	return len(e.Redis.Entries(odooTenant))
 }
 
 // purge sends a purge request, and requires that it is carried out.
-func (e *edge) purge(host, path string, lines ...string) {
-	e.t.Helper()
-	r, err := send("PURGE", e.url+path, "", fields(append([]string{"Host: " + host, withKey}, lines...)...))
-	require.NoError(e.t, err)
-	require.Equal(e.t, http.StatusOK, r.status, r.body)
+func (e *Edge) purge(host, path string, lines ...string) {
+	e.T.Helper()
+	r, err := Send("PURGE", e.URL+path, "", Fields(append([]string{"Host: " + host, WithKey}, lines...)...))
+	require.NoError(e.T, err)
+	require.Equal(e.T, http.StatusOK, r.Status, r.Body)
 }
 
-// visitor is a browser without scripts: it keeps cookies, and follows redirects
+// Visitor is a browser without scripts: it keeps cookies, and follows redirects
 // only when told so. It always speaks to one host name.
-type visitor struct {
+type Visitor struct {
 	t      *testing.T
 	host   string
-	client *http.Client
-	header http.Header // sent with every request, below what the request says itself
-	odoo   *odooSite
+	Client *http.Client
+	Header http.Header // sent with every request, below what the request says itself
+	odoo   *OdooSite
 }
 
-// visitor returns a new visitor of a website who comes through the cache.
-func (e *edge) visitor(host string, lines ...string) *visitor {
-	return newVisitor(e.t, e.odoo, e.url, host, lines...)
+// Visitor returns a new visitor of a website who comes through the cache.
+func (e *Edge) Visitor(host string, lines ...string) *Visitor {
+	return newVisitor(e.T, e.odoo, e.URL, host, lines...)
 }
 
-// visitor returns a new visitor of a website who comes to Odoo directly.
-func (o *odooSite) visitor(t *testing.T, host string, lines ...string) *visitor {
-	return newVisitor(t, o, o.url, host, lines...)
+// Visitor returns a new visitor of a website who comes to Odoo directly.
+func (o *OdooSite) Visitor(t *testing.T, host string, lines ...string) *Visitor {
+	return newVisitor(t, o, o.URL, host, lines...)
 }
 
-func newVisitor(t *testing.T, o *odooSite, address, host string, lines ...string) *visitor {
+func newVisitor(t *testing.T, o *OdooSite, address, host string, lines ...string) *Visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
@@ -174,79 +174,79 @@ func newVisitor(t *testing.T, o *odooSite, address, host string, lines ...string
 		},
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &visitor{
-		t: t, host: host, header: fields(lines...), odoo: o,
-		client: &http.Client{
+	return &Visitor{
+		t: t, host: host, Header: Fields(lines...), odoo: o,
+		Client: &http.Client{
 			Transport: transport, Jar: jar, Timeout: 2 * time.Minute,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// send sends a request and does not fail the test, so that goroutines can use it.
-func (v *visitor) send(method, path, body string, lines ...string) (reply, error) {
+// Send sends a request and does not fail the test, so that goroutines can use it.
+func (v *Visitor) Send(method, path, body string, lines ...string) (Reply, error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
 	req, err := http.NewRequest(method, "http://"+v.host+path, reader)
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
-	for name, values := range v.header {
+	for name, values := range v.Header {
 		req.Header[name] = values
 	}
-	for name, values := range fields(lines...) {
+	for name, values := range Fields(lines...) {
 		req.Header[name] = values
 	}
-	resp, err := v.client.Do(req)
+	resp, err := v.Client.Do(req)
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return reply{status: resp.StatusCode, header: resp.Header, body: string(b)}, err
+	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(b)}, err
 }
 
-func (v *visitor) do(method, path, body string, lines ...string) reply {
+func (v *Visitor) do(method, path, body string, lines ...string) Reply {
 	v.t.Helper()
-	r, err := v.send(method, path, body, lines...)
+	r, err := v.Send(method, path, body, lines...)
 	require.NoError(v.t, err, "%s %s", method, path)
 	return r
 }
 
-func (v *visitor) get(path string, lines ...string) reply {
+func (v *Visitor) Get(path string, lines ...string) Reply {
 	v.t.Helper()
 	return v.do(http.MethodGet, path, "", lines...)
 }
 
 // follow is get that goes where redirects within the host lead.
-func (v *visitor) follow(path string, lines ...string) reply {
+func (v *Visitor) follow(path string, lines ...string) Reply {
 	v.t.Helper()
 	for i := 0; i < 5; i++ {
-		r := v.get(path, lines...)
-		if r.status < 300 || r.status > 399 {
+		r := v.Get(path, lines...)
+		if r.Status < 300 || r.Status > 399 {
 			return r
 		}
-		to, err := url.Parse(r.header.Get("Location"))
+		to, err := url.Parse(r.Header.Get("Location"))
 		require.NoError(v.t, err)
 		path = to.RequestURI()
 	}
 	require.FailNow(v.t, "too many redirects", path)
-	return reply{}
+	return Reply{}
 }
 
 // post sends a form. A browser says where it comes from: Origin, and the header
 // Sec-Fetch-Site.
-func (v *visitor) post(path string, form url.Values, lines ...string) reply {
+func (v *Visitor) post(path string, form url.Values, lines ...string) Reply {
 	v.t.Helper()
 	own := []string{"Content-Type: application/x-www-form-urlencoded", "Origin: http://" + v.host, "Sec-Fetch-Site: same-origin"}
 	return v.do(http.MethodPost, path, form.Encode(), append(own, lines...)...)
 }
 
 // cookie returns the value of a cookie of this visitor, or "".
-func (v *visitor) cookie(name string) string {
-	for _, c := range v.client.Jar.Cookies(&url.URL{Scheme: "http", Host: v.host, Path: "/"}) {
+func (v *Visitor) cookie(name string) string {
+	for _, c := range v.Client.Jar.Cookies(&url.URL{Scheme: "http", Host: v.host, Path: "/"}) {
 		if c.Name == name {
 			return c.Value
 		}
@@ -255,17 +255,17 @@ func (v *visitor) cookie(name string) string {
 }
 
 // setCookie gives this visitor a cookie.
-func (v *visitor) setCookie(name, value string) {
-	v.client.Jar.SetCookies(&url.URL{Scheme: "http", Host: v.host, Path: "/"}, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+func (v *Visitor) setCookie(name, value string) {
+	v.Client.Jar.SetCookies(&url.URL{Scheme: "http", Host: v.host, Path: "/"}, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
 }
 
-// signIn signs a user in by the form, as a browser does: admin, demo and portal have
+// SignIn signs a user in by the form, as a browser does: admin, demo and portal have
 // their names as passwords.
-func (v *visitor) signIn(user string) {
+func (v *Visitor) SignIn(user string) {
 	v.t.Helper()
-	form := v.get("/web/login")
-	r := v.post("/web/login", url.Values{"login": {user}, "password": {user}, "csrf_token": {csrfToken(v.t, form.body)}})
-	require.Equal(v.t, http.StatusSeeOther, r.status, "%s signs in", user)
+	form := v.Get("/web/login")
+	r := v.post("/web/login", url.Values{"login": {user}, "password": {user}, "csrf_token": {csrfToken(v.t, form.Body)}})
+	require.Equal(v.t, http.StatusSeeOther, r.Status, "%s signs in", user)
 }
 
 // rpcAnswer is what Odoo answers to JSON-RPC.
@@ -281,13 +281,13 @@ type rpcAnswer struct {
 }
 
 // rpc calls a JSON-RPC route as Odoo's scripts do. The reply is returned for its headers.
-func (v *visitor) rpc(path string, params options) (json.RawMessage, reply) {
+func (v *Visitor) rpc(path string, params Options) (json.RawMessage, Reply) {
 	v.t.Helper()
-	body, err := json.Marshal(options{"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
+	body, err := json.Marshal(Options{"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
 	require.NoError(v.t, err)
 	r := v.do(http.MethodPost, path, string(body), "Content-Type: application/json", "Origin: http://"+v.host, "Sec-Fetch-Site: same-origin")
 	var answer rpcAnswer
-	require.NoError(v.t, json.Unmarshal([]byte(r.body), &answer), "%s answers %d: %.300s", path, r.status, r.body)
+	require.NoError(v.t, json.Unmarshal([]byte(r.Body), &answer), "%s answers %d: %.300s", path, r.Status, r.Body)
 	if answer.Error != nil {
 		require.FailNow(v.t, "JSON-RPC "+path, "%s %s: %s", answer.Error.Message, answer.Error.Data.Name, answer.Error.Data.Message)
 	}
@@ -296,28 +296,28 @@ func (v *visitor) rpc(path string, params options) (json.RawMessage, reply) {
 
 // call calls a method of a model as the web client does; the visitor has to be
 // signed in. Through the cache, the reply is one of those that carry purges.
-func (v *visitor) call(model, method string, args []interface{}, kwargs options) (json.RawMessage, reply) {
+func (v *Visitor) call(model, method string, args []interface{}, kwargs Options) (json.RawMessage, Reply) {
 	v.t.Helper()
 	if kwargs == nil {
-		kwargs = options{}
+		kwargs = Options{}
 	}
-	return v.rpc("/web/dataset/call_kw/"+model+"/"+method, options{"model": model, "method": method, "args": args, "kwargs": kwargs})
+	return v.rpc("/web/dataset/call_kw/"+model+"/"+method, Options{"model": model, "method": method, "args": args, "kwargs": kwargs})
 }
 
 // ids are the records that a method of a model is called on.
 func ids(list ...int) []int { return list }
 
 // write changes records.
-func (v *visitor) write(model string, ids []int, values options) reply {
+func (v *Visitor) write(model string, ids []int, values Options) Reply {
 	v.t.Helper()
 	_, r := v.call(model, "write", []interface{}{ids, values}, nil)
 	return r
 }
 
 // create makes a record and returns its id.
-func (v *visitor) create(model string, values options) int {
+func (v *Visitor) create(model string, values Options) int {
 	v.t.Helper()
-	result, _ := v.call(model, "create", []interface{}{[]options{values}}, nil)
+	result, _ := v.call(model, "create", []interface{}{[]Options{values}}, nil)
 	var made []int
 	require.NoError(v.t, json.Unmarshal(result, &made), "%s", result)
 	require.Len(v.t, made, 1)
@@ -325,7 +325,7 @@ func (v *visitor) create(model string, values options) int {
 }
 
 // read returns some fields of the records that a domain finds.
-func (v *visitor) read(model string, domain []interface{}, names ...string) []map[string]interface{} {
+func (v *Visitor) read(model string, domain []interface{}, names ...string) []map[string]interface{} {
 	v.t.Helper()
 	if domain == nil {
 		domain = []interface{}{}
@@ -337,20 +337,20 @@ func (v *visitor) read(model string, domain []interface{}, names ...string) []ma
 }
 
 // change writes one value and puts the old one back when the test has ended.
-func (v *visitor) change(model string, id int, name string, value interface{}) reply {
+func (v *Visitor) change(model string, id int, name string, value interface{}) Reply {
 	v.t.Helper()
 	old := v.read(model, []interface{}{[]interface{}{"id", "=", id}}, name)
 	require.Len(v.t, old, 1)
-	v.t.Cleanup(func() { v.write(model, ids(id), options{name: old[0][name]}) })
-	return v.write(model, ids(id), options{name: value})
+	v.t.Cleanup(func() { v.write(model, ids(id), Options{name: old[0][name]}) })
+	return v.write(model, ids(id), Options{name: value})
 }
 
 // cron lets a scheduled action of Odoo run Python once, outside any request, and
 // waits for its end. "env" is there; what it changes is committed.
-func (v *visitor) cron(code string) {
+func (v *Visitor) cron(code string) {
 	v.t.Helper()
 	models := v.read("ir.model", []interface{}{[]interface{}{"model", "=", "ir.cron"}}, "id")
-	id := v.create("ir.cron", options{
+	id := v.create("ir.cron", Options{
 		"name": "test " + v.t.Name(), "model_id": models[0]["id"], "state": "code", "code": code,
 		"interval_number": 1, "interval_type": "months", "active": true,
 	})
@@ -459,15 +459,15 @@ var odooPages = []struct{ kind, path, in string }{
 	{"sitemap", "/sitemap.xml", ""},
 }
 
-// pages returns the path of a page of each kind of this Odoo, without language.
-func (o *odooSite) pages(t *testing.T) map[string]string {
+// Pages returns the path of a page of each kind of this Odoo, without language.
+func (o *OdooSite) Pages(t *testing.T) map[string]string {
 	t.Helper()
 	bodies := map[string]string{}
 	linking := func(path string) string {
 		if bodies[path] == "" {
-			r := o.visitor(t, shopHost).get(path)
-			require.Equal(t, http.StatusOK, r.status, path)
-			bodies[path] = r.body
+			r := o.Visitor(t, ShopHost).Get(path)
+			require.Equal(t, http.StatusOK, r.Status, path)
+			bodies[path] = r.Body
 		}
 		return bodies[path]
 	}
@@ -488,7 +488,7 @@ func upgrade(t *testing.T, base, host, path string) (net.Conn, *bufio.Reader, *h
 	c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(Patience)))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n", path, host)
 	fmt.Fprintf(&b, "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://%s\r\n\r\n", host)
@@ -503,13 +503,13 @@ func upgrade(t *testing.T, base, host, path string) (net.Conn, *bufio.Reader, *h
 // cartCount is what the header of a page says of the cart.
 var cartCount = regexp.MustCompile(`<sup[^>]*my_cart_quantity[^>]*>\s*(\d*)\s*</sup>`)
 
-// firstVariant returns the id of a product's first variant.
-func firstVariant(t *testing.T, odoo *odooSite, template int) int {
+// FirstVariant returns the id of a product's first variant.
+func FirstVariant(t *testing.T, odoo *OdooSite, template int) int {
 	if id, known := variants.Load(template); known {
 		return id.(int)
 	}
-	admin := odoo.visitor(t, shopHost)
-	admin.signIn("admin")
+	admin := odoo.Visitor(t, ShopHost)
+	admin.SignIn("admin")
 	found := admin.read("product.product", []interface{}{[]interface{}{"product_tmpl_id", "=", template}}, "id")
 	require.NotEmpty(t, found)
 	id := int(found[0]["id"].(float64))
@@ -517,15 +517,15 @@ func firstVariant(t *testing.T, odoo *odooSite, template int) int {
 	return id
 }
 
-// browserLanguage is what most visitors' browsers send; without a language each
+// BrowserLanguage is what most visitors' browsers send; without a language each
 // visitor's first page would be another than their second.
-const browserLanguage = "Accept-Language: en-US,en;q=0.9"
+const BrowserLanguage = "Accept-Language: en-US,en;q=0.9"
 
-// sitemap returns the paths that the site tells robots of.
-func (o *odooSite) sitemap(t *testing.T) []string {
+// Sitemap returns the paths that the site tells robots of.
+func (o *OdooSite) Sitemap(t *testing.T) []string {
 	t.Helper()
 	var paths []string
-	body := o.visitor(t, shopHost).get("/sitemap.xml").body
+	body := o.Visitor(t, ShopHost).Get("/sitemap.xml").Body
 	for _, m := range regexp.MustCompile(`<loc>([^<]+)</loc>`).FindAllStringSubmatch(body, -1) {
 		u, err := url.Parse(m[1])
 		require.NoError(t, err)

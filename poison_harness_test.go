@@ -35,64 +35,64 @@ import (
 // nobody without any cache. Each thing that is sent odd holds a marker, by which it is
 // found again in answers and in Redis.
 
-// oddRequest is a request as it is written on the wire, and what a proxy in front knows of it.
-type oddRequest struct {
-	method, target, proto, host string
-	lines                       []string // of the header, but Host and Cookie
-	cookies                     []string // joined to one field
-	body                        string
+// OddRequest is a request as it is written on the wire, and what a proxy in front knows of it.
+type OddRequest struct {
+	Method, Target, proto, Host string
+	Lines                       []string // of the header, but Host and Cookie
+	Cookies                     []string // joined to one field
+	Body                        string
 	remote                      string // address of the client
 	certificate                 string // name in the client's certificate: it came by TLS
 	value                       string // what a middleware in front has put into the context
-	canonical                   string // the target as Odoo routes it
+	Canonical                   string // the target as Odoo routes it
 }
 
 const (
-	poisonHost   = "shop.example"
+	PoisonHost   = "shop.example"
 	poisonRemote = "198.51.100.23:4711"
 )
 
-// nobodyAt is the request of nobody: what every client has to send, and no more.
-func nobodyAt(target string) *oddRequest {
-	return &oddRequest{method: http.MethodGet, target: target, proto: "HTTP/1.1", host: poisonHost, remote: poisonRemote, canonical: target}
+// NobodyAt is the request of nobody: what every client has to send, and no more.
+func NobodyAt(target string) *OddRequest {
+	return &OddRequest{Method: http.MethodGet, Target: target, proto: "HTTP/1.1", Host: PoisonHost, remote: poisonRemote, Canonical: target}
 }
 
-// browserLines are what a browser sends with each request.
-var browserLines = []string{
+// BrowserLines are what a browser sends with each request.
+var BrowserLines = []string{
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0",
 	"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
 	"Accept-Language: en-US,en;q=0.9", "Accept-Encoding: gzip, deflate, br, zstd",
 	"Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Upgrade-Insecure-Requests: 1",
 }
 
-// browserAt is the request of a browser without cookies.
-func browserAt(target string) *oddRequest {
-	q := nobodyAt(target)
-	q.lines = append([]string{}, browserLines...)
+// BrowserAt is the request of a browser without cookies.
+func BrowserAt(target string) *OddRequest {
+	q := NobodyAt(target)
+	q.Lines = append([]string{}, BrowserLines...)
 	return q
 }
 
 type poisonKey struct{}
 
-// text is the request on the wire.
-func (q *oddRequest) text() string {
+// Text is the request on the wire.
+func (q *OddRequest) Text() string {
 	var b strings.Builder
-	b.WriteString(q.method + " " + q.target + " " + q.proto + "\r\nHost: " + q.host + "\r\n")
-	for _, line := range q.lines {
+	b.WriteString(q.Method + " " + q.Target + " " + q.proto + "\r\nHost: " + q.Host + "\r\n")
+	for _, line := range q.Lines {
 		b.WriteString(line + "\r\n")
 	}
-	if len(q.cookies) > 0 {
-		b.WriteString("Cookie: " + strings.Join(q.cookies, "; ") + "\r\n")
+	if len(q.Cookies) > 0 {
+		b.WriteString("Cookie: " + strings.Join(q.Cookies, "; ") + "\r\n")
 	}
-	if q.body != "" {
-		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(q.body))
+	if q.Body != "" {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(q.Body))
 	}
-	return b.String() + "\r\n" + q.body
+	return b.String() + "\r\n" + q.Body
 }
 
-// parse reads the request as a Go server does. It reports false for what no server takes.
-func (q *oddRequest) parse() (*http.Request, bool) {
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text())))
+// Parse reads the request as a Go server does. It reports false for what no server takes.
+func (q *OddRequest) Parse() (*http.Request, bool) {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.Text())))
 	if err != nil {
 		return nil, false
 	}
@@ -113,22 +113,22 @@ func (q *oddRequest) parse() (*http.Request, bool) {
 	return r, true
 }
 
-// ask sends a request to a handler as Traefik hands it on. It reports false for what no
+// Ask sends a request to a handler as Traefik hands it on. It reports false for what no
 // server takes.
-func (q *oddRequest) ask(h http.Handler) (reply, bool) {
-	r, ok := q.parse()
+func (q *OddRequest) Ask(h http.Handler) (Reply, bool) {
+	r, ok := q.Parse()
 	if !ok {
-		return reply{}, false
+		return Reply{}, false
 	}
 	rw := httptest.NewRecorder()
-	forwarded(h).ServeHTTP(rw, r)
+	Forwarded(h).ServeHTTP(rw, r)
 	body := rw.Body.Bytes()
 	if rw.Header().Get("Content-Encoding") == "gzip" {
 		if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
 			body, _ = io.ReadAll(z)
 		}
 	}
-	return reply{status: rw.Code, header: rw.Header(), body: string(body)}, true
+	return Reply{Status: rw.Code, Header: rw.Header(), Body: string(body)}, true
 }
 
 // heard is everything that an origin can know of a request. Names of fields are folded as
@@ -139,7 +139,7 @@ func heard(r *http.Request) string {
 		name = "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		fields[name] = append(fields[name], values...)
 	}
-	if own := fields["HTTP_IF_NONE_MATCH"]; len(own) == 1 && own[0] == ownTag {
+	if own := fields["HTTP_IF_NONE_MATCH"]; len(own) == 1 && own[0] == OwnTag {
 		delete(fields, "HTTP_IF_NONE_MATCH") // the cache asks whether its copy is current
 	}
 	lines := make([]string, 0, len(fields)+4)
@@ -162,17 +162,17 @@ func heard(r *http.Request) string {
 	return strings.Join(append(head, lines...), "\n")
 }
 
-// ownTag is the tag of every page of an echo that has one.
-const ownTag = `"own"`
+// OwnTag is the tag of every page of an echo that has one.
+const OwnTag = `"own"`
 
 // seenField is the field of a response with what the origin was told.
 const seenField = "X-Seen"
 
-// echo answers with everything that it was told, in the body and in a field.
-func echo(contentType string, lines ...string) http.HandlerFunc {
+// Echo answers with everything that it was told, in the body and in a field.
+func Echo(contentType string, lines ...string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		text := heard(r)
-		for name, values := range fields(lines...) {
+		for name, values := range Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		rw.Header().Set("Content-Type", contentType)
@@ -183,7 +183,7 @@ func echo(contentType string, lines ...string) http.HandlerFunc {
 			return c
 		}, text))
 		if r.Method == http.MethodPost {
-			rw.Header().Set("Set-Cookie", "session_id="+sid(int(tenants.Add(1)))+"; Path=/")
+			rw.Header().Set("Set-Cookie", "session_id="+SessionID(int(Tenants.Add(1)))+"; Path=/")
 		}
 		if tag := rw.Header().Get("Etag"); tag != "" && r.Header.Get("If-None-Match") == tag {
 			rw.WriteHeader(http.StatusNotModified)
@@ -197,13 +197,13 @@ func echo(contentType string, lines ...string) http.HandlerFunc {
 	}
 }
 
-// shown is what of an answer tells what the origin was told.
-func shown(r reply) string {
-	return fmt.Sprintf("%d %s %s\n%s\n%s", r.status, r.header.Get("Content-Type"), r.header.Get("Location"), strings.ReplaceAll(r.header.Get(seenField), "|", "\n"), r.body)
+// Shown is what of an answer tells what the origin was told.
+func Shown(r Reply) string {
+	return fmt.Sprintf("%d %s %s\n%s\n%s", r.Status, r.Header.Get("Content-Type"), r.Header.Get("Location"), strings.ReplaceAll(r.Header.Get(seenField), "|", "\n"), r.Body)
 }
 
-// differing are the lines of a text that are not in another, short.
-func differing(got, want string) string {
+// Differing are the lines of a text that are not in another, short.
+func Differing(got, want string) string {
 	have := map[string]bool{}
 	for _, line := range strings.Split(want, "\n") {
 		have[line] = true
@@ -220,78 +220,78 @@ func differing(got, want string) string {
 	return strings.Join(list, " / ")
 }
 
-// marker is what a thing that is sent odd holds: a number of six digits and the side of a pair.
-var marker = regexp.MustCompile(`zq[0-9]{6}[ab]`)
+// Marker is what a thing that is sent odd holds: a number of six digits and the side of a pair.
+var Marker = regexp.MustCompile(`zq[0-9]{6}[ab]`)
 
-func markerOf(n int, side string) string { return fmt.Sprintf("zq%d%s", n, side) }
+func MarkerOf(n int, side string) string { return fmt.Sprintf("zq%d%s", n, side) }
 
-// poisonedSite is what is poisoned: a cache before an echo, and the same again that nobody
+// PoisonedSite is what is poisoned: a cache before an echo, and the same again that nobody
 // odd asks.
-type poisonedSite struct {
-	t        *testing.T
-	page     func(n int) string
-	origin   http.HandlerFunc
-	tenant   string
-	h        http.Handler
-	control  http.Handler
-	renders  atomic.Int64 // by the cache
+type PoisonedSite struct {
+	T        *testing.T
+	Page     func(n int) string
+	Origin   http.HandlerFunc
+	Tenant   string
+	Handler  http.Handler
+	Control  http.Handler
+	Renders  atomic.Int64 // by the cache
 	mu       sync.Mutex
 	answer   http.HandlerFunc // of the cache's origin
-	failures []string
-	cases    int
-	refused  int // cases that no server takes
-	hits     int // answers to nobody from the cache
+	Failures []string
+	Cases    int
+	Refused  int // cases that no server takes
+	Hits     int // answers to nobody from the cache
 }
 
 // newPoisoned starts both with the same options.
-func newPoisoned(t *testing.T, load loader, o options, page func(n int) string, origin http.HandlerFunc) *poisonedSite {
+func newPoisoned(t *testing.T, load Loader, o Options, page func(n int) string, origin http.HandlerFunc) *PoisonedSite {
 	t.Helper()
-	p := &poisonedSite{t: t, page: page, origin: origin, answer: origin, tenant: fmt.Sprintf("poison%d", tenants.Add(1))}
-	with := func(tenant string) options {
-		all := options{"tenant": tenant, "purge": options{"networks": []string{"127.0.0.1"}}, "limits": options{"refreshes": "10000"}, "memory": options{"bytes": "256MiB"}}
+	p := &PoisonedSite{T: t, Page: page, Origin: origin, answer: origin, Tenant: fmt.Sprintf("poison%d", Tenants.Add(1))}
+	with := func(tenant string) Options {
+		all := Options{"tenant": tenant, "purge": Options{"networks": []string{"127.0.0.1"}}, "limits": Options{"refreshes": "10000"}, "memory": Options{"bytes": "256MiB"}}
 		for name, value := range o {
 			all[name] = value
 		}
 		return all
 	}
 	var err error
-	p.h, err = load(context.Background(), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		p.renders.Add(1)
+	p.Handler, err = load(context.Background(), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		p.Renders.Add(1)
 		p.mu.Lock()
 		answer := p.answer
 		p.mu.Unlock()
 		answer(rw, r)
-	}), with(p.tenant))
+	}), with(p.Tenant))
 	require.NoError(t, err)
-	p.control, err = load(context.Background(), origin, with(p.tenant+"c"))
+	p.Control, err = load(context.Background(), origin, with(p.Tenant+"c"))
 	require.NoError(t, err)
 	return p
 }
 
 // control sends a request to the control endpoint of a cache.
-func (p *poisonedSite) manage(h http.Handler, method, path, body string) string {
-	p.t.Helper()
-	q := nobodyAt("/.odoocache/" + path)
-	q.method, q.body, q.remote = method, body, "127.0.0.1:1"
-	r, ok := q.ask(h)
-	require.True(p.t, ok)
-	require.Equal(p.t, http.StatusOK, r.status, r.body)
-	return r.body
+func (p *PoisonedSite) Manage(h http.Handler, method, path, body string) string {
+	p.T.Helper()
+	q := NobodyAt("/.odoocache/" + path)
+	q.Method, q.Body, q.remote = method, body, "127.0.0.1:1"
+	r, ok := q.Ask(h)
+	require.True(p.T, ok)
+	require.Equal(p.T, http.StatusOK, r.Status, r.Body)
+	return r.Body
 }
 
 // expected are the answers that nobody may get: that of the cache that nobody odd has
 // asked, and the origin's own.
-func (p *poisonedSite) expected(q *oddRequest) []string {
+func (p *PoisonedSite) expected(q *OddRequest) []string {
 	var list []string
-	if r, ok := q.ask(p.control); ok {
-		list = append(list, shown(r))
+	if r, ok := q.Ask(p.Control); ok {
+		list = append(list, Shown(r))
 	}
 	announced := func(rw http.ResponseWriter, r *http.Request) {
 		r.Header.Set("X-Odoo-Cache-Edge", "odoocache")
-		p.origin(rw, r)
+		p.Origin(rw, r)
 	}
-	if r, ok := q.ask(http.HandlerFunc(announced)); ok {
-		list = append(list, shown(r))
+	if r, ok := q.Ask(http.HandlerFunc(announced)); ok {
+		list = append(list, Shown(r))
 	}
 	return list
 }
@@ -299,13 +299,13 @@ func (p *poisonedSite) expected(q *oddRequest) []string {
 // others is what is asked once somebody odd has: nobody and a browser at the page's proper
 // address; nobody as the odd one has spelled it, and so with the parameters sorted and
 // without those that hold a marker.
-func others(odd *oddRequest) []*oddRequest {
-	list := []*oddRequest{nobodyAt(odd.canonical), browserAt(odd.canonical)}
-	seen := map[string]bool{odd.canonical: true}
-	for _, target := range []string{sortedTarget(odd.target, true), sortedTarget(odd.target, false), odd.target} {
+func others(odd *OddRequest) []*OddRequest {
+	list := []*OddRequest{NobodyAt(odd.Canonical), BrowserAt(odd.Canonical)}
+	seen := map[string]bool{odd.Canonical: true}
+	for _, target := range []string{sortedTarget(odd.Target, true), sortedTarget(odd.Target, false), odd.Target} {
 		if !seen[target] {
 			seen[target] = true
-			list = append(list, nobodyAt(target))
+			list = append(list, NobodyAt(target))
 		}
 	}
 	return list
@@ -320,7 +320,7 @@ func sortedTarget(target string, clean bool) string {
 	}
 	var pairs []string
 	for _, pair := range strings.Split(query, "&") {
-		if pair != "" && !(clean && marker.MatchString(pair)) {
+		if pair != "" && !(clean && Marker.MatchString(pair)) {
 			pairs = append(pairs, pair)
 		}
 	}
@@ -338,65 +338,65 @@ func sortedTarget(target string, clean bool) string {
 	return at + "?" + strings.Join(pairs, "&")
 }
 
-// check asks as others do, and notes what they get of the odd one.
-func (p *poisonedSite) check(what string, odd *oddRequest) {
-	p.t.Helper()
+// Check asks as others do, and notes what they get of the odd one.
+func (p *PoisonedSite) Check(what string, odd *OddRequest) {
+	p.T.Helper()
 	for _, q := range others(odd) {
-		got, ok := q.ask(p.h)
+		got, ok := q.Ask(p.Handler)
 		if !ok {
 			continue
 		}
-		p.judge(what, q, got, !marker.MatchString(q.target))
+		p.Judge(what, q, got, !Marker.MatchString(q.Target))
 	}
 }
 
-// judge compares an answer to nobody with those that nobody may get. clean says that the
+// Judge compares an answer to nobody with those that nobody may get. clean says that the
 // address holds no marker.
-func (p *poisonedSite) judge(what string, q *oddRequest, got reply, clean bool) {
-	if strings.Contains(got.cacheStatus(), "; hit") {
-		p.hits++
+func (p *PoisonedSite) Judge(what string, q *OddRequest, got Reply, clean bool) {
+	if strings.Contains(got.CacheStatus(), "; hit") {
+		p.Hits++
 	}
-	text := shown(got)
+	text := Shown(got)
 	want := p.expected(q)
 	for _, one := range want {
 		if text == one {
 			if clean {
-				if found := marker.FindString(fmt.Sprint(got.header)); found != "" {
-					p.fail("%s | %s in a field of %s", what, found, q.target)
+				if found := Marker.FindString(fmt.Sprint(got.Header)); found != "" {
+					p.Fail("%s | %s in a field of %s", what, found, q.Target)
 				}
 			}
 			return
 		}
 	}
-	p.fail("%s | at %s nobody gets %s (%s)", what, q.target, differing(text, strings.Join(want, "\n")), got.cacheStatus())
+	p.Fail("%s | at %s nobody gets %s (%s)", what, q.Target, Differing(text, strings.Join(want, "\n")), got.CacheStatus())
 }
 
-func (p *poisonedSite) fail(format string, args ...interface{}) {
-	p.failures = append(p.failures, fmt.Sprintf(format, args...))
+func (p *PoisonedSite) Fail(format string, args ...interface{}) {
+	p.Failures = append(p.Failures, fmt.Sprintf(format, args...))
 }
 
-// miss lets somebody odd ask for a page that nobody has asked for, and looks at it.
-func (p *poisonedSite) miss(what string, odd *oddRequest) {
-	p.t.Helper()
-	p.cases++
-	if _, ok := odd.ask(p.h); !ok {
-		p.refused++
+// Miss lets somebody odd ask for a page that nobody has asked for, and looks at it.
+func (p *PoisonedSite) Miss(what string, odd *OddRequest) {
+	p.T.Helper()
+	p.Cases++
+	if _, ok := odd.Ask(p.Handler); !ok {
+		p.Refused++
 		return
 	}
-	p.check(what, odd)
+	p.Check(what, odd)
 }
 
-// report fails the test with what was found, the first of it.
-func (p *poisonedSite) report() {
-	p.t.Helper()
-	p.t.Logf("%d cases, %d of them taken by no server; %d answers to others from the cache", p.cases, p.refused, p.hits)
-	n := len(p.failures)
+// Report fails the test with what was found, the first of it.
+func (p *PoisonedSite) Report() {
+	p.T.Helper()
+	p.T.Logf("%d cases, %d of them taken by no server; %d answers to others from the cache", p.Cases, p.Refused, p.Hits)
+	n := len(p.Failures)
 	if n == 0 {
 		return
 	}
 	seen := map[string]bool{}
 	var first, kinds []string
-	for _, f := range p.failures {
+	for _, f := range p.Failures {
 		kind, _, _ := strings.Cut(f, " | ")
 		if seen[kind] {
 			continue
@@ -407,7 +407,7 @@ func (p *poisonedSite) report() {
 			first = append(first, f)
 		}
 	}
-	assert.Fail(p.t, fmt.Sprintf("%d answers of others show what somebody odd has sent, in %d of %d cases", n, len(kinds), p.cases),
+	assert.Fail(p.T, fmt.Sprintf("%d answers of others show what somebody odd has sent, in %d of %d cases", n, len(kinds), p.Cases),
 		"%s\nall cases: %.6000s", strings.Join(first, "\n"), strings.Join(kinds, "; "))
 }
 
@@ -471,30 +471,30 @@ func redisValues(t *testing.T, o *goredis.Options) map[string]string {
 	return all
 }
 
-// cleanRedis fails where a Redis holds a marker that is not part of an address, or in a field
+// CleanRedis fails where a Redis holds a marker that is not part of an address, or in a field
 // of fill.headers: those choose the database, as a host does.
-func (p *poisonedSite) cleanRedis(o *goredis.Options, names, inAddresses map[string]string) {
-	p.t.Helper()
-	all := redisValues(p.t, o)
-	require.NotEmpty(p.t, all)
+func (p *PoisonedSite) CleanRedis(o *goredis.Options, names, inAddresses map[string]string) {
+	p.T.Helper()
+	all := redisValues(p.T, o)
+	require.NotEmpty(p.T, all)
 	for key, text := range all {
 		seen := map[string]bool{}
-		for _, found := range marker.FindAllString(key+"\n"+text, -1) {
+		for _, found := range Marker.FindAllString(key+"\n"+text, -1) {
 			if name := names[found]; strings.Contains(name, "X-Odoo-Database: ") || strings.Contains(name, "X-Odoo-Dbfilter: ") {
 				continue
 			}
 			if inAddresses[found] == "" && !seen[found] {
 				seen[found] = true
 				at := strings.Index(text, found)
-				p.fail("in Redis, %s | %s in %.60s: %.80q", names[found], found, key, text[max(0, at-40):min(len(text), at+40)])
+				p.Fail("in Redis, %s | %s in %.60s: %.80q", names[found], found, key, text[max(0, at-40):min(len(text), at+40)])
 			}
 		}
 	}
 }
 
-// routedAs is a target as Odoo routes it: decoded once, slashes joined, dot segments
+// RoutedAs is a target as Odoo routes it: decoded once, slashes joined, dot segments
 // removed. The query stays.
-func routedAs(target string) string {
+func RoutedAs(target string) string {
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		return target
@@ -510,26 +510,26 @@ func routedAs(target string) string {
 	return out
 }
 
-// onWire sends a request as it is written to a server, and reads one answer.
-func (q *oddRequest) onWire(address string) (reply, error) {
+// OnWire sends a request as it is written to a server, and reads one answer.
+func (q *OddRequest) OnWire(address string) (Reply, error) {
 	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
-	if _, err := io.WriteString(c, q.text()); err != nil {
-		return reply{}, err
+	if _, err := io.WriteString(c, q.Text()); err != nil {
+		return Reply{}, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: q.method})
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: q.Method})
 	if err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return reply{status: resp.StatusCode, header: resp.Header}, nil
+		return Reply{Status: resp.StatusCode, Header: resp.Header}, nil
 	}
 	body, err := io.ReadAll(resp.Body)
 	if resp.Header.Get("Content-Encoding") == "gzip" && err == nil {
@@ -538,5 +538,5 @@ func (q *oddRequest) onWire(address string) (reply, error) {
 			body, err = io.ReadAll(z)
 		}
 	}
-	return reply{status: resp.StatusCode, header: resp.Header, body: string(body)}, err
+	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}, err
 }

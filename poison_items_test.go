@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// oddity is one thing that somebody odd does.
-type oddity struct {
-	name string
-	do   func(q *oddRequest, marker string)
-	core bool // also in pairs
-	open bool // its marker is part of an address or a name that the key holds
+// Oddity is one thing that somebody odd does.
+type Oddity struct {
+	Name string
+	Do   func(q *OddRequest, marker string)
+	Core bool // also in pairs
+	Open bool // its marker is part of an address or a name that the key holds
 }
 
 // oddFields are names of request fields that somebody may read. Their values are markers.
@@ -75,16 +75,16 @@ var oddLines = []string{
 	"X-Http-Method-Override: POST", "X-Method-Override: PURGE", "X-Odoo-Database: %s", "X-Odoo-Dbfilter: %s", "X-Openerp-Session-Id: %s", "X-Openerp-Session-Id:", "X-Odoo-Cache: no-store", "X-Odoo-Cache: public, ttl=%s", "X-Odoo-Purge: *", "X-Odoo-Cache-Edge: odoocache", "X-Odoo-Cache-Context: 0", "X-Odoo-Cache-Context: 0123456789abcdef", "X-Requested-With: XMLHttpRequest", "X-Bare: 1",
 }
 
-// fortyHex and the like are shapes of session ids of Odoo 14 and later.
+// FortyHex and the like are shapes of session ids of Odoo 14 and later.
 const (
-	fortyHex = "0123456789abcdef0123456789abcdef01234567"
-	longID   = "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWxYz012345"
+	FortyHex = "0123456789abcdef0123456789abcdef01234567"
+	LongID   = "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGhIjKlMnOpQrStUvWxYz012345"
 )
 
 // oddCookies are single cookies.
 var oddCookies = []string{
-	"session_id=%s", "session_id=" + fortyHex, "session_id=" + longID, "session_id=", "session_id", "session_id=\"%s\"", "session_id=\"" + fortyHex + "\"", "session_id=\"a\\054%s\"",
-	"\"session_id\"=%s", " session_id = %s", "SESSION_ID=%s", "Session_Id=%s", "session_id%%3D%s", "session%%5fid=%s", "session_id=a; session_id=%s", "x=\"; session_id=%s\"", "x=\"y; session_id=" + fortyHex + "; frontend_lang=fr_FR", "session_id=%s,frontend_lang=fr_FR",
+	"session_id=%s", "session_id=" + FortyHex, "session_id=" + LongID, "session_id=", "session_id", "session_id=\"%s\"", "session_id=\"" + FortyHex + "\"", "session_id=\"a\\054%s\"",
+	"\"session_id\"=%s", " session_id = %s", "SESSION_ID=%s", "Session_Id=%s", "session_id%%3D%s", "session%%5fid=%s", "session_id=a; session_id=%s", "x=\"; session_id=%s\"", "x=\"y; session_id=" + FortyHex + "; frontend_lang=fr_FR", "session_id=%s,frontend_lang=fr_FR",
 	"x=y,session_id=%s", "x=y\tsession_id=%s", "\xa0session_id=%s", "session_id\x85=%s",
 	"visitor_uuid=%s", "visitor_uuid=0123456789abcdef0123456789abcdef", "visitor_uuid=\"%s\"", "Visitor_Uuid=%s",
 	"tz=%s", "tz=Europe/Paris", "tz=\"%s\"", "tz=Europe/Paris; tz=%s", "cids=1-2", "cids=%s", "color_scheme=dark", "color_scheme=%s",
@@ -111,19 +111,19 @@ var oddPaths = []string{
 var oddQueries = []string{
 	"?", "?&", "?&&&", "?=", "?=%s", "?%s", "?%s=", "?a=1&a=2&a=%s", "?b=2&a=%s", "?a=%s;b=2", "?;%s", "?%61=%s", "?%41=%s&A=1", "?a[]=%s", "?a%00=%s", "?a=%00%s", "?a=+%s", "?a=%2B%s", "?a=%zz%s", "?a=%", "?%s=%E9", "?a=\xe9%s", "?a=%2526%s", "??%s", "?a=1#%s", "?a=%0d%0a%s",
 	"?utm_source=%s", "?utm_source=%s&utm_medium=%s", "?UTM_SOURCE=%s", "?gclid=%s", "?%67clid=%s", "?fbclid=%s&a=1", "?a=1&gclid=%s&b=2", "?_ga=%s", "?utm_source", "?gclid=%s&gclid=%s", "?gclid=%s;a=1",
-	"?debug=%s", "?debug=1", "?Debug=%s", "?%64ebug=%s", "?session_id=%s", "?session%5fid=%s", "?session_id=" + fortyHex, "?db=%s", "?pricelist=%s", "?access_token=%s", "?access_token[]=%s", "?token=%s", "?email=%s", "?Email=%s", "?x_name=%s", "?lang=fr_FR&x=%s", "?lang=%s", "?page=1&%s", "?redirect=http://%s.example", "?fw=%s", "?enable_editor=%s",
+	"?debug=%s", "?debug=1", "?Debug=%s", "?%64ebug=%s", "?session_id=%s", "?session%5fid=%s", "?session_id=" + FortyHex, "?db=%s", "?pricelist=%s", "?access_token=%s", "?access_token[]=%s", "?token=%s", "?email=%s", "?Email=%s", "?x_name=%s", "?lang=fr_FR&x=%s", "?lang=%s", "?page=1&%s", "?redirect=http://%s.example", "?fw=%s", "?enable_editor=%s",
 }
 
-// oddities are all of them.
-func oddities() []oddity {
-	var list []oddity
+// Oddities are all of them.
+func Oddities() []Oddity {
+	var list []Oddity
 	fill := func(pattern, marker string) string {
 		return strings.ReplaceAll(strings.ReplaceAll(pattern, "%s", marker), "%%", "%")
 	}
 	line := func(name, pattern string, core bool) {
 		open := strings.HasPrefix(pattern, "X-Forwarded-Host:") || strings.HasPrefix(pattern, "X-Forwarded-Proto:") || name == "X-Country"
-		list = append(list, oddity{name: name, core: core, open: open, do: func(q *oddRequest, marker string) {
-			q.lines = append(q.lines, strings.Split(fill(pattern, marker), "\r\n")...)
+		list = append(list, Oddity{Name: name, Core: core, Open: open, Do: func(q *OddRequest, marker string) {
+			q.Lines = append(q.Lines, strings.Split(fill(pattern, marker), "\r\n")...)
 		}})
 	}
 	for _, name := range oddFields {
@@ -131,7 +131,7 @@ func oddities() []oddity {
 	}
 	for _, name := range foldedFields {
 		for _, with := range []string{"_", "."} {
-			for _, value := range []string{"%s", "fr-FR", fortyHex} {
+			for _, value := range []string{"%s", "fr-FR", FortyHex} {
 				other := strings.ReplaceAll(name, "-", with)
 				line(other+": "+value, other+": "+value, value == "%s" && with == "_")
 			}
@@ -142,42 +142,42 @@ func oddities() []oddity {
 	}
 	for i, pattern := range oddCookies {
 		pattern := pattern
-		list = append(list, oddity{name: fmt.Sprintf("cookie %.60q", pattern), core: i%2 == 0, open: keyCookies[pattern], do: func(q *oddRequest, marker string) {
-			q.cookies = append(q.cookies, fill(pattern, marker))
+		list = append(list, Oddity{Name: fmt.Sprintf("cookie %.60q", pattern), Core: i%2 == 0, Open: keyCookies[pattern], Do: func(q *OddRequest, marker string) {
+			q.Cookies = append(q.Cookies, fill(pattern, marker))
 		}})
 	}
 	for i, pattern := range oddPaths {
 		pattern := pattern
-		list = append(list, oddity{name: fmt.Sprintf("path %q", pattern), core: i%4 == 0, open: true, do: func(q *oddRequest, marker string) {
-			q.target = strings.ReplaceAll(strings.ReplaceAll(pattern, "%s", marker), "%p", q.target)
+		list = append(list, Oddity{Name: fmt.Sprintf("path %q", pattern), Core: i%4 == 0, Open: true, Do: func(q *OddRequest, marker string) {
+			q.Target = strings.ReplaceAll(strings.ReplaceAll(pattern, "%s", marker), "%p", q.Target)
 		}})
 	}
 	for i, pattern := range oddQueries {
 		pattern := pattern
-		list = append(list, oddity{name: fmt.Sprintf("query %q", pattern), core: i%4 == 0, open: true, do: func(q *oddRequest, marker string) {
+		list = append(list, Oddity{Name: fmt.Sprintf("query %q", pattern), Core: i%4 == 0, Open: true, Do: func(q *OddRequest, marker string) {
 			query := strings.ReplaceAll(pattern, "%s", marker)
-			if strings.Contains(q.target, "?") {
+			if strings.Contains(q.Target, "?") {
 				query = "&" + query[1:]
 			}
-			q.target += query
+			q.Target += query
 		}})
 	}
-	for name, do := range map[string]func(q *oddRequest, marker string){
-		"HEAD":             func(q *oddRequest, _ string) { q.method = http.MethodHead },
-		"OPTIONS":          func(q *oddRequest, _ string) { q.method = http.MethodOptions },
-		"a method":         func(q *oddRequest, marker string) { q.method = strings.ToUpper(marker) },
-		"get":              func(q *oddRequest, _ string) { q.method = "get" },
-		"HTTP/1.0":         func(q *oddRequest, _ string) { q.proto = "HTTP/1.0" },
-		"a body":           func(q *oddRequest, marker string) { q.body = marker },
-		"an address":       func(q *oddRequest, _ string) { q.remote = "203.0.113.99:1" },
-		"a certificate":    func(q *oddRequest, marker string) { q.certificate = marker },
-		"a context":        func(q *oddRequest, marker string) { q.value = marker },
-		"another host":     func(q *oddRequest, marker string) { q.host = marker + ".example" },
-		"host and port":    func(q *oddRequest, _ string) { q.host = poisonHost + ":8080" },
-		"host in capitals": func(q *oddRequest, _ string) { q.host = strings.ToUpper(poisonHost) },
-		"host and dot":     func(q *oddRequest, _ string) { q.host = poisonHost + "." },
+	for name, do := range map[string]func(q *OddRequest, marker string){
+		"HEAD":             func(q *OddRequest, _ string) { q.Method = http.MethodHead },
+		"OPTIONS":          func(q *OddRequest, _ string) { q.Method = http.MethodOptions },
+		"a method":         func(q *OddRequest, marker string) { q.Method = strings.ToUpper(marker) },
+		"get":              func(q *OddRequest, _ string) { q.Method = "get" },
+		"HTTP/1.0":         func(q *OddRequest, _ string) { q.proto = "HTTP/1.0" },
+		"a body":           func(q *OddRequest, marker string) { q.Body = marker },
+		"an address":       func(q *OddRequest, _ string) { q.remote = "203.0.113.99:1" },
+		"a certificate":    func(q *OddRequest, marker string) { q.certificate = marker },
+		"a context":        func(q *OddRequest, marker string) { q.value = marker },
+		"another host":     func(q *OddRequest, marker string) { q.Host = marker + ".example" },
+		"host and port":    func(q *OddRequest, _ string) { q.Host = PoisonHost + ":8080" },
+		"host in capitals": func(q *OddRequest, _ string) { q.Host = strings.ToUpper(PoisonHost) },
+		"host and dot":     func(q *OddRequest, _ string) { q.Host = PoisonHost + "." },
 	} {
-		list = append(list, oddity{name: name, do: do, core: name == "an address" || name == "HEAD", open: name == "another host"})
+		list = append(list, Oddity{Name: name, Do: do, Core: name == "an address" || name == "HEAD", Open: name == "another host"})
 	}
 	return list
 }

@@ -10,26 +10,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// spelling is a way to write an address.
-type spelling struct {
-	name string
-	of   func(path string) string
-	head bool // a HEAD goes before the GET
+// Spelling is a way to write an address.
+type Spelling struct {
+	Name string
+	Of   func(path string) string
+	Head bool // a HEAD goes before the GET
 }
 
 // spelled makes spellings of patterns: %p is the address with its slash, %q without.
-func spelled(patterns ...string) []spelling {
-	var list []spelling
+func spelled(patterns ...string) []Spelling {
+	var list []Spelling
 	for _, pattern := range patterns {
 		pattern := pattern
-		list = append(list, spelling{name: pattern, of: func(path string) string {
+		list = append(list, Spelling{Name: pattern, Of: func(path string) string {
 			return strings.ReplaceAll(strings.ReplaceAll(pattern, "%p", path), "%q", strings.TrimPrefix(path, "/"))
 		}})
 	}
 	return list
 }
 
-var spellings = append(spelled(
+var Spellings = append(spelled(
 	"%p", "/%p", "//%p", "/%2f%q", "/%2F%q", "/.%p", "/x/..%p", "/%2e%p", "/x/%2e%2e%p", "/\\%q", "/%5c%q",
 	"%p/", "%p//", "%p/.", "%p/x/..", "%p%2f", "%p.", "%p;", "%p;a=b", "%p;.css", "%p%3b.css", "%p%20", "%p%00", "%p%09",
 	"%p.css", "%p.js", "%p/a.css", "%p/a.js", "%p/a.png", "%p/robots.txt", "%p%2fa.css", "%p%00.css", "%p%0a.css", "%p%23.css", "%p%3f.css", "%p/..%2fa.css",
@@ -37,14 +37,14 @@ var spellings = append(spelled(
 	"/web/static/..%p", "/web/static/../..%p", "/web/static/%2e%2e/%2e%2e%p", "/web/static%2f..%2f..%p", "/web/static/..%2f..%2f%q", "/static%p", "/web/static%p",
 	"/web/assets/1/abcdef0/..%p", "/web/assets/1/abcdef0/../../../..%p", "/web/image/1-abcdef0/%2e%2e/%2e%2e/%2e%2e%p", "/robots.txt/..%p", "/robots.txt%2f..%p", "/favicon.ico;%q", "/%252e%252e%p", "/%252f%q",
 ),
-	spelling{name: "in capitals", of: strings.ToUpper},
-	spelling{name: "one letter encoded", of: func(p string) string {
+	Spelling{Name: "in capitals", Of: strings.ToUpper},
+	Spelling{Name: "one letter encoded", Of: func(p string) string {
 		if len(p) < 2 {
 			return "/%2e"
 		}
 		return "/" + fmt.Sprintf("%%%02x", p[1]) + p[2:]
 	}},
-	spelling{name: "all letters encoded", of: func(p string) string {
+	Spelling{Name: "all letters encoded", Of: func(p string) string {
 		var b strings.Builder
 		for _, c := range []byte(p) {
 			if c == '/' {
@@ -55,12 +55,12 @@ var spellings = append(spelled(
 		}
 		return b.String()
 	}},
-	spelling{name: "HEAD first", of: func(p string) string { return p }, head: true},
+	Spelling{Name: "HEAD first", Of: func(p string) string { return p }, Head: true},
 )
 
-// odooExamples are paths for the routes of a snapshot: those that the preset is checked
+// OdooExamples are paths for the routes of a snapshot: those that the preset is checked
 // with.
-func odooExamples(t *testing.T, file string) []string {
+func OdooExamples(t *testing.T, file string) []string {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)

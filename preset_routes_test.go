@@ -18,9 +18,9 @@ var notCached = map[string]bool{"event": true, "members": true}
 // preset has a rule for is stored for one visitor and given to the next; but neither
 // redirects nor errors.
 func TestOdooPresetCaches(t *testing.T) {
-	odoo := needOdoo(t)
-	paths := odoo.pages(t)
-	shop := odoo.visitor(t, shopHost).get("/shop").body
+	odoo := NeedOdoo(t)
+	paths := odoo.Pages(t)
+	shop := odoo.Visitor(t, ShopHost).Get("/shop").Body
 	paths["product image"] = address(t, shop, `/web/image/product\.(?:template|product)/[^"]+`)
 	paths["shop, filtered"] = "/shop?attribute_values=1-2"
 	paths["search"] = "/website/search?search=desk"
@@ -30,29 +30,29 @@ func TestOdooPresetCaches(t *testing.T) {
 	for _, path := range []string{"/robots.txt", "/sitemap.xml", "/favicon.ico", "/web/manifest.webmanifest", "/web/image/website/1/logo", "/terms", "/pages", "/website/info", "/fr/shop"} {
 		paths[path] = path
 	}
-	for name, more := range map[string]options{
+	for name, more := range map[string]Options{
 		"languages not known": nil,
 		"two languages":       {"languages": []string{"en_US", "fr_FR"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := odoo.behind(t, more)
+			e := odoo.Behind(t, more)
 			for kind, path := range paths {
 				t.Run(kind, func(t *testing.T) {
-					first := e.visitor(shopHost).get(path)
-					if first.status != http.StatusOK && kind != "/favicon.ico" || notCached[kind] {
-						assert.NotContains(t, first.cacheStatus(), "; stored", "%d %s", first.status, path)
-						assert.NotContains(t, e.visitor(shopHost).get(path).cacheStatus(), "; hit", path)
+					first := e.Visitor(ShopHost).Get(path)
+					if first.Status != http.StatusOK && kind != "/favicon.ico" || notCached[kind] {
+						assert.NotContains(t, first.CacheStatus(), "; stored", "%d %s", first.Status, path)
+						assert.NotContains(t, e.Visitor(ShopHost).Get(path).CacheStatus(), "; hit", path)
 						return
 					}
 					// The same page can be there under two kinds.
-					assert.Regexp(t, "; (stored|hit);", first.cacheStatus(), "%d %s", first.status, path)
-					second := e.visitor(shopHost).get(path)
-					assert.Contains(t, second.cacheStatus(), "; hit;", path)
-					for _, line := range second.header["Set-Cookie"] {
+					assert.Regexp(t, "; (stored|hit);", first.CacheStatus(), "%d %s", first.Status, path)
+					second := e.Visitor(ShopHost).Get(path)
+					assert.Contains(t, second.CacheStatus(), "; hit;", path)
+					for _, line := range second.Header["Set-Cookie"] {
 						assert.NotContains(t, line, "session_id", path)
 					}
 					if strings.Contains(kind, "tracked") {
-						assert.NotContains(t, second.body, "gclid")
+						assert.NotContains(t, second.Body, "gclid")
 					}
 				})
 			}
@@ -63,26 +63,26 @@ func TestOdooPresetCaches(t *testing.T) {
 // TestOdooPresetRedirects: a visitor of another language is sent to it, before
 // and after the page is stored; a crawler is not.
 func TestOdooPresetRedirects(t *testing.T) {
-	odoo := needOdoo(t)
-	for name, more := range map[string]options{
+	odoo := NeedOdoo(t)
+	for name, more := range map[string]Options{
 		"languages not known": nil,
 		"two languages":       {"languages": []string{"en_US", "fr_FR"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := odoo.behind(t, more)
+			e := odoo.Behind(t, more)
 			for i := 0; i < 2; i++ {
-				english := e.visitor(shopHost, "Accept-Language: en-GB,en;q=0.8").get("/shop")
-				assert.Equal(t, http.StatusOK, english.status)
-				assert.Contains(t, english.body, `<html lang="en-US"`)
-				french := e.visitor(shopHost, "Accept-Language: fr-BE,fr;q=0.8")
-				assert.Equal(t, http.StatusSeeOther, french.get("/shop").status)
-				assert.Equal(t, http.StatusOK, french.get("/fr/shop").status)
+				english := e.Visitor(ShopHost, "Accept-Language: en-GB,en;q=0.8").Get("/shop")
+				assert.Equal(t, http.StatusOK, english.Status)
+				assert.Contains(t, english.Body, `<html lang="en-US"`)
+				french := e.Visitor(ShopHost, "Accept-Language: fr-BE,fr;q=0.8")
+				assert.Equal(t, http.StatusSeeOther, french.Get("/shop").Status)
+				assert.Equal(t, http.StatusOK, french.Get("/fr/shop").Status)
 				assert.Equal(t, "fr_FR", french.cookie("frontend_lang"), "JSON routes go by it")
-				assert.Equal(t, http.StatusSeeOther, french.get("/blog").status, "the cookie")
-				crawler := e.visitor(shopHost, "Accept-Language: fr-FR", "User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1)").get("/shop")
-				assert.Equal(t, http.StatusOK, crawler.status)
+				assert.Equal(t, http.StatusSeeOther, french.Get("/blog").Status, "the cookie")
+				crawler := e.Visitor(ShopHost, "Accept-Language: fr-FR", "User-Agent: Mozilla/5.0 (compatible; Googlebot/2.1)").Get("/shop")
+				assert.Equal(t, http.StatusOK, crawler.Status)
 			}
-			assert.Contains(t, e.visitor(shopHost, "Accept-Language: en-GB,en;q=0.8").get("/shop").cacheStatus(), "; hit")
+			assert.Contains(t, e.Visitor(ShopHost, "Accept-Language: en-GB,en;q=0.8").Get("/shop").CacheStatus(), "; hit")
 		})
 	}
 }
@@ -133,43 +133,43 @@ var harmless = []harmlessRequest{
 // TestOdooHarmless: they change no page of the session that they are sent in. The
 // last two do, so that the test is known to see it.
 func TestOdooHarmless(t *testing.T) {
-	odoo := needOdoo(t)
-	product := odoo.pages(t)["product"]
+	odoo := NeedOdoo(t)
+	product := odoo.Pages(t)["product"]
 	odoo.keepsDefault(t, product, []string{"/shop", product, "/contactus", "/blog", "/event"}, harmless)
 }
 
 // keepsDefault checks that pages show the same before and after each request of a
 // session, and that others change them.
-func (o *odooSite) keepsDefault(t *testing.T, product string, seen []string, list []harmlessRequest) {
+func (o *OdooSite) keepsDefault(t *testing.T, product string, seen []string, list []harmlessRequest) {
 	t.Helper()
 	id := regexp.MustCompile(`\d+$`).FindString(product)
-	shown := func(v *visitor) string {
+	shown := func(v *Visitor) string {
 		v.setCookie("frontend_lang", "en_US")
 		all := ""
 		for _, path := range seen {
-			all += path + "\n" + v.get(path).body
+			all += path + "\n" + v.Get(path).Body
 		}
 		return all
 	}
 	visit := func(t *testing.T, path, params string) string {
 		t.Helper()
-		v := o.visitor(t, shopHost)
-		v.get("/contactus")
+		v := o.Visitor(t, ShopHost)
+		v.Get("/contactus")
 		session := v.cookie("session_id")
 		path = strings.ReplaceAll(path, "ID", id)
-		r := reply{}
+		r := Reply{}
 		if params == "" {
-			r = v.get(path)
+			r = v.Get(path)
 		} else {
 			r = v.do(http.MethodPost, path, `{"jsonrpc": "2.0", "method": "call", "params": `+strings.ReplaceAll(params, "ID", id)+`}`, "Content-Type: application/json")
 		}
-		require.Less(t, r.status, 500, path)
-		require.NotContains(t, r.body, `"error": {`, path)
+		require.Less(t, r.Status, 500, path)
+		require.NotContains(t, r.Body, `"error": {`, path)
 		require.Equal(t, session, v.cookie("session_id"), path)
 		return shown(v)
 	}
-	shown(o.visitor(t, shopHost)) // Odoo's second answer comes from its own page cache
-	want := shown(o.visitor(t, shopHost))
+	shown(o.Visitor(t, ShopHost)) // Odoo's second answer comes from its own page cache
+	want := shown(o.Visitor(t, ShopHost))
 	for _, c := range list {
 		t.Run(c.path, func(t *testing.T) {
 			requireSame(t, want, visit(t, c.path, c.params), "pages after "+c.path)

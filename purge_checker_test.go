@@ -110,7 +110,7 @@ func (c *purgeLoad) lasting(wait bool) map[string]rendering {
 func (c *purgeLoad) cutConnections(until time.Time) int {
 	return every(100*time.Millisecond, until, func(n int) {
 		if n%10 < 7 {
-			c.redis.must("CLIENT KILL TYPE normal SKIPME yes")
+			c.redis.Must("CLIENT KILL TYPE normal SKIPME yes")
 		}
 	})
 }
@@ -120,10 +120,10 @@ func (c *purgeLoad) cutConnections(until time.Time) int {
 func (c *purgeLoad) cutOff(until time.Time) int {
 	part := time.Until(until) / 2
 	for _, user := range replicaUsers {
-		c.redis.must("ACL SETUSER " + user + " off")
-		c.redis.must("CLIENT KILL USER " + user)
+		c.redis.Must("ACL SETUSER " + user + " off")
+		c.redis.Must("CLIENT KILL USER " + user)
 		c.pause(part * 2 / 3)
-		c.redis.must("ACL SETUSER " + user + " on")
+		c.redis.Must("ACL SETUSER " + user + " on")
 		c.pause(part / 3)
 	}
 	return len(replicaUsers)
@@ -135,18 +135,18 @@ func (c *purgeLoad) stopReplica(until time.Time) int {
 		length = part
 	}
 	p := c.replica[c.random.Intn(ofReplica)]
-	require.NoError(c.t, p.cmd.Process.Signal(syscall.SIGSTOP))
+	require.NoError(c.t, p.Cmd.Process.Signal(syscall.SIGSTOP))
 	c.pause(length)
-	require.NoError(c.t, p.cmd.Process.Signal(syscall.SIGCONT))
+	require.NoError(c.t, p.Cmd.Process.Signal(syscall.SIGCONT))
 	c.pause(time.Until(until))
 	return 1
 }
 
 func (c *purgeLoad) killRedis(until time.Time) int {
 	n := every(0, until.Add(-2*time.Second), func(int) {
-		c.redis.stop()
+		c.redis.Stop()
 		c.pause(time.Second)
-		c.redis.start()
+		c.redis.Start()
 		c.pause(time.Second)
 	})
 	c.pause(time.Until(until))
@@ -156,18 +156,18 @@ func (c *purgeLoad) killRedis(until time.Time) int {
 func (c *purgeLoad) deleteMarks(until time.Time) int {
 	return every(200*time.Millisecond, until, func(n int) {
 		tenant := []string{shops[0], shops[1], quietShop}[n%3]
-		c.redis.must("DEL oc:{" + tenant + "}:marks")
+		c.redis.Must("DEL oc:{" + tenant + "}:marks")
 	})
 }
 
 func (c *purgeLoad) flushRedis(until time.Time) int {
-	return every(500*time.Millisecond, until, func(int) { c.redis.must("FLUSHALL") })
+	return every(500*time.Millisecond, until, func(int) { c.redis.Must("FLUSHALL") })
 }
 
 var infoNumber = regexp.MustCompile(`(?m)^(used_memory|evicted_keys):(\d+)`)
 
 func (c *purgeLoad) info(name string) int {
-	for _, found := range infoNumber.FindAllStringSubmatch(c.redis.must("INFO"), -1) {
+	for _, found := range infoNumber.FindAllStringSubmatch(c.redis.Must("INFO"), -1) {
 		if found[1] == name {
 			n, _ := strconv.Atoi(found[2])
 			return n
@@ -180,11 +180,11 @@ func (c *purgeLoad) info(name string) int {
 // fillRedis leaves so little room that marks are evicted like anything else.
 func (c *purgeLoad) fillRedis(until time.Time) int {
 	evicted := c.info("evicted_keys")
-	c.redis.must("CONFIG SET maxmemory-policy allkeys-lru")
-	c.redis.must("FLUSHALL")
-	c.redis.must(fmt.Sprintf("CONFIG SET maxmemory %d", c.info("used_memory")+100_000))
+	c.redis.Must("CONFIG SET maxmemory-policy allkeys-lru")
+	c.redis.Must("FLUSHALL")
+	c.redis.Must(fmt.Sprintf("CONFIG SET maxmemory %d", c.info("used_memory")+100_000))
 	c.pause(time.Until(until))
-	c.redis.must("CONFIG SET maxmemory 0")
+	c.redis.Must("CONFIG SET maxmemory 0")
 	return c.info("evicted_keys") - evicted
 }
 
@@ -338,7 +338,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			begin := time.Now()
-			c := startPurgeLoad(t, purgeSeed(t), func(dir string) { editSource(t, filepath.Join(dir, m.folder), m.old, m.new) })
+			c := startPurgeLoad(t, purgeSeed(t), func(dir string) { require.NoError(t, Edit(filepath.Join(dir, m.folder), m.old, m.new)) })
 			started := time.Now()
 			found := make(chan struct{})
 			var once sync.Once
@@ -354,7 +354,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 				case <-found:
 					waited = true
 				case <-time.After(10 * time.Millisecond):
-					waited = time.Since(started) > patience
+					waited = time.Since(started) > Patience
 				}
 			}
 			took := time.Since(started)

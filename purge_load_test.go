@@ -60,7 +60,7 @@ func newSheet(r *rand.Rand, tenant string, i int) *sheet {
 		s.address += "?page=2"
 	}
 	for n := []int{1, 2, 5, 10, 20, 50, 100, 200}[i%8]; len(s.tags) < n; {
-		if tag := fmt.Sprintf("t%d", r.Intn(sheetTags)); !contains(s.tags, tag) {
+		if tag := fmt.Sprintf("t%d", r.Intn(sheetTags)); !Contains(s.tags, tag) {
 			s.tags = append(s.tags, tag)
 		}
 	}
@@ -100,8 +100,8 @@ func inTenant(tenant string, things []string) []string {
 type purgeLoad struct {
 	t       *testing.T
 	*ledger // of what was told
-	redis   *redisServer
-	replica [2]*traefik
+	redis   *RedisServer
+	replica [2]*Traefik
 	sheets  map[string][]*sheet // by tenant
 	byName  map[string]*sheet   // tenant and address
 	version map[string]*atomic.Int64
@@ -161,17 +161,17 @@ func startPurgeLoad(t *testing.T, seed int64, edit func(dir string)) *purgeLoad 
 	// A user for each replica: that is how one is cut off.
 	args := []string{"--appendonly", "no"}
 	for _, user := range replicaUsers {
-		args = append(args, "--user", user, "on", ">"+secret[:7], "~*", "+@all")
+		args = append(args, "--user", user, "on", ">"+Secret[:7], "~*", "+@all")
 	}
-	c.redis = startRedis(t, args...)
-	origin := newBackend(t, c.answer)
+	c.redis = StartRedis(t, args...)
+	origin := NewBackend(t, c.answer)
 	for i, user := range replicaUsers {
-		c.replica[i] = startEdited(t, edit, routed(origin.URL, c.middlewares(user)))
+		c.replica[i] = StartEdited(t, edit, Routed(origin.URL, c.middlewares(user)))
 	}
 	t.Cleanup(func() {
 		c.end.Do(func() { close(c.done) })
 		for _, p := range c.replica {
-			p.stop() // may be stopped by a signal, with requests in it
+			p.Stop() // may be stopped by a signal, with requests in it
 		}
 		c.workers.Wait()
 	})
@@ -181,21 +181,21 @@ func startPurgeLoad(t *testing.T, seed int64, edit func(dir string)) *purgeLoad 
 
 var replicaUsers = [2]string{"first", "second"}
 
-func (c *purgeLoad) middlewares(user string) map[string]options {
-	hosts := map[string]options{}
+func (c *purgeLoad) middlewares(user string) map[string]Options {
+	hosts := map[string]Options{}
 	for tenant := range c.sheets {
 		for cache := 0; cache < ofReplica; cache++ {
-			o := options{
+			o := Options{
 				"tenant": tenant,
-				"purge":  options{"secret": secret, "maxMarks": "1000"},
-				"limits": options{"coalesceWait": collapseWait.String()},
-				"redis": options{
-					"address": c.redis.address, "username": user, "password": secret[:7], "timeout": "2s", "dialTimeout": "2s",
+				"purge":  Options{"secret": Secret, "maxMarks": "1000"},
+				"limits": Options{"coalesceWait": collapseWait.String()},
+				"redis": Options{
+					"address": c.redis.Address, "username": user, "password": Secret[:7], "timeout": "2s", "dialTimeout": "2s",
 				},
-				"memory": options{"maxStaleness": purgeStaleness.String()},
+				"memory": Options{"maxStaleness": purgeStaleness.String()},
 			}
 			if !remembers(cache) {
-				o["memory"] = options{"bytes": "0"}
+				o["memory"] = Options{"bytes": "0"}
 			} else if tenant != quietShop {
 				o["rewarm"] = "3"
 			}
@@ -247,9 +247,9 @@ func (c *purgeLoad) stop() {
 	c.end.Do(func() { close(c.done) })
 	c.workers.Wait()
 	for _, p := range c.replica {
-		p.stop()
+		p.Stop()
 	}
-	c.redis.stop()
+	c.redis.Stop()
 }
 
 // pause waits, and reports false if the load is over.
@@ -310,7 +310,7 @@ func (c *purgeLoad) answer(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(rw, rest)
 		return
 	}
-	page(head+rest)(rw, r)
+	Page(head+rest)(rw, r)
 }
 
 // change is the origin's answer to a change. What it purges the request has said.
@@ -324,7 +324,7 @@ func (c *purgeLoad) change(rw http.ResponseWriter, r *http.Request, version *ato
 		p.sent = c.clock()
 	}
 	c.mu.Unlock()
-	page("changed")(rw, r)
+	Page("changed")(rw, r)
 }
 
 // flavours are what pages with Vary vary by.
@@ -335,7 +335,7 @@ func (c *purgeLoad) get(cache int, s *sheet, flavour string) (rendering, string)
 	a := &told{
 		cache: cache, address: "//" + hostOf(s.tenant, cache) + s.address, purges: s.purges[cache&noMemory], asked: c.clock(),
 	}
-	got, err := send(http.MethodGet, c.replica[cache/ofReplica].url+s.address, "", fields("Host: "+hostOf(s.tenant, cache), "X-Flavour: "+flavour))
+	got, err := Send(http.MethodGet, c.replica[cache/ofReplica].URL+s.address, "", Fields("Host: "+hostOf(s.tenant, cache), "X-Flavour: "+flavour))
 	if err != nil {
 		c.fail(a, "is an error: "+err.Error())
 		return a.body, ""
@@ -343,7 +343,7 @@ func (c *purgeLoad) get(cache int, s *sheet, flavour string) (rendering, string)
 	if !s.varies {
 		flavour = ""
 	}
-	a.status = got.cacheStatus()
+	a.status = got.CacheStatus()
 	if a.body, err = parseRendering(got, fmt.Sprintf("%s %s %q ", s.tenant, s.address, flavour)); err != nil {
 		c.fail(a, "is not that page: "+err.Error())
 		return a.body, a.status
@@ -353,12 +353,12 @@ func (c *purgeLoad) get(cache int, s *sheet, flavour string) (rendering, string)
 }
 
 // parseRendering reads what the origin wrote into the body of a page.
-func parseRendering(got reply, identity string) (b rendering, err error) {
-	head, _, _ := strings.Cut(got.body, "\n")
+func parseRendering(got Reply, identity string) (b rendering, err error) {
+	head, _, _ := strings.Cut(got.Body, "\n")
 	figures, found := strings.CutPrefix(head, identity)
-	lines := strings.Split(strings.TrimSuffix(got.body, "\n"), "\n")
-	if got.status != http.StatusOK || !found {
-		return b, fmt.Errorf("status %d, %q instead of %q", got.status, head, identity)
+	lines := strings.Split(strings.TrimSuffix(got.Body, "\n"), "\n")
+	if got.Status != http.StatusOK || !found {
+		return b, fmt.Errorf("status %d, %q instead of %q", got.Status, head, identity)
 	}
 	if _, err = fmt.Sscanf(figures, "%d %d %d", &b.version, &b.began, &b.id); err != nil {
 		return b, err
@@ -531,20 +531,20 @@ func (c *purgeLoad) purge(cache int, tenant string, soft bool, o *purgeOrder) bo
 			lines = append(lines, "X-Order: "+o.header)
 		}
 	} else {
-		lines = append(lines, bearer)
+		lines = append(lines, Bearer)
 		if o.header != "" {
 			lines = append(lines, "X-Odoo-Purge: "+o.header)
 		}
 		p.version = c.version[tenant].Add(1)
 		p.sent = c.clock()
 	}
-	got, err := send(method, c.replica[cache/ofReplica].url+path, o.json, fields(lines...))
-	if err == nil && got.status == http.StatusServiceUnavailable && !byOrigin && c.faulty.Load() {
+	got, err := Send(method, c.replica[cache/ofReplica].URL+path, o.json, Fields(lines...))
+	if err == nil && got.Status == http.StatusServiceUnavailable && !byOrigin && c.faulty.Load() {
 		c.refuse() // as it has to be
 		return false
 	}
-	if err != nil || got.status != http.StatusOK {
-		c.fail(&told{cache: cache, address: "//" + hostOf(tenant, cache) + path, asked: p.sent}, fmt.Sprintf("is no answer to %s: %d %s %v", method, got.status, got.body, err))
+	if err != nil || got.Status != http.StatusOK {
+		c.fail(&told{cache: cache, address: "//" + hostOf(tenant, cache) + path, asked: p.sent}, fmt.Sprintf("is no answer to %s: %d %s %v", method, got.Status, got.Body, err))
 		return false
 	}
 	c.enter(p, tenant, o, kind, byOrigin && (doubtful || c.faulty.Load()))
@@ -584,7 +584,7 @@ func (c *purgeLoad) follow(cache int) {
 				continue
 			}
 			got, err := c.statusOf(cache, tenant)
-			if err != nil || !strings.Contains(got.body, `"pendingPurges":0`) {
+			if err != nil || !strings.Contains(got.Body, `"pendingPurges":0`) {
 				c.keep(list)
 				continue
 			}
@@ -596,8 +596,8 @@ func (c *purgeLoad) follow(cache int) {
 	}
 }
 
-func (c *purgeLoad) statusOf(cache int, tenant string) (reply, error) {
-	return send(http.MethodGet, c.replica[cache/ofReplica].url+"/.odoocache/status", "", fields("Host: "+hostOf(tenant, cache), bearer))
+func (c *purgeLoad) statusOf(cache int, tenant string) (Reply, error) {
+	return Send(http.MethodGet, c.replica[cache/ofReplica].URL+"/.odoocache/status", "", Fields("Host: "+hostOf(tenant, cache), Bearer))
 }
 
 // recovered waits until every cache is in use again after a fault.
@@ -609,7 +609,7 @@ func (c *purgeLoad) recovered() {
 				waiting := len(c.waiting[cache][tenant])
 				c.mu.Unlock()
 				got, err := c.statusOf(cache, tenant)
-				if waiting > 0 || err != nil || !strings.Contains(got.body, `"pendingPurges":0`) || !strings.Contains(got.body, `"breaker":"closed"`) {
+				if waiting > 0 || err != nil || !strings.Contains(got.Body, `"pendingPurges":0`) || !strings.Contains(got.Body, `"breaker":"closed"`) {
 					return false
 				}
 			}

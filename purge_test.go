@@ -12,21 +12,21 @@ import (
 )
 
 // shop is a site with a few tagged pages, all of them cached.
-func shop(t *testing.T, load loader, o options) *site {
+func shop(t *testing.T, load Loader, o Options) *Site {
 	t.Helper()
-	all := options{"purge": options{"secret": secret}}
+	all := Options{"purge": Options{"secret": Secret}}
 	for name, value := range o {
 		all[name] = value
 	}
-	s := newSite(t, load, all, func(rw http.ResponseWriter, r *http.Request) {
+	s := NewSite(t, load, all, func(rw http.ResponseWriter, r *http.Request) {
 		tags := "website-1 page" + strings.ReplaceAll(r.URL.Path, "/", "-")
-		page("v1", "X-Odoo-Cache: public, ttl=60, grace=60", "Surrogate-Key: "+tags)(rw, r)
+		Page("v1", "X-Odoo-Cache: public, ttl=60, grace=60", "Surrogate-Key: "+tags)(rw, r)
 	})
 	for _, path := range shopPaths {
-		s.get(path)
-		require.Contains(t, s.get(path).cacheStatus(), "hit", path)
+		s.Get(path)
+		require.Contains(t, s.Get(path).CacheStatus(), "hit", path)
 	}
-	s.count.Store(0)
+	s.Count.Store(0)
 	return s
 }
 
@@ -47,10 +47,10 @@ func without(paths ...string) []string {
 }
 
 // left returns which of the shop's pages are still answered from the cache.
-func left(s *site) []string {
+func left(s *Site) []string {
 	var hits []string
 	for _, path := range shopPaths {
-		if status := s.get(path).cacheStatus(); strings.Contains(status, "; hit") {
+		if status := s.Get(path).CacheStatus(); strings.Contains(status, "; hit") {
 			hits = append(hits, path)
 		}
 	}
@@ -77,14 +77,14 @@ func TestPurgeByResponseHeader(t *testing.T) {
 		{"an unreadable path purges all", "X-Odoo-Purge: http://[/", shopPaths},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
+			Both(t, func(t *testing.T, load Loader) {
 				s := shop(t, load, nil)
-				old := s.answer
-				s.answers(page("done", c.header))
-				got := s.do(http.MethodPost, "/web/dataset/call_kw", "{}")
-				assert.Empty(t, got.header["X-Odoo-Purge"])
-				assert.Empty(t, got.header["Cache-Group-Invalidation"])
-				s.answers(old)
+				old := s.Answer
+				s.Answers(Page("done", c.header))
+				got := s.Do(http.MethodPost, "/web/dataset/call_kw", "{}")
+				assert.Empty(t, got.Header["X-Odoo-Purge"])
+				assert.Empty(t, got.Header["Cache-Group-Invalidation"])
+				s.Answers(old)
 				assert.Equal(t, without(c.gone...), left(s))
 			})
 		})
@@ -94,37 +94,37 @@ func TestPurgeByResponseHeader(t *testing.T) {
 // TestPurgeIsAppliedBeforeTheAnswer asks from within the origin, before it has
 // sent anything, and from the client, which has the whole answer.
 func TestPurgeIsAppliedBeforeTheAnswer(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		s := shop(t, load, nil)
-		old := s.answer
+		old := s.Answer
 		for i := 0; i < 50; i++ {
-			s.answers(old)
-			s.get("/shop/desk")
-			require.Contains(t, s.get("/shop/desk").cacheStatus(), "; hit")
-			s.answers(page("done", "X-Odoo-Purge: page-shop-desk"))
-			s.do(http.MethodPost, "/write", "{}")
-			s.answers(old)
-			require.NotContains(t, s.get("/shop/desk").cacheStatus(), "; hit")
+			s.Answers(old)
+			s.Get("/shop/desk")
+			require.Contains(t, s.Get("/shop/desk").CacheStatus(), "; hit")
+			s.Answers(Page("done", "X-Odoo-Purge: page-shop-desk"))
+			s.Do(http.MethodPost, "/write", "{}")
+			s.Answers(old)
+			require.NotContains(t, s.Get("/shop/desk").CacheStatus(), "; hit")
 		}
 	})
 }
 
 func TestSoftPurgeServesStaleWhileItRefreshes(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, header := range []string{"X-Odoo-Purge: stale page-shop-desk", "X-Odoo-Purge: stale, *", "X-Odoo-Purge: stale /shop/*"} {
 			s := shop(t, load, nil)
-			s.answers(page("done", header))
-			s.do(http.MethodPost, "/write", "{}")
+			s.Answers(Page("done", header))
+			s.Do(http.MethodPost, "/write", "{}")
 			gate := make(chan bool)
-			s.answers(func(rw http.ResponseWriter, r *http.Request) {
+			s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 				<-gate
-				page("v2", "X-Odoo-Cache: public, ttl=60")(rw, r)
+				Page("v2", "X-Odoo-Cache: public, ttl=60")(rw, r)
 			})
-			got := s.get("/shop/desk")
-			assert.Equal(t, "v1", got.body, header)
-			assert.Contains(t, got.cacheStatus(), "detail=stale-while-revalidate")
+			got := s.Get("/shop/desk")
+			assert.Equal(t, "v1", got.Body, header)
+			assert.Contains(t, got.CacheStatus(), "detail=stale-while-revalidate")
 			close(gate)
-			require.Eventually(t, func() bool { return s.get("/shop/desk").body == "v2" }, waitFor, tick)
+			require.Eventually(t, func() bool { return s.Get("/shop/desk").Body == "v2" }, WaitFor, Tick)
 		}
 	})
 }
@@ -132,29 +132,29 @@ func TestSoftPurgeServesStaleWhileItRefreshes(t *testing.T) {
 // TestPurgeDuringARender checks that a page which was being rendered while a
 // purge passed is not found afterwards, although its tags were not known then.
 func TestPurgeDuringARender(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		s := shop(t, load, nil)
 		started, gate := make(chan bool), make(chan bool)
-		s.answers(func(rw http.ResponseWriter, r *http.Request) {
+		s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				started <- true
 				<-gate
-				page("old", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: product-9")(rw, r)
+				Page("old", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: product-9")(rw, r)
 				return
 			}
-			page("done", "X-Odoo-Purge: product-9")(rw, r)
+			Page("done", "X-Odoo-Purge: product-9")(rw, r)
 		})
-		done := make(chan reply)
+		done := make(chan Reply)
 		go func() {
-			got, _ := send(http.MethodGet, s.url+"/slow", "", http.Header{})
+			got, _ := Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
 			done <- got
 		}()
 		<-started
-		s.do(http.MethodPost, "/write", "{}")
+		s.Do(http.MethodPost, "/write", "{}")
 		close(gate)
-		assert.Equal(t, "odoocache; fwd=uri-miss; detail=purged", (<-done).cacheStatus())
-		s.answers(page("new", "X-Odoo-Cache: public, ttl=60"))
-		assert.Equal(t, "new", s.get("/slow").body)
+		assert.Equal(t, "odoocache; fwd=uri-miss; detail=purged", (<-done).CacheStatus())
+		s.Answers(Page("new", "X-Odoo-Cache: public, ttl=60"))
+		assert.Equal(t, "new", s.Get("/slow").Body)
 	})
 }
 
@@ -178,17 +178,17 @@ func TestPurgeByRequest(t *testing.T) {
 		{name: "header and JSON", method: "POST", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: page-blog-a"}, body: `{"tags":["page-blog-b"]}`, gone: []string{"/blog/a", "/blog/b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
+			Both(t, func(t *testing.T, load Loader) {
 				s := shop(t, load, nil)
-				got := s.do(c.method, c.path, c.body, append(c.lines, bearer)...)
-				require.Equal(t, 200, got.status, got.body)
-				assert.Equal(t, "application/json", got.header.Get("Content-Type"))
+				got := s.Do(c.method, c.path, c.body, append(c.lines, Bearer)...)
+				require.Equal(t, 200, got.Status, got.Body)
+				assert.Equal(t, "application/json", got.Header.Get("Content-Type"))
 				var answer map[string]interface{}
-				require.NoError(t, json.Unmarshal([]byte(got.body), &answer))
-				assert.Equal(t, s.options["tenant"], answer["tenant"])
+				require.NoError(t, json.Unmarshal([]byte(got.Body), &answer))
+				assert.Equal(t, s.Options["tenant"], answer["tenant"])
 				assert.Equal(t, "hard", answer["kind"])
 				assert.Equal(t, without(c.gone...), left(s))
-				assert.Equal(t, len(c.gone), s.renders(), "the purge itself went nowhere")
+				assert.Equal(t, len(c.gone), s.Renders(), "the purge itself went nowhere")
 			})
 		})
 	}
@@ -203,7 +203,7 @@ func TestBadPurgeRequests(t *testing.T) {
 	}{
 		{name: "no credentials", method: "PURGE", path: "/shop", lines: []string{}, status: 403},
 		{name: "wrong secret", method: "PURGE", path: "/shop", lines: []string{"Authorization: Bearer nonsense"}, status: 403},
-		{name: "wrong scheme", method: "PURGE", path: "/shop", lines: []string{"Authorization: Basic " + secret}, status: 403},
+		{name: "wrong scheme", method: "PURGE", path: "/shop", lines: []string{"Authorization: Basic " + Secret}, status: 403},
 		{name: "status without credentials", method: "GET", path: "/.odoocache/status", lines: []string{}, status: 403},
 		{name: "no JSON", method: "POST", path: "/.odoocache/purge", body: "tags=a", status: 400, field: "body"},
 		{name: "no object", method: "POST", path: "/.odoocache/purge", body: `["a"]`, status: 400, field: "body"},
@@ -221,28 +221,28 @@ func TestBadPurgeRequests(t *testing.T) {
 		{name: "no such endpoint", method: "GET", path: "/.odoocache/nothing", status: 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			both(t, func(t *testing.T, load loader) {
+			Both(t, func(t *testing.T, load Loader) {
 				s := shop(t, load, nil)
 				lines := c.lines
 				if lines == nil {
-					lines = []string{bearer}
+					lines = []string{Bearer}
 				}
-				got := s.do(c.method, c.path, c.body, lines...)
-				assert.Equal(t, c.status, got.status, got.body)
+				got := s.Do(c.method, c.path, c.body, lines...)
+				assert.Equal(t, c.status, got.Status, got.Body)
 				var answer map[string]string
-				require.NoError(t, json.Unmarshal([]byte(got.body), &answer), got.body)
+				require.NoError(t, json.Unmarshal([]byte(got.Body), &answer), got.Body)
 				assert.NotEmpty(t, answer["error"])
 				assert.Equal(t, c.field, answer["field"])
-				assert.NotContains(t, got.body, secret)
+				assert.NotContains(t, got.Body, Secret)
 				assert.Equal(t, shopPaths, left(s), "nothing was purged")
-				assert.Zero(t, s.renders(), "nothing reached the origin")
+				assert.Zero(t, s.Renders(), "nothing reached the origin")
 			})
 		})
 	}
 }
 
 func TestPurgeNetworks(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, c := range []struct {
 			networks []string
 			secret   string
@@ -252,45 +252,45 @@ func TestPurgeNetworks(t *testing.T) {
 			{networks: nil, status: 403},
 			{networks: []string{"127.0.0.0/8", "::1"}, status: 200},
 			{networks: []string{"10.0.0.0/8"}, status: 403},
-			{networks: []string{"127.0.0.1"}, secret: secret, status: 403},
-			{networks: []string{"127.0.0.1"}, secret: secret, lines: []string{"X-Odoocache-Secret: " + secret}, status: 200},
-			{networks: []string{"10.0.0.0/8"}, secret: secret, lines: []string{bearer}, status: 403},
+			{networks: []string{"127.0.0.1"}, secret: Secret, status: 403},
+			{networks: []string{"127.0.0.1"}, secret: Secret, lines: []string{"X-Odoocache-Secret: " + Secret}, status: 200},
+			{networks: []string{"10.0.0.0/8"}, secret: Secret, lines: []string{Bearer}, status: 403},
 		} {
-			o := options{"networks": c.networks}
+			o := Options{"networks": c.networks}
 			if c.secret != "" {
 				o["secret"] = c.secret
 			}
-			s := newSite(t, load, options{"purge": o}, page("x"))
-			got := s.do("PURGE", "/", "", c.lines...)
-			assert.Equal(t, c.status, got.status, fmt.Sprint(c, got.body))
+			s := NewSite(t, load, Options{"purge": o}, Page("x"))
+			got := s.Do("PURGE", "/", "", c.lines...)
+			assert.Equal(t, c.status, got.Status, fmt.Sprint(c, got.Body))
 		}
 	})
 }
 
 func TestPurgeHeadersOfRequestsAndOfUntrustedOriginsDoNothing(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := shop(t, load, options{"rules": []options{{"match": options{"methods": []string{"GET"}, "pathPrefixes": []string{"/write"}}, "bypass": "true"}},
-			"purge": options{"fromResponses": "false"}})
-		s.do(http.MethodPost, "/write", "{}", "X-Odoo-Purge: *")
-		s.get("/write", "X-Odoo-Purge: *")
-		s.answers(page("done", "X-Odoo-Purge: *"))
-		got := s.do(http.MethodPost, "/write", "{}")
-		assert.Empty(t, got.header["X-Odoo-Purge"], "stripped all the same")
+	Both(t, func(t *testing.T, load Loader) {
+		s := shop(t, load, Options{"rules": []Options{{"match": Options{"methods": []string{"GET"}, "pathPrefixes": []string{"/write"}}, "bypass": "true"}},
+			"purge": Options{"fromResponses": "false"}})
+		s.Do(http.MethodPost, "/write", "{}", "X-Odoo-Purge: *")
+		s.Get("/write", "X-Odoo-Purge: *")
+		s.Answers(Page("done", "X-Odoo-Purge: *"))
+		got := s.Do(http.MethodPost, "/write", "{}")
+		assert.Empty(t, got.Header["X-Odoo-Purge"], "stripped all the same")
 		assert.Equal(t, shopPaths, left(s))
 	})
 }
 
 func TestStatusEndpoint(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		s := shop(t, load, nil)
-		got := s.get("/.odoocache/status", bearer)
-		require.Equal(t, 200, got.status)
+		got := s.Get("/.odoocache/status", Bearer)
+		require.Equal(t, 200, got.Status)
 		var status struct {
 			Tenant, Storage, Breaker string
 			Counters                 map[string]int
 		}
-		require.NoError(t, json.Unmarshal([]byte(got.body), &status))
-		assert.Equal(t, s.options["tenant"], status.Tenant)
+		require.NoError(t, json.Unmarshal([]byte(got.Body), &status))
+		assert.Equal(t, s.Options["tenant"], status.Tenant)
 		assert.Equal(t, "memory", status.Storage)
 		assert.Equal(t, "closed", status.Breaker)
 		assert.Equal(t, len(shopPaths), status.Counters["hit"])

@@ -31,13 +31,13 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 		memory string
 	}{{"memory alone", ""}, {"memory before Redis", "64MiB"}, {"Redis alone", "0"}} {
 		t.Run(c.name, func(t *testing.T) {
-			o := options{}
+			o := Options{}
 			if c.memory != "" {
 				if _, err := exec.LookPath("redis-server"); err != nil {
 					t.Skip("no redis-server on the PATH")
 				}
-				server := startServer(t)
-				o = options{"memory": options{"bytes": c.memory, "maxStaleness": "1h"}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}
+				server := StartServer(t)
+				o = Options{"memory": Options{"bytes": c.memory, "maxStaleness": "1h"}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
 			}
 			compareWays(t, o, nil)
 		})
@@ -49,22 +49,22 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 func TestTheShortWayWithoutRedis(t *testing.T) {
 	for _, memory := range []string{"64MiB", "0"} {
 		t.Run("memory "+memory, func(t *testing.T) {
-			server := startServer(t)
-			compareWays(t, options{"memory": options{"bytes": memory}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}, server)
+			server := StartServer(t)
+			compareWays(t, Options{"memory": Options{"bytes": memory}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}, server)
 		})
 	}
 }
 
 // outOf stops a server, and asks sites until none of them asks it.
-func outOf(t *testing.T, server *redisServer, sites ...*site) {
-	server.stop()
+func outOf(t *testing.T, server *RedisServer, sites ...*Site) {
+	server.Stop()
 	time.Sleep(1100 * time.Millisecond) // what is in memory is not known to be current
 	for _, s := range sites {
-		got := s.get("/a")
-		for i := 0; i < 20 && !strings.Contains(got.cacheStatus(), "breaker-open"); i++ {
-			got = s.get("/a")
+		got := s.Get("/a")
+		for i := 0; i < 20 && !strings.Contains(got.CacheStatus(), "breaker-open"); i++ {
+			got = s.Get("/a")
 		}
-		require.Contains(t, got.cacheStatus(), "breaker-open")
+		require.Contains(t, got.CacheStatus(), "breaker-open")
 	}
 }
 
@@ -76,13 +76,13 @@ var storeReasons = regexp.MustCompile(`detail=(breaker-open|store-error|purge-pe
 func TestSchemeOfHits(t *testing.T) {
 	for _, memory := range []string{"64MiB", "0"} {
 		t.Run("memory "+memory, func(t *testing.T) {
-			server := startServer(t)
-			both(t, func(t *testing.T, load loader) {
+			server := StartServer(t)
+			Both(t, func(t *testing.T, load Loader) {
 				origin := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-					page(fmt.Sprint("over TLS: ", r.TLS != nil), "Cache-Control: public, max-age=600")(rw, r)
+					Page(fmt.Sprint("over TLS: ", r.TLS != nil), "Cache-Control: public, max-age=600")(rw, r)
 				})
-				handler, err := load(context.Background(), origin, options{
-					"tenant": fmt.Sprintf("t%d", tenants.Add(1)), "memory": options{"bytes": memory}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
+				handler, err := load(context.Background(), origin, Options{
+					"tenant": fmt.Sprintf("t%d", Tenants.Add(1)), "memory": Options{"bytes": memory}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 				})
 				require.NoError(t, err)
 				hits := 0
@@ -109,22 +109,22 @@ func TestSchemeOfHits(t *testing.T) {
 func TestAPageThatVariesNoMore(t *testing.T) {
 	for _, memory := range []string{"64MiB", "0"} {
 		t.Run("memory "+memory, func(t *testing.T) {
-			server := startServer(t)
-			both(t, func(t *testing.T, load loader) {
-				s := newSite(t, load, options{"memory": options{"bytes": memory}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}},
-					page("varies", "Cache-Control: public, max-age=600", "Vary: X-A"))
+			server := StartServer(t)
+			Both(t, func(t *testing.T, load Loader) {
+				s := NewSite(t, load, Options{"memory": Options{"bytes": memory}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}},
+					Page("varies", "Cache-Control: public, max-age=600", "Vary: X-A"))
 				for i := 0; i < 3; i++ {
-					s.get("/p", "X-A: 1")
+					s.Get("/p", "X-A: 1")
 				}
-				require.Equal(t, 1, s.renders())
-				s.answers(page("varies no more", "Cache-Control: public, max-age=600"))
-				require.Equal(t, "varies no more", s.get("/p", "X-A: 2").body)
+				require.Equal(t, 1, s.Renders())
+				s.Answers(Page("varies no more", "Cache-Control: public, max-age=600"))
+				require.Equal(t, "varies no more", s.Get("/p", "X-A: 2").Body)
 				for i := 0; i < 9; i++ {
-					got := s.get("/p", fmt.Sprintf("X-A: %d", i%3))
-					require.Equal(t, "varies no more", got.body)
-					require.Contains(t, got.cacheStatus(), "; hit")
+					got := s.Get("/p", fmt.Sprintf("X-A: %d", i%3))
+					require.Equal(t, "varies no more", got.Body)
+					require.Contains(t, got.CacheStatus(), "; hit")
 				}
-				require.Equal(t, 2, s.renders())
+				require.Equal(t, 2, s.Renders())
 			})
 		})
 	}
@@ -133,60 +133,60 @@ func TestAPageThatVariesNoMore(t *testing.T) {
 // TestEachExchangeHasItsTime: where the session and the page are asked for one after the other,
 // each may take as long as redis.timeout says.
 func TestEachExchangeHasItsTime(t *testing.T) {
-	server := startServer(t)
-	p := newFaultProxy(t, server.address)
-	both(t, func(t *testing.T, load loader) {
+	server := StartServer(t)
+	p := NewFaultProxy(t, server.Address)
+	Both(t, func(t *testing.T, load Loader) {
 		begun := 0
-		s := newSite(t, load, options{"rules": []options{{"match": everything, "fill": "nobody"}}, "memory": options{"bytes": "0"}, "redis": options{"address": p.address, "timeout": "1s", "dialTimeout": "1s"}},
+		s := NewSite(t, load, Options{"rules": []Options{{"match": Everything, "fill": "nobody"}}, "memory": Options{"bytes": "0"}, "redis": Options{"address": p.Address, "timeout": "1s", "dialTimeout": "1s"}},
 			func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/begin" {
 					begun++
-					page("begin", "Cache-Control: private", "Set-Cookie: session_id="+sid(begun)+"; Path=/")(rw, r)
+					Page("begin", "Cache-Control: private", "Set-Cookie: session_id="+SessionID(begun)+"; Path=/")(rw, r)
 					return
 				}
-				page("x", "X-Odoo-Cache: public, ttl=600")(rw, r)
+				Page("x", "X-Odoo-Cache: public, ttl=600")(rw, r)
 			})
 		var visitors []string
 		for i := 0; i < 2; i++ {
-			value, _, _ := strings.Cut(s.get("/begin").header.Get("Set-Cookie"), ";")
+			value, _, _ := strings.Cut(s.Get("/begin").Header.Get("Set-Cookie"), ";")
 			visitors = append(visitors, value)
 		}
 		for i := 0; i < 3; i++ {
-			s.get("/p")
+			s.Get("/p")
 		}
-		renders := s.renders()
-		p.set(slow(600 * time.Millisecond))
-		defer p.set(nil)
+		renders := s.Renders()
+		p.Set(Slow(600 * time.Millisecond))
+		defer p.Set(nil)
 		for _, visitor := range visitors {
-			require.Contains(t, s.get("/p", "Cookie: "+visitor).cacheStatus(), "; hit")
+			require.Contains(t, s.Get("/p", "Cookie: "+visitor).CacheStatus(), "; hit")
 		}
-		require.Equal(t, renders, s.renders())
+		require.Equal(t, renders, s.Renders())
 	})
 }
 
 // TestAgeOfHits: the first hits of a page, of which the third takes the short way, and
 // those a second later tell its age and what is left of its lifetime, however long that is.
 func TestAgeOfHits(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		lives := [][2]int{{0, 60}, {0, 86400}, {86000, 86400}, {0, 99999}, {99000, 99999}, {0, 100000}, {99990, 100100}, {150000, 31536000}}
-		s := newSite(t, load, options{}, func(rw http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, load, Options{}, func(rw http.ResponseWriter, r *http.Request) {
 			var i int
 			_, _ = fmt.Sscanf(r.URL.Path, "/%d", &i)
-			page("x", fmt.Sprintf("Cache-Control: public, max-age=%d", lives[i][1]), fmt.Sprintf("Age: %d", lives[i][0]))(rw, r)
+			Page("x", fmt.Sprintf("Cache-Control: public, max-age=%d", lives[i][1]), fmt.Sprintf("Age: %d", lives[i][0]))(rw, r)
 		})
 		begin := time.Now()
 		check := func() {
 			for i, life := range lives {
-				got := s.get(fmt.Sprintf("/%d", i))
-				if !strings.Contains(got.cacheStatus(), "hit") {
+				got := s.Get(fmt.Sprintf("/%d", i))
+				if !strings.Contains(got.CacheStatus(), "hit") {
 					continue
 				}
-				age, err := strconv.Atoi(got.header.Get("Age"))
+				age, err := strconv.Atoi(got.Header.Get("Age"))
 				require.NoError(t, err)
-				require.Equal(t, fmt.Sprintf("odoocache; hit; ttl=%d", life[1]-age), got.cacheStatus(), "%v", life)
+				require.Equal(t, fmt.Sprintf("odoocache; hit; ttl=%d", life[1]-age), got.CacheStatus(), "%v", life)
 				require.GreaterOrEqual(t, age, life[0])
 				require.LessOrEqual(t, age, life[0]+1+int(time.Since(begin)/time.Second))
-				require.Len(t, got.header["Age"], 1)
+				require.Len(t, got.Header["Age"], 1)
 			}
 		}
 		for i := 0; i < 4; i++ {
@@ -194,9 +194,9 @@ func TestAgeOfHits(t *testing.T) {
 		}
 		time.Sleep(1100 * time.Millisecond)
 		check()
-		require.Equal(t, len(lives), s.renders())
+		require.Equal(t, len(lives), s.Renders())
 		for i, life := range lives {
-			age, _ := strconv.Atoi(s.get(fmt.Sprintf("/%d", i)).header.Get("Age"))
+			age, _ := strconv.Atoi(s.Get(fmt.Sprintf("/%d", i)).Header.Get("Age"))
 			require.Greater(t, age, life[0])
 		}
 	})
@@ -205,43 +205,43 @@ func TestAgeOfHits(t *testing.T) {
 // TestHitsKeepAPage: a page that many ask for stays while others are asked for once, also
 // after one client without gzip has asked for it, for whom it is made ready anew.
 func TestHitsKeepAPage(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		renders := 0
-		s := newSite(t, load, options{"memory": options{"bytes": "1MiB"}}, func(rw http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, load, Options{"memory": Options{"bytes": "1MiB"}}, func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/hot" {
 				renders++
 			}
 			b := make([]byte, 4000) // as large in gzip
 			rand.New(rand.NewSource(int64(len(r.URL.RawQuery)))).Read(b)
-			page(fmt.Sprintf("%s %x", r.URL.RequestURI(), b), "Cache-Control: public, max-age=600", "Content-Type: text/html")(rw, r)
+			Page(fmt.Sprintf("%s %x", r.URL.RequestURI(), b), "Cache-Control: public, max-age=600", "Content-Type: text/html")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
-			s.get("/hot", "Accept-Encoding: gzip")
+			s.Get("/hot", "Accept-Encoding: gzip")
 		}
-		s.get("/hot")
+		s.Get("/hot")
 		for i := 0; i < 600; i++ {
 			for j := 0; j <= i%2; j++ {
-				s.get(fmt.Sprintf("/%d", i), "Accept-Encoding: gzip")
+				s.Get(fmt.Sprintf("/%d", i), "Accept-Encoding: gzip")
 			}
 			for j := 0; j < 3; j++ {
-				s.get("/hot", "Accept-Encoding: gzip")
+				s.Get("/hot", "Accept-Encoding: gzip")
 			}
 		}
 		require.Equal(t, 1, renders)
-		require.Greater(t, s.renders(), 600)
-		s.get("/0", "Accept-Encoding: gzip")
-		require.Greater(t, s.renders(), 601, "the others do not stay")
+		require.Greater(t, s.Renders(), 600)
+		s.Get("/0", "Accept-Encoding: gzip")
+		require.Greater(t, s.Renders(), 601, "the others do not stay")
 	})
 }
 
 // TestWhatIsAddedToAHitIsNotKept: a middleware in front that adds to a field of a hit adds
 // to that of this one alone.
 func TestWhatIsAddedToAHitIsNotKept(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		origin := func(rw http.ResponseWriter, r *http.Request) {
-			page("x", "Cache-Control: public, max-age=600", "Age: "+r.URL.Path[1:])(rw, r)
+			Page("x", "Cache-Control: public, max-age=600", "Age: "+r.URL.Path[1:])(rw, r)
 		}
-		h, err := load(context.Background(), http.HandlerFunc(origin), options{"tenant": fmt.Sprintf("added%d", tenants.Add(1))})
+		h, err := load(context.Background(), http.HandlerFunc(origin), Options{"tenant": fmt.Sprintf("added%d", Tenants.Add(1))})
 		require.NoError(t, err)
 		for i := 0; i < 6; i++ {
 			if i == 4 {
@@ -263,14 +263,14 @@ func TestWhatIsAddedToAHitIsNotKept(t *testing.T) {
 }
 
 // gone is stopped in the middle, if it is not nil.
-func compareWays(t *testing.T, o options, gone *redisServer) {
-	both(t, func(t *testing.T, load loader) {
+func compareWays(t *testing.T, o Options, gone *RedisServer) {
+	Both(t, func(t *testing.T, load Loader) {
 		content := 0
 		origin := func(rw http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/begin":
 				rw.Header().Set("Cache-Control", "private")
-				rw.Header().Set("Set-Cookie", "session_id="+sid(len(r.URL.RawQuery))+"; Path=/")
+				rw.Header().Set("Set-Cookie", "session_id="+SessionID(len(r.URL.RawQuery))+"; Path=/")
 			case "/change":
 				rw.Header().Set("X-Odoo-Purge", r.URL.Query().Get("tag"))
 			case "/turn":
@@ -298,28 +298,28 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 				body = strings.Repeat(body, 100)
 				tag = "X-A: b"
 			}
-			page(body, "X-Odoo-Cache: public, ttl=60", tag, "Content-Type: text/html", "Last-Modified: Mon, 23 Nov 2026 05:00:00 GMT",
+			Page(body, "X-Odoo-Cache: public, ttl=60", tag, "Content-Type: text/html", "Last-Modified: Mon, 23 Nov 2026 05:00:00 GMT",
 				"Surrogate-Key: all"+r.URL.Path[1:])(rw, r)
 		}
-		rules := []options{{"match": options{"pathPrefixes": []string{"/a"}}, "query": options{"ignore": []string{"utm_*"}}, "vary": options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
-			{"match": options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"},
-			{"match": options{"pathPrefixes": []string{"/edge"}, "headers": options{"X-Odoo-Cache-Edge": ".+"}}, "bypass": "true"}}
-		with := func(more options) options {
-			all := options{"rules": rules, "purge": options{"secret": secret}}
-			for _, from := range []options{o, more} {
+		rules := []Options{{"match": Options{"pathPrefixes": []string{"/a"}}, "query": Options{"ignore": []string{"utm_*"}}, "vary": Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
+			{"match": Options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"},
+			{"match": Options{"pathPrefixes": []string{"/edge"}, "headers": Options{"X-Odoo-Cache-Edge": ".+"}}, "bypass": "true"}}
+		with := func(more Options) Options {
+			all := Options{"rules": rules, "purge": Options{"secret": Secret}}
+			for _, from := range []Options{o, more} {
 				for name, value := range from {
 					all[name] = value
 				}
 			}
 			return all
 		}
-		short := newSite(t, load, with(nil), origin)
-		long := newSite(t, load, with(options{"logLevel": "debug"}), origin)
-		for _, s := range []*site{short, long} { // three sessions are known: two default ones, one special
+		short := NewSite(t, load, with(nil), origin)
+		long := NewSite(t, load, with(Options{"logLevel": "debug"}), origin)
+		for _, s := range []*Site{short, long} { // three sessions are known: two default ones, one special
 			for _, query := range []string{"?a", "?ab", "?abc"} {
-				s.get("/begin" + query)
+				s.Get("/begin" + query)
 			}
-			s.do(http.MethodPost, "/private", "x", "Cookie: session_id="+sid(3))
+			s.Do(http.MethodPost, "/private", "x", "Cookie: session_id="+SessionID(3))
 		}
 
 		random := rand.New(rand.NewSource(time.Now().UnixNano()))
@@ -329,11 +329,11 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 			"Range: bytes=0-1", "If-None-Match: \"e\"", "If-Modified-Since: Mon, 23 Nov 2026 05:00:00 GMT", "If-Match: \"x\"",
 			"Authorization: Basic eDp5", "Cookie: session_id=abc", "Cookie: a=session_id", "Cookie: tz=1", "Cache-Control: no-cache",
 			"Cache-Control: max-age=0", "Cache-Control: only-if-cached", "Pragma: no-cache", "Accept: Text/Event-Stream", "Accept: text/html", "Accept-Language: fr", "Accept-Language: de", "Cookie: tz=2", "Cookie: frontend_lang=fr_FR; tz=1", "Cookie: odoocache_context=0",
-			"Cookie: session_id=" + sid(1), "Cookie: tz=1; session_id=" + sid(2), "Cookie: session_id=" + sid(3), "Cookie: session_id=" + sid(4),
-			"Cookie: odoocache_context=0; session_id=" + sid(3), "Cookie: odoocache_context=private; session_id=" + sid(1), "Cookie: xsession_id=" + sid(1),
-			"Cookie: session_id=" + sid(1) + "; session_id=" + sid(3), `Cookie: session_id="` + sid(1) + `"`, "Cookie: frontend_lang=fr_FR; session_id=" + sid(1), "User-Agent: Googlebot",
+			"Cookie: session_id=" + SessionID(1), "Cookie: tz=1; session_id=" + SessionID(2), "Cookie: session_id=" + SessionID(3), "Cookie: session_id=" + SessionID(4),
+			"Cookie: odoocache_context=0; session_id=" + SessionID(3), "Cookie: odoocache_context=private; session_id=" + SessionID(1), "Cookie: xsession_id=" + SessionID(1),
+			"Cookie: session_id=" + SessionID(1) + "; session_id=" + SessionID(3), `Cookie: session_id="` + SessionID(1) + `"`, "Cookie: frontend_lang=fr_FR; session_id=" + SessionID(1), "User-Agent: Googlebot",
 			"X-Forwarded-Proto: https", "X-Forwarded-Host: other.example", "X-Openerp-Session-Id: x", "X-Odoo-Database: x", "If-Unmodified-Since: Mon, 23 Nov 2026 05:00:00 GMT",
-			bare + ": 1", "X-Anything: 1", "X-Anything: 2", "Accept-Encoding: ", "Content-Type: text/plain", "Referer: http://shop.example/",
+			Bare + ": 1", "X-Anything: 1", "X-Anything: 2", "Accept-Encoding: ", "Content-Type: text/plain", "Referer: http://shop.example/",
 		}
 		hits, alike, etag := 0, 0, ""
 		for i := 0; i < 2000; i++ {
@@ -345,10 +345,10 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 				path = paths[random.Intn(3)]
 			}
 			if i == 1000 && gone != nil {
-				more := short.renders() - long.renders()
+				more := short.Renders() - long.Renders()
 				outOf(t, gone, short, long)
-				defer gone.start() // for the other way of running
-				alike = short.renders() - long.renders() - more
+				defer gone.Start() // for the other way of running
+				alike = short.Renders() - long.Renders() - more
 			}
 			var in []string
 			for random.Intn(3) == 0 {
@@ -361,37 +361,37 @@ func compareWays(t *testing.T, o options, gone *redisServer) {
 			if random.Intn(10) == 0 {
 				method = http.MethodHead
 			}
-			got, want := short.do(method, path, "", in...), long.do(method, path, "", in...)
-			if got.header.Get("Age") != want.header.Get("Age") || got.header.Get("Date") != want.header.Get("Date") {
+			got, want := short.Do(method, path, "", in...), long.Do(method, path, "", in...)
+			if got.Header.Get("Age") != want.Header.Get("Age") || got.Header.Get("Date") != want.Header.Get("Date") {
 				continue // the second ended between them
 			}
-			require.Equal(t, want.status, got.status, "%s %v", path, in)
-			require.Equal(t, want.body, got.body, "%s %v", path, in)
-			got.header.Set("Cache-Status", seconds.ReplaceAllString(got.header.Get("Cache-Status"), ""))
-			want.header.Set("Cache-Status", seconds.ReplaceAllString(want.header.Get("Cache-Status"), ""))
+			require.Equal(t, want.Status, got.Status, "%s %v", path, in)
+			require.Equal(t, want.Body, got.Body, "%s %v", path, in)
+			got.Header.Set("Cache-Status", seconds.ReplaceAllString(got.Header.Get("Cache-Status"), ""))
+			want.Header.Set("Cache-Status", seconds.ReplaceAllString(want.Header.Get("Cache-Status"), ""))
 			if gone != nil && i >= 1000 {
-				got.header.Set("Cache-Status", storeReasons.ReplaceAllString(got.header.Get("Cache-Status"), ""))
-				want.header.Set("Cache-Status", storeReasons.ReplaceAllString(want.header.Get("Cache-Status"), ""))
+				got.Header.Set("Cache-Status", storeReasons.ReplaceAllString(got.Header.Get("Cache-Status"), ""))
+				want.Header.Set("Cache-Status", storeReasons.ReplaceAllString(want.Header.Get("Cache-Status"), ""))
 			}
-			require.Equal(t, want.header, got.header, "%s %v", path, in)
-			if tag := got.header.Get("Etag"); tag != "" {
+			require.Equal(t, want.Header, got.Header, "%s %v", path, in)
+			if tag := got.Header.Get("Etag"); tag != "" {
 				etag = tag
 			}
-			if strings.Contains(got.cacheStatus(), "; hit") {
+			if strings.Contains(got.CacheStatus(), "; hit") {
 				hits++
 			}
 			if i%100 == 0 {
 				content++
 			}
 		}
-		assert.Equal(t, long.renders(), short.renders()-alike)
+		assert.Equal(t, long.Renders(), short.Renders()-alike)
 		if gone == nil {
 			assert.Greater(t, hits, 500)
 		} else {
 			assert.Greater(t, hits, 250, "before")
 			waiting := regexp.MustCompile(`"pendingPurges":\d+`)
-			w := waiting.FindString(short.get("/.odoocache/status", bearer).body)
-			assert.Equal(t, waiting.FindString(long.get("/.odoocache/status", bearer).body), w)
+			w := waiting.FindString(short.Get("/.odoocache/status", Bearer).Body)
+			assert.Equal(t, waiting.FindString(long.Get("/.odoocache/status", Bearer).Body), w)
 			assert.NotEqual(t, `"pendingPurges":0`, w)
 		}
 	})
@@ -409,28 +409,28 @@ func (g *gated) serve(rw http.ResponseWriter, r *http.Request) {
 		g.begun <- r.Header.Get("Cookie")
 		<-g.open
 	case "/begin":
-		page("begin", "Cache-Control: private", "Set-Cookie: session_id="+sid(1)+"; Path=/")(rw, r)
+		Page("begin", "Cache-Control: private", "Set-Cookie: session_id="+SessionID(1)+"; Path=/")(rw, r)
 		return
 	}
-	page(r.URL.Path, "X-Odoo-Cache: public, ttl=600")(rw, r)
+	Page(r.URL.Path, "X-Odoo-Cache: public, ttl=600")(rw, r)
 }
 
 // TestRedisGoesWhileOthersWait: those who wait for a page when Redis goes ask for it all at once
 // then, since nobody can share it any more; and each as who they are by then.
 func TestRedisGoesWhileOthersWait(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		server := startServer(t)
+	Both(t, func(t *testing.T, load Loader) {
+		server := StartServer(t)
 		const waiting = 5
 		g := &gated{begun: make(chan string, 100), open: make(chan bool)}
-		s := newSite(t, load, options{
-			"redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}, "limits": options{"coalesceWait": "1m"},
-			"rules": []options{{"match": options{"pathPrefixes": []string{"/"}}, "fill": "nobody"}},
+		s := NewSite(t, load, Options{
+			"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "limits": Options{"coalesceWait": "1m"},
+			"rules": []Options{{"match": Options{"pathPrefixes": []string{"/"}}, "fill": "nobody"}},
 		}, g.serve)
-		s.get("/begin")
-		mine := "Cookie: session_id=" + sid(1)
-		got := make(chan reply, 1+waiting)
+		s.Get("/begin")
+		mine := "Cookie: session_id=" + SessionID(1)
+		got := make(chan Reply, 1+waiting)
 		ask := func(lines ...string) {
-			r, _ := send(http.MethodGet, s.url+"/p", "", fields(lines...))
+			r, _ := Send(http.MethodGet, s.URL+"/p", "", Fields(lines...))
 			got <- r
 		}
 		go ask()
@@ -443,7 +443,7 @@ func TestRedisGoesWhileOthersWait(t *testing.T) {
 		require.Empty(t, g.begun, "they wait")
 
 		outOf(t, server, s)
-		require.Equal(t, http.StatusOK, s.do(http.MethodPost, "/shop/cart/update", "x", mine).status) // which makes it a special one
+		require.Equal(t, http.StatusOK, s.Do(http.MethodPost, "/shop/cart/update", "x", mine).Status) // which makes it a special one
 		g.open <- true
 		cookies := map[string]int{}
 		for i := 0; i < waiting; i++ {
@@ -458,7 +458,7 @@ func TestRedisGoesWhileOthersWait(t *testing.T) {
 		close(g.open)
 		require.Equal(t, map[string]int{"": waiting - 1, strings.TrimPrefix(mine, "Cookie: "): 1}, cookies)
 		for i := 0; i < 1+waiting; i++ {
-			require.Equal(t, "/p", (<-got).body)
+			require.Equal(t, "/p", (<-got).Body)
 		}
 		require.Empty(t, g.begun, "each asked once")
 	})

@@ -2,4 +2,5 @@
 
 package odoocache_test
 
-const raceEnabled = false
+// RaceEnabled tells if the race detector watches this process.
+const RaceEnabled = false

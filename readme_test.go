@@ -37,21 +37,21 @@ type optionRow struct {
 // TestReadmeOptions holds the option tables against the code: each option has
 // one row, with its type and default.
 func TestReadmeOptions(t *testing.T) {
-	rows, err := optionRows(readme(t))
+	rows, err := optionRows(Readme(t))
 	require.NoError(t, err)
 	assert.Equal(t, knownOptions(), rows)
 }
 
 // TestReadmeReasons holds the table of reasons against the constants.
 func TestReadmeReasons(t *testing.T) {
-	rows, err := reasonRows(readme(t))
+	rows, err := reasonRows(Readme(t))
 	require.NoError(t, err)
 	assert.ElementsMatch(t, reasonConstants(t), rows)
 }
 
 // TestReadmeCommands holds the ACL user against the commands in the code.
 func TestReadmeCommands(t *testing.T) {
-	assert.ElementsMatch(t, redisCommands(t), aclCommands(readme(t)))
+	assert.ElementsMatch(t, redisCommands(t), aclCommands(Readme(t)))
 }
 
 // sinceRedis are the versions of Redis in which the commands came, with the options
@@ -80,7 +80,7 @@ func TestReadmeACL(t *testing.T) {
 		t.Skip("no redis-server on the PATH")
 	}
 	dir := t.TempDir()
-	user := strings.Fields(strings.TrimPrefix(aclLine(readme(t)), "ACL SETUSER "))
+	user := strings.Fields(strings.TrimPrefix(aclLine(Readme(t)), "ACL SETUSER "))
 	conf := "user default off\nuser " + strings.Join(user, " ") + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(conf), 0o600))
 	server := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--save", "", "--dir", dir)
@@ -94,26 +94,26 @@ func TestReadmeACL(t *testing.T) {
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 
-	s := newSite(t, compiled, options{
-		"redis":  options{"address": "unix://" + filepath.Join(dir, "s"), "username": user[0], "password": "change-me", "database": "1", "timeout": "5s", "dialTimeout": "5s"},
-		"memory": options{"bytes": "0"},
-		"purge":  options{"secret": "change-me-please"},
-		"limits": options{"variants": "1"},
-	}, page("x", "Cache-Control: max-age=60", "Vary: Accept"))
+	s := NewSite(t, Compiled, Options{
+		"redis":  Options{"address": "unix://" + filepath.Join(dir, "s"), "username": user[0], "password": "change-me", "database": "1", "timeout": "5s", "dialTimeout": "5s"},
+		"memory": Options{"bytes": "0"},
+		"purge":  Options{"secret": "change-me-please"},
+		"limits": Options{"variants": "1"},
+	}, Page("x", "Cache-Control: max-age=60", "Vary: Accept"))
 	for _, step := range []struct{ accept, want string }{
 		{"a", "fwd=uri-miss; stored"}, {"a", "hit"}, {"b", "fwd=vary-miss; detail=admission"}, {"b", "fwd=vary-miss; stored"}, {"a", "fwd=vary-miss; stored"},
 	} {
-		assert.Contains(t, s.get("/shop", "Accept: "+step.accept).cacheStatus(), step.want)
+		assert.Contains(t, s.Get("/shop", "Accept: "+step.accept).CacheStatus(), step.want)
 	}
 	for _, body := range []string{`{"tags":["a"]}`, `{"all":true}`} {
-		r := s.do(http.MethodPost, "/.odoocache/purge", body, "Authorization: Bearer change-me-please")
-		assert.Equal(t, http.StatusOK, r.status, r.body)
+		r := s.Do(http.MethodPost, "/.odoocache/purge", body, "Authorization: Bearer change-me-please")
+		assert.Equal(t, http.StatusOK, r.Status, r.Body)
 	}
-	assert.Contains(t, s.get("/shop", "Accept: a").cacheStatus(), "purged")
+	assert.Contains(t, s.Get("/shop", "Accept: a").CacheStatus(), "purged")
 
-	s.do(http.MethodPost, "/shop", "x", "Cookie: session_id="+sid(1))
-	got := s.get("/.odoocache/status", "Authorization: Bearer change-me-please")
-	assert.Contains(t, got.body, `"pendingPurges":0`, "the session was noted")
+	s.Do(http.MethodPost, "/shop", "x", "Cookie: session_id="+SessionID(1))
+	got := s.Get("/.odoocache/status", "Authorization: Bearer change-me-please")
+	assert.Contains(t, got.Body, `"pendingPurges":0`, "the session was noted")
 }
 
 // TestReadmeSnippets lets the plugin check the options of every snippet and
@@ -121,7 +121,7 @@ func TestReadmeACL(t *testing.T) {
 func TestReadmeSnippets(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
 	sources := map[string]string{}
-	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(readme(t), -1) {
+	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(Readme(t), -1) {
 		sources[fmt.Sprintf("README.md, snippet %d", i+1)] = block[1]
 	}
 	require.NoError(t, filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
@@ -145,19 +145,19 @@ func TestReadmeSnippets(t *testing.T) {
 
 // TestReadmePurges sends the JSON bodies of the README's purges.
 func TestReadmePurges(t *testing.T) {
-	s := newSite(t, compiled, options{"purge": options{"secret": "change-me-please"}}, page("x"))
-	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(readme(t), -1)
+	s := NewSite(t, Compiled, Options{"purge": Options{"secret": "change-me-please"}}, Page("x"))
+	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(Readme(t), -1)
 	require.Len(t, bodies, 2)
 	for _, body := range bodies {
-		r := s.do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
-		assert.Equal(t, http.StatusOK, r.status, r.body)
+		r := s.Do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
+		assert.Equal(t, http.StatusOK, r.Status, r.Body)
 	}
 }
 
 // TestReadmeChecksFail shows that the checks above can fail.
 func TestReadmeChecksFail(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
-	text := readme(t)
+	text := Readme(t)
 	change := func(from, to string) string {
 		require.Contains(t, text, from)
 		return strings.Replace(text, from, to, 1)

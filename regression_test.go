@@ -19,48 +19,48 @@ import (
 // TestRangeOnAStoredResponseThatMustBeValidated: a client that sets no
 // condition must not get a 304.
 func TestRangeOnAStoredResponseThatMustBeValidated(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-cache")
 			if r.Header.Get("If-None-Match") == `"a"` {
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
-			page("0123456789")(rw, r)
+			Page("0123456789")(rw, r)
 		})
-		s.get("/f")
-		got := s.get("/f", "Range: bytes=0-3")
-		assert.Equal(t, 206, got.status)
-		assert.Equal(t, "0123", got.body)
+		s.Get("/f")
+		got := s.Get("/f", "Range: bytes=0-3")
+		assert.Equal(t, 206, got.Status)
+		assert.Equal(t, "0123", got.Body)
 	})
 }
 
 // TestPurgesInAnswersToRequestsForStreams: what a request asks for does not
 // decide whether its answer may purge.
 func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, c := range []struct{ method, line string }{
 			{http.MethodPost, "Accept: application/json, text/event-stream"},
 			{http.MethodPost, "Upgrade: h2c"},
 			{http.MethodGet, "Accept: text/event-stream"},
 			{http.MethodGet, "Upgrade: websocket"},
 		} {
-			s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/change" {
 					rw.Header().Set("X-Odoo-Purge", "product-1")
 				}
-				page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
+				Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
 			})
-			s.get("/p")
-			require.Contains(t, s.get("/p").cacheStatus(), "; hit")
+			s.Get("/p")
+			require.Contains(t, s.Get("/p").CacheStatus(), "; hit")
 			body := ""
 			if c.method == http.MethodPost {
 				body = "{}"
 			}
-			change := s.do(c.method, "/change", body, c.line)
-			assert.Empty(t, change.header["X-Odoo-Purge"], c)
-			assert.NotContains(t, s.get("/p").cacheStatus(), "; hit", c)
+			change := s.Do(c.method, "/change", body, c.line)
+			assert.Empty(t, change.Header["X-Odoo-Purge"], c)
+			assert.NotContains(t, s.Get("/p").CacheStatus(), "; hit", c)
 		}
 	})
 }
@@ -68,11 +68,11 @@ func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
 // TestPurgesInAnswersThatTakeTheConnectionOver: the origin is not told of a cache that would
 // see them too late; if it says so all the same, they are not lost.
 func TestPurgesInAnswersThatTakeTheConnectionOver(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		var edge atomic.Value
-		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/websocket" {
-				page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
+				Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
 				return
 			}
 			edge.Store(r.Header["X-Odoo-Cache-Edge"] != nil)
@@ -85,9 +85,9 @@ func TestPurgesInAnswersThatTakeTheConnectionOver(t *testing.T) {
 			_ = buffered.Flush()
 			_ = conn.Close()
 		})
-		s.get("/p")
-		require.Contains(t, s.get("/p").cacheStatus(), "; hit")
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		s.Get("/p")
+		require.Contains(t, s.Get("/p").CacheStatus(), "; hit")
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		require.NoError(t, err)
 		defer c.Close()
 		_, err = io.WriteString(c, "GET /websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Odoo-Cache-Edge: forged\r\n\r\n")
@@ -96,51 +96,51 @@ func TestPurgesInAnswersThatTakeTheConnectionOver(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(got), "101 Switching Protocols")
 		assert.Equal(t, false, edge.Load())
-		assert.Eventually(t, func() bool { return !strings.Contains(s.get("/p").cacheStatus(), "; hit") }, waitFor, tick)
+		assert.Eventually(t, func() bool { return !strings.Contains(s.Get("/p").CacheStatus(), "; hit") }, WaitFor, Tick)
 	})
 }
 
 // TestA304ThatAddsVary makes the stored response a variant (RFC 9111 §4.1).
 func TestA304ThatAddsVary(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			switch {
 			case r.Header.Get("Accept-Language") == "fr":
-				page("bonjour", "Cache-Control: max-age=60", "Vary: Accept-Language", `Etag: "b"`)(rw, r)
+				Page("bonjour", "Cache-Control: max-age=60", "Vary: Accept-Language", `Etag: "b"`)(rw, r)
 			case r.Header.Get("If-None-Match") == `"a"`:
-				for name, lines := range fields(`Etag: "a"`, "Cache-Control: max-age=60", "Vary: Accept-Language") {
+				for name, lines := range Fields(`Etag: "a"`, "Cache-Control: max-age=60", "Vary: Accept-Language") {
 					rw.Header()[name] = lines
 				}
 				rw.WriteHeader(http.StatusNotModified)
 			default:
-				page("hello", "Cache-Control: no-cache", `Etag: "a"`)(rw, r)
+				Page("hello", "Cache-Control: no-cache", `Etag: "a"`)(rw, r)
 			}
 		})
-		s.get("/p", "Accept-Language: en")
-		assert.Contains(t, s.get("/p", "Accept-Language: en").cacheStatus(), "fwd-status=304; stored")
-		assert.Equal(t, "bonjour", s.get("/p", "Accept-Language: fr").body)
-		assert.Equal(t, "hello", s.get("/p", "Accept-Language: en").body)
-		assert.Contains(t, s.get("/p", "Accept-Language: en").cacheStatus(), "; hit")
+		s.Get("/p", "Accept-Language: en")
+		assert.Contains(t, s.Get("/p", "Accept-Language: en").CacheStatus(), "fwd-status=304; stored")
+		assert.Equal(t, "bonjour", s.Get("/p", "Accept-Language: fr").Body)
+		assert.Equal(t, "hello", s.Get("/p", "Accept-Language: en").Body)
+		assert.Contains(t, s.Get("/p", "Accept-Language: en").CacheStatus(), "; hit")
 	})
 }
 
 // TestInvalidationWhateverTheLocationIs: RFC 9111 §4.4 says must for the
 // request's own address.
 func TestInvalidationWhateverTheLocationIs(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, location := range []string{"mailto:a@b.c", "tel:12", "/next", "?"} {
 			location := location
-			s := newSite(t, load, options{"limits": options{"purgeItems": "1"}}, func(rw http.ResponseWriter, r *http.Request) {
+			s := NewSite(t, load, Options{"limits": Options{"purgeItems": "1"}}, func(rw http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					rw.Header().Set("Location", location)
 					rw.WriteHeader(http.StatusSeeOther)
 					return
 				}
-				page("x", "Cache-Control: max-age=60")(rw, r)
+				Page("x", "Cache-Control: max-age=60")(rw, r)
 			})
-			s.get("/p")
-			s.do(http.MethodPost, "/p", "a")
-			assert.NotContains(t, s.get("/p").cacheStatus(), "; hit", location)
+			s.Get("/p")
+			s.Do(http.MethodPost, "/p", "a")
+			assert.NotContains(t, s.Get("/p").CacheStatus(), "; hit", location)
 		}
 	})
 }
@@ -148,8 +148,8 @@ func TestInvalidationWhateverTheLocationIs(t *testing.T) {
 // TestVaryOfAMiddlewareInFront: Traefik's compress adds its own before it asks
 // the next handler.
 func TestVaryOfAMiddlewareInFront(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		h, err := load(context.Background(), page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"), options{"tenant": fmt.Sprint("outer", tenants.Add(1))})
+	Both(t, func(t *testing.T, load Loader) {
+		h, err := load(context.Background(), Page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"), Options{"tenant": fmt.Sprint("outer", Tenants.Add(1))})
 		require.NoError(t, err)
 		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Add("Vary", "Accept-Encoding")
@@ -157,9 +157,9 @@ func TestVaryOfAMiddlewareInFront(t *testing.T) {
 		}))
 		defer server.Close()
 		for i := 0; i < 3; i++ {
-			got, err := send(http.MethodGet, server.URL+"/x", "", http.Header{})
+			got, err := Send(http.MethodGet, server.URL+"/x", "", http.Header{})
 			require.NoError(t, err)
-			assert.Equal(t, []string{"Accept-Encoding", "Accept-Language"}, got.header["Vary"])
+			assert.Equal(t, []string{"Accept-Encoding", "Accept-Language"}, got.Header["Vary"])
 		}
 	})
 }
@@ -167,9 +167,9 @@ func TestVaryOfAMiddlewareInFront(t *testing.T) {
 // TestCookiesOnA304: the visitor gets the cookies that are theirs, the stored
 // response keeps the one that is everybody's.
 func TestCookiesOnA304(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"match": everything, "cookies": options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
-		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		rules := Options{"rules": []Options{{"match": Everything, "cookies": Options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
+		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-cache")
 			if r.Header.Get("If-None-Match") == `"a"` {
@@ -179,36 +179,36 @@ func TestCookiesOnA304(t *testing.T) {
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
-			page("x", "Set-Cookie: frontend_lang=fr_FR")(rw, r)
+			Page("x", "Set-Cookie: frontend_lang=fr_FR")(rw, r)
 		})
-		s.get("/f")
-		assert.Equal(t, []string{"note=mine", "frontend_lang=fr_FR"}, s.get("/f", "X-New: 1", "Cookie: session_id=abc").header["Set-Cookie"])
-		assert.Equal(t, []string{"frontend_lang=fr_FR"}, s.get("/f").header["Set-Cookie"])
+		s.Get("/f")
+		assert.Equal(t, []string{"note=mine", "frontend_lang=fr_FR"}, s.Get("/f", "X-New: 1", "Cookie: session_id=abc").Header["Set-Cookie"])
+		assert.Equal(t, []string{"frontend_lang=fr_FR"}, s.Get("/f").Header["Set-Cookie"])
 	})
 }
 
 // TestRefreshThatFindsThePageGone: what the origin has withdrawn does not live
 // on for the whole grace; what it fails to render does.
 func TestRefreshThatFindsThePageGone(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for status, want := range map[int]int{http.StatusNotFound: 404, http.StatusInternalServerError: 200} {
 			status := status
-			s := newSite(t, load, nil, page("old", "X-Odoo-Cache: public, ttl=50ms, grace=3600"))
-			s.get("/f")
+			s := NewSite(t, load, nil, Page("old", "X-Odoo-Cache: public, ttl=50ms, grace=3600"))
+			s.Get("/f")
 			time.Sleep(60 * time.Millisecond)
 			asked := make(chan bool, 100)
-			s.answers(func(rw http.ResponseWriter, _ *http.Request) {
+			s.Answers(func(rw http.ResponseWriter, _ *http.Request) {
 				rw.WriteHeader(status)
 				asked <- true
 			})
-			assert.Equal(t, "old", s.get("/f").body)
+			assert.Equal(t, "old", s.Get("/f").Body)
 			<-asked
 			if want == 404 {
-				require.Eventually(t, func() bool { return s.get("/f").status == want }, waitFor, tick)
+				require.Eventually(t, func() bool { return s.Get("/f").Status == want }, WaitFor, Tick)
 				continue
 			}
 			for i := 0; i < 3; i++ {
-				assert.Equal(t, want, s.get("/f").status)
+				assert.Equal(t, want, s.Get("/f").Status)
 			}
 		}
 	})
@@ -216,42 +216,42 @@ func TestRefreshThatFindsThePageGone(t *testing.T) {
 
 // TestRefreshOfAResponseOfUnknownLength stores what it gets.
 func TestRefreshOfAResponseOfUnknownLength(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		var s *site
-		s = newSite(t, load, nil, func(rw http.ResponseWriter, _ *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		var s *Site
+		s = NewSite(t, load, nil, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("X-Odoo-Cache", "public, ttl=50ms, grace=3600")
-			_, _ = fmt.Fprintf(rw, "page %d", s.renders())
+			_, _ = fmt.Fprintf(rw, "page %d", s.Renders())
 		})
-		assert.Equal(t, "page 1", s.get("/f").body)
+		assert.Equal(t, "page 1", s.Get("/f").Body)
 		time.Sleep(60 * time.Millisecond)
 		require.Eventually(t, func() bool {
-			got := s.get("/f")
-			return got.body != "page 1" && strings.Contains(got.cacheStatus(), "; hit")
-		}, waitFor, tick)
+			got := s.Get("/f")
+			return got.Body != "page 1" && strings.Contains(got.CacheStatus(), "; hit")
+		}, WaitFor, Tick)
 	})
 }
 
 // TestRefreshKeepsWhatTheRuleVariesBy also where it would otherwise be taken
 // out as personal.
 func TestRefreshKeepsWhatTheRuleVariesBy(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"match": everything, "ttl": "50ms", "grace": "3600", "vary": options{"headers": []string{"Referer"}}}}}
-		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { page("for "+r.Header.Get("Referer"))(rw, r) })
-		s.get("/f", "Referer: a")
+	Both(t, func(t *testing.T, load Loader) {
+		rules := Options{"rules": []Options{{"match": Everything, "ttl": "50ms", "grace": "3600", "vary": Options{"headers": []string{"Referer"}}}}}
+		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { Page("for "+r.Header.Get("Referer"))(rw, r) })
+		s.Get("/f", "Referer: a")
 		time.Sleep(60 * time.Millisecond)
 		require.Eventually(t, func() bool {
-			got := s.get("/f", "Referer: a")
-			assert.Equal(t, "for a", got.body)
-			return s.renders() > 2
-		}, waitFor, 60*time.Millisecond)
-		assert.Equal(t, "a", s.request().Header.Get("Referer"))
+			got := s.Get("/f", "Referer: a")
+			assert.Equal(t, "for a", got.Body)
+			return s.Renders() > 2
+		}, WaitFor, 60*time.Millisecond)
+		assert.Equal(t, "a", s.Request().Header.Get("Referer"))
 	})
 }
 
 // TestTargetsThatAreNoPath are not stored: no purge could name them.
 func TestTargetsThatAreNoPath(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		h, err := load(context.Background(), page("x", "Cache-Control: max-age=60"), options{"tenant": fmt.Sprint("target", tenants.Add(1))})
+	Both(t, func(t *testing.T, load Loader) {
+		h, err := load(context.Background(), Page("x", "Cache-Control: max-age=60"), Options{"tenant": fmt.Sprint("target", Tenants.Add(1))})
 		require.NoError(t, err)
 		for _, path := range []string{"", "*"} {
 			for _, method := range []string{"GET", "GET", "OPTIONS", "CONNECT", "POST", "HEAD", "TRACE"} {
@@ -269,13 +269,13 @@ func TestTargetsThatAreNoPath(t *testing.T) {
 
 // TestPresetKnowsLanguages: what is bypassed is bypassed in every language.
 func TestPresetKnowsLanguages(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"preset": "odoo"}, page("x", "X-Odoo-Cache: public, ttl=60"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, Options{"preset": "odoo"}, Page("x", "X-Odoo-Cache: public, ttl=60"))
 		for _, path := range []string{"/my", "/my/home", "/fr/my/home", "/fr_BE/shop/cart", "/es_419/web/login", "/sr@latin/payment/pay", "/fr/slides/x/invite"} {
-			assert.Equal(t, "odoocache; fwd=bypass; detail=rule", s.get(path).cacheStatus(), path)
+			assert.Equal(t, "odoocache; fwd=bypass; detail=rule", s.Get(path).CacheStatus(), path)
 		}
 		for _, path := range []string{"/", "/fr", "/fr/shop", "/shop/desk-9", "/fr/blog", "/mystery"} {
-			assert.Contains(t, s.get(path).cacheStatus(), "stored", path)
+			assert.Contains(t, s.Get(path).CacheStatus(), "stored", path)
 		}
 	})
 }
@@ -283,9 +283,9 @@ func TestPresetKnowsLanguages(t *testing.T) {
 // TestPagesInBrowsersDoNotPurge: an allowed network alone does not tell whose
 // page sends the request.
 func TestPagesInBrowsersDoNotPurge(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"purge": options{"networks": []string{"127.0.0.1"}}}, page("x"))
-		assert.Equal(t, 200, s.do(http.MethodPost, "/.odoocache/purge", `{"tags":["a "]}`).status)
-		assert.Equal(t, 403, s.do(http.MethodPost, "/.odoocache/purge", `{"all":true}`, "Origin: https://evil.example").status)
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, Options{"purge": Options{"networks": []string{"127.0.0.1"}}}, Page("x"))
+		assert.Equal(t, 200, s.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["a "]}`).Status)
+		assert.Equal(t, 403, s.Do(http.MethodPost, "/.odoocache/purge", `{"all":true}`, "Origin: https://evil.example").Status)
 	})
 }

@@ -23,80 +23,80 @@ func TestRewarm(t *testing.T) {
 }
 
 func testRewarm(t *testing.T, level string) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		version := "old"
 		answer := func(rw http.ResponseWriter, r *http.Request) {
-			page(version+" "+r.URL.Path+" "+r.Header.Get("Accept-Language")+r.Header.Get("Cookie"), "Cache-Control: max-age=600", "Surrogate-Key: all")(rw, r)
+			Page(version+" "+r.URL.Path+" "+r.Header.Get("Accept-Language")+r.Header.Get("Cookie"), "Cache-Control: max-age=600", "Surrogate-Key: all")(rw, r)
 		}
-		s := newCrowdedSite(t, load, options{"rewarm": "2", "logLevel": level}, answer)
+		s := newCrowdedSite(t, load, Options{"rewarm": "2", "logLevel": level}, answer)
 		for n := 1; n <= 4; n++ { // /4 has the most hits
 			for i := 0; i < 3+n; i++ {
-				s.get(fmt.Sprintf("/%d", n), "Accept-Language: fr", "Cookie: mine=1")
+				s.Get(fmt.Sprintf("/%d", n), "Accept-Language: fr", "Cookie: mine=1")
 			}
 		}
-		require.Equal(t, 4, s.renders())
+		require.Equal(t, 4, s.Renders())
 		version = "new"
-		s.answers(answer)
-		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
-		require.Eventually(t, func() bool { return s.renders() == 6 }, waitFor, tick)
-		require.Eventually(t, func() bool { return s.get("/3").body == "new /3 " }, waitFor, tick, "without anything of a visitor")
+		s.Answers(answer)
+		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
+		require.Eventually(t, func() bool { return s.Renders() == 6 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Get("/3").Body == "new /3 " }, WaitFor, Tick, "without anything of a visitor")
 		for n, want := range map[int]string{4: "; hit", 3: "; hit", 2: "fwd=uri-miss", 1: "fwd=uri-miss"} {
-			assert.Contains(t, s.get(fmt.Sprintf("/%d", n)).cacheStatus(), want, "/%d", n)
+			assert.Contains(t, s.Get(fmt.Sprintf("/%d", n)).CacheStatus(), want, "/%d", n)
 		}
-		assert.Equal(t, 8, s.renders())
-		require.Equal(t, 200, s.do("PURGE", "/4", "").status)
-		require.Eventually(t, func() bool { return s.renders() == 9 }, waitFor, tick)
-		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"all":true,"soft":true}`).status)
-		assert.Contains(t, s.get("/3").cacheStatus(), "detail=", "a soft purge leaves it to the next visitor")
+		assert.Equal(t, 8, s.Renders())
+		require.Equal(t, 200, s.Do("PURGE", "/4", "").Status)
+		require.Eventually(t, func() bool { return s.Renders() == 9 }, WaitFor, Tick)
+		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"all":true,"soft":true}`).Status)
+		assert.Contains(t, s.Get("/3").CacheStatus(), "detail=", "a soft purge leaves it to the next visitor")
 	})
 }
 
 // TestRewarmAfterAReload: what has been replaced asks no more, since its pages may come
 // from another server now.
 func TestRewarmAfterAReload(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		o := options{"tenant": fmt.Sprint("reload", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}}}
-		old := &site{t: t, answer: page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+	Both(t, func(t *testing.T, load Loader) {
+		o := Options{"tenant": fmt.Sprint("reload", Tenants.Add(1)), "rewarm": "5", "purge": Options{"networks": []string{"127.0.0.1"}}}
+		old := &Site{T: t, Answer: Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
 		ctx, replaced := context.WithCancel(context.Background())
 		defer replaced()
 		for i, by := range []context.Context{ctx, context.Background()} {
-			h, err := load(by, http.HandlerFunc(old.serve), o)
+			h, err := load(by, http.HandlerFunc(old.Serve), o)
 			require.NoError(t, err)
 			server := httptest.NewServer(h)
 			t.Cleanup(server.Close)
-			if old.url = server.URL; i == 0 {
+			if old.URL = server.URL; i == 0 {
 				for j := 0; j < 4; j++ {
-					old.get("/a")
+					old.Get("/a")
 				}
 				replaced()
 			}
 		}
-		fresh := &site{t: t, url: old.url, answer: page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
-		require.Equal(t, 1, old.renders())
-		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
-		require.Never(t, func() bool { return old.renders() > 1 }, 100*time.Millisecond, tick)
+		fresh := &Site{T: t, URL: old.URL, Answer: Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+		require.Equal(t, 1, old.Renders())
+		require.Equal(t, 200, fresh.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
+		require.Never(t, func() bool { return old.Renders() > 1 }, 100*time.Millisecond, Tick)
 		for i := 0; i < 4; i++ {
-			fresh.get("/a")
+			fresh.Get("/a")
 		}
-		require.Equal(t, 200, fresh.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
-		require.Eventually(t, func() bool { return old.renders() == 3 }, waitFor, tick, "the present one asks")
+		require.Equal(t, 200, fresh.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
+		require.Eventually(t, func() bool { return old.Renders() == 3 }, WaitFor, Tick, "the present one asks")
 	})
 }
 
 // TestAddressesOfVisitors: a proxy takes the address that it passes on from the request,
 // which in the background is not one of a visitor.
 func TestAddressesOfVisitors(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		seen := make(chan string, 10)
 		odoo := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			seen <- r.Header.Get("X-Forwarded-For")
-			page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")(rw, r)
+			Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")(rw, r)
 		}))
 		defer odoo.Close()
 		to, err := url.Parse(odoo.URL)
 		require.NoError(t, err)
-		h, err := load(context.Background(), httputil.NewSingleHostReverseProxy(to), options{
-			"tenant": fmt.Sprint("addresses", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}},
+		h, err := load(context.Background(), httputil.NewSingleHostReverseProxy(to), Options{
+			"tenant": fmt.Sprint("addresses", Tenants.Add(1)), "rewarm": "5", "purge": Options{"networks": []string{"127.0.0.1"}},
 		})
 		require.NoError(t, err)
 		ask := func(method, path, from string) {

@@ -33,7 +33,7 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	if id == "" {
 		o.next++
-		id = sid(o.next)
+		id = SessionID(o.next)
 		rw.Header().Add("Set-Cookie", "session_id="+id+"; HttpOnly; Path=/")
 	}
 	if r.Method == http.MethodPost && r.URL.Path == "/change" || r.URL.Path == "/pricelist" {
@@ -51,98 +51,98 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/uncached") {
 		lines = append(lines, "Cache-Control: no-store")
 	}
-	page(o.sessions[id]+" "+r.URL.Path, lines...)(rw, r)
+	Page(o.sessions[id]+" "+r.URL.Path, lines...)(rw, r)
 }
 
 // sessionRules are rules like those of the preset.
-var sessionRules = options{"rules": []options{
-	{"name": "harmless", "match": options{"pathPrefixes": []string{"/seen"}}, "bypass": "true", "session": "keep"},
-	{"name": "pricelist", "match": options{"pathPrefixes": []string{"/pricelist"}}, "bypass": "true"},
-	{"name": "filter", "match": options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "fill": "nobody", "session": "mark", "cookies": options{"drop": []string{"session_id"}}},
-	{"name": "pages", "match": options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}},
+var sessionRules = Options{"rules": []Options{
+	{"name": "harmless", "match": Options{"pathPrefixes": []string{"/seen"}}, "bypass": "true", "session": "keep"},
+	{"name": "pricelist", "match": Options{"pathPrefixes": []string{"/pricelist"}}, "bypass": "true"},
+	{"name": "filter", "match": Options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "fill": "nobody", "session": "mark", "cookies": Options{"drop": []string{"session_id"}}},
+	{"name": "pages", "match": Options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}},
 }}
 
-func newOdooLike(t *testing.T, load loader, more options) (*site, *odooLike) {
+func newOdooLike(t *testing.T, load Loader, more Options) (*Site, *odooLike) {
 	t.Helper()
 	odoo := &odooLike{sessions: map[string]string{}}
-	o := options{}
+	o := Options{}
 	for name, value := range sessionRules {
 		o[name] = value
 	}
 	for name, value := range more {
 		o[name] = value
 	}
-	return newSite(t, load, o, odoo.serve), odoo
+	return NewSite(t, load, o, odoo.serve), odoo
 }
 
 // storages runs a test with sessions in memory and, where there is a
 // redis-server, in Redis.
-func storages(t *testing.T, test func(t *testing.T, load loader, o options)) {
+func storages(t *testing.T, test func(t *testing.T, load Loader, o Options)) {
 	t.Helper()
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		t.Run("memory", func(t *testing.T) { test(t, load, nil) })
 		t.Run("redis", func(t *testing.T) {
-			test(t, load, options{"redis": options{"address": "unix://" + redisSocket(t), "timeout": "5s", "dialTimeout": "5s"}})
+			test(t, load, Options{"redis": Options{"address": "unix://" + redisSocket(t), "timeout": "5s", "dialTimeout": "5s"}})
 		})
 	})
 }
 
 // TestSessionsFromBirth: what becomes of a session that Odoo was seen to begin.
 func TestSessionsFromBirth(t *testing.T) {
-	storages(t, func(t *testing.T, load loader, o options) {
+	storages(t, func(t *testing.T, load Loader, o Options) {
 		for _, c := range []struct {
 			name string
-			do   func(s *site, cookie string)
+			do   func(s *Site, cookie string)
 			hit  bool
 		}{
-			{"nothing", func(*site, string) {}, true},
-			{"pages", func(s *site, cookie string) { s.get("/a", cookie); s.get("/other", cookie) }, true},
-			{"a page that is not stored", func(s *site, cookie string) { s.get("/uncached", cookie) }, true},
-			{"a harmless POST", func(s *site, cookie string) { s.do(http.MethodPost, "/seen", "x", cookie) }, true},
-			{"a POST", func(s *site, cookie string) { s.do(http.MethodPost, "/change", "x", cookie) }, false},
-			{"a POST for a stream", func(s *site, cookie string) {
-				s.do(http.MethodPost, "/change", "x", cookie, "Accept: text/event-stream")
+			{"nothing", func(*Site, string) {}, true},
+			{"pages", func(s *Site, cookie string) { s.Get("/a", cookie); s.Get("/other", cookie) }, true},
+			{"a page that is not stored", func(s *Site, cookie string) { s.Get("/uncached", cookie) }, true},
+			{"a harmless POST", func(s *Site, cookie string) { s.Do(http.MethodPost, "/seen", "x", cookie) }, true},
+			{"a POST", func(s *Site, cookie string) { s.Do(http.MethodPost, "/change", "x", cookie) }, false},
+			{"a POST for a stream", func(s *Site, cookie string) {
+				s.Do(http.MethodPost, "/change", "x", cookie, "Accept: text/event-stream")
 			}, false},
-			{"a DELETE", func(s *site, cookie string) { s.do(http.MethodDelete, "/z", "", cookie) }, false},
-			{"a GET that a rule keeps from the cache", func(s *site, cookie string) { s.get("/pricelist", cookie) }, false},
-			{"a page that a rule marks, asked for without the session", func(s *site, cookie string) { s.get("/filter", cookie) }, true},
-			{"a page that a rule marks and that is not stored", func(s *site, cookie string) { s.get("/filter/uncached", cookie) }, false},
-			{"a page that is not stored, twice", func(s *site, cookie string) { s.get("/uncached", cookie); s.get("/uncached", cookie) }, true},
-			{"a page that sends elsewhere", func(s *site, cookie string) { s.get("/choose?to=/a", cookie) }, false},
-			{"a page that sends to a language", func(s *site, cookie string) { s.get("/a/?to=/fr_FR/a", cookie) }, true},
-			{"a page that sends to its own address", func(s *site, cookie string) { s.get("/fr/a?to=http://shop.example/fr/a/", cookie) }, true},
-			{"a HEAD of it", func(s *site, cookie string) { s.do(http.MethodHead, "/pricelist", "", cookie) }, false},
-			{"a POST with two sessions", func(s *site, cookie string) {
-				s.do(http.MethodPost, "/change", "x", cookie+"; session_id="+sid(77))
+			{"a DELETE", func(s *Site, cookie string) { s.Do(http.MethodDelete, "/z", "", cookie) }, false},
+			{"a GET that a rule keeps from the cache", func(s *Site, cookie string) { s.Get("/pricelist", cookie) }, false},
+			{"a page that a rule marks, asked for without the session", func(s *Site, cookie string) { s.Get("/filter", cookie) }, true},
+			{"a page that a rule marks and that is not stored", func(s *Site, cookie string) { s.Get("/filter/uncached", cookie) }, false},
+			{"a page that is not stored, twice", func(s *Site, cookie string) { s.Get("/uncached", cookie); s.Get("/uncached", cookie) }, true},
+			{"a page that sends elsewhere", func(s *Site, cookie string) { s.Get("/choose?to=/a", cookie) }, false},
+			{"a page that sends to a language", func(s *Site, cookie string) { s.Get("/a/?to=/fr_FR/a", cookie) }, true},
+			{"a page that sends to its own address", func(s *Site, cookie string) { s.Get("/fr/a?to=http://shop.example/fr/a/", cookie) }, true},
+			{"a HEAD of it", func(s *Site, cookie string) { s.Do(http.MethodHead, "/pricelist", "", cookie) }, false},
+			{"a POST with two sessions", func(s *Site, cookie string) {
+				s.Do(http.MethodPost, "/change", "x", cookie+"; session_id="+SessionID(77))
 			}, false},
-			{"a POST with the session in quotes", func(s *site, cookie string) {
-				s.do(http.MethodPost, "/change", "x", strings.Replace(cookie, "=", `="`, 1)+`"`)
+			{"a POST with the session in quotes", func(s *Site, cookie string) {
+				s.Do(http.MethodPost, "/change", "x", strings.Replace(cookie, "=", `="`, 1)+`"`)
 			}, false},
-			{"a POST with the session in Odoo 14's header", func(s *site, cookie string) {
-				s.do(http.MethodPost, "/change", "x", "X-Openerp-Session-Id: "+strings.TrimPrefix(cookie, "Cookie: session_id="))
+			{"a POST with the session in Odoo 14's header", func(s *Site, cookie string) {
+				s.Do(http.MethodPost, "/change", "x", "X-Openerp-Session-Id: "+strings.TrimPrefix(cookie, "Cookie: session_id="))
 			}, false},
-			{"a POST with the session in Odoo 14's parameter", func(s *site, cookie string) {
-				s.do(http.MethodPost, "/change?session_id="+strings.TrimPrefix(cookie, "Cookie: session_id="), "x")
+			{"a POST with the session in Odoo 14's parameter", func(s *Site, cookie string) {
+				s.Do(http.MethodPost, "/change?session_id="+strings.TrimPrefix(cookie, "Cookie: session_id="), "x")
 			}, false},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s, _ := newOdooLike(t, load, o)
-				first := s.get("/a")
-				require.Contains(t, first.cacheStatus(), "stored")
-				assert.Empty(t, first.session(), "a session that is not needed yet")
+				first := s.Get("/a")
+				require.Contains(t, first.CacheStatus(), "stored")
+				assert.Empty(t, first.Session(), "a session that is not needed yet")
 
-				id := s.do(http.MethodPost, "/seen", "x").session()
+				id := s.Do(http.MethodPost, "/seen", "x").Session()
 				require.NotEmpty(t, id)
 				cookie := "Cookie: session_id=" + id
-				require.Contains(t, s.get("/a", cookie).cacheStatus(), "hit")
+				require.Contains(t, s.Get("/a", cookie).CacheStatus(), "hit")
 				c.do(s, cookie)
-				got := s.get("/a", cookie)
+				got := s.Get("/a", cookie)
 				if c.hit {
-					assert.Contains(t, got.cacheStatus(), "hit")
+					assert.Contains(t, got.CacheStatus(), "hit")
 				} else {
-					assert.Equal(t, "odoocache; fwd=request; detail=session", got.cacheStatus())
+					assert.Equal(t, "odoocache; fwd=request; detail=session", got.CacheStatus())
 				}
-				assert.Equal(t, " /a", s.get("/a").body, "what others get")
+				assert.Equal(t, " /a", s.Get("/a").Body, "what others get")
 			})
 		}
 	})
@@ -151,83 +151,83 @@ func TestSessionsFromBirth(t *testing.T) {
 // TestSessionsOfUnknownBirth: a session that was not seen to begin, or not in
 // an answer to a harmless request, bypasses.
 func TestSessionsOfUnknownBirth(t *testing.T) {
-	storages(t, func(t *testing.T, load loader, o options) {
+	storages(t, func(t *testing.T, load Loader, o Options) {
 		s, _ := newOdooLike(t, load, o)
-		s.get("/a")
+		s.Get("/a")
 		for name, id := range map[string]string{
-			"never seen":                  sid(1234),
+			"never seen":                  SessionID(1234),
 			"of another shape":            "abc",
-			"begun by a POST":             s.do(http.MethodPost, "/change", "x").session(),
-			"begun by a rule's bypass":    s.get("/pricelist").session(),
-			"begun with a sign-in header": s.get("/uncached", "Authorization: Basic eDp5").session(),
-			"begun by a turn":             s.get("/choose?to=/a").session(),
-			"begun beside another":        s.get("/uncached", "Cookie: session_id=").session(),
+			"begun by a POST":             s.Do(http.MethodPost, "/change", "x").Session(),
+			"begun by a rule's bypass":    s.Get("/pricelist").Session(),
+			"begun with a sign-in header": s.Get("/uncached", "Authorization: Basic eDp5").Session(),
+			"begun by a turn":             s.Get("/choose?to=/a").Session(),
+			"begun beside another":        s.Get("/uncached", "Cookie: session_id=").Session(),
 		} {
 			if name != "begun beside another" {
 				require.NotEmpty(t, id, name)
 			}
-			assert.Equal(t, "odoocache; fwd=request; detail=session", s.get("/a", "Cookie: session_id="+id).cacheStatus(), name)
+			assert.Equal(t, "odoocache; fwd=request; detail=session", s.Get("/a", "Cookie: session_id="+id).CacheStatus(), name)
 		}
-		id := s.get("/uncached").session()
-		assert.Contains(t, s.get("/a", "Cookie: session_id="+id).cacheStatus(), "hit", "begun by a page")
-		assert.Contains(t, s.get("/a", "Cookie: session_id="+id+"; session_id="+id).cacheStatus(), "detail=session", "given twice")
+		id := s.Get("/uncached").Session()
+		assert.Contains(t, s.Get("/a", "Cookie: session_id="+id).CacheStatus(), "hit", "begun by a page")
+		assert.Contains(t, s.Get("/a", "Cookie: session_id="+id+"; session_id="+id).CacheStatus(), "detail=session", "given twice")
 	})
 }
 
 // TestASpecialSessionFillsNothing: its pages reach nobody else.
 func TestASpecialSessionFillsNothing(t *testing.T) {
-	storages(t, func(t *testing.T, load loader, o options) {
+	storages(t, func(t *testing.T, load Loader, o Options) {
 		s, odoo := newOdooLike(t, load, o)
-		id := s.do(http.MethodPost, "/seen", "x").session()
+		id := s.Do(http.MethodPost, "/seen", "x").Session()
 		cookie := "Cookie: session_id=" + id
-		s.do(http.MethodPost, "/change", "x", cookie)
+		s.Do(http.MethodPost, "/change", "x", cookie)
 		require.Len(t, odoo.sessions, 1)
-		got := s.get("/b", cookie)
-		assert.Equal(t, "special of "+id+" /b", got.body)
-		assert.Contains(t, got.cacheStatus(), "detail=session")
-		assert.Equal(t, " /b", s.get("/b").body)
-		assert.Equal(t, "special of "+id+" /b", s.get("/b", cookie).body)
+		got := s.Get("/b", cookie)
+		assert.Equal(t, "special of "+id+" /b", got.Body)
+		assert.Contains(t, got.CacheStatus(), "detail=session")
+		assert.Equal(t, " /b", s.Get("/b").Body)
+		assert.Equal(t, "special of "+id+" /b", s.Get("/b", cookie).Body)
 	})
 }
 
 // TestADefaultSessionFills: its pages are everybody's, since the origin is asked
 // without it. What is not stored, the visitor gets with the session.
 func TestADefaultSessionFills(t *testing.T) {
-	storages(t, func(t *testing.T, load loader, o options) {
+	storages(t, func(t *testing.T, load Loader, o Options) {
 		s, _ := newOdooLike(t, load, o)
-		id := s.do(http.MethodPost, "/seen", "x").session()
-		assert.Contains(t, s.get("/c", "Cookie: session_id="+id).cacheStatus(), "stored")
-		_, err := s.request().Cookie("session_id")
+		id := s.Do(http.MethodPost, "/seen", "x").Session()
+		assert.Contains(t, s.Get("/c", "Cookie: session_id="+id).CacheStatus(), "stored")
+		_, err := s.Request().Cookie("session_id")
 		assert.ErrorIs(t, err, http.ErrNoCookie, "the origin does not learn of it")
-		got := s.get("/c")
-		assert.Contains(t, got.cacheStatus(), "hit")
-		assert.Empty(t, got.header["Set-Cookie"])
+		got := s.Get("/c")
+		assert.Contains(t, got.CacheStatus(), "hit")
+		assert.Empty(t, got.Header["Set-Cookie"])
 
-		before := s.renders()
+		before := s.Renders()
 		for i := 0; i < 3; i++ {
-			got = s.get("/uncached", "Cookie: session_id="+id)
-			assert.Contains(t, got.cacheStatus(), "detail=no-store")
-			assert.Empty(t, got.session(), "the visitor keeps theirs")
-			c, err := s.request().Cookie("session_id")
+			got = s.Get("/uncached", "Cookie: session_id="+id)
+			assert.Contains(t, got.CacheStatus(), "detail=no-store")
+			assert.Empty(t, got.Session(), "the visitor keeps theirs")
+			c, err := s.Request().Cookie("session_id")
 			require.NoError(t, err)
 			assert.Equal(t, id, c.Value)
 		}
-		assert.Equal(t, before+4, s.renders(), "one try without it")
+		assert.Equal(t, before+4, s.Renders(), "one try without it")
 	})
 }
 
 // TestContexts: what the addon's cookie and header make of a page.
 func TestContexts(t *testing.T) {
 	const context = "0123456789abcdef"
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		said := "0"
-		s := newSite(t, load, sessionRules, func(rw http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, load, sessionRules, func(rw http.ResponseWriter, r *http.Request) {
 			if said != "" {
 				rw.Header().Set("X-Odoo-Cache-Context", said)
 			}
-			page("for "+said)(rw, r)
+			Page("for "+said)(rw, r)
 		})
-		session := "; session_id=" + sid(5)
+		session := "; session_id=" + SessionID(5)
 		for _, step := range []struct{ path, cookie, said, want, body string }{
 			{"/a", "a=b" + session, "0", "fwd=uri-miss; detail=session", "for 0"},
 			{"/a", "a=b" + session, "0", "fwd=uri-miss; detail=session", "for 0"},
@@ -250,43 +250,43 @@ func TestContexts(t *testing.T) {
 			{"/g", "odoocache_context=0" + session, "", "fwd=uri-miss; stored", "for "},
 		} {
 			said = step.said
-			got := s.get(step.path, "Cookie: "+step.cookie)
-			assert.Contains(t, got.cacheStatus(), step.want, "%+v", step)
-			assert.Equal(t, step.body, got.body, "%+v", step)
-			assert.Empty(t, got.header["X-Odoo-Cache-Context"])
+			got := s.Get(step.path, "Cookie: "+step.cookie)
+			assert.Contains(t, got.CacheStatus(), step.want, "%+v", step)
+			assert.Equal(t, step.body, got.Body, "%+v", step)
+			assert.Empty(t, got.Header["X-Odoo-Cache-Context"])
 		}
 	})
 }
 
 // TestTheEdgeAnnouncesItself: the origin hears it from the cache alone.
 func TestTheEdgeAnnouncesItself(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for secret, want := range map[string]string{
 			"":                 "odoocache",
 			"change-me-please": "",
 		} {
-			o := options{}
+			o := Options{}
 			if secret != "" {
-				o["purge"] = options{"secret": secret}
-				want = edgeToken(secret)
+				o["purge"] = Options{"secret": secret}
+				want = EdgeToken(secret)
 			}
-			s := newSite(t, load, o, page("x"))
-			s.get("/", "X-Odoo-Cache-Edge: mine")
-			assert.Equal(t, []string{want}, s.request().Header["X-Odoo-Cache-Edge"])
-			s.do(http.MethodPost, "/", "x")
-			assert.Equal(t, []string{want}, s.request().Header["X-Odoo-Cache-Edge"])
+			s := NewSite(t, load, o, Page("x"))
+			s.Get("/", "X-Odoo-Cache-Edge: mine")
+			assert.Equal(t, []string{want}, s.Request().Header["X-Odoo-Cache-Edge"])
+			s.Do(http.MethodPost, "/", "x")
+			assert.Equal(t, []string{want}, s.Request().Header["X-Odoo-Cache-Edge"])
 		}
 	})
 }
 
 // TestCampaignCookies: Odoo would set them, had it seen the parameters.
 func TestCampaignCookies(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		bar := ""
-		o := options{"rules": []options{{"match": everything, "ttl": "60", "query": options{"ignore": []string{"utm_*", "gclid"}}}}}
-		s := newSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+		o := Options{"rules": []Options{{"match": Everything, "ttl": "60", "query": Options{"ignore": []string{"utm_*", "gclid"}}}}}
+		s := NewSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			assert.Empty(t, r.URL.RawQuery)
-			page("<html>"+bar)(rw, r)
+			Page("<html>"+bar)(rw, r)
 		})
 		for _, c := range []struct {
 			path, cookie string
@@ -313,26 +313,26 @@ func TestCampaignCookies(t *testing.T) {
 				bar = `<div id="website_cookies_bar" class="s_popup">`
 			}
 			for i := 0; i < 2; i++ { // first perhaps a miss, then a hit
-				got := s.get(c.path, "Cookie: "+c.cookie)
-				assert.Equal(t, c.want, got.header["Set-Cookie"], "%s %s %s", c.path, c.cookie, got.cacheStatus())
+				got := s.Get(c.path, "Cookie: "+c.cookie)
+				assert.Equal(t, c.want, got.Header["Set-Cookie"], "%s %s %s", c.path, c.cookie, got.CacheStatus())
 			}
 		}
-		assert.Equal(t, 2, s.renders())
+		assert.Equal(t, 2, s.Renders())
 	})
 }
 
 // TestTheLanguageCookieIsSetAgain: also where the visitor who filled the cache
 // had it already, so that Odoo did not set it.
 func TestTheLanguageCookieIsSetAgain(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		o := options{"rules": []options{{"match": everything, "ttl": "60", "cookies": options{"keep": []string{"frontend_lang"}}}}}
-		s := newSite(t, load, o, page("x"))
-		s.get("/fr/a", "Cookie: frontend_lang=fr_FR")
-		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.get("/fr/a").header["Set-Cookie"])
-		s.get("/fr/b", "Cookie: frontend_lang=<x>")
-		assert.Empty(t, s.get("/fr/b").header["Set-Cookie"])
-		s.get("/fr/c")
-		assert.Empty(t, s.get("/fr/c").header["Set-Cookie"])
+	Both(t, func(t *testing.T, load Loader) {
+		o := Options{"rules": []Options{{"match": Everything, "ttl": "60", "cookies": Options{"keep": []string{"frontend_lang"}}}}}
+		s := NewSite(t, load, o, Page("x"))
+		s.Get("/fr/a", "Cookie: frontend_lang=fr_FR")
+		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.Get("/fr/a").Header["Set-Cookie"])
+		s.Get("/fr/b", "Cookie: frontend_lang=<x>")
+		assert.Empty(t, s.Get("/fr/b").Header["Set-Cookie"])
+		s.Get("/fr/c")
+		assert.Empty(t, s.Get("/fr/c").Header["Set-Cookie"])
 	})
 }
 
@@ -361,7 +361,7 @@ func redisSocket(t *testing.T) string {
 // hit from Redis, whatever tags the page has, and though it varies, or is found for the
 // first time.
 func TestExchangesOfAHit(t *testing.T) {
-	server := startServer(t, "--appendonly", "no")
+	server := StartServer(t, "--appendonly", "no")
 	list := make([]string, 200)
 	for i := range list {
 		list[i] = fmt.Sprint("product-", i)
@@ -374,12 +374,12 @@ func TestExchangesOfAHit(t *testing.T) {
 		case "/varies":
 			lines = append(lines, "Vary: X-Currency")
 		}
-		page("text of "+r.URL.Path, lines...)(rw, r)
+		Page("text of "+r.URL.Path, lines...)(rw, r)
 	}
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, memory := range []string{"0", "1MiB"} {
-			redis := options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}
-			o := options{"tenant": fmt.Sprint("exchanges", tenants.Add(1)), "redis": redis, "memory": options{"bytes": memory, "maxStaleness": "60s"}}
+			redis := Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}
+			o := Options{"tenant": fmt.Sprint("exchanges", Tenants.Add(1)), "redis": redis, "memory": Options{"bytes": memory, "maxStaleness": "60s"}}
 			handler := func() http.Handler {
 				h, err := load(context.Background(), http.HandlerFunc(origin), o)
 				require.NoError(t, err)
@@ -387,18 +387,18 @@ func TestExchangesOfAHit(t *testing.T) {
 			}
 			// exchanges of one request that is to be a hit
 			exchanges := func(h http.Handler, path string) int {
-				before := server.calls("echo")
+				before := server.Calls("echo")
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 				require.Contains(t, w.Header().Get("Cache-Status"), "; hit", path)
-				return server.calls("echo") - before
+				return server.Calls("echo") - before
 			}
 			writer := handler()
 			for _, path := range []string{"/tag", "/tags", "/varies"} {
 				writer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
 			}
 			// Another configuration of memory has a tier of its own, as another process has.
-			o["memory"] = options{"bytes": memory, "maxStaleness": "59s"}
+			o["memory"] = Options{"bytes": memory, "maxStaleness": "59s"}
 			reader := handler()
 			reader.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/first", nil)) // connects
 			for path, first := range map[string]int{"/tag": 1, "/tags": 1, "/varies": 2} {
@@ -418,29 +418,29 @@ func TestExchangesOfAHit(t *testing.T) {
 // TestSessionHitIsOneExchange: without a memory tier, a hit of a visitor with a default
 // session takes one exchange with Redis, and none is a hit once the session is special.
 func TestSessionHitIsOneExchange(t *testing.T) {
-	server := startServer(t, "--appendonly", "no")
-	exchanges := func() int { return server.calls("echo") } // each ends with one
-	both(t, func(t *testing.T, load loader) {
-		s, _ := newOdooLike(t, load, options{
-			"memory": options{"bytes": "0"}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"},
+	server := StartServer(t, "--appendonly", "no")
+	exchanges := func() int { return server.Calls("echo") } // each ends with one
+	Both(t, func(t *testing.T, load Loader) {
+		s, _ := newOdooLike(t, load, Options{
+			"memory": Options{"bytes": "0"}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 		})
-		s.get("/a")
-		one, two := "Cookie: session_id="+s.get("/uncached").session(), "Cookie: session_id="+s.get("/uncached").session()
+		s.Get("/a")
+		one, two := "Cookie: session_id="+s.Get("/uncached").Session(), "Cookie: session_id="+s.Get("/uncached").Session()
 		for i := 0; i < 4; i++ {
-			s.get("/a")
-			require.Contains(t, s.get("/a", one).cacheStatus(), "; hit")
-			require.Contains(t, s.get("/a", two).cacheStatus(), "; hit")
+			s.Get("/a")
+			require.Contains(t, s.Get("/a", one).CacheStatus(), "; hit")
+			require.Contains(t, s.Get("/a", two).CacheStatus(), "; hit")
 		}
 		before := exchanges()
 		for i := 0; i < 10; i++ {
-			require.Contains(t, s.get("/a", one).cacheStatus(), "; hit")
+			require.Contains(t, s.Get("/a", one).CacheStatus(), "; hit")
 		}
 		assert.Equal(t, 10, exchanges()-before)
 
-		s.do(http.MethodPost, "/change", "x", one)
+		s.Do(http.MethodPost, "/change", "x", one)
 		for i := 0; i < 3; i++ {
-			require.NotContains(t, s.get("/a", one).cacheStatus(), "; hit")
-			require.Contains(t, s.get("/a", two).cacheStatus(), "; hit")
+			require.NotContains(t, s.Get("/a", one).CacheStatus(), "; hit")
+			require.Contains(t, s.Get("/a", two).CacheStatus(), "; hit")
 		}
 	})
 }
@@ -448,27 +448,27 @@ func TestSessionHitIsOneExchange(t *testing.T) {
 // TestASessionThatTheAddonKnows: what the addon says of a session that nobody saw begin
 // counts from the second time on, unless the session has changed meanwhile.
 func TestASessionThatTheAddonKnows(t *testing.T) {
-	server := startServer(t)
-	for _, o := range []options{nil, {"redis": options{"address": server.address}}} {
-		both(t, func(t *testing.T, load loader) {
-			answer := page(htmlPage("x"), "Content-Type: text/html", "X-Odoo-Cache-Context: 0")
-			s := newSite(t, load, asPreset(o), answer)
-			me, other := "Cookie: session_id="+sid(1), "Cookie: session_id="+sid(2)
-			s.get("/shop")
-			s.get("/shop")
+	server := StartServer(t)
+	for _, o := range []Options{nil, {"redis": Options{"address": server.Address}}} {
+		Both(t, func(t *testing.T, load Loader) {
+			answer := Page(HTMLPage("x"), "Content-Type: text/html", "X-Odoo-Cache-Context: 0")
+			s := NewSite(t, load, asPreset(o), answer)
+			me, other := "Cookie: session_id="+SessionID(1), "Cookie: session_id="+SessionID(2)
+			s.Get("/shop")
+			s.Get("/shop")
 			for i, want := range []string{"detail=session", "detail=session", "; hit", "; hit"} {
-				assert.Contains(t, s.get("/shop", me).cacheStatus(), want, "visit %d", i)
+				assert.Contains(t, s.Get("/shop", me).CacheStatus(), want, "visit %d", i)
 			}
 			// The cart is filled while a page is under way that says what was before.
 			for i := 0; i < 3; i++ {
-				s.answers(func(rw http.ResponseWriter, r *http.Request) {
+				s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 					if r.Method == http.MethodGet {
-						s.do(http.MethodPost, "/shop/cart/update", "a=b", other)
+						s.Do(http.MethodPost, "/shop/cart/update", "a=b", other)
 					}
 					answer(rw, r)
 				})
-				assert.NotContains(t, s.get("/shop", other).cacheStatus(), "; hit", "visit %d", i)
-				assert.Contains(t, s.get("/shop").cacheStatus(), "; hit")
+				assert.NotContains(t, s.Get("/shop", other).CacheStatus(), "; hit", "visit %d", i)
+				assert.Contains(t, s.Get("/shop").CacheStatus(), "; hit")
 			}
 		})
 	}

@@ -17,26 +17,26 @@ import (
 // TestCookiesOfA304AreNotStored: what a confirmed response sets for one visitor is
 // in no hit after it.
 func TestCookiesOfA304AreNotStored(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"match": everything, "cookies": options{"drop": []string{"session_id"}}, "session": "ignore"}}}
-		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+	Both(t, func(t *testing.T, load Loader) {
+		rules := Options{"rules": []Options{{"match": Everything, "cookies": Options{"drop": []string{"session_id"}}, "session": "ignore"}}}
+		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			if r.Header.Get("If-None-Match") == `"a"` {
 				rw.Header().Set("X-Odoo-Cache", "public, ttl=60")
-				rw.Header().Set("Set-Cookie", "session_id="+sid(1))
+				rw.Header().Set("Set-Cookie", "session_id="+SessionID(1))
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
-			page("x", "X-Odoo-Cache: public, ttl=50ms")(rw, r)
+			Page("x", "X-Odoo-Cache: public, ttl=50ms")(rw, r)
 		})
-		s.get("/f")
+		s.Get("/f")
 		time.Sleep(60 * time.Millisecond)
-		mine := s.get("/f", "Cookie: session_id="+sid(1))
-		require.Contains(t, mine.cacheStatus(), "fwd-status=304; stored")
+		mine := s.Get("/f", "Cookie: session_id="+SessionID(1))
+		require.Contains(t, mine.CacheStatus(), "fwd-status=304; stored")
 		for i := 0; i < 3; i++ {
-			got := s.get("/f")
-			require.Contains(t, got.cacheStatus(), "; hit")
-			assert.Empty(t, got.header["Set-Cookie"], "the cookie of the one who asked first")
+			got := s.Get("/f")
+			require.Contains(t, got.CacheStatus(), "; hit")
+			assert.Empty(t, got.Header["Set-Cookie"], "the cookie of the one who asked first")
 		}
 	})
 }
@@ -44,29 +44,29 @@ func TestCookiesOfA304AreNotStored(t *testing.T) {
 // TestRewarmAsksWhoAnswered: two routers with one middleware lead to two servers;
 // the pages of each are asked for there.
 func TestRewarmAsksWhoAnswered(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		o := options{"tenant": fmt.Sprint("routers", tenants.Add(1)), "rewarm": "5", "purge": options{"networks": []string{"127.0.0.1"}}}
+	Both(t, func(t *testing.T, load Loader) {
+		o := Options{"tenant": fmt.Sprint("routers", Tenants.Add(1)), "rewarm": "5", "purge": Options{"networks": []string{"127.0.0.1"}}}
 		server := func(name string) *httptest.Server {
-			h, err := load(context.Background(), page("of "+name, "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"), o)
+			h, err := load(context.Background(), Page("of "+name, "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"), o)
 			require.NoError(t, err)
 			s := httptest.NewServer(h)
 			t.Cleanup(s.Close)
 			return s
 		}
 		shop, blog := server("shop"), server("blog")
-		get := func(s *httptest.Server, host string) reply {
-			got, err := send(http.MethodGet, s.URL+"/page", "", fields("Host: "+host))
+		get := func(s *httptest.Server, host string) Reply {
+			got, err := Send(http.MethodGet, s.URL+"/page", "", Fields("Host: "+host))
 			require.NoError(t, err)
 			return got
 		}
 		for i := 0; i < 4; i++ {
-			require.Equal(t, "of blog", get(blog, "blog.example").body)
+			require.Equal(t, "of blog", get(blog, "blog.example").Body)
 		}
-		got, err := send("PURGE", shop.URL+"/.odoocache/purge", `{"tags":["all"]}`, fields("Host: shop.example"))
+		got, err := Send("PURGE", shop.URL+"/.odoocache/purge", `{"tags":["all"]}`, Fields("Host: shop.example"))
 		require.NoError(t, err)
-		require.Equal(t, 200, got.status)
+		require.Equal(t, 200, got.Status)
 		require.Never(t, func() bool {
-			return get(blog, "blog.example").body != "of blog"
+			return get(blog, "blog.example").Body != "of blog"
 		}, 200*time.Millisecond, 20*time.Millisecond)
 	})
 }
@@ -74,9 +74,9 @@ func TestRewarmAsksWhoAnswered(t *testing.T) {
 // TestLongDownloads: the time that a request which others wait for may take does not
 // break off a download that nobody waits for any more.
 func TestLongDownloads(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		for _, control := range []string{"private", "max-age=60"} {
-			s := newSite(t, load, options{"limits": options{"fetchTimeout": "100ms"}}, func(rw http.ResponseWriter, r *http.Request) {
+			s := NewSite(t, load, Options{"limits": Options{"fetchTimeout": "100ms"}}, func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Cache-Control", control)
 				for i := 0; i < 10; i++ {
 					_, _ = io.WriteString(rw, "part")
@@ -87,9 +87,9 @@ func TestLongDownloads(t *testing.T) {
 					}
 				}
 			})
-			got, err := send(http.MethodGet, s.url+"/file", "", http.Header{})
+			got, err := Send(http.MethodGet, s.URL+"/file", "", http.Header{})
 			assert.NoError(t, err, control)
-			assert.Equal(t, strings.Repeat("part", 10), got.body, control)
+			assert.Equal(t, strings.Repeat("part", 10), got.Body, control)
 		}
 	})
 }
@@ -97,120 +97,120 @@ func TestLongDownloads(t *testing.T) {
 // TestOnesOwnContextHoldsUpOnlyIts: who asks in a way of their own cannot keep
 // others from sharing.
 func TestOnesOwnContextHoldsUpOnlyIts(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		answer := page("a page", "Cache-Control: max-age=60", "X-Odoo-Cache-Context: 0")
-		s := newCrowdedSite(t, load, options{"rules": []options{{"match": everything, "fill": "nobody"}}}, answer)
-		s.get("/", "Cookie: odoocache_context=0123456789abcdef")
-		require.Equal(t, 2, s.renders(), "as nobody of this context, and as oneself")
-		g := newGate(t)
-		s.answers(g.behind(answer))
-		c := newCrowd(t, g)
-		c.ask(5, s.url+"/")
-		s.waiting(4)
-		g.open()
-		c.all()
-		assert.Equal(t, 3, s.renders())
+	Both(t, func(t *testing.T, load Loader) {
+		answer := Page("a page", "Cache-Control: max-age=60", "X-Odoo-Cache-Context: 0")
+		s := newCrowdedSite(t, load, Options{"rules": []Options{{"match": Everything, "fill": "nobody"}}}, answer)
+		s.Get("/", "Cookie: odoocache_context=0123456789abcdef")
+		require.Equal(t, 2, s.Renders(), "as nobody of this context, and as oneself")
+		g := NewGate(t)
+		s.Answers(g.Behind(answer))
+		c := NewCrowd(t, g)
+		c.Ask(5, s.URL+"/")
+		s.Waiting(4)
+		g.Open()
+		c.All()
+		assert.Equal(t, 3, s.Renders())
 	})
 }
 
 // TestA304ThatIsForOneAlone: those who wait do not go to the origin one by one.
 func TestA304ThatIsForOneAlone(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newCrowdedSite(t, load, nil, page("old", "X-Odoo-Cache: public, ttl=50ms", `ETag: "a"`))
-		s.get("/")
+	Both(t, func(t *testing.T, load Loader) {
+		s := newCrowdedSite(t, load, nil, Page("old", "X-Odoo-Cache: public, ttl=50ms", `ETag: "a"`))
+		s.Get("/")
 		time.Sleep(60 * time.Millisecond)
-		first := newGate(t)
+		first := NewGate(t)
 		answer := func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-store")
 			rw.WriteHeader(http.StatusNotModified)
 		}
-		s.answers(first.behind(answer))
-		c := newCrowd(t, first)
-		c.ask(10, s.url+"/")
-		s.waiting(9)
-		rest := newGate(t)
-		s.answers(rest.behind(answer))
-		first.open()
-		require.Eventually(t, func() bool { return s.renders() == 11 }, waitFor, tick, "nine ask at once")
-		rest.open()
-		c.all()
+		s.Answers(first.Behind(answer))
+		c := NewCrowd(t, first)
+		c.Ask(10, s.URL+"/")
+		s.Waiting(9)
+		rest := NewGate(t)
+		s.Answers(rest.Behind(answer))
+		first.Open()
+		require.Eventually(t, func() bool { return s.Renders() == 11 }, WaitFor, Tick, "nine ask at once")
+		rest.Open()
+		c.All()
 	})
 }
 
 // TestARefusalDoesNotLetSessionsIn: once the answer to nobody could not be stored,
 // that to a session is not stored, either.
 func TestARefusalDoesNotLetSessionsIn(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
+	Both(t, func(t *testing.T, load Loader) {
+		rules := Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
 		refuses := true
-		s := newSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			who := "nobody"
 			if c, err := r.Cookie("session_id"); err == nil {
 				who = c.Value
 			} else if r.URL.Path == "/begin" {
 				rw.Header().Set("X-Odoo-Cache", "no-store")
-				rw.Header().Set("Set-Cookie", "session_id="+sid(1)+"; Path=/")
+				rw.Header().Set("Set-Cookie", "session_id="+SessionID(1)+"; Path=/")
 			} else if refuses {
 				rw.Header().Set("X-Odoo-Cache", "no-store")
 			}
-			page("for "+who)(rw, r)
+			Page("for "+who)(rw, r)
 		})
-		s.get("/begin")
-		s.get("/a", "Cookie: session_id="+sid(1))
+		s.Get("/begin")
+		s.Get("/a", "Cookie: session_id="+SessionID(1))
 		refuses = false
-		s.get("/a", "Cookie: session_id="+sid(1))
-		assert.Equal(t, "for nobody", s.get("/a").body)
+		s.Get("/a", "Cookie: session_id="+SessionID(1))
+		assert.Equal(t, "for nobody", s.Get("/a").Body)
 	})
 }
 
 // TestAFailureIsNoRefusal: an error of the origin says nothing of the page.
 func TestAFailureIsNoRefusal(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
+	Both(t, func(t *testing.T, load Loader) {
+		rules := Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
 		s := newCrowdedSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
-			page("a page", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+sid(1)+"; Path=/")(rw, r)
+			Page("a page", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+SessionID(1)+"; Path=/")(rw, r)
 		})
-		s.get("/begin")
-		s.answers(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
-		assert.Equal(t, 503, s.get("/a", "Cookie: session_id="+sid(1)).status)
-		before := s.renders()
-		g := newGate(t)
-		s.answers(g.behind(page("a page")))
-		c := newCrowd(t, g)
-		c.ask(5, s.url+"/a", "Cookie: session_id="+sid(1))
-		s.waiting(4)
-		g.open()
-		c.all()
-		assert.Equal(t, before+1, s.renders())
+		s.Get("/begin")
+		s.Answers(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
+		assert.Equal(t, 503, s.Get("/a", "Cookie: session_id="+SessionID(1)).Status)
+		before := s.Renders()
+		g := NewGate(t)
+		s.Answers(g.Behind(Page("a page")))
+		c := NewCrowd(t, g)
+		c.Ask(5, s.URL+"/a", "Cookie: session_id="+SessionID(1))
+		s.Waiting(4)
+		g.Open()
+		c.All()
+		assert.Equal(t, before+1, s.Renders())
 	})
 }
 
 // TestRewarmAfterHead: a HEAD is not what a page is asked for with.
 func TestRewarmAfterHead(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newCrowdedSite(t, load, options{"rewarm": "5"}, page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := newCrowdedSite(t, load, Options{"rewarm": "5"}, Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
 		for i := 0; i < 4; i++ {
-			s.get("/a")
+			s.Get("/a")
 		}
-		s.do(http.MethodHead, "/a", "")
-		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
-		require.Eventually(t, func() bool { return s.renders() == 2 }, waitFor, tick)
-		assert.Equal(t, http.MethodGet, s.request().Method)
+		s.Do(http.MethodHead, "/a", "")
+		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
+		require.Eventually(t, func() bool { return s.Renders() == 2 }, WaitFor, Tick)
+		assert.Equal(t, http.MethodGet, s.Request().Method)
 	})
 }
 
 // TestRewarmNamesNobody: no visitor's address or browser goes with the request.
 func TestRewarmNamesNobody(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newCrowdedSite(t, load, options{"rewarm": "5"}, page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := newCrowdedSite(t, load, Options{"rewarm": "5"}, Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
 		for i := 0; i < 4; i++ {
-			s.get("/a", "X-Forwarded-For: 192.0.2.7", "X-Real-Ip: 192.0.2.7", "Forwarded: for=192.0.2.7", "User-Agent: mine", "Cookie: a=b")
+			s.Get("/a", "X-Forwarded-For: 192.0.2.7", "X-Real-Ip: 192.0.2.7", "Forwarded: for=192.0.2.7", "User-Agent: mine", "Cookie: a=b")
 		}
-		require.Equal(t, 200, s.do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).status)
-		require.Eventually(t, func() bool { return s.renders() == 2 }, waitFor, tick)
+		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
+		require.Eventually(t, func() bool { return s.Renders() == 2 }, WaitFor, Tick)
 		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Cookie"} {
-			assert.Empty(t, s.request().Header[name], name)
+			assert.Empty(t, s.Request().Header[name], name)
 		}
 	})
 }
@@ -218,18 +218,18 @@ func TestRewarmNamesNobody(t *testing.T) {
 // TestAPurgeIsNoRefusal: that a page was purged while it was rendered says nothing of the
 // page. The next visitor with a session fills the cache.
 func TestAPurgeIsNoRefusal(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		rules := options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id"}}}}}
-		s := newCrowdedSite(t, load, rules, page("begun", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+sid(1)+"; Path=/"))
-		s.get("/begin")
+	Both(t, func(t *testing.T, load Loader) {
+		rules := Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
+		s := newCrowdedSite(t, load, rules, Page("begun", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+SessionID(1)+"; Path=/"))
+		s.Get("/begin")
 		const mine = "Cookie: session_id="
-		s.answers(func(rw http.ResponseWriter, r *http.Request) {
-			assert.Equal(t, 200, s.do("PURGE", "/a", "").status)
-			page("a page")(rw, r)
+		s.Answers(func(rw http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, 200, s.Do("PURGE", "/a", "").Status)
+			Page("a page")(rw, r)
 		})
-		assert.Equal(t, "a page", s.get("/a", mine+sid(1)).body)
-		s.answers(page("a page"))
-		assert.Contains(t, s.get("/a", mine+sid(1)).cacheStatus(), "; stored")
-		assert.Contains(t, s.get("/a", mine+sid(1)).cacheStatus(), "; hit")
+		assert.Equal(t, "a page", s.Get("/a", mine+SessionID(1)).Body)
+		s.Answers(Page("a page"))
+		assert.Contains(t, s.Get("/a", mine+SessionID(1)).CacheStatus(), "; stored")
+		assert.Contains(t, s.Get("/a", mine+SessionID(1)).CacheStatus(), "; hit")
 	})
 }

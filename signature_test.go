@@ -40,17 +40,17 @@ func (s signature) line() string {
 const signingSecret = "change-me-please"
 
 // purgeSignature is the signature of a purge of the tag a, sent to a site now.
-func purgeSignature(s *site) signature {
+func purgeSignature(s *Site) signature {
 	return signature{
-		secret: signingSecret, at: fmt.Sprint(time.Now().Unix()), nonce: newNonce(), tenant: s.options["tenant"].(string),
-		host: strings.TrimPrefix(s.url, "http://"), method: "POST", target: "/.odoocache/purge", body: `{"tags":["a"]}`,
+		secret: signingSecret, at: fmt.Sprint(time.Now().Unix()), nonce: newNonce(), tenant: s.Options["tenant"].(string),
+		host: strings.TrimPrefix(s.URL, "http://"), method: "POST", target: "/.odoocache/purge", body: `{"tags":["a"]}`,
 	}
 }
 
 // TestSignedPurges: a signature stands for the secret, for one request.
 func TestSignedPurges(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"purge": options{"secret": signingSecret}}, page("x"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}}, Page("x"))
 		now := time.Now().Unix()
 		for _, c := range []struct {
 			name   string
@@ -80,30 +80,30 @@ func TestSignedPurges(t *testing.T) {
 			g := purgeSignature(s)
 			body := g.body
 			c.change(&g)
-			assert.Equal(t, c.want, s.do("POST", "/.odoocache/purge", body, g.line()).status, c.name)
+			assert.Equal(t, c.want, s.Do("POST", "/.odoocache/purge", body, g.line()).Status, c.name)
 		}
 		good := purgeSignature(s)
 		for _, line := range []string{
 			"X-Odoocache-Signature: x", "X-Odoocache-Signature:", strings.Replace(good.line(), "v2=", "v1=", 1), strings.Replace(good.line(), ",n=", ",m=", 1),
 			good.line() + ",t=1", good.line()[:len(good.line())-2],
 		} {
-			assert.Equal(t, 403, s.do("POST", "/.odoocache/purge", good.body, line).status, line)
+			assert.Equal(t, 403, s.Do("POST", "/.odoocache/purge", good.body, line).Status, line)
 		}
-		assert.Equal(t, 403, s.do("POST", "/.odoocache/purge", good.body, good.line(), "X-Odoocache-Signature: x").status, "two of them")
-		assert.Equal(t, 200, s.do("POST", "/.odoocache/purge", good.body, good.line()).status, "what was refused did not use the nonce up")
+		assert.Equal(t, 403, s.Do("POST", "/.odoocache/purge", good.body, good.line(), "X-Odoocache-Signature: x").Status, "two of them")
+		assert.Equal(t, 200, s.Do("POST", "/.odoocache/purge", good.body, good.line()).Status, "what was refused did not use the nonce up")
 	})
 }
 
 // TestSignedPurgesAreTakenOnce: whoever listens can do nothing with what was sent.
 func TestSignedPurgesAreTakenOnce(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		purge := options{"secret": signingSecret}
-		s := newSite(t, load, options{"purge": purge}, page("x"))
+	Both(t, func(t *testing.T, load Loader) {
+		purge := Options{"secret": signingSecret}
+		s := NewSite(t, load, Options{"purge": purge}, Page("x"))
 		g := purgeSignature(s)
-		require.Equal(t, 200, s.do("POST", "/.odoocache/purge", g.body, g.line()).status)
-		again := s.do("POST", "/.odoocache/purge", g.body, g.line())
-		assert.Equal(t, 403, again.status)
-		assert.Contains(t, again.body, "used before")
+		require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
+		again := s.Do("POST", "/.odoocache/purge", g.body, g.line())
+		assert.Equal(t, 403, again.Status)
+		assert.Contains(t, again.Body, "used before")
 
 		g = purgeSignature(s)
 		g.method, g.target, g.body, g.items, g.mode = "PURGE", "/shop?page=2", "", "a,b", "hard"
@@ -122,56 +122,56 @@ func TestSignedPurgesAreTakenOnce(t *testing.T) {
 			{"as it was signed", g.target, []string{"X-Odoo-Purge: a,b", "X-Odoocache-Purge-Mode: hard"}, 200},
 			{"again", g.target, []string{"X-Odoo-Purge: a,b", "X-Odoocache-Purge-Mode: hard"}, 403},
 		} {
-			assert.Equal(t, c.want, s.do("PURGE", c.path, "", append(c.lines, g.line())...).status, c.name)
+			assert.Equal(t, c.want, s.Do("PURGE", c.path, "", append(c.lines, g.line())...).Status, c.name)
 		}
 		g = purgeSignature(s)
 		g.host = "front.example"
-		assert.Equal(t, 200, s.do("POST", "/.odoocache/purge", g.body, g.line(), "X-Forwarded-Host: Front.example").status, "through a proxy that changes Host")
+		assert.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line(), "X-Forwarded-Host: Front.example").Status, "through a proxy that changes Host")
 
-		other := newSite(t, load, options{"purge": purge}, page("x"))
+		other := NewSite(t, load, Options{"purge": purge}, Page("x"))
 		g = purgeSignature(s)
-		require.Equal(t, 200, s.do("POST", "/.odoocache/purge", g.body, g.line()).status)
-		assert.Equal(t, 403, other.do("POST", "/.odoocache/purge", g.body, g.line(), "Host: "+g.host).status, "at another tenant of the same secret")
+		require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
+		assert.Equal(t, 403, other.Do("POST", "/.odoocache/purge", g.body, g.line(), "Host: "+g.host).Status, "at another tenant of the same secret")
 
 		g = purgeSignature(s)
 		g.method, g.target, g.body = "GET", "/.odoocache/status", ""
-		assert.Equal(t, 200, s.get("/.odoocache/status", g.line()).status)
-		assert.Equal(t, 403, s.get("/.odoocache/status", g.line()).status)
+		assert.Equal(t, 200, s.Get("/.odoocache/status", g.line()).Status)
+		assert.Equal(t, 403, s.Get("/.odoocache/status", g.line()).Status)
 	})
 }
 
 // TestSignaturesInMind: what cannot be remembered is refused, and nothing is forgotten for it.
 func TestSignaturesInMind(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"purge": options{"secret": signingSecret}, "limits": options{"signatures": "100"}}, page("x"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}, "limits": Options{"signatures": "100"}}, Page("x"))
 		first := purgeSignature(s)
-		require.Equal(t, 200, s.do("POST", "/.odoocache/purge", first.body, first.line()).status)
+		require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", first.body, first.line()).Status)
 		for i := 0; i < 99; i++ {
 			g := purgeSignature(s)
-			require.Equal(t, 200, s.do("POST", "/.odoocache/purge", g.body, g.line()).status)
+			require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
 		}
 		g := purgeSignature(s)
-		got := s.do("POST", "/.odoocache/purge", g.body, g.line())
-		assert.Equal(t, 503, got.status)
-		assert.Contains(t, got.body, "limits.signatures")
-		assert.NotEmpty(t, got.header.Get("Retry-After"))
-		assert.Equal(t, 403, s.do("POST", "/.odoocache/purge", first.body, first.line()).status)
-		assert.Equal(t, 200, s.do("POST", "/.odoocache/purge", g.body, "X-Odoocache-Secret: "+signingSecret).status)
+		got := s.Do("POST", "/.odoocache/purge", g.body, g.line())
+		assert.Equal(t, 503, got.Status)
+		assert.Contains(t, got.Body, "limits.signatures")
+		assert.NotEmpty(t, got.Header.Get("Retry-After"))
+		assert.Equal(t, 403, s.Do("POST", "/.odoocache/purge", first.body, first.line()).Status)
+		assert.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, "X-Odoocache-Secret: "+signingSecret).Status)
 	})
 }
 
 // TestSignedBodyTooLarge says so, rather than that the signature is wrong.
 func TestSignedBodyTooLarge(t *testing.T) {
-	s := newSite(t, compiled, options{"purge": options{"secret": signingSecret}, "limits": options{"purgeBody": "256"}}, page("x"))
+	s := NewSite(t, Compiled, Options{"purge": Options{"secret": signingSecret}, "limits": Options{"purgeBody": "256"}}, Page("x"))
 	g := purgeSignature(s)
 	g.body = strings.Repeat("x", 257)
-	assert.Equal(t, http.StatusRequestEntityTooLarge, s.do("POST", "/.odoocache/purge", g.body, g.line()).status)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
 }
 
 // TestPurgeMode: a purge that asks for what there is not is not carried out in another way.
 func TestPurgeMode(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"purge": options{"secret": signingSecret}}, page("x"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}}, Page("x"))
 		for _, c := range []struct {
 			lines []string
 			want  int
@@ -186,12 +186,12 @@ func TestPurgeMode(t *testing.T) {
 				for _, l := range c.lines {
 					lines = append(lines, "X-Odoocache-Purge-Mode: "+l)
 				}
-				got := s.do(method, path, "", lines...)
-				assert.Equal(t, c.want, got.status, "%s %v", at, c.lines)
+				got := s.Do(method, path, "", lines...)
+				assert.Equal(t, c.want, got.Status, "%s %v", at, c.lines)
 				if c.want == 200 {
-					assert.Contains(t, got.body, `"kind":"`+c.kind+`"`, "%s %v", at, c.lines)
+					assert.Contains(t, got.Body, `"kind":"`+c.kind+`"`, "%s %v", at, c.lines)
 				} else {
-					assert.Contains(t, got.body, `"field":"X-Odoocache-Purge-Mode"`)
+					assert.Contains(t, got.Body, `"field":"X-Odoocache-Purge-Mode"`)
 				}
 			}
 		}
@@ -200,15 +200,15 @@ func TestPurgeMode(t *testing.T) {
 
 // TestPurgeItemsAreOneLine: what has a line break is refused by name, not split or trimmed.
 func TestPurgeItemsAreOneLine(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		s := newSite(t, load, options{"purge": options{"secret": signingSecret}}, page("x"))
+	Both(t, func(t *testing.T, load Loader) {
+		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}}, Page("x"))
 		for _, part := range []string{"tags", "paths", "prefixes"} {
 			for _, item := range []string{`/a\n/b`, `/a\n`, `\n/a`, `/a\u0000`, `/a\tb`, `/a\u2028b`, `/a\u0085`, `/a\r`} {
-				got := s.do("POST", "/.odoocache/purge", `{"`+part+`":["/ok","`+item+`"]}`, "X-Odoocache-Secret: "+signingSecret)
-				assert.Equal(t, 400, got.status, "%s %s", part, item)
-				assert.Contains(t, got.body, `"field":"`+part+`"`)
+				got := s.Do("POST", "/.odoocache/purge", `{"`+part+`":["/ok","`+item+`"]}`, "X-Odoocache-Secret: "+signingSecret)
+				assert.Equal(t, 400, got.Status, "%s %s", part, item)
+				assert.Contains(t, got.Body, `"field":"`+part+`"`)
 			}
-			assert.Equal(t, 200, s.do("POST", "/.odoocache/purge", `{"`+part+`":["/li%0afine"]}`, "X-Odoocache-Secret: "+signingSecret).status, part)
+			assert.Equal(t, 200, s.Do("POST", "/.odoocache/purge", `{"`+part+`":["/li%0afine"]}`, "X-Odoocache-Secret: "+signingSecret).Status, part)
 		}
 	})
 }
@@ -216,30 +216,30 @@ func TestPurgeItemsAreOneLine(t *testing.T) {
 // TestSignaturesAcrossReplicas: one Redis knows what any replica has taken, and without it
 // a replica knows what it has taken itself.
 func TestSignaturesAcrossReplicas(t *testing.T) {
-	server := startRedis(t)
-	o := options{"tenant": "signed", "purge": options{"secret": signingSecret}, "redis": options{"address": server.address, "timeout": "5s", "dialTimeout": "5s"}}
-	here := newSite(t, compiled, o, page("x"))
-	there := newSite(t, interpreted, o, page("x"))
+	server := StartRedis(t)
+	o := Options{"tenant": "signed", "purge": Options{"secret": signingSecret}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
+	here := NewSite(t, Compiled, o, Page("x"))
+	there := NewSite(t, Interpreted, o, Page("x"))
 	g := purgeSignature(here)
 	g.host = "shop.example"
-	send := func(s *site, g signature) reply {
-		return s.do("POST", "/.odoocache/purge", g.body, g.line(), "Host: shop.example")
+	send := func(s *Site, g signature) Reply {
+		return s.Do("POST", "/.odoocache/purge", g.body, g.line(), "Host: shop.example")
 	}
-	require.Equal(t, 200, send(here, g).status)
+	require.Equal(t, 200, send(here, g).Status)
 	got := send(there, g)
-	assert.Equal(t, 403, got.status)
-	assert.Contains(t, got.body, "used before")
-	keys := strings.Fields(server.must("KEYS oc:{signed}:n:*"))
+	assert.Equal(t, 403, got.Status)
+	assert.Contains(t, got.Body, "used before")
+	keys := strings.Fields(server.Must("KEYS oc:{signed}:n:*"))
 	require.Len(t, keys, 1)
-	ttl, err := strconv.Atoi(server.must("PTTL " + keys[0]))
+	ttl, err := strconv.Atoi(server.Must("PTTL " + keys[0]))
 	require.NoError(t, err)
 	assert.Greater(t, ttl, 300000, "it is kept for as long as the signature holds, and a while")
 	assert.LessOrEqual(t, ttl, 360000)
 
-	server.stop()
+	server.Stop()
 	g.nonce = newNonce()
-	assert.Equal(t, 503, send(here, g).status, "Redis does not answer, so the purge is kept")
-	assert.Equal(t, 403, send(here, g).status, "and not taken again")
+	assert.Equal(t, 503, send(here, g).Status, "Redis does not answer, so the purge is kept")
+	assert.Equal(t, 403, send(here, g).Status, "and not taken again")
 }
 
 // TestReadmeSignature runs the README's example of a signed request.
@@ -249,11 +249,11 @@ func TestReadmeSignature(t *testing.T) {
 			t.Skip("no " + tool)
 		}
 	}
-	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(readme(t))
+	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(Readme(t))
 	require.NotNil(t, m)
-	s := newSite(t, compiled, options{"tenant": "shop", "purge": options{"secret": signingSecret}}, page("x"))
-	host := strings.TrimPrefix(s.url, "http://")
-	script := strings.ReplaceAll(strings.ReplaceAll(m[1], "https://shop.example", s.url), "shop.example", host)
+	s := NewSite(t, Compiled, Options{"tenant": "shop", "purge": Options{"secret": signingSecret}}, Page("x"))
+	host := strings.TrimPrefix(s.URL, "http://")
+	script := strings.ReplaceAll(strings.ReplaceAll(m[1], "https://shop.example", s.URL), "shop.example", host)
 	cmd := exec.Command("sh", "-euc", script)
 	cmd.Env = append(os.Environ(), "PURGE_SECRET="+signingSecret)
 	out, err := cmd.CombinedOutput()

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// text is a body that is worth a coding.
-var text = strings.Repeat("<p>a paragraph of a page</p>\n", 200)
+// Text is a body that is worth a coding.
+var Text = strings.Repeat("<p>a paragraph of a page</p>\n", 200)
 
-func unzip(t *testing.T, body string) string {
+func Unzip(t *testing.T, body string) string {
 	t.Helper()
 	z, err := gzip.NewReader(strings.NewReader(body))
 	require.NoError(t, err)
@@ -22,8 +22,8 @@ func unzip(t *testing.T, body string) string {
 	return string(b)
 }
 
-// zipped returns a gzip body.
-func zipped(text string) string {
+// Zipped returns a gzip body.
+func Zipped(text string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, _ = z.Write([]byte(text))
@@ -32,6 +32,6 @@ func zipped(text string) string {
 }
 
 // html is a page as Odoo ends it.
-func htmlPage(body string) string { return "<html><body>" + body + "</body></html>" }
+func HTMLPage(body string) string { return "<html><body>" + body + "</body></html>" }
 
-const htmlText = "text/html; charset=utf-8"
+const HTMLText = "text/html; charset=utf-8"

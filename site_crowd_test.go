@@ -11,27 +11,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gate holds the origin's answers back until it is opened.
-type gate struct {
+// Gate holds the origin's answers back until it is opened.
+type Gate struct {
 	once sync.Once
-	ch   chan struct{}
+	Ch   chan struct{}
 }
 
-func newGate(t *testing.T) *gate {
-	g := &gate{ch: make(chan struct{})}
-	t.Cleanup(g.open)
+func NewGate(t *testing.T) *Gate {
+	g := &Gate{Ch: make(chan struct{})}
+	t.Cleanup(g.Open)
 	return g
 }
 
-func (g *gate) open() {
-	g.once.Do(func() { close(g.ch) })
+func (g *Gate) Open() {
+	g.once.Do(func() { close(g.Ch) })
 }
 
-// behind makes answers wait for the gate, or for their client to go.
-func (g *gate) behind(next http.HandlerFunc) http.HandlerFunc {
+// Behind makes answers wait for the gate, or for their client to go.
+func (g *Gate) Behind(next http.HandlerFunc) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		select {
-		case <-g.ch:
+		case <-g.Ch:
 			next(rw, r)
 		case <-r.Context().Done():
 			panic(http.ErrAbortHandler)
@@ -39,62 +39,62 @@ func (g *gate) behind(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// crowd are clients that ask at the same time.
-type crowd struct {
+// Crowd are clients that ask at the same time.
+type Crowd struct {
 	t       *testing.T
 	wg      sync.WaitGroup
 	mu      sync.Mutex
-	replies []reply
+	Replies []Reply
 }
 
-// newCrowd returns clients of an origin behind gates. They are gone before the servers of
+// NewCrowd returns clients of an origin behind gates. They are gone before the servers of
 // the test are, also where it fails.
-func newCrowd(t *testing.T, gates ...*gate) *crowd {
-	c := &crowd{t: t}
+func NewCrowd(t *testing.T, gates ...*Gate) *Crowd {
+	c := &Crowd{t: t}
 	t.Cleanup(func() {
 		for _, g := range gates {
-			g.open()
+			g.Open()
 		}
 		c.wg.Wait()
 	})
 	return c
 }
 
-// ask sends n GETs, which answer in their own time.
-func (c *crowd) ask(n int, url string, lines ...string) {
+// Ask sends n GETs, which answer in their own time.
+func (c *Crowd) Ask(n int, url string, lines ...string) {
 	for i := 0; i < n; i++ {
 		c.wg.Add(1)
 		go func() {
 			defer c.wg.Done()
-			got, err := send(http.MethodGet, url, "", fields(lines...))
+			got, err := Send(http.MethodGet, url, "", Fields(lines...))
 			assert.NoError(c.t, err)
 			c.mu.Lock()
-			c.replies = append(c.replies, got)
+			c.Replies = append(c.Replies, got)
 			c.mu.Unlock()
 		}()
 	}
 }
 
-// all returns the answers when everybody has one.
-func (c *crowd) all() []reply {
+// All returns the answers when everybody has one.
+func (c *Crowd) All() []Reply {
 	c.wg.Wait()
-	return c.replies
+	return c.Replies
 }
 
-// collapsed counts the answers that came with another's.
-func collapsed(replies []reply) int {
+// Collapsed counts the answers that came with another's.
+func Collapsed(replies []Reply) int {
 	n := 0
 	for _, r := range replies {
-		if strings.Contains(r.cacheStatus(), "; collapsed") {
+		if strings.Contains(r.CacheStatus(), "; collapsed") {
 			n++
 		}
 	}
 	return n
 }
 
-// waiting waits until n requests of a site wait for others.
-func (s *site) waiting(n int) {
-	s.t.Helper()
+// Waiting waits until n requests of a site wait for others.
+func (s *Site) Waiting(n int) {
+	s.T.Helper()
 	want := fmt.Sprintf(`"waiting":%d,`, n)
-	require.Eventually(s.t, func() bool { return strings.Contains(s.get("/.odoocache/status").body, want) }, waitFor, tick, want)
+	require.Eventually(s.T, func() bool { return strings.Contains(s.Get("/.odoocache/status").Body, want) }, WaitFor, Tick, want)
 }

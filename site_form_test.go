@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 )
 
-const tokenPlaceholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
+const TokenPlaceholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
 
-// multipartForm is a form as browsers send it, with a boundary of its own.
-func multipartForm(parts ...string) string {
+// MultipartForm is a form as browsers send it, with a boundary of its own.
+func MultipartForm(parts ...string) string {
 	body := ""
 	for _, part := range parts {
 		body += "--b0undary\r\n" + part + "\r\n"
@@ -17,10 +17,10 @@ func multipartForm(parts ...string) string {
 	return body + "--b0undary--\r\n"
 }
 
-const tokenPart = "Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n" + tokenPlaceholder
+const TokenPart = "Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n" + TokenPlaceholder
 
-// edgeToken is how a cache with a purge secret names itself.
-func edgeToken(secret string) string {
+// EdgeToken is how a cache with a purge secret names itself.
+func EdgeToken(secret string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("odoocache edge"))
 	return hex.EncodeToString(mac.Sum(nil))[:32]

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func contains(list []string, s string) bool {
+func Contains(list []string, s string) bool {
 	for _, member := range list {
 		if member == s {
 			return true
@@ -20,8 +20,8 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-func mergeOptions(list ...options) options {
-	all := options{}
+func Merge(list ...Options) Options {
+	all := Options{}
 	for _, o := range list {
 		for name, value := range o {
 			all[name] = value
@@ -30,8 +30,8 @@ func mergeOptions(list ...options) options {
 	return all
 }
 
-// hijack takes the connection of a request over.
-func hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
+// Hijack takes the connection of a request over.
+func Hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
 	c, buffered, err := http.NewResponseController(rw).Hijack()
 	if err != nil {
 		panic(err)
@@ -39,20 +39,20 @@ func hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
 	return c, buffered
 }
 
-func readme(t *testing.T) string {
+func Readme(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	return string(b)
 }
 
-// browserRequest is a GET as a browser sends it and Traefik hands it on.
-func browserRequest(path string) *http.Request {
+// BrowserRequest is a GET as a browser sends it and Traefik hands it on.
+func BrowserRequest(path string) *http.Request {
 	u, _ := url.ParseRequestURI(path)
 	return &http.Request{
 		Method: http.MethodGet, URL: u, RequestURI: path, Host: "shop.example", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		RemoteAddr: "10.0.0.1:4711", Body: http.NoBody,
-		Header: fields("Accept: text/html,application/xhtml+xml", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9",
+		Header: Fields("Accept: text/html,application/xhtml+xml", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9",
 			"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Cookie: tz=Europe/Brussels; cids=1",
 			"X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: shop.example", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443"),
 	}

@@ -1,13 +1,13 @@
 package odoocache_test
 
-// secret allows purges where a test sets it.
-const secret = "correct horse"
+// Secret allows purges where a test sets it.
+const Secret = "correct horse"
 
-// bearer is a line of a request that brings secret.
-var bearer = "Authorization: Bearer " + secret
+// Bearer is a line of a request that brings secret.
+var Bearer = "Authorization: Bearer " + Secret
 
-// e2eSecret allows purges in a Traefik process.
-const e2eSecret = "e2e-secret-1"
+// TraefikSecret allows purges in a Traefik process.
+const TraefikSecret = "e2e-secret-1"
 
-// withKey is a line of a request that brings e2eSecret.
-const withKey = "Authorization: Bearer " + e2eSecret
+// WithKey is a line of a request that brings TraefikSecret.
+const WithKey = "Authorization: Bearer " + TraefikSecret

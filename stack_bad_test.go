@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// redisTimeout is the bound of one wait for Redis in these tests.
-const redisTimeout = 200 * time.Millisecond
+// RedisTimeout is the bound of one wait for Redis in these tests.
+const RedisTimeout = 200 * time.Millisecond
 
-// slack is what a busy machine may add to a request.
-const slack = 1500 * time.Millisecond
+// Slack is what a busy machine may add to a request.
+const Slack = 1500 * time.Millisecond
 
-// badRedis accepts connections and answers each command with what it is given.
-func badRedis(t *testing.T, answer string) string {
+// BadRedis accepts connections and answers each command with what it is given.
+func BadRedis(t *testing.T, answer string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -25,23 +25,23 @@ func visitorLike(given *int) http.HandlerFunc {
 		if r.URL.Path == "/uncached" {
 			lines = append(lines, "Cache-Control: no-store")
 		}
-		page("for "+who, lines...)(rw, r)
+		Page("for "+who, lines...)(rw, r)
 	}
 }
 
-var visitorRules = options{"rules": []options{{"match": everything, "ttl": "60", "fill": "nobody", "cookies": options{"drop": []string{"session_id", "visitor_uuid"}}}}}
+var visitorRules = Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id", "visitor_uuid"}}}}}
 
 // TestNobodyGetsAnothersVisitor: what a visitor's cookie makes of a page is not
 // stored, nor is the cookie that a new visitor gets.
 func TestNobodyGetsAnothersVisitor(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
-		for _, cookie := range []string{"visitor_uuid=ann", "visitor_uuid=ann; session_id=" + sid(5), "a=b; visitor_uuid =ann"} {
+	Both(t, func(t *testing.T, load Loader) {
+		for _, cookie := range []string{"visitor_uuid=ann", "visitor_uuid=ann; session_id=" + SessionID(5), "a=b; visitor_uuid =ann"} {
 			given := 0
-			s := newSite(t, load, visitorRules, visitorLike(&given))
-			s.get("/a", "Cookie: "+cookie)
-			got := s.get("/a", "Cookie: c=d")
-			assert.Equal(t, "for nobody", got.body, cookie)
-			assert.Empty(t, got.header["Set-Cookie"], cookie)
+			s := NewSite(t, load, visitorRules, visitorLike(&given))
+			s.Get("/a", "Cookie: "+cookie)
+			got := s.Get("/a", "Cookie: c=d")
+			assert.Equal(t, "for nobody", got.Body, cookie)
+			assert.Empty(t, got.Header["Set-Cookie"], cookie)
 		}
 	})
 }
@@ -49,26 +49,26 @@ func TestNobodyGetsAnothersVisitor(t *testing.T) {
 // TestAVisitorFillsForEverybody: the origin is asked without the cookie, and hears
 // of it where the answer is not for everybody.
 func TestAVisitorFillsForEverybody(t *testing.T) {
-	both(t, func(t *testing.T, load loader) {
+	Both(t, func(t *testing.T, load Loader) {
 		given := 0
-		s := newSite(t, load, visitorRules, visitorLike(&given))
+		s := NewSite(t, load, visitorRules, visitorLike(&given))
 		const ann = "Cookie: a=b; visitor_uuid=ann"
-		first := s.get("/a", ann)
-		assert.Contains(t, first.cacheStatus(), "stored")
-		assert.Equal(t, "for nobody", first.body)
-		assert.Empty(t, first.header["Set-Cookie"], "the visitor keeps theirs")
-		assert.Empty(t, s.request().Header["Cookie"])
-		assert.Contains(t, s.get("/a", ann).cacheStatus(), "hit")
+		first := s.Get("/a", ann)
+		assert.Contains(t, first.CacheStatus(), "stored")
+		assert.Equal(t, "for nobody", first.Body)
+		assert.Empty(t, first.Header["Set-Cookie"], "the visitor keeps theirs")
+		assert.Empty(t, s.Request().Header["Cookie"])
+		assert.Contains(t, s.Get("/a", ann).CacheStatus(), "hit")
 
-		before := s.renders()
+		before := s.Renders()
 		for i := 0; i < 3; i++ {
-			got := s.get("/uncached", ann)
-			assert.Equal(t, "for ann", got.body)
-			assert.Empty(t, got.header["Set-Cookie"])
+			got := s.Get("/uncached", ann)
+			assert.Equal(t, "for ann", got.Body)
+			assert.Empty(t, got.Header["Set-Cookie"])
 		}
-		require.Equal(t, before+4, s.renders(), "one try without it")
+		require.Equal(t, before+4, s.Renders(), "one try without it")
 		// It is not tried again so soon, so what comes now is this visitor's own.
-		s.answers(page("for ann", "Content-Type: text/html"))
-		assert.Contains(t, s.get("/uncached", ann).cacheStatus(), "detail=no-store")
+		s.Answers(Page("for ann", "Content-Type: text/html"))
+		assert.Contains(t, s.Get("/uncached", ann).CacheStatus(), "detail=no-store")
 	})
 }
