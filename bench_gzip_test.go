@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +60,7 @@ func TestGzipLevels(t *testing.T) {
 	}
 	table += "\n"
 	fmt.Print(strings.TrimPrefix(table, "\n"))
-	path := filepath.Join(Folder, ProfileFile)
+	path := Path(Folder, ProfileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
 	page, err := Into(string(old), gzipBegin, gzipEnd, table)

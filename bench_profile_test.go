@@ -251,7 +251,7 @@ func TestProfile(t *testing.T) {
 	if len(names) < len(cases) {
 		return
 	}
-	path := filepath.Join(Folder, ProfileFile)
+	path := Path(Folder, ProfileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
 	page, err := Into(string(old), profileBegin, profileEnd, table)

@@ -303,10 +303,10 @@ func intoReadme(readme, text string) (string, error) {
 // write writes the report: to where it is shown, or aside if there were too few rounds
 // or cases for that. It returns the folder.
 func (r *benchReport) write() (folder string, err error) {
-	folder = filepath.Join(".cache", "bench")
+	folder = Path(".cache", "bench")
 	if r.Rounds >= benchRounds && !r.partly {
-		folder = Folder
-		old, err := os.ReadFile("README.md")
+		folder = Path(Folder)
+		old, err := os.ReadFile(Path("README.md"))
 		if err != nil {
 			return "", err
 		}
@@ -314,7 +314,7 @@ func (r *benchReport) write() (folder string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile("README.md", []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(Path("README.md"), []byte(text), 0o644); err != nil {
 			return "", err
 		}
 	}
@@ -333,7 +333,7 @@ func (r *benchReport) write() (folder string, err error) {
 
 // TestBenchmarkShown: picture and README are what docs/bench.json says.
 func TestBenchmarkShown(t *testing.T) {
-	b, err := os.ReadFile(filepath.Join(Folder, "bench.json"))
+	b, err := os.ReadFile(Path(Folder, "bench.json"))
 	if os.IsNotExist(err) {
 		want, err := intoReadme(Readme(t), "")
 		require.NoError(t, err)
@@ -353,7 +353,7 @@ func TestBenchmarkShown(t *testing.T) {
 	for _, c := range r.Cases {
 		require.InDeltaSlice(t, c.Ratio, ratios[c.Case], 1e-9, c.Case)
 	}
-	svg, err := os.ReadFile(filepath.Join(Folder, "bench.svg"))
+	svg, err := os.ReadFile(Path(Folder, "bench.svg"))
 	require.NoError(t, err)
 	require.Equal(t, r.svg(), string(svg))
 	want, err := intoReadme(Readme(t), r.markdown())
@@ -467,7 +467,7 @@ func TestBenchmarkPartly(t *testing.T) {
 	require.NotContains(t, out, "cost of up to 100 rules, of 1 ")
 	folder, err := r.write()
 	require.NoError(t, err)
-	require.NotEqual(t, Folder, folder)
+	require.NotEqual(t, Path(Folder), folder)
 
 	cases := []benchCase{{name: "a", base: "a"}, {name: "b", base: "a"}, {name: "c", base: "a"}}
 	require.Equal(t, cases[:2], chosen(cases, regexp.MustCompile("^b$")), "with what it is compared with")

@@ -14,10 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/rule"
-	"github.com/stretchr/testify/require"
 )
 
 // The steps of a hit, each as Traefik runs it: interpreted, in a loop that is
@@ -120,7 +121,7 @@ func loadSteps() error {
 	s := &stepInterpreter
 	s.once.Do(func() {
 		i, err := NewInterpreter(func(dir string) error {
-			b, err := os.ReadFile(filepath.Join("testdata", "steps", "steps.go"))
+			b, err := os.ReadFile(Path("testdata", "steps", "steps.go"))
 			if err != nil {
 				return err
 			}
@@ -294,7 +295,7 @@ func TestPlanInterpreted(t *testing.T) {
 	c.Preset = "odoo"
 	s, err := config.Build(c)
 	require.NoError(t, err)
-	text, err := os.ReadFile("testdata/odoo/preset.txt")
+	text, err := os.ReadFile(Path("testdata", "odoo", "preset.txt"))
 	require.NoError(t, err)
 	seen := map[string]bool{}
 	for _, path := range strings.Split(string(text), "\n") {

@@ -841,7 +841,7 @@ func (s *benchSite) report(rounds, seconds int, cases []benchCase) *benchReport 
 			r.Traefik = string(m[1])
 		}
 	}
-	if b, err := os.ReadFile(filepath.Join("testdata", "traefik", "go.mod")); err == nil && r.Traefik == "dev" { // built by testdata/traefik/build
+	if b, err := os.ReadFile(Path("testdata", "traefik", "go.mod")); err == nil && r.Traefik == "dev" { // built by testdata/traefik/build
 		if m := regexp.MustCompile(`traefik/v3 v(\S+)`).FindSubmatch(b); m != nil {
 			r.Traefik = string(m[1])
 		}

@@ -98,7 +98,7 @@ func TestConformance(t *testing.T) {
 
 // conformance returns the cases of testdata/conformance.txt that do not pass, and why.
 func conformance(t *testing.T) map[string]string {
-	text, err := os.ReadFile("testdata/conformance.txt")
+	text, err := os.ReadFile(Path("testdata", "conformance.txt"))
 	require.NoError(t, err)
 	list := map[string]string{}
 	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {

@@ -50,7 +50,7 @@ func NeedTraefik(t *testing.T) string {
 			b.path, b.err = filepath.Abs(b.path)
 			return
 		}
-		cmd := exec.Command("testdata/traefik/build")
+		cmd := exec.Command(Path("testdata", "traefik", "build"))
 		cmd.Stderr = os.Stderr
 		var out []byte
 		out, b.err = cmd.Output()

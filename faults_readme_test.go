@@ -43,7 +43,7 @@ func TestReadmeFaults(t *testing.T) {
 	require.True(t, found, "the end of the table")
 	if *update {
 		text = before + faultHead + "\n|---|---|---|\n" + strings.Join(rows, "\n") + "\n\n" + after
-		require.NoError(t, os.WriteFile("README.md", []byte(text), 0o600))
+		require.NoError(t, os.WriteFile(Path("README.md"), []byte(text), 0o600))
 		return
 	}
 	assert.Equal(t, rows, strings.Split(table, "\n"))

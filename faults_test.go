@@ -492,7 +492,7 @@ func compare(t *testing.T, list []*outcome, all int) {
 		require.Len(t, verdicts, all, "only a whole run can be written down: FAULTS=1")
 		b, err := json.MarshalIndent(verdicts, "", "  ")
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile("testdata/faults.json", append(b, '\n'), 0o600))
+		require.NoError(t, os.WriteFile(Path("testdata", "faults.json"), append(b, '\n'), 0o600))
 		return
 	}
 	known := map[string]verdict{}
@@ -506,7 +506,7 @@ func compare(t *testing.T, list []*outcome, all int) {
 
 func writtenFaults(t *testing.T) []verdict {
 	t.Helper()
-	b, err := os.ReadFile("testdata/faults.json")
+	b, err := os.ReadFile(Path("testdata", "faults.json"))
 	require.NoError(t, err)
 	var list []verdict
 	require.NoError(t, json.Unmarshal(b, &list))

@@ -26,7 +26,7 @@ func TestDialect(t *testing.T) {
 		file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		for _, what := range dialect(fset, file) {
-			if !strings.HasPrefix(path, "cache/log.go") || !strings.Contains(what, throughLog) {
+			if !strings.HasPrefix(path, Path("cache/log.go")) || !strings.Contains(what, throughLog) {
 				found = append(found, what)
 			}
 		}
@@ -86,9 +86,9 @@ var writes = map[string]string{"os": "Stdout Stderr", "fmt": "Print Printf Print
 
 func runtimeFiles(t *testing.T) []string {
 	t.Helper()
-	files := []string{"plugin.go"}
+	files := []string{Path("plugin.go")}
 	for _, dir := range []string{"cache", "keys"} {
-		require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		require.NoError(t, filepath.WalkDir(Path(dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}

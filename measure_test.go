@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"sort"
 	"strconv"
@@ -20,7 +19,7 @@ import (
 // Captured returns the body of a page of testdata/odoo.
 func Captured(t testing.TB, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "odoo", name+".http"))
+	b, err := os.ReadFile(Path("testdata", "odoo", name+".http"))
 	require.NoError(t, err)
 	at := bytes.Index(b, []byte("<!DOCTYPE"))
 	require.Positive(t, at)

@@ -78,7 +78,7 @@ func startBrowser(t *testing.T) *browser {
 	}
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(dir, "browser"), ".")
-	build.Dir = filepath.Join("testdata", "browser")
+	build.Dir = Path("testdata", "browser")
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)

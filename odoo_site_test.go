@@ -275,9 +275,9 @@ func TestOdooRoutes(t *testing.T) {
 // checkSnapshot compares a snapshot with what routes.py says in the shell of an Odoo.
 func checkSnapshot(t *testing.T, shell, file string) {
 	t.Helper()
-	script, err := os.ReadFile("testdata/odoo19/routes.py")
+	script, err := os.ReadFile(Path("testdata", "odoo19", "routes.py"))
 	require.NoError(t, err)
-	want, err := os.ReadFile(file)
+	want, err := os.ReadFile(Path(file))
 	require.NoError(t, err)
 	cmd := exec.Command(shell, "plain")
 	cmd.Stdin = strings.NewReader("SNAPSHOT=1\n" + string(script))

@@ -62,7 +62,7 @@ var Spellings = append(spelled(
 // with.
 func OdooExamples(t *testing.T, file string) []string {
 	t.Helper()
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile(Path(file))
 	require.NoError(t, err)
 	var list []string
 	for _, m := range regexp.MustCompile(`(?m)^\t(/.*)$`).FindAllStringSubmatch(string(b), -1) {

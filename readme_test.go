@@ -124,7 +124,7 @@ func TestReadmeSnippets(t *testing.T) {
 	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(Readme(t), -1) {
 		sources[fmt.Sprintf("README.md, snippet %d", i+1)] = block[1]
 	}
-	require.NoError(t, filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(Path("examples"), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			b, err := os.ReadFile(path)
 			sources[path] = string(b)
@@ -254,7 +254,7 @@ func reasonRows(text string) ([]string, error) {
 // reasonConstants reads the values of policy's Reason constants.
 func reasonConstants(t *testing.T) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "cache/policy/reason.go", nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), Path("cache/policy/reason.go"), nil, parser.SkipObjectResolution)
 	require.NoError(t, err)
 	var reasons []string
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -526,7 +526,7 @@ func commandsIn(t *testing.T, paths ...string) []string {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, path := range paths {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), Path(path), nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {

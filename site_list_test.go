@@ -41,7 +41,7 @@ func Hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
 
 func Readme(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("README.md")
+	b, err := os.ReadFile(Path("README.md"))
 	require.NoError(t, err)
 	return string(b)
 }
