@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/measure"
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 const (

@@ -14,6 +14,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/measure"
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // Where Traefik's processor time goes, by its own profiler: what a request costs in the

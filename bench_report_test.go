@@ -15,6 +15,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/measure"
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // What the benchmark has measured, as a table, as a picture and in the README. All of

@@ -19,6 +19,10 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/rule"
+	. "github.com/odoocache/odoocache/test/measure"
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // The steps of a hit, each as Traefik runs it: interpreted, in a loop that is

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // nullWriter takes a response and keeps nothing of its body.

@@ -25,6 +25,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/measure"
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // The benchmark measures with wrk, on one machine, in rounds in which every case has

@@ -13,6 +13,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // suiteKinds prints what kind of case each one of the HTTP cache suite is.

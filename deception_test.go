@@ -10,6 +10,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/poison"
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // Deception: an address is spelled so that the cache takes it for something that everybody

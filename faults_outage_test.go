@@ -8,6 +8,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/stack"
+	. "github.com/odoocache/odoocache/test/traffic"
 )
 
 // TestFaultsOutage lets Redis be gone for OUTAGE_SECONDS (15) under 200 requests

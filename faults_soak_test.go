@@ -12,6 +12,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/stack"
+	. "github.com/odoocache/odoocache/test/traffic"
 )
 
 // shortSoak is below how many requests there are fewer faults and less memory.

@@ -16,6 +16,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
+	. "github.com/odoocache/odoocache/test/stack"
+	. "github.com/odoocache/odoocache/test/traffic"
 )
 
 // The fault suite lets things fail one after the other under the traffic of

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // A session that net/http refuses to read is still a session to Odoo, which

@@ -12,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/source"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // mutation is a fault that is put into a copy of the source, and the test that has to

@@ -15,6 +15,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // asNobody are rules whose pages are filled by requests that are built from their key.

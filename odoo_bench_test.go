@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // mixRequests is how many requests of visitors the mix has.

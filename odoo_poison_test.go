@@ -18,6 +18,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/poison"
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // numberOf is what tells the addresses of these tests apart: Odoo 14 keeps pages by their path

@@ -11,6 +11,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/poison"
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // poisonBases are who the odd ones are beside that.

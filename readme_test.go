@@ -26,6 +26,8 @@ import (
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/option"
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // optionRow is an option of the plugin, or its row in the README.

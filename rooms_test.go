@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // TestRooms sees that no file of a package calls, by way of others, a file that calls it: each

@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // TestEveryWayToChangeASessionMarksIt: what Odoo takes for a request of a session

@@ -1,4 +1,4 @@
-package odoocache_test
+package site
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 func Contains(list []string, s string) bool {

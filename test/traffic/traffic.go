@@ -1,4 +1,4 @@
-package odoocache_test
+package traffic
 
 import (
 	"fmt"
@@ -13,6 +13,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/stack"
 )
 
 // Press is an origin whose every page tells whose it is, which render of it this

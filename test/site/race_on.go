@@ -1,6 +1,6 @@
 //go:build race
 
-package odoocache_test
+package site
 
 // RaceEnabled tells if the race detector watches this process.
 const RaceEnabled = true

@@ -1,4 +1,4 @@
-package odoocache_test
+package poison
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // Spelling is a way to write an address.

@@ -1,4 +1,4 @@
-package odoocache_test
+package poison
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // PoisonTarget is a kind of address that preset odoo, or a rule of one's own before it,

@@ -1,4 +1,4 @@
-package odoocache_test
+package site
 
 import (
 	"context"
@@ -21,6 +21,7 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 
 	"github.com/odoocache/odoocache"
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // Options are the plugin's options as a file provider has them.

@@ -1,4 +1,4 @@
-package odoocache_test
+package site
 
 // Secret allows purges where a test sets it.
 const Secret = "correct horse"

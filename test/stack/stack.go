@@ -1,4 +1,4 @@
-package odoocache_test
+package stack
 
 import (
 	"bufio"
@@ -23,6 +23,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // The end-to-end tests run the plugin where it runs in production: in a Traefik

@@ -1,4 +1,4 @@
-package odoocache_test
+package measure
 
 import (
 	"bytes"
@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
+	. "github.com/odoocache/odoocache/test/source"
 )
 
 // Captured returns the body of a page of testdata/odoo.

@@ -1,4 +1,4 @@
-package odoocache_test
+package poison
 
 import (
 	"bufio"
@@ -26,6 +26,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	. "github.com/odoocache/odoocache/test/site"
 )
 
 // Poisoning: what one client sends shows in what others get. The tests named TestPoison…
