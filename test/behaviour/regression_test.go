@@ -1,4 +1,4 @@
-package odoocache_test
+package behaviour_test
 
 import (
 	"context"
