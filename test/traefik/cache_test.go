@@ -1,4 +1,4 @@
-package odoocache_test
+package traefik_test
 
 import (
 	"bytes"
