@@ -1,4 +1,4 @@
-package odoocache_test
+package faults_test
 
 import (
 	"encoding/json"

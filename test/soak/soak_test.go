@@ -1,4 +1,4 @@
-package odoocache_test
+package soak_test
 
 import (
 	"fmt"
