@@ -1,4 +1,4 @@
-package odoocache_test
+package purges_test
 
 import (
 	"fmt"
