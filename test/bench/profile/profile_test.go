@@ -1,4 +1,4 @@
-package odoocache_test
+package profile_test
 
 import (
 	"bufio"

@@ -1,4 +1,4 @@
-package odoocache_test
+package bench_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package odoocache_test
+package gzip_test
 
 import (
 	"bytes"
