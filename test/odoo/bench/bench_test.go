@@ -1,4 +1,4 @@
-package odoocache_test
+package bench_test
 
 import (
 	"fmt"
@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	. "github.com/odoocache/odoocache/test/odoo"
 	. "github.com/odoocache/odoocache/test/site"
 )
 
