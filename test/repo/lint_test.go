@@ -1,4 +1,4 @@
-package odoocache_test
+package repo_test
 
 import (
 	"fmt"
