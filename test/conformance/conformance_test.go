@@ -1,4 +1,4 @@
-package odoocache_test
+package conformance_test
 
 import (
 	"bytes"
