@@ -1,4 +1,4 @@
-package odoocache_test
+package mutations_test
 
 import (
 	"bytes"
