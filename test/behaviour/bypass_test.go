@@ -9,16 +9,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // Addresses that a rule bypasses are remembered: from the second request on they take a
 // way of their own, which has to do what the first one does.
 func TestBypassAgain(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"purge": Options{"secret": Secret}, "rules": []Options{
-			{"match": Options{"pathPrefixes": []string{"/passed"}}, "bypass": "true"}, {"match": Everything, "ttl": "60"},
-		}}, Page("x", "Surrogate-Key: a", "X-Odoo-Cache: public, ttl=60", "Cache-Status: nearer; hit"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"purge": site.Options{"secret": site.Secret}, "rules": []site.Options{
+			{"match": site.Options{"pathPrefixes": []string{"/passed"}}, "bypass": "true"}, {"match": site.Everything, "ttl": "60"},
+		}}, site.Page("x", "Surrogate-Key: a", "X-Odoo-Cache: public, ttl=60", "Cache-Status: nearer; hit"))
 		purged := func(path string) bool {
 			got := s.Get(path)
 			require.Equal(t, 200, got.Status)
@@ -40,7 +40,7 @@ func TestBypassAgain(t *testing.T) {
 			mine, firsts := s.Request().Header.Clone(), first.Header.Clone()
 			require.Equal(t, firsts, mine, "what the origin gets")
 		}
-		s.Answers(Page("x"))
+		s.Answers(site.Page("x"))
 		require.Equal(t, []string{"odoocache; fwd=bypass; detail=rule"}, s.Get("/passed/1").Header["Cache-Status"])
 		require.Equal(t, "odoocache; fwd=bypass; detail=rule", s.Do(http.MethodHead, "/passed/1", "").CacheStatus())
 		require.Equal(t, "odoocache; fwd=bypass; detail=rule", s.Get("/passed/1", "Cookie: a=b").CacheStatus())
@@ -50,10 +50,10 @@ func TestBypassAgain(t *testing.T) {
 		require.Equal(t, "odoocache; fwd=bypass; detail=rule", s.Get("/passed/1").CacheStatus(), "neither status nor body")
 
 		for path, line := range map[string]string{"/one": "X-Odoo-Purge: a", "/two": `Cache-Group-Invalidation: "a"`} {
-			s.Answers(Page("x", "Surrogate-Key: a"))
+			s.Answers(site.Page("x", "Surrogate-Key: a"))
 			purged(path)
 			require.False(t, purged(path))
-			s.Answers(Page("x", line))
+			s.Answers(site.Page("x", line))
 			got := s.Get("/passed/1")
 			require.Equal(t, 200, got.Status)
 			require.Empty(t, got.Header["X-Odoo-Purge"])
@@ -62,16 +62,16 @@ func TestBypassAgain(t *testing.T) {
 		}
 
 		var status struct{ Counters map[string]int }
-		require.NoError(t, json.Unmarshal([]byte(s.Get("/.odoocache/status", Bearer).Body), &status))
+		require.NoError(t, json.Unmarshal([]byte(s.Get("/.odoocache/status", site.Bearer).Body), &status))
 		require.Equal(t, 10, status.Counters["rule"])
 	})
 }
 
 // A stream reaches the client as it comes, on that way, too.
 func TestBypassAgainStreams(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		next := make(chan bool)
-		s := NewSite(t, load, Options{"rules": []Options{{"match": Everything, "bypass": "true"}}}, func(rw http.ResponseWriter, _ *http.Request) {
+		s := site.New(t, load, site.Options{"rules": []site.Options{{"match": site.Everything, "bypass": "true"}}}, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.WriteHeader(http.StatusOK)
 			for range next {
 				if _, err := io.WriteString(rw, "x"); err != nil {
@@ -80,7 +80,7 @@ func TestBypassAgainStreams(t *testing.T) {
 			}
 		})
 		for i := 0; i < 3; i++ {
-			resp, err := PlainClient.Get(s.URL + "/stream") // its head comes before any of its body
+			resp, err := site.PlainClient.Get(s.URL + "/stream") // its head comes before any of its body
 			require.NoError(t, err)
 			for n := 0; n < 3; n++ {
 				next <- true

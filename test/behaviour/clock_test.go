@@ -14,15 +14,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // TestTheClockDoesNotRuleWhatIsKnownOfPurges: after a step of the clock in either direction,
 // a hit from memory learns of a purge of another replica within memory.maxStaleness, and
 // asks Redis no more often than that takes.
 func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
-	if RaceEnabled {
+	if site.RaceEnabled {
 		t.Skip("the race detector sees the interpreter, not what it interprets")
 	}
 	const staleness = 500 * time.Millisecond
@@ -32,7 +32,7 @@ func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
 		{"set forward by ten minutes", "Started.UnixMilli() - 600000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			i, err := NewInterpreter(func(dir string) error {
+			i, err := site.NewInterpreter(func(dir string) error {
 				file := filepath.Join(dir, "cache", "storage", "memory.go")
 				b, err := os.ReadFile(file)
 				if err != nil {
@@ -45,22 +45,22 @@ func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
 				return os.WriteFile(file, changed, 0o600)
 			})
 			require.NoError(t, err)
-			reader, err := MakerOf(i)
+			reader, err := site.MakerOf(i)
 			require.NoError(t, err)
-			server := StartServer(t)
-			o := Options{
-				"tenant": fmt.Sprint("clock", Tenants.Add(1)), "memory": Options{"maxStaleness": staleness.String()},
-				"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
+			server := stack.StartServer(t)
+			o := site.Options{
+				"tenant": fmt.Sprint("clock", site.Tenants.Add(1)), "memory": site.Options{"maxStaleness": staleness.String()},
+				"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 			}
 			origin := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					rw.Header().Set("X-Odoo-Purge", "product-1")
 				}
-				Page("x", "Cache-Control: public, max-age=600", "Surrogate-Key: product-1")(rw, r)
+				site.Page("x", "Cache-Control: public, max-age=600", "Surrogate-Key: product-1")(rw, r)
 			})
 			near, err := reader(context.Background(), origin, o)
 			require.NoError(t, err)
-			far, err := Compiled(context.Background(), origin, o)
+			far, err := site.Compiled(context.Background(), origin, o)
 			require.NoError(t, err)
 			status := func() string {
 				w := httptest.NewRecorder()

@@ -9,22 +9,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // TestForeignBytesInRedis: a miss with a reason, and the entry is replaced, for
 // visitors with and without a session.
 func TestForeignBytesInRedis(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		socket := redisSocket(t)
 		client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket})
 		t.Cleanup(func() { _ = client.Close() })
-		s := NewSite(t, load, Options{
-			"redis":  Options{"address": "unix://" + socket, "timeout": "5s", "dialTimeout": "5s"},
-			"memory": Options{"bytes": "0"}, "rules": []Options{{"match": Everything, "ttl": "60"}},
-		}, Page("from the origin"))
+		s := site.New(t, load, site.Options{
+			"redis":  site.Options{"address": "unix://" + socket, "timeout": "5s", "dialTimeout": "5s"},
+			"memory": site.Options{"bytes": "0"}, "rules": []site.Options{{"match": site.Everything, "ttl": "60"}},
+		}, site.Page("from the origin"))
 		ctx := context.Background()
-		for _, line := range []string{"A: b", "Cookie: session_id=" + SessionID(1)} {
+		for _, line := range []string{"A: b", "Cookie: session_id=" + site.SessionID(1)} {
 			for _, value := range []string{"garbage", "", "oc1 00000000 1 1 1\nabc"} {
 				s.Get("/")
 				keys, err := client.Keys(ctx, "oc:*:e:*").Result()

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // tokenOf is the token of a session, as this origin makes it.
@@ -37,7 +37,7 @@ func (f *forms) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	if id == "" {
 		f.next++
-		id = SessionID(f.next)
+		id = site.SessionID(f.next)
 		rw.Header().Add("Set-Cookie", "session_id="+id+"; HttpOnly; Path=/")
 	}
 	switch r.URL.Path {
@@ -54,7 +54,7 @@ func (f *forms) serve(rw http.ResponseWriter, r *http.Request) {
 			rw.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		Page(`<input type="hidden" name="csrf_token" value="`+tokenOf(id)+`"/>`, "Content-Type: text/html; charset=utf-8")(rw, r)
+		site.Page(`<input type="hidden" name="csrf_token" value="`+tokenOf(id)+`"/>`, "Content-Type: text/html; charset=utf-8")(rw, r)
 	case "/send":
 		body, _ := io.ReadAll(r.Body)
 		f.bodies = append(f.bodies, string(body))
@@ -62,22 +62,22 @@ func (f *forms) serve(rw http.ResponseWriter, r *http.Request) {
 			rw.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		Page("sent by "+id)(rw, r)
+		site.Page("sent by "+id)(rw, r)
 	default:
-		Page(`var odoo = {csrf_token: "`+tokenOf(id)+`"}; csrf_token: '`+tokenOf(id)+`' <input name="csrf_token" value="`+tokenOf(id)+`"/>`+tokenOf(id+"later"),
+		site.Page(`var odoo = {csrf_token: "`+tokenOf(id)+`"}; csrf_token: '`+tokenOf(id)+`' <input name="csrf_token" value="`+tokenOf(id)+`"/>`+tokenOf(id+"later"),
 			"Content-Type: text/html; charset=utf-8")(rw, r)
 	}
 }
 
 // formRules are rules for pages with forms.
-var formRules = Options{"rules": []Options{{"match": Options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
+var formRules = site.Options{"rules": []site.Options{{"match": site.Options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id"}}}}}
 
 // TestPagesWithoutTokens: what is stored, and what visitors without a session get.
 func TestPagesWithoutTokens(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		f := &forms{}
-		s := NewSite(t, load, formRules, f.serve)
-		want := `var odoo = {csrf_token: "` + TokenPlaceholder + `"}; csrf_token: '` + TokenPlaceholder + `' <input name="csrf_token" value="` + TokenPlaceholder + `"/>` + TokenPlaceholder
+		s := site.New(t, load, formRules, f.serve)
+		want := `var odoo = {csrf_token: "` + site.TokenPlaceholder + `"}; csrf_token: '` + site.TokenPlaceholder + `' <input name="csrf_token" value="` + site.TokenPlaceholder + `"/>` + site.TokenPlaceholder
 		for i := 0; i < 3; i++ {
 			got := s.Get("/page")
 			assert.Equal(t, want, got.Body)
@@ -99,8 +99,8 @@ func TestFormsAreCompleted(t *testing.T) {
 		multipart  = "Content-Type: multipart/form-data; boundary=b0undary"
 		same       = "Sec-Fetch-Site: same-origin"
 	)
-	simple := "name=Joe&csrf_token=" + TokenPlaceholder + "&text=x"
-	own := "Cookie: session_id=" + SessionID(500)
+	simple := "name=Joe&csrf_token=" + site.TokenPlaceholder + "&text=x"
+	own := "Cookie: session_id=" + site.SessionID(500)
 	long := strings.Repeat("x", 70000)
 	for _, c := range []struct {
 		name string
@@ -111,12 +111,12 @@ func TestFormsAreCompleted(t *testing.T) {
 	}{
 		{"a new visitor", simple, []string{urlencoded, same}, "csrf-completed", true},
 		{"a visitor with a session", simple, []string{urlencoded, same, own}, "csrf-completed", true},
-		{"the token alone", "csrf_token=" + TokenPlaceholder, []string{urlencoded, same}, "csrf-completed", true},
-		{"the token last", "a=b&csrf_token=" + TokenPlaceholder, []string{urlencoded + "; charset=UTF-8", same}, "csrf-completed", true},
+		{"the token alone", "csrf_token=" + site.TokenPlaceholder, []string{urlencoded, same}, "csrf-completed", true},
+		{"the token last", "a=b&csrf_token=" + site.TokenPlaceholder, []string{urlencoded + "; charset=UTF-8", same}, "csrf-completed", true},
 		{"the token twice", simple + "&" + simple, []string{urlencoded, same}, "csrf-completed", true},
-		{"multipart", MultipartForm("Content-Disposition: form-data; name=\"a\"\r\n\r\nb", TokenPart), []string{multipart, same}, "csrf-completed", true},
-		{"multipart, the token first", MultipartForm(TokenPart, "Content-Disposition: form-data; name=\"a\"\r\n\r\nb"), []string{multipart, same}, "csrf-completed", true},
-		{"multipart before a large file", MultipartForm(TokenPart, "Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+long), []string{multipart, same}, "csrf-completed", true},
+		{"multipart", site.MultipartForm("Content-Disposition: form-data; name=\"a\"\r\n\r\nb", site.TokenPart), []string{multipart, same}, "csrf-completed", true},
+		{"multipart, the token first", site.MultipartForm(site.TokenPart, "Content-Disposition: form-data; name=\"a\"\r\n\r\nb"), []string{multipart, same}, "csrf-completed", true},
+		{"multipart before a large file", site.MultipartForm(site.TokenPart, "Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+long), []string{multipart, same}, "csrf-completed", true},
 		{"in French", simple, []string{urlencoded, same, "Accept-Language: fr"}, "csrf-completed", true},
 		{"in French, with a session", simple, []string{urlencoded, same, own, "Accept-Language: fr"}, "csrf-completed", true},
 		{"by Origin", simple, []string{urlencoded, "Origin: http://shop.example"}, "csrf-completed", true},
@@ -141,27 +141,27 @@ func TestFormsAreCompleted(t *testing.T) {
 		{"a Referer that begins alike", simple, []string{urlencoded, "Referer: http://shop.example.evil.example/"}, "csrf-origin", false},
 		{"from nowhere", simple, []string{urlencoded, own}, "csrf-origin", false},
 
-		{"another field", "text=" + TokenPlaceholder + "&csrf_token=x", []string{urlencoded, same}, "method", false},
-		{"a field with a like name", "my_csrf_token=" + TokenPlaceholder, []string{urlencoded, same}, "method", false},
-		{"more in the field", "csrf_token=" + TokenPlaceholder + "x", []string{urlencoded, same}, "method", false},
-		{"a quotation", "text=look:&amp;csrf_token=" + TokenPlaceholder + "+x", []string{urlencoded, same}, "method", false},
+		{"another field", "text=" + site.TokenPlaceholder + "&csrf_token=x", []string{urlencoded, same}, "method", false},
+		{"a field with a like name", "my_csrf_token=" + site.TokenPlaceholder, []string{urlencoded, same}, "method", false},
+		{"more in the field", "csrf_token=" + site.TokenPlaceholder + "x", []string{urlencoded, same}, "method", false},
+		{"a quotation", "text=look:&amp;csrf_token=" + site.TokenPlaceholder + "+x", []string{urlencoded, same}, "method", false},
 		{"another type", simple, []string{"Content-Type: text/plain", same}, "method", false},
 		{"no type", simple, []string{same}, "method", false},
-		{"JSON", `{"csrf_token": "` + TokenPlaceholder + `"}`, []string{"Content-Type: application/json", same}, "method", false},
-		{"a file", MultipartForm("Content-Disposition: form-data; name=\"csrf_token\"; filename=\"x\"\r\n\r\n" + TokenPlaceholder), []string{multipart, same}, "method", false},
-		{"a file with a form in it", MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n--other\r\n" + TokenPart), []string{multipart, same}, "method", false},
-		{"a file with a part in it", MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n--b0undaryx\r\n" + TokenPart), []string{multipart, same}, "method", false},
-		{"another part", MultipartForm("Content-Disposition: form-data; name=\"text\"\r\n\r\n" + TokenPlaceholder), []string{multipart, same}, "method", false},
-		{"a coded part", MultipartForm("Content-Transfer-Encoding: base64\r\n" + TokenPart), []string{multipart, same}, "method", false},
-		{"no boundary", MultipartForm(TokenPart), []string{"Content-Type: multipart/form-data", same}, "method", false},
-		{"too late in the form", "text=" + long + "&csrf_token=" + TokenPlaceholder, []string{urlencoded, same}, "method", false},
-		{"cut off where the search ends", "t=" + strings.Repeat("x", 65536-2-12-51) + "&csrf_token=" + TokenPlaceholder + "&a=b", []string{urlencoded, same}, "method", false},
+		{"JSON", `{"csrf_token": "` + site.TokenPlaceholder + `"}`, []string{"Content-Type: application/json", same}, "method", false},
+		{"a file", site.MultipartForm("Content-Disposition: form-data; name=\"csrf_token\"; filename=\"x\"\r\n\r\n" + site.TokenPlaceholder), []string{multipart, same}, "method", false},
+		{"a file with a form in it", site.MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n--other\r\n" + site.TokenPart), []string{multipart, same}, "method", false},
+		{"a file with a part in it", site.MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n\r\n--b0undaryx\r\n" + site.TokenPart), []string{multipart, same}, "method", false},
+		{"another part", site.MultipartForm("Content-Disposition: form-data; name=\"text\"\r\n\r\n" + site.TokenPlaceholder), []string{multipart, same}, "method", false},
+		{"a coded part", site.MultipartForm("Content-Transfer-Encoding: base64\r\n" + site.TokenPart), []string{multipart, same}, "method", false},
+		{"no boundary", site.MultipartForm(site.TokenPart), []string{"Content-Type: multipart/form-data", same}, "method", false},
+		{"too late in the form", "text=" + long + "&csrf_token=" + site.TokenPlaceholder, []string{urlencoded, same}, "method", false},
+		{"cut off where the search ends", "t=" + strings.Repeat("x", 65536-2-12-51) + "&csrf_token=" + site.TokenPlaceholder + "&a=b", []string{urlencoded, same}, "method", false},
 		{"nothing", "", []string{urlencoded, same}, "method", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
 				f := &forms{}
-				s := NewSite(t, load, formRules, f.serve)
+				s := site.New(t, load, formRules, f.serve)
 				got := s.Do(http.MethodPost, "/send", c.body, append(c.in, "Host: shop.example")...)
 				assert.Equal(t, "odoocache; fwd=method; detail="+c.want, got.CacheStatus())
 				require.Len(t, f.bodies, 1)
@@ -175,9 +175,9 @@ func TestFormsAreCompleted(t *testing.T) {
 				require.Equal(t, http.StatusOK, got.Status)
 				assert.Equal(t, 1, f.asked)
 				id := strings.TrimPrefix(got.Body, "sent by ")
-				assert.Equal(t, strings.ReplaceAll(c.body, TokenPlaceholder, tokenOf(id)), f.bodies[0])
+				assert.Equal(t, strings.ReplaceAll(c.body, site.TokenPlaceholder, tokenOf(id)), f.bodies[0])
 				if strings.Contains(strings.Join(c.in, ""), own) {
-					assert.Equal(t, SessionID(500), id)
+					assert.Equal(t, site.SessionID(500), id)
 					assert.Empty(t, got.Session())
 				} else {
 					assert.Equal(t, id, got.Session(), "the session that the form was sent in")
@@ -189,38 +189,38 @@ func TestFormsAreCompleted(t *testing.T) {
 
 // TestFormsThatCannotBeCompleted: Odoo gets them as they are.
 func TestFormsThatCannotBeCompleted(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		f := &forms{broken: true}
-		s := NewSite(t, load, formRules, f.serve)
+		s := site.New(t, load, formRules, f.serve)
 		form := []string{"Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin"}
-		got := s.Do(http.MethodPost, "/send", "csrf_token="+TokenPlaceholder, form...)
+		got := s.Do(http.MethodPost, "/send", "csrf_token="+site.TokenPlaceholder, form...)
 		assert.Equal(t, http.StatusBadRequest, got.Status)
 		assert.Contains(t, got.CacheStatus(), "detail=csrf-no-token")
-		assert.Equal(t, []string{"csrf_token=" + TokenPlaceholder}, f.bodies)
+		assert.Equal(t, []string{"csrf_token=" + site.TokenPlaceholder}, f.bodies)
 
-		assert.NotContains(t, s.Get("/page?csrf_token="+TokenPlaceholder, form...).CacheStatus(), "csrf-")
-		got = s.Do(http.MethodPost, "/send?csrf_token="+TokenPlaceholder, "a=b", form...)
+		assert.NotContains(t, s.Get("/page?csrf_token="+site.TokenPlaceholder, form...).CacheStatus(), "csrf-")
+		got = s.Do(http.MethodPost, "/send?csrf_token="+site.TokenPlaceholder, "a=b", form...)
 		assert.NotContains(t, got.CacheStatus(), "csrf-", "a token in an address is seen by many")
 	})
 }
 
 // TestFormsInPieces: a form may come slowly, and may break off.
 func TestFormsInPieces(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		f := &forms{}
-		s := NewSite(t, load, formRules, f.serve)
+		s := site.New(t, load, formRules, f.serve)
 		out, in := io.Pipe()
 		r, err := http.NewRequest(http.MethodPost, s.URL+"/send", out)
 		require.NoError(t, err)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 		go func() {
-			for _, c := range "a=b&csrf_token=" + TokenPlaceholder + "&c=d" {
+			for _, c := range "a=b&csrf_token=" + site.TokenPlaceholder + "&c=d" {
 				_, _ = in.Write([]byte(string(c)))
 			}
 			_ = in.Close()
 		}()
-		resp, err := PlainClient.Do(r)
+		resp, err := site.PlainClient.Do(r)
 		require.NoError(t, err)
 		_ = resp.Body.Close()
 		assert.Equal(t, http.StatusOK, resp.StatusCode)

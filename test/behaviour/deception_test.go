@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/poison"
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/poison"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // Deception: an address is spelled so that the cache takes it for something that everybody
@@ -41,9 +41,9 @@ func knows(contentType string, lines ...string) http.HandlerFunc {
 		}
 		who += r.URL.Query().Get("session_id")
 		if r.Method == http.MethodPost && who == "" {
-			rw.Header().Set("Set-Cookie", "session_id="+SessionID(int(Tenants.Add(1)))+"; Path=/")
+			rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(int(site.Tenants.Add(1)))+"; Path=/")
 		}
-		for name, values := range Fields(lines...) {
+		for name, values := range site.Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		text := "<html><body>for everybody</body></html>"
@@ -70,46 +70,46 @@ func secretOf(session string) string { return "the secret of " + session }
 func TestDeception(t *testing.T) {
 	seen := map[string]bool{}
 	var paths []string
-	for _, example := range append(OdooExamples(t, "testdata/odoo/preset.txt"), OdooExamples(t, "testdata/odoo14/preset.txt")...) {
+	for _, example := range append(poison.OdooExamples(t, "testdata/odoo/preset.txt"), poison.OdooExamples(t, "testdata/odoo14/preset.txt")...) {
 		if !seen[example] {
 			seen[example] = true
 			paths = append(paths, example)
 		}
 	}
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for name, origin := range map[string]http.HandlerFunc{
-			"says nothing":     knows(HTMLText),
-			"says public":      knows(HTMLText, Immutable),
-			"addon, misjudged": knows(HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0"),
-			"addon, a context": knows(HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0123456789abcdef"),
+			"says nothing":     knows(site.HTMLText),
+			"says public":      knows(site.HTMLText, poison.Immutable),
+			"addon, misjudged": knows(site.HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0"),
+			"addon, a context": knows(site.HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0123456789abcdef"),
 		} {
 			t.Run(name, func(t *testing.T) {
-				p := PoisonTarget{Page: NumberedPage("/pN"), Origin: origin}.Poisoned(t, load, Options{"memory": Options{"bytes": "8MiB"}})
-				begin := BrowserAt("/shop/products/recently_viewed_update")
+				p := poison.Target{Page: poison.NumberedPage("/pN"), Origin: origin}.Poisoned(t, load, site.Options{"memory": site.Options{"bytes": "8MiB"}})
+				begin := poison.BrowserAt("/shop/products/recently_viewed_update")
 				begin.Method, begin.Body = http.MethodPost, "{}"
 				unnoticed, _ := begin.Ask(p.Handler)
 				cart, _ := begin.Ask(p.Handler)
 				require.NotEmpty(t, cart.Session())
-				change := BrowserAt("/shop/cart/update")
+				change := poison.BrowserAt("/shop/cart/update")
 				change.Method, change.Body, change.Cookies = http.MethodPost, "x", []string{"session_id=" + cart.Session()}
 				change.Ask(p.Handler)
 				visitors := []struct {
 					name  string
 					lines []string
 				}{
-					{"a session that was not seen to begin", []string{"Cookie: session_id=" + LongID}},
+					{"a session that was not seen to begin", []string{"Cookie: session_id=" + poison.LongID}},
 					{"a session with a cart", []string{"Cookie: session_id=" + cart.Session()}},
 					{"a session that has changed unnoticed", []string{"Cookie: session_id=" + unnoticed.Session()}},
-					{"a session with the default context", []string{"Cookie: session_id=" + LongID + "; odoocache_context=0"}},
-					{"a session with a context", []string{"Cookie: session_id=" + LongID + "; odoocache_context=0123456789abcdef"}},
-					{"a session in a field of another name", []string{"X_Openerp_Session_Id: " + FortyHex}},
-					{"a visitor of events", []string{"Cookie: visitor_uuid=" + FortyHex[:32]}},
+					{"a session with the default context", []string{"Cookie: session_id=" + poison.LongID + "; odoocache_context=0"}},
+					{"a session with a context", []string{"Cookie: session_id=" + poison.LongID + "; odoocache_context=0123456789abcdef"}},
+					{"a session in a field of another name", []string{"X_Openerp_Session_Id: " + poison.FortyHex}},
+					{"a visitor of events", []string{"Cookie: visitor_uuid=" + poison.FortyHex[:32]}},
 					{"credentials", []string{"Authorization: Basic eDp5"}},
 				}
 				each := sampled(t, 61) + 1
 				n, stored, answers := 0, 0, 0
 				for i, example := range paths {
-					for j, way := range Spellings {
+					for j, way := range poison.Spellings {
 						if n++; n%each != 0 {
 							continue
 						}
@@ -121,7 +121,7 @@ func TestDeception(t *testing.T) {
 							mark = "?" + mark
 						}
 						target := way.Of(example) + mark
-						q := BrowserAt(target)
+						q := poison.BrowserAt(target)
 						q.Lines = append(q.Lines, v.lines...)
 						if way.Head {
 							q.Method = http.MethodHead
@@ -135,7 +135,7 @@ func TestDeception(t *testing.T) {
 						if strings.Contains(got.CacheStatus(), "; stored") {
 							stored++
 						}
-						for _, other := range []*OddRequest{BrowserAt(target), NobodyAt(target), BrowserAt(RoutedAs(target)), BrowserAt(example + mark)} {
+						for _, other := range []*poison.Request{poison.BrowserAt(target), poison.NobodyAt(target), poison.BrowserAt(poison.RoutedAs(target)), poison.BrowserAt(example + mark)} {
 							r, ok := other.Ask(p.Handler)
 							if answers++; ok && strings.Contains(r.Body+fmt.Sprint(r.Header), "the secret of") {
 								p.Fail("%s, %s | nobody gets it at %s (%s; the visitor: %s)", v.name, way.Name, other.Target, r.CacheStatus(), got.CacheStatus())

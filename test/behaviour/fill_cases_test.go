@@ -11,19 +11,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // TestUsualFieldsOfMiddlewares: a field that most requests have may be one that a middleware
 // sets for Odoo, too.
 func TestUsualFieldsOfMiddlewares(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, field := range []string{"CF-IPCountry", "Cf-Visitor", "X-Requested-With"} {
 			o := asNobody(nil)
-			o["fill"] = Options{"headers": []string{field}}
-			s := NewSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
-				Page("field "+r.Header.Get(field))(rw, r)
+			o["fill"] = site.Options{"headers": []string{field}}
+			s := site.New(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+				site.Page("field "+r.Header.Get(field))(rw, r)
 			})
 			for round := 0; round < 4; round++ {
 				for _, value := range []string{"", "a", "b"} {
@@ -42,10 +42,10 @@ func TestUsualFieldsOfMiddlewares(t *testing.T) {
 // TestPlainRulesKnowNoSessions: what is ready for everybody is for a session of a plain rule
 // where the long way says so, and nowhere else.
 func TestPlainRulesKnowNoSessions(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, cookie := range []string{"odoocache_context=0; session_id=" + SessionID(1), "session_id=" + SessionID(2)} {
-			s := NewSite(t, load, Options{"rules": []Options{{"match": Everything, "ttl": "60"}}}, func(rw http.ResponseWriter, r *http.Request) {
-				Page("page")(rw, r)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, cookie := range []string{"odoocache_context=0; session_id=" + site.SessionID(1), "session_id=" + site.SessionID(2)} {
+			s := site.New(t, load, site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60"}}}, func(rw http.ResponseWriter, r *http.Request) {
+				site.Page("page")(rw, r)
 			})
 			for i := 0; i < 4; i++ {
 				s.Get("/")
@@ -58,22 +58,22 @@ func TestPlainRulesKnowNoSessions(t *testing.T) {
 // TestALargeFileLeavesTheSession: the session that Odoo begins for nobody does not take the
 // place of the visitor's.
 func TestALargeFileLeavesTheSession(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, announced := range []bool{true, false} {
 			for _, session := range []string{"ignore", ""} {
-				s := NewSite(t, load, asNobody(Options{"maxBody": "1000", "session": session}), func(rw http.ResponseWriter, r *http.Request) {
+				s := site.New(t, load, asNobody(site.Options{"maxBody": "1000", "session": session}), func(rw http.ResponseWriter, r *http.Request) {
 					if !strings.Contains(r.Header.Get("Cookie"), "session_id=") {
-						rw.Header().Set("Set-Cookie", "session_id="+SessionID(7))
+						rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(7))
 					}
 					if announced {
-						Page(strings.Repeat("x", 4000), "Content-Type: image/png")(rw, r)
+						site.Page(strings.Repeat("x", 4000), "Content-Type: image/png")(rw, r)
 					} else {
 						rw.Header().Set("Content-Type", "image/png")
 						_, _ = io.WriteString(rw, strings.Repeat("x", 2000))
 						_, _ = io.WriteString(rw, strings.Repeat("x", 2000))
 					}
 				})
-				got := s.Get("/image", "Cookie: odoocache_context=0; session_id="+SessionID(1))
+				got := s.Get("/image", "Cookie: odoocache_context=0; session_id="+site.SessionID(1))
 				assert.Len(t, got.Body, 4000)
 				assert.Empty(t, got.Header["Set-Cookie"])
 				assert.Contains(t, got.CacheStatus(), "detail=too-large")
@@ -85,8 +85,8 @@ func TestALargeFileLeavesTheSession(t *testing.T) {
 // TestARefusedAnswerIsNotAFailure: what is cut off since it is for nobody else lets no stale
 // copy stand in.
 func TestARefusedAnswerIsNotAFailure(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(Options{"ttl": "50ms", "staleIfError": "1h"}), Page(HTMLPage("old"), "Content-Type: text/html"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(site.Options{"ttl": "50ms", "staleIfError": "1h"}), site.Page(site.HTMLPage("old"), "Content-Type: text/html"))
 		s.Get("/")
 		s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Cache-Control", "private")
@@ -106,17 +106,17 @@ func TestARefusedAnswerIsNotAFailure(t *testing.T) {
 // TestACountryThatNobodyTells: where no probe tells whether pages depend on the country, a page
 // is not asked for again and again.
 func TestACountryThatNobodyTells(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		var n atomic.Int64
-		o := asNobody(Options{"vary": Options{"headers": []string{"CF-IPCountry"}}})
-		o["country"] = Options{"header": "CF-IPCountry"}
+		o := asNobody(site.Options{"vary": site.Options{"headers": []string{"CF-IPCountry"}}})
+		o["country"] = site.Options{"header": "CF-IPCountry"}
 		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			n.Add(1)
 			if r.URL.RawQuery == "" {
 				rw.WriteHeader(404)
 				return
 			}
-			Page(HTMLPage(`"geoip_country_code": null`), "Content-Type: text/html")(rw, r)
+			site.Page(site.HTMLPage(`"geoip_country_code": null`), "Content-Type: text/html")(rw, r)
 		})
 		got := s.Get("/shop?x=1", "CF-IPCountry: XX")
 		assert.Equal(t, 200, got.Status)
@@ -126,12 +126,12 @@ func TestACountryThatNobodyTells(t *testing.T) {
 
 // TestALockOfOneWhoAsksForThemselves: nobody waits for an answer that is for one visitor.
 func TestALockOfOneWhoAsksForThemselves(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		server := StartServer(t, "--appendonly", "no")
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		server := stack.StartServer(t, "--appendonly", "no")
 		var held, own atomic.Int64
 		o := asNobody(nil)
-		o["redis"] = Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}
-		s := NewSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+		o["redis"] = site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}
+		s := site.New(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Disable-Tracking") == "" {
 				own.Add(1)
 				for _, key := range strings.Fields(server.Must("KEYS oc:*:l:*")) {
@@ -140,7 +140,7 @@ func TestALockOfOneWhoAsksForThemselves(t *testing.T) {
 					}
 				}
 			}
-			Page("mine", "Set-Cookie: ab=1")(rw, r)
+			site.Page("mine", "Set-Cookie: ab=1")(rw, r)
 		})
 		for i := 0; i < 14; i++ {
 			s.Get("/" + strings.Repeat("p", i+1))
@@ -153,8 +153,8 @@ func TestALockOfOneWhoAsksForThemselves(t *testing.T) {
 // TestStrangersContextsEndNoRule: contexts that somebody makes up keep nobody else from being
 // answered as nobody.
 func TestStrangersContextsEndNoRule(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(nil), Page(HTMLPage("page"), "Content-Type: text/html"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), site.Page(site.HTMLPage("page"), "Content-Type: text/html"))
 		for i := 0; i < 20; i++ {
 			assert.Contains(t, s.Get("/", "Cookie: odoocache_context=made-up-by-somebody-"+strings.Repeat("x", i)).CacheStatus(), "detail=context")
 		}
@@ -167,11 +167,11 @@ func TestStrangersContextsEndNoRule(t *testing.T) {
 // TestAnAddressIsForItsVisitor: an error that shows the address that it was asked from is not
 // given to others who wait.
 func TestAnAddressIsForItsVisitor(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		const first, other = "203.0.113.7", "203.0.113.8"
-		g := NewGate(t)
-		o := asNobody(Options{"vary": Options{"headers": []string{"CF-IPCountry"}}})
-		o["country"] = Options{"header": "CF-IPCountry", "geoip": "true"}
+		g := site.NewGate(t)
+		o := asNobody(site.Options{"vary": site.Options{"headers": []string{"CF-IPCountry"}}})
+		o["country"] = site.Options{"header": "CF-IPCountry", "geoip": "true"}
 		var n atomic.Int64
 		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			if n.Add(1) == 1 {
@@ -180,9 +180,9 @@ func TestAnAddressIsForItsVisitor(t *testing.T) {
 			rw.WriteHeader(503)
 			_, _ = io.WriteString(rw, "no service for "+r.Header.Get("X-Forwarded-For"))
 		})
-		c, d := NewCrowd(t, g), NewCrowd(t, g)
+		c, d := site.NewCrowd(t, g), site.NewCrowd(t, g)
 		c.Ask(1, s.URL+"/", "CF-IPCountry: FR", "X-Forwarded-For: "+first)
-		assert.Eventually(t, func() bool { return n.Load() == 1 }, WaitFor, Tick)
+		assert.Eventually(t, func() bool { return n.Load() == 1 }, site.WaitFor, site.Tick)
 		d.Ask(3, s.URL+"/", "CF-IPCountry: FR", "X-Forwarded-For: "+other)
 		s.Waiting(3)
 		g.Open()
@@ -197,16 +197,16 @@ func TestAnAddressIsForItsVisitor(t *testing.T) {
 // TestAPageWithAnAddress: a page for a country that shows the address it was asked from is not
 // for others of that country.
 func TestAPageWithAnAddress(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, shows := range []bool{true, false} {
-			o := asNobody(Options{"vary": Options{"headers": []string{"CF-IPCountry"}}})
-			o["country"] = Options{"header": "CF-IPCountry", "geoip": "true"}
+			o := asNobody(site.Options{"vary": site.Options{"headers": []string{"CF-IPCountry"}}})
+			o["country"] = site.Options{"header": "CF-IPCountry", "geoip": "true"}
 			s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 				body := "hello"
 				if shows {
 					body = "you are " + r.Header.Get("X-Forwarded-For")
 				}
-				Page(infoPage(`"geoip_country_code": "FR"`, body), "Content-Type: text/html")(rw, r)
+				site.Page(infoPage(`"geoip_country_code": "FR"`, body), "Content-Type: text/html")(rw, r)
 			})
 			for _, from := range []string{"203.0.113.7", "203.0.113.8", "2001:db8::7, 203.0.113.9"} {
 				got := s.Get("/", "CF-IPCountry: FR", "X-Forwarded-For: "+from)
@@ -222,18 +222,18 @@ func TestAPageWithAnAddress(t *testing.T) {
 // TestAMissingPageWithAToken: where forms are not completed, nobody's token is not given to a
 // visitor: it is of a session that they do not have.
 func TestAMissingPageWithAToken(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		token := strings.Repeat("a", 40) + "o1999999999"
 		for _, mode := range []string{"refuse", "complete", "ignore"} {
-			o := asNobody(Options{"status": []string{"200"}})
-			o["csrf"] = Options{"mode": mode}
-			s := NewSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+			o := asNobody(site.Options{"status": []string{"200"}})
+			o["csrf"] = site.Options{"mode": mode}
+			s := site.New(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Content-Type", "text/html")
 				if r.Header.Get("X-Disable-Tracking") != "" {
-					rw.Header().Set("Set-Cookie", "session_id="+SessionID(7))
+					rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(7))
 				}
 				rw.WriteHeader(404)
-				_, _ = io.WriteString(rw, HTMLPage(`<input name="csrf_token" value="`+token+`">`))
+				_, _ = io.WriteString(rw, site.HTMLPage(`<input name="csrf_token" value="`+token+`">`))
 			})
 			for i := 0; i < 10; i++ {
 				got := s.Get("/" + strings.Repeat("p", i+1))
@@ -266,21 +266,21 @@ func TestWhatCannotBeKeptIsNoQueue(t *testing.T) {
 		"breaks off":                    breaks,
 	} {
 		t.Run(name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
 				s := newCrowdedSite(t, load, asNobody(nil), answer)
 				for i := 0; i < 5; i++ {
-					_, _ = Send(http.MethodGet, s.URL+"/page", "", http.Header{})
+					_, _ = site.Send(http.MethodGet, s.URL+"/page", "", http.Header{})
 				}
 				assert.LessOrEqual(t, s.Renders(), 6, "five visits")
 				before := s.Renders()
-				g := NewGate(t)
+				g := site.NewGate(t)
 				s.Answers(g.Behind(answer))
 				var done sync.WaitGroup
 				for i := 0; i < 10; i++ {
 					done.Add(1)
 					go func() {
 						defer done.Done()
-						_, _ = Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
+						_, _ = site.Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
 					}()
 				}
 				s.Waiting(9)

@@ -16,17 +16,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // asNobody are rules whose pages are filled by requests that are built from their key.
-func asNobody(more Options) Options {
-	r := Options{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}
+func asNobody(more site.Options) site.Options {
+	r := site.Options{"match": site.Everything, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id"}, "keep": []string{"frontend_lang"}}}
 	for name, value := range more {
 		r[name] = value
 	}
-	return Options{"rules": []Options{r}}
+	return site.Options{"rules": []site.Options{r}}
 }
 
 // infoPage is a page with what Odoo writes of a session, as JSON.
@@ -37,7 +37,7 @@ func infoPage(info, body string) string {
 // chunked answers without a length.
 func chunked(body string, lines ...string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
-		for name, values := range Fields(lines...) {
+		for name, values := range site.Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		rw.WriteHeader(200)
@@ -51,7 +51,7 @@ func TestNobodysAnswers(t *testing.T) {
 	const kind = "Content-Type: text/html"
 	status := func(code int, lines ...string) http.HandlerFunc {
 		return func(rw http.ResponseWriter, _ *http.Request) {
-			for name, values := range Fields(lines...) {
+			for name, values := range site.Fields(lines...) {
 				rw.Header()[name] = values
 			}
 			rw.WriteHeader(code)
@@ -65,14 +65,14 @@ func TestNobodysAnswers(t *testing.T) {
 		detail  string // of the first
 		next    int    // renders of the next
 	}{
-		{"a page", Page(HTMLPage("x"), kind), "/a", 1, "stored", 0},
-		{"one that begins a session", Page(HTMLPage("x"), kind, "Set-Cookie: session_id=1"), "/a", 1, "stored", 0},
-		{"a balancer's cookie", Page(HTMLPage("x"), kind, "Set-Cookie: _1a2b3=http"), "/a", 1, "stored", 0},
-		{"another balancer's cookies", Page(HTMLPage("x"), kind, "Set-Cookie: AWSALB=x", "Set-Cookie: AWSALBCORS=x", "Set-Cookie: ARRAffinity=y"), "/a", 1, "stored", 0},
-		{"a cookie that is not known", Page(HTMLPage("x"), kind, "Set-Cookie: ab=1"), "/a", 2, "detail=set-cookie", 1},
-		{"private", Page(HTMLPage("x"), kind, "Cache-Control: private"), "/a", 2, "detail=private", 1},
-		{"somebody's", Page(HTMLPage(`"is_public": false`), kind), "/a", 2, "detail=personal", 1},
-		{"a chat of Odoo 18", Page(HTMLPage(`"force_thread": {"id": 7}`), kind), "/a", 2, "detail=personal", 1},
+		{"a page", site.Page(site.HTMLPage("x"), kind), "/a", 1, "stored", 0},
+		{"one that begins a session", site.Page(site.HTMLPage("x"), kind, "Set-Cookie: session_id=1"), "/a", 1, "stored", 0},
+		{"a balancer's cookie", site.Page(site.HTMLPage("x"), kind, "Set-Cookie: _1a2b3=http"), "/a", 1, "stored", 0},
+		{"another balancer's cookies", site.Page(site.HTMLPage("x"), kind, "Set-Cookie: AWSALB=x", "Set-Cookie: AWSALBCORS=x", "Set-Cookie: ARRAffinity=y"), "/a", 1, "stored", 0},
+		{"a cookie that is not known", site.Page(site.HTMLPage("x"), kind, "Set-Cookie: ab=1"), "/a", 2, "detail=set-cookie", 1},
+		{"private", site.Page(site.HTMLPage("x"), kind, "Cache-Control: private"), "/a", 2, "detail=private", 1},
+		{"somebody's", site.Page(site.HTMLPage(`"is_public": false`), kind), "/a", 2, "detail=personal", 1},
+		{"a chat of Odoo 18", site.Page(site.HTMLPage(`"force_thread": {"id": 7}`), kind), "/a", 2, "detail=personal", 1},
 		{"not found", status(404), "/a", 1, "detail=status", 1},
 		{"an error", status(503), "/a", 1, "detail=status", 1},
 		{"forbidden", status(403), "/a", 2, "detail=status", 1},
@@ -87,21 +87,21 @@ func TestNobodysAnswers(t *testing.T) {
 		{"elsewhere", status(303, "Location: /b"), "/a", 2, "detail=redirect", 1},
 		{"to another host", status(303, "Location: http://other.example/a"), "/a", 2, "detail=redirect", 1},
 		{"to its language, with a cookie that is not known", status(303, "Location: /fr/a", "Set-Cookie: ab=1"), "/a", 2, "detail=redirect", 1},
-		{"chunked", chunked(HTMLPage("x"), kind), "/a", 1, "stored", 0},
+		{"chunked", chunked(site.HTMLPage("x"), kind), "/a", 1, "stored", 0},
 		{"chunked, and broken off", chunked("<html><body>Bad Gateway", kind), "/a", 2, "detail=no-end", 1},
 		{"chunked JSON", chunked(`{"a": 1}`, "Content-Type: application/json"), "/a", 1, "stored", 0},
 		{"chunked JSON, broken off", chunked(`{"a": `, "Content-Type: application/json"), "/a", 2, "detail=no-end", 1},
 		{"chunked, of a type that does not tell its end", chunked("x", "Content-Type: text/css"), "/a", 2, "detail=no-end", 1},
-		{"coded", Page(Zipped(HTMLPage("x")), kind, "Content-Encoding: gzip", "Vary: Accept-Encoding"), "/a", 1, "stored", 0},
-		{"coded somehow", Page("x", kind, "Content-Encoding: br"), "/a", 2, "detail=content-coding", 1},
-		{"by what is the cache's own", Page(HTMLPage("x"), kind, "Vary: Accept-Encoding, User-Agent, Accept"), "/a", 1, "stored", 0},
-		{"by cookies", Page(HTMLPage("x"), kind, "Vary: Cookie"), "/a", 2, "detail=vary-cookie", 1},
-		{"of another context", Page(HTMLPage("x"), kind, "X-Odoo-Cache-Context: private"), "/a", 2, "detail=context", 1},
+		{"coded", site.Page(site.Zipped(site.HTMLPage("x")), kind, "Content-Encoding: gzip", "Vary: Accept-Encoding"), "/a", 1, "stored", 0},
+		{"coded somehow", site.Page("x", kind, "Content-Encoding: br"), "/a", 2, "detail=content-coding", 1},
+		{"by what is the cache's own", site.Page(site.HTMLPage("x"), kind, "Vary: Accept-Encoding, User-Agent, Accept"), "/a", 1, "stored", 0},
+		{"by cookies", site.Page(site.HTMLPage("x"), kind, "Vary: Cookie"), "/a", 2, "detail=vary-cookie", 1},
+		{"of another context", site.Page(site.HTMLPage("x"), kind, "X-Odoo-Cache-Context: private"), "/a", 2, "detail=context", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
-				o := asNobody(Options{"status": []string{"200"}})
-				s := NewSite(t, load, o, c.answer)
+			site.Both(t, func(t *testing.T, load site.Loader) {
+				o := asNobody(site.Options{"status": []string{"200"}})
+				s := site.New(t, load, o, c.answer)
 				first := s.Get(c.path, "Accept-Encoding: gzip", "Cookie: mine=1")
 				assert.Equal(t, c.renders, s.Renders(), first.CacheStatus())
 				assert.Contains(t, first.CacheStatus(), c.detail)
@@ -121,8 +121,8 @@ func TestNobodysAnswers(t *testing.T) {
 // TestOfOneReason: where all pages of a rule are refused for one reason, such as a cookie of
 // a test by a module, nobody is not asked for each of them first.
 func TestOfOneReason(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(nil), Page("x", "Set-Cookie: ab=1"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), site.Page("x", "Set-Cookie: ab=1"))
 		for i := 0; i < 8; i++ {
 			s.Get(fmt.Sprintf("/%d", i))
 		}
@@ -132,7 +132,7 @@ func TestOfOneReason(t *testing.T) {
 			assert.Contains(t, got.CacheStatus(), "detail=set-cookie")
 		}
 		assert.Equal(t, 16+64+8, s.Renders(), "one in eight is tried")
-		s.Answers(Page("x"))
+		s.Answers(site.Page("x"))
 		for i := 0; i < 8; i++ {
 			s.Get(fmt.Sprintf("/stored/%d", i))
 		}
@@ -145,36 +145,36 @@ func TestOfOneReason(t *testing.T) {
 // TestStreaksOfStrangers: what a client makes up of its own key says nothing of others' pages,
 // whatever the answer.
 func TestStreaksOfStrangers(t *testing.T) {
-	attacks := map[string]func(s *Site, n int){
-		"a context": func(s *Site, n int) {
+	attacks := map[string]func(s *site.Site, n int){
+		"a context": func(s *site.Site, n int) {
 			s.Get("/shop/desk-1", fmt.Sprintf("Cookie: odoocache_context=invented-by-me-%d", n))
 		},
-		"X-Odoo-Database":               func(s *Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("X-Odoo-Database: no%d", n)) },
-		"X-Odoo-Dbfilter":               func(s *Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("X-Odoo-Dbfilter: no%d", n)) },
-		"a parameter that Odoo refuses": func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-1?order=%%00&n=%d", n)) },
-		"a host":                        func(s *Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("Host: no%d.example", n)) },
-		"paths that lead elsewhere":     func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/elsewhere-%d", n)) },
-		"paths that are refused":        func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/refused-%d", n)) },
-		"one page that sets a cookie":   func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/cookie?n=%d", n)) },
-		"a parameter with a cookie":     func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d?cookie", n)) },
-		"a database with a cookie":      func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "X-Odoo-Dbfilter: cookie") },
-		"a host with a cookie":          func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "Host: cookie.example") },
-		"a language with a cookie":      func(s *Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "Cookie: frontend_lang=fr_FR") },
+		"X-Odoo-Database":               func(s *site.Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("X-Odoo-Database: no%d", n)) },
+		"X-Odoo-Dbfilter":               func(s *site.Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("X-Odoo-Dbfilter: no%d", n)) },
+		"a parameter that Odoo refuses": func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/desk-1?order=%%00&n=%d", n)) },
+		"a host":                        func(s *site.Site, n int) { s.Get("/shop/desk-1", fmt.Sprintf("Host: no%d.example", n)) },
+		"paths that lead elsewhere":     func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/elsewhere-%d", n)) },
+		"paths that are refused":        func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/refused-%d", n)) },
+		"one page that sets a cookie":   func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/cookie?n=%d", n)) },
+		"a parameter with a cookie":     func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d?cookie", n)) },
+		"a database with a cookie":      func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "X-Odoo-Dbfilter: cookie") },
+		"a host with a cookie":          func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "Host: cookie.example") },
+		"a language with a cookie":      func(s *site.Site, n int) { s.Get(fmt.Sprintf("/shop/desk-%d", n), "Cookie: frontend_lang=fr_FR") },
 	}
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
-				s := NewSite(t, load, Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, func(rw http.ResponseWriter, r *http.Request) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
+				s := site.New(t, load, site.Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, func(rw http.ResponseWriter, r *http.Request) {
 					db, all := r.Header.Get("X-Odoo-Database")+r.Header.Get("X-Odoo-Dbfilter"), r.Host+r.RequestURI+r.Header.Get("Cookie")
 					switch {
 					case db == "cookie" || strings.Contains(all, "cookie") || strings.Contains(all, "fr_FR"):
-						Page(HTMLPage("x"), "Content-Type: text/html", "Set-Cookie: ab=1")(rw, r)
+						site.Page(site.HTMLPage("x"), "Content-Type: text/html", "Set-Cookie: ab=1")(rw, r)
 					case db != "" || strings.HasPrefix(r.Host, "no") || strings.Contains(all, "elsewhere"):
 						http.Redirect(rw, r, "/web/database/selector", http.StatusFound)
 					case strings.Contains(all, "%00") || strings.Contains(all, "refused"):
 						rw.WriteHeader(http.StatusUnprocessableEntity)
 					default:
-						Page(HTMLPage("x"), "Content-Type: text/html")(rw, r)
+						site.Page(site.HTMLPage("x"), "Content-Type: text/html")(rw, r)
 					}
 				})
 				for i := 0; i < 8; i++ {
@@ -190,23 +190,23 @@ func TestStreaksOfStrangers(t *testing.T) {
 
 // TestAFillOutlivesItsVisitor: a visitor who gives up leaves the page to others.
 func TestAFillOutlivesItsVisitor(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		g := NewGate(t)
-		s := newCrowdedSite(t, load, asNobody(nil), g.Behind(Page("a page")))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		g := site.NewGate(t)
+		s := newCrowdedSite(t, load, asNobody(nil), g.Behind(site.Page("a page")))
 		ctx, leave := context.WithCancel(context.Background())
 		gone := make(chan error)
 		go func() {
 			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/", nil)
-			resp, err := PlainClient.Do(r)
+			resp, err := site.PlainClient.Do(r)
 			if err == nil {
 				resp.Body.Close()
 			}
 			gone <- err
 		}()
-		require.Eventually(t, func() bool { return s.Renders() == 1 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Renders() == 1 }, site.WaitFor, site.Tick)
 		leave()
 		require.Error(t, <-gone)
-		c := NewCrowd(t, g)
+		c := site.NewCrowd(t, g)
 		c.Ask(20, s.URL+"/")
 		s.Waiting(20)
 		g.Open()
@@ -221,12 +221,12 @@ func TestAFillOutlivesItsVisitor(t *testing.T) {
 // TestAbandonedFillsAreBounded: who opens many pages and leaves does not have them all
 // rendered.
 func TestAbandonedFillsAreBounded(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		g := NewGate(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		g := site.NewGate(t)
 		var ended atomic.Int64
-		answer := g.Behind(Page("a page"))
+		answer := g.Behind(site.Page("a page"))
 		o := asNobody(nil)
-		o["fill"] = Options{"abandoned": "3"}
+		o["fill"] = site.Options{"abandoned": "3"}
 		s := newCrowdedSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			defer func() {
 				if p := recover(); p != nil {
@@ -243,15 +243,15 @@ func TestAbandonedFillsAreBounded(t *testing.T) {
 			go func(i int) {
 				defer wg.Done()
 				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/%d", s.URL, i), nil)
-				if resp, err := PlainClient.Do(r); err == nil {
+				if resp, err := site.PlainClient.Do(r); err == nil {
 					resp.Body.Close()
 				}
 			}(i)
 		}
-		require.Eventually(t, func() bool { return s.Renders() == 10 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Renders() == 10 }, site.WaitFor, site.Tick)
 		leave()
 		wg.Wait()
-		require.Eventually(t, func() bool { return ended.Load() == 7 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return ended.Load() == 7 }, site.WaitFor, site.Tick)
 		time.Sleep(50 * time.Millisecond)
 		assert.Equal(t, int64(7), ended.Load())
 		g.Open()
@@ -261,15 +261,15 @@ func TestAbandonedFillsAreBounded(t *testing.T) {
 // TestASlowReaderHoldsUpNobody: a page is stored when the origin has sent it, however slowly
 // the one who asked first reads.
 func TestASlowReaderHoldsUpNobody(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		body := HTMLPage(strings.Repeat("0123456789", 350000))
-		s := NewSite(t, load, asNobody(nil), chunked(body, "Content-Type: text/html"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		body := site.HTMLPage(strings.Repeat("0123456789", 350000))
+		s := site.New(t, load, asNobody(nil), chunked(body, "Content-Type: text/html"))
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		require.NoError(t, err)
 		defer conn.Close()
 		_, err = io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return s.Renders() == 1 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Renders() == 1 }, site.WaitFor, site.Tick)
 		got := s.Get("/slow", "Host: x")
 		assert.Equal(t, body, got.Body)
 		assert.Equal(t, 1, s.Renders())
@@ -279,18 +279,18 @@ func TestASlowReaderHoldsUpNobody(t *testing.T) {
 // TestAFillThatOutgrowsItsBound goes to its visitor alone, with the session that its tokens
 // are of; those who wait are told at once.
 func TestAFillThatOutgrowsItsBound(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, announced := range []bool{true, false} {
-			first, rest := NewGate(t), NewGate(t)
+			first, rest := site.NewGate(t), site.NewGate(t)
 			var n atomic.Int64
-			s := newCrowdedSite(t, load, asNobody(Options{"maxBody": "1000"}), func(rw http.ResponseWriter, r *http.Request) {
+			s := newCrowdedSite(t, load, asNobody(site.Options{"maxBody": "1000"}), func(rw http.ResponseWriter, r *http.Request) {
 				if n.Add(1) > 1 {
-					Page("small")(rw, r)
+					site.Page("small")(rw, r)
 					return
 				}
 				<-first.Ch
 				rw.Header().Set("Content-Type", "text/html")
-				rw.Header().Set("Set-Cookie", "session_id="+SessionID(1))
+				rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(1))
 				if announced {
 					rw.Header().Set("Content-Length", "4000")
 				}
@@ -298,10 +298,10 @@ func TestAFillThatOutgrowsItsBound(t *testing.T) {
 				<-rest.Ch
 				_, _ = io.WriteString(rw, strings.Repeat("y", 2000))
 			})
-			leader := NewCrowd(t, first, rest)
+			leader := site.NewCrowd(t, first, rest)
 			leader.Ask(1, s.URL+"/")
-			require.Eventually(t, func() bool { return n.Load() == 1 }, WaitFor, Tick)
-			c := NewCrowd(t, first)
+			require.Eventually(t, func() bool { return n.Load() == 1 }, site.WaitFor, site.Tick)
+			c := site.NewCrowd(t, first)
 			c.Ask(5, s.URL+"/")
 			s.Waiting(5)
 			first.Open()
@@ -312,7 +312,7 @@ func TestAFillThatOutgrowsItsBound(t *testing.T) {
 			rest.Open()
 			got := leader.All()[0]
 			assert.Equal(t, strings.Repeat("x", 2000)+strings.Repeat("y", 2000), got.Body)
-			assert.Equal(t, SessionID(1), got.Session())
+			assert.Equal(t, site.SessionID(1), got.Session())
 			assert.Contains(t, got.CacheStatus(), "detail=too-large")
 		}
 	})
@@ -320,12 +320,12 @@ func TestAFillThatOutgrowsItsBound(t *testing.T) {
 
 // TestAFillThatTakesTooLong is a 504 to all who wait, and says nothing of the page.
 func TestAFillThatTakesTooLong(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		g := NewGate(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		g := site.NewGate(t)
 		o := asNobody(nil)
-		o["limits"] = Options{"fetchTimeout": "200ms"}
-		s := newCrowdedSite(t, load, o, g.Behind(Page("a page")))
-		c := NewCrowd(t, g)
+		o["limits"] = site.Options{"fetchTimeout": "200ms"}
+		s := newCrowdedSite(t, load, o, g.Behind(site.Page("a page")))
+		c := site.NewCrowd(t, g)
 		c.Ask(5, s.URL+"/")
 		for _, r := range c.All() {
 			assert.Equal(t, 504, r.Status)
@@ -339,15 +339,15 @@ func TestAFillThatTakesTooLong(t *testing.T) {
 
 // TestWaitersGetWhatIsNotStored: one render for all.
 func TestWaitersGetWhatIsNotStored(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, code := range []int{404, 503, 303} {
-			g := NewGate(t)
-			s := newCrowdedSite(t, load, asNobody(Options{"status": []string{"200"}}), g.Behind(func(rw http.ResponseWriter, r *http.Request) {
+			g := site.NewGate(t)
+			s := newCrowdedSite(t, load, asNobody(site.Options{"status": []string{"200"}}), g.Behind(func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Location", "/fr"+r.URL.Path)
 				rw.WriteHeader(code)
 				_, _ = io.WriteString(rw, "an answer")
 			}))
-			c := NewCrowd(t, g)
+			c := site.NewCrowd(t, g)
 			c.Ask(12, s.URL+"/a")
 			s.Waiting(11)
 			g.Open()
@@ -362,16 +362,16 @@ func TestWaitersGetWhatIsNotStored(t *testing.T) {
 
 // TestARefreshThatIsRefusedTakesThePageAway; one that was limited says nothing of it.
 func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, c := range []struct {
 			name   string
 			answer http.HandlerFunc
 			stays  bool
 		}{
-			{"personal", Page(HTMLPage(`"is_public": false`), "Content-Type: text/html"), false},
-			{"country", Page(infoPage(`"geoip_country_code": "FR"`, ""), "Content-Type: text/html"), false},
-			{"no-store", Page("x", "Cache-Control: no-store"), false},
-			{"too large", Page(strings.Repeat("x", 5000)), false},
+			{"personal", site.Page(site.HTMLPage(`"is_public": false`), "Content-Type: text/html"), false},
+			{"country", site.Page(infoPage(`"geoip_country_code": "FR"`, ""), "Content-Type: text/html"), false},
+			{"no-store", site.Page("x", "Cache-Control: no-store"), false},
+			{"too large", site.Page(strings.Repeat("x", 5000)), false},
 			{"not found", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }, false},
 			{"unauthorised", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) }, false},
 			{"time-out", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(408) }, true},
@@ -379,17 +379,17 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 			{"client gone", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(499) }, true},
 			{"error", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) }, true},
 		} {
-			s := NewSite(t, load, asNobody(Options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), Page("old"))
+			s := site.New(t, load, asNobody(site.Options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), site.Page("old"))
 			s.Get("/")
 			time.Sleep(60 * time.Millisecond)
 			s.Answers(c.answer)
 			require.Equal(t, "old", s.Get("/").Body, c.name)
-			require.Eventually(t, func() bool { return s.Renders() >= 2 }, WaitFor, Tick, c.name)
+			require.Eventually(t, func() bool { return s.Renders() >= 2 }, site.WaitFor, site.Tick, c.name)
 			if c.stays {
 				time.Sleep(50 * time.Millisecond)
 				assert.Equal(t, "old", s.Get("/").Body, c.name)
 			} else {
-				assert.Eventually(t, func() bool { return s.Get("/").Body != "old" }, WaitFor, Tick, c.name)
+				assert.Eventually(t, func() bool { return s.Get("/").Body != "old" }, site.WaitFor, site.Tick, c.name)
 			}
 		}
 	})
@@ -399,13 +399,13 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 // them, and for nobody else.
 func TestConsentAsOdooReadsIt(t *testing.T) {
 	const agrees = `{"required": true, "optional": true}`
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 			text := "blocked"
 			if strings.Contains(r.Header.Get("Cookie"), agrees) {
 				text = "live"
 			}
-			Page(HTMLPage(text+` <div id="website_cookies_bar">`), "Content-Type: text/html")(rw, r)
+			site.Page(site.HTMLPage(text+` <div id="website_cookies_bar">`), "Content-Type: text/html")(rw, r)
 		})
 		s.Get("/")
 		s.Get("/", "Cookie: website_cookies_bar="+agrees)
@@ -438,10 +438,10 @@ func TestConsentAsOdooReadsIt(t *testing.T) {
 // stay one.
 func TestConsent(t *testing.T) {
 	const agrees, declines = `Cookie: website_cookies_bar={"required": true, "optional": true}`, `Cookie: website_cookies_bar={"required": true, "optional": false}`
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, bar := range []bool{true, false} {
 			for _, order := range [][]string{{agrees, declines, "", agrees}, {"", agrees, declines, agrees}, {declines, "", agrees, ""}} {
-				s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+				s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 					text := "blocked"
 					if strings.Contains(r.Header.Get("Cookie"), `"optional": true`) {
 						text = "live"
@@ -449,7 +449,7 @@ func TestConsent(t *testing.T) {
 					if bar {
 						text += ` <div id="website_cookies_bar">`
 					}
-					Page(HTMLPage(text), "Content-Type: text/html")(rw, r)
+					site.Page(site.HTMLPage(text), "Content-Type: text/html")(rw, r)
 				})
 				for round := 0; round < 3; round++ { // the last from the table
 					for _, cookie := range order {
@@ -480,9 +480,9 @@ func TestConsent(t *testing.T) {
 
 // TestVaryIsLearned: by a field that the visitor has, they ask once more.
 func TestVaryIsLearned(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
-			Page("for "+r.Header.Get("X-Shop")+r.Header.Get("X-Other"), "Vary: X-Shop, Accept-Encoding")(rw, r)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			site.Page("for "+r.Header.Get("X-Shop")+r.Header.Get("X-Other"), "Vary: X-Shop, Accept-Encoding")(rw, r)
 		})
 		got := s.Get("/", "X-Shop: a", "X-Other: mine")
 		assert.Equal(t, "for a", got.Body)
@@ -497,9 +497,9 @@ func TestVaryIsLearned(t *testing.T) {
 
 // TestAProxyThatCodes: nginx with gzip, whether it says Vary or not.
 func TestAProxyThatCodes(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, vary := range []bool{true, false} {
-			s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 				if vary {
 					rw.Header().Set("Vary", "Accept-Encoding")
 				}
@@ -507,7 +507,7 @@ func TestAProxyThatCodes(t *testing.T) {
 				rw.Header().Set("Etag", `"x"`)
 				rw.Header().Set("Content-Encoding", "gzip")
 				z := gzip.NewWriter(rw)
-				_, _ = io.WriteString(z, HTMLPage(`csrf_token: "`+strings.Repeat("0123456789", 4)+"o1799999999"+`"`))
+				_, _ = io.WriteString(z, site.HTMLPage(`csrf_token: "`+strings.Repeat("0123456789", 4)+"o1799999999"+`"`))
 				_ = z.Close()
 			})
 			for _, accepts := range []string{"gzip, deflate, br, zstd", "gzip", "identity", "br"} {
@@ -520,7 +520,7 @@ func TestAProxyThatCodes(t *testing.T) {
 					require.NoError(t, err)
 					body = string(plain)
 				}
-				assert.Equal(t, HTMLPage(`csrf_token: "`+TokenPlaceholder+`"`), body, accepts)
+				assert.Equal(t, site.HTMLPage(`csrf_token: "`+site.TokenPlaceholder+`"`), body, accepts)
 			}
 			assert.Equal(t, 1, s.Renders())
 			assert.Equal(t, "identity", s.Request().Header.Get("Accept-Encoding"))
@@ -531,21 +531,21 @@ func TestAProxyThatCodes(t *testing.T) {
 // TestAProxyThatWouldCode: nginx with gzip_vary gives a filling request the page as it is, and
 // says that others would get it coded. Visitors get it so from the cache.
 func TestAProxyThatWouldCode(t *testing.T) {
-	body := HTMLPage(strings.Repeat("a product ", 5000))
+	body := site.HTMLPage(strings.Repeat("a product ", 5000))
 	for name, coded := range map[string]bool{"asked for none": false, "coded all the same": true} {
 		t.Run(name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
-				s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
+				s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 					if coded {
-						Page(zip(body), "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: W/"x"`, "Content-Encoding: gzip")(rw, r)
+						site.Page(zip(body), "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: W/"x"`, "Content-Encoding: gzip")(rw, r)
 						return
 					}
-					Page(body, "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: "x"`)(rw, r)
+					site.Page(body, "Content-Type: text/html", "Vary: Accept-Encoding", `Etag: "x"`)(rw, r)
 				})
 				for i := 0; i < 5; i++ {
 					z := s.Get("/shop", "Accept-Encoding: gzip, deflate, br")
 					require.Equal(t, []string{"gzip"}, z.Header["Content-Encoding"], z.CacheStatus())
-					require.Equal(t, body, Unzip(t, z.Body))
+					require.Equal(t, body, site.Unzip(t, z.Body))
 					require.Less(t, len(z.Body), len(body)/10)
 					require.Equal(t, `W/"x"`, z.Header.Get("Etag"))
 					require.Equal(t, []string{"Accept-Encoding"}, z.Header["Vary"])
@@ -569,9 +569,9 @@ func TestAProxyThatWouldCode(t *testing.T) {
 // TestFieldsOfMiddlewares: what a filter of databases sets is part of the key, passes, and
 // leaves hits on their short way.
 func TestFieldsOfMiddlewares(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
-			Page("database "+r.Header.Get("X-Odoo-Dbfilter")+r.Header.Get("X-Tenant"))(rw, r)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+			site.Page("database "+r.Header.Get("X-Odoo-Dbfilter")+r.Header.Get("X-Tenant"))(rw, r)
 		})
 		for round := 0; round < 4; round++ {
 			for _, database := range []string{"a", "b"} {
@@ -584,18 +584,18 @@ func TestFieldsOfMiddlewares(t *testing.T) {
 
 // TestALyingAddon: what it says of a visitor's page makes it nobody else's.
 func TestALyingAddon(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, cookie := range []string{"session_id=" + SessionID(7), "odoocache_context=0; session_id=" + SessionID(7), "odoocache_context=0", "odoocache_context=a-context.that-is-signed; session_id=" + SessionID(7)} {
-			s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, cookie := range []string{"session_id=" + site.SessionID(7), "odoocache_context=0; session_id=" + site.SessionID(7), "odoocache_context=0", "odoocache_context=a-context.that-is-signed; session_id=" + site.SessionID(7)} {
+			s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 				who := "nobody"
-				if strings.Contains(r.Header.Get("Cookie"), SessionID(7)) {
+				if strings.Contains(r.Header.Get("Cookie"), site.SessionID(7)) {
 					who = "ann"
 				}
 				said := r.Header.Get("X-Odoo-Cache-Context")
 				if said == "" {
 					said = "0"
 				}
-				Page(HTMLPage("for "+who), "Content-Type: text/html", "X-Odoo-Cache-Context: "+said, "X-Odoo-Cache: public, ttl=600", "Cache-Control: public")(rw, r)
+				site.Page(site.HTMLPage("for "+who), "Content-Type: text/html", "X-Odoo-Cache-Context: "+said, "X-Odoo-Cache: public, ttl=600", "Cache-Control: public")(rw, r)
 			})
 			for i := 0; i < 3; i++ {
 				s.Get("/shop/cart", "Cookie: "+cookie)
@@ -610,9 +610,9 @@ func TestALyingAddon(t *testing.T) {
 // TestALanguageIsOneOfTheShop: whoever asks for another one gets the page of those who ask
 // for none.
 func TestALanguageIsOneOfTheShop(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(Options{"vary": Options{"languages": []string{"fr_FR", "de_DE", "en_GB", "en_US"}}}), func(rw http.ResponseWriter, r *http.Request) {
-			Page(r.Header.Get("Accept-Language")+"|"+r.Header.Get("Cookie"))(rw, r)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(site.Options{"vary": site.Options{"languages": []string{"fr_FR", "de_DE", "en_GB", "en_US"}}}), func(rw http.ResponseWriter, r *http.Request) {
+			site.Page(r.Header.Get("Accept-Language")+"|"+r.Header.Get("Cookie"))(rw, r)
 		})
 		for accept, want := range map[string]string{
 			"it": "qaa-ZZ|", "pl-PL,pl;q=0.9": "qaa-ZZ|", "fr-BE": "fr-FR|frontend_lang=fr_FR", "fr": "fr-FR|frontend_lang=fr_FR", "en-AU": "qaa-ZZ|frontend_lang=en_ZZ", "en-ZA": "qaa-ZZ|frontend_lang=en_ZZ",
@@ -633,11 +633,11 @@ func TestCountries(t *testing.T) {
 		if strings.HasPrefix(r.Header.Get("X-Forwarded-For"), "203.0.113.") || strings.HasPrefix(r.RemoteAddr, "203.0.113.") {
 			country, price = `"FR"`, "EUR"
 		}
-		Page(infoPage(`"geoip_country_code": `+country, price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
+		site.Page(infoPage(`"geoip_country_code": `+country, price), "Content-Type: text/html", "Surrogate-Key: all")(rw, r)
 	}
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		t.Run("without a field", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(Options{"ttl": "100ms", "grace": "1h"}), odoo)
+			s := newCrowdedSite(t, load, asNobody(site.Options{"ttl": "100ms", "grace": "1h"}), odoo)
 			for _, from := range []string{none, fr, none, fr, fr} {
 				got := s.Get("/shop", "X-Forwarded-For: "+from)
 				want := "USD"
@@ -650,8 +650,8 @@ func TestCountries(t *testing.T) {
 			}
 		})
 		t.Run("by a field", func(t *testing.T) {
-			o := asNobody(Options{"ttl": "100ms", "grace": "1h", "vary": Options{"headers": []string{"CF-IPCountry"}}})
-			o["country"] = Options{"header": "CF-IPCountry"}
+			o := asNobody(site.Options{"ttl": "100ms", "grace": "1h", "vary": site.Options{"headers": []string{"CF-IPCountry"}}})
+			o["country"] = site.Options{"header": "CF-IPCountry"}
 			s := newCrowdedSite(t, load, o, odoo)
 			for i := 0; i < 12; i++ {
 				for from, want := range map[string]string{none + " XX": "USD", fr + " FR": "EUR", none + " FR": "USD", fr + " DE": "EUR"} {
@@ -673,7 +673,7 @@ func TestCountries(t *testing.T) {
 			}, 10*time.Second, time.Millisecond)
 		})
 		t.Run("no database", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(nil), Page(infoPage(`"geoip_country_code": null`, ""), "Content-Type: text/html"))
+			s := newCrowdedSite(t, load, asNobody(nil), site.Page(infoPage(`"geoip_country_code": null`, ""), "Content-Type: text/html"))
 			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+fr).CacheStatus(), "stored")
 			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+none).CacheStatus(), "; hit")
 			before := s.Renders()
@@ -681,11 +681,11 @@ func TestCountries(t *testing.T) {
 			assert.Equal(t, 1, s.Renders()-before, "it is found out once")
 		})
 		t.Run("a database that comes later", func(t *testing.T) {
-			s := newCrowdedSite(t, load, asNobody(nil), Page(infoPage(`"geoip_country_code": null`, "USD"), "Content-Type: text/html"))
+			s := newCrowdedSite(t, load, asNobody(nil), site.Page(infoPage(`"geoip_country_code": null`, "USD"), "Content-Type: text/html"))
 			s.Get("/shop")
 			require.Contains(t, s.Get("/shop").CacheStatus(), "; hit")
 			s.Answers(odoo)
-			s.Get("/basket", "X-Forwarded-For: "+fr, "Cookie: session_id="+SessionID(9)) // for themselves
+			s.Get("/basket", "X-Forwarded-For: "+fr, "Cookie: session_id="+site.SessionID(9)) // for themselves
 			assert.Contains(t, s.Get("/shop", "X-Forwarded-For: "+fr).Body, "EUR")
 		})
 	})
@@ -693,11 +693,11 @@ func TestCountries(t *testing.T) {
 
 // TestAliases: a field whose name is that of another one to some servers goes no further.
 func TestAliases(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, rules := range []Options{asNobody(nil), nil, {"rules": []Options{{"match": Everything, "bypass": "true"}}}} {
-			s := NewSite(t, load, rules, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, rules := range []site.Options{asNobody(nil), nil, {"rules": []site.Options{{"match": site.Everything, "bypass": "true"}}}} {
+			s := site.New(t, load, rules, site.Page("x"))
 			for _, method := range []string{http.MethodGet, http.MethodGet, http.MethodPost} {
-				s.Do(method, "/", "", "X_Openerp_Session_Id: s", "Accept_Language: fr", "X.Forwarded.Host: evil", "X_Odoo_Cache_Edge: t", "Content_Length: 5", "X-Odoo_Database: d", "If_None_Match: x", "api_key: k", "x-my.field: v", "Cookie: a=1; session_id="+SessionID(1))
+				s.Do(method, "/", "", "X_Openerp_Session_Id: s", "Accept_Language: fr", "X.Forwarded.Host: evil", "X_Odoo_Cache_Edge: t", "Content_Length: 5", "X-Odoo_Database: d", "If_None_Match: x", "api_key: k", "x-my.field: v", "Cookie: a=1; session_id="+site.SessionID(1))
 				for name := range s.Request().Header {
 					assert.NotContains(t, []string{"X_openerp_session_id", "Accept_language", "X.forwarded.host", "X_odoo_cache_edge", "Content_length", "X-Odoo_database", "If_none_match"}, name)
 				}
@@ -710,10 +710,10 @@ func TestAliases(t *testing.T) {
 // TestPathsAsOdooRoutesThem: rules see them so, and what servers read differently is not
 // answered from the cache.
 func TestPathsAsOdooRoutesThem(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		rules := asNobody(nil)
-		rules["rules"] = append([]Options{{"name": "cart", "match": Options{"pathRegexp": "^/shop/cart"}, "bypass": "true"}}, rules["rules"].([]Options)...)
-		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { Page("of "+r.Header.Get("Cookie"))(rw, r) })
+		rules["rules"] = append([]site.Options{{"name": "cart", "match": site.Options{"pathRegexp": "^/shop/cart"}, "bypass": "true"}}, rules["rules"].([]site.Options)...)
+		s := site.New(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { site.Page("of "+r.Header.Get("Cookie"))(rw, r) })
 		mine := "Cookie: odoocache_context=0; who=ann"
 		for path, want := range map[string]string{
 			"//shop/cart": "detail=rule", "/shop//cart": "detail=rule", "/%73hop/cart": "detail=rule",
@@ -731,13 +731,13 @@ func TestPathsAsOdooRoutesThem(t *testing.T) {
 
 // TestAFormThatIsNone: what a client sends for a form does not panic.
 func TestAFormThatIsNone(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
-			Page(string(b))(rw, r)
+			site.Page(string(b))(rw, r)
 		})
 		for _, body := range []string{
-			"--X\r\n\r\n" + TokenPlaceholder + "\r\n--X--", "--X\r\n" + TokenPlaceholder + "\r\n--X", "\r\n\r\n" + TokenPlaceholder + "\r\n--X", "--X\r\n\r\n\r\n" + TokenPlaceholder + "\r\n--X--", TokenPlaceholder,
+			"--X\r\n\r\n" + site.TokenPlaceholder + "\r\n--X--", "--X\r\n" + site.TokenPlaceholder + "\r\n--X", "\r\n\r\n" + site.TokenPlaceholder + "\r\n--X", "--X\r\n\r\n\r\n" + site.TokenPlaceholder + "\r\n--X--", site.TokenPlaceholder,
 		} {
 			got := s.Do(http.MethodPost, "/f", body, "Content-Type: multipart/form-data; boundary=X")
 			assert.Equal(t, 200, got.Status)
@@ -749,37 +749,37 @@ func TestAFormThatIsNone(t *testing.T) {
 // TestPublicLiftsNothing: a file that calls itself public is asked for as nobody, and whoever
 // has a session that may be special gets their own.
 func TestPublicLiftsNothing(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), func(rw http.ResponseWriter, r *http.Request) {
 			who := "nobody"
-			if strings.Contains(r.Header.Get("Cookie"), SessionID(7)) {
+			if strings.Contains(r.Header.Get("Cookie"), site.SessionID(7)) {
 				who = "ann"
 			}
-			Page("for "+who, "Cache-Control: public, max-age=31536000, immutable")(rw, r)
+			site.Page("for "+who, "Cache-Control: public, max-age=31536000, immutable")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
-			assert.Equal(t, "for ann", s.Get("/web/image/7-abcdef/x", "Cookie: session_id="+SessionID(7)).Body)
+			assert.Equal(t, "for ann", s.Get("/web/image/7-abcdef/x", "Cookie: session_id="+site.SessionID(7)).Body)
 			assert.Equal(t, "for nobody", s.Get("/web/image/7-abcdef/x").Body)
 		}
 	})
 }
 
 // presetOptions are those of a shop.
-func asPreset(more Options) Options {
-	return Merge(Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, more)
+func asPreset(more site.Options) site.Options {
+	return site.Merge(site.Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, more)
 }
 
 // TestCountrySignInContent: words in a page that an author has written must not empty
 // the cache, and keep it empty.
 func TestCountrySignInContent(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		info := `"is_public": true, "geoip_country_code": null`
-		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			post := ""
 			if strings.HasPrefix(r.URL.Path, "/forum") { // a post, an Html field: quotes in text are as they are
 				post = `<p>How do I read "geoip_country_code": "FR" in a module?</p>`
 			}
-			Page(infoPage(info, post), "Content-Type: text/html")(rw, r)
+			site.Page(infoPage(info, post), "Content-Type: text/html")(rw, r)
 		})
 		s.Get("/shop")
 		s.Get("/shop/desk-1")
@@ -794,10 +794,10 @@ func TestCountrySignInContent(t *testing.T) {
 // TestAFilterOfDatabasesIsStored: a field that a middleware in front sets is part of the key,
 // also where pages are in Redis.
 func TestAFilterOfDatabasesIsStored(t *testing.T) {
-	server := StartServer(t)
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asPreset(Options{"redis": Options{"address": server.Address}}), func(rw http.ResponseWriter, r *http.Request) {
-			Page(HTMLPage("of "+strings.Join(r.Header["X-Odoo-Dbfilter"], "|")+"."), "Content-Type: text/html")(rw, r)
+	server := stack.StartServer(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asPreset(site.Options{"redis": site.Options{"address": server.Address}}), func(rw http.ResponseWriter, r *http.Request) {
+			site.Page(site.HTMLPage("of "+strings.Join(r.Header["X-Odoo-Dbfilter"], "|")+"."), "Content-Type: text/html")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
 			for _, c := range [][]string{{}, {"^shop$"}, {"^other$"}, {"^shop$", "^other$"}, {"^shop$, ^other$"}} {
@@ -819,9 +819,9 @@ func TestAFilterOfDatabasesIsStored(t *testing.T) {
 func TestAFillHeaderThatIsUsual(t *testing.T) {
 	for _, name := range []string{"Cf-Ipcountry", "X-Requested-With", "Cf-Visitor", "Priority", "Dnt", "Save-Data"} {
 		t.Run(name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
-				s := NewSite(t, load, asPreset(Options{"fill": Options{"headers": []string{name}}}), func(rw http.ResponseWriter, r *http.Request) {
-					Page(HTMLPage("for "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
+			site.Both(t, func(t *testing.T, load site.Loader) {
+				s := site.New(t, load, asPreset(site.Options{"fill": site.Options{"headers": []string{name}}}), func(rw http.ResponseWriter, r *http.Request) {
+					site.Page(site.HTMLPage("for "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
 				})
 				for i := 0; i < 4; i++ {
 					require.Contains(t, s.Get("/shop").Body, "for .")
@@ -839,10 +839,10 @@ func TestAFillHeaderThatIsUsual(t *testing.T) {
 
 // TestDatabasesShareNothing: the fields that choose a database count beside those that fill.headers names.
 func TestDatabasesShareNothing(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, name := range []string{"X-Odoo-Dbfilter", "X-Odoo-Database"} {
-			s := NewSite(t, load, asPreset(Options{"fill": Options{"headers": []string{"X-Shop"}}}), func(rw http.ResponseWriter, r *http.Request) {
-				Page(HTMLPage("of "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
+			s := site.New(t, load, asPreset(site.Options{"fill": site.Options{"headers": []string{"X-Shop"}}}), func(rw http.ResponseWriter, r *http.Request) {
+				site.Page(site.HTMLPage("of "+r.Header.Get(name)+"."), "Content-Type: text/html")(rw, r)
 			})
 			for i := 0; i < 3; i++ {
 				for _, value := range []string{"a", "b"} {
@@ -856,8 +856,8 @@ func TestDatabasesShareNothing(t *testing.T) {
 
 // TestARedirectKeepsTheQuery: a redirect to the page's own address has what the visitor's query had.
 func TestARedirectKeepsTheQuery(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			to := "/shop/customizable-desk-1"
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
@@ -873,12 +873,12 @@ func TestARedirectKeepsTheQuery(t *testing.T) {
 // TestGivenAnswersVary: an answer that is given without being stored (404, a redirect in its
 // module) is for those alone who send what it differs by, as one that is stored.
 func TestGivenAnswersVary(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Vary", "X-Region")
 			region := r.Header.Get("X-Region")
 			if r.URL.Path == "/shop" {
-				Page(HTMLPage("of "+region+"."), "Content-Type: text/html", "Vary: X-Region")(rw, r)
+				site.Page(site.HTMLPage("of "+region+"."), "Content-Type: text/html", "Vary: X-Region")(rw, r)
 				return
 			}
 			http.Redirect(rw, r, "/shop/category/desks-"+map[string]string{"": "1", "EU": "2"}[region], http.StatusFound)
@@ -891,13 +891,13 @@ func TestGivenAnswersVary(t *testing.T) {
 // TestProbedByContent: an Odoo that does not write the country (14): a page whose author has
 // written the words.
 func TestProbedByContent(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asPreset(nil), func(rw http.ResponseWriter, r *http.Request) {
 			body := "x"
 			if strings.HasPrefix(r.URL.Path, "/forum") {
 				body = `<p>How do I read "geoip_country_code": "FR" in a module?</p>`
 			}
-			Page(HTMLPage(body), "Content-Type: text/html")(rw, r)
+			site.Page(site.HTMLPage(body), "Content-Type: text/html")(rw, r)
 		})
 		s.Get("/shop")
 		require.Contains(t, s.Get("/shop").CacheStatus(), "hit")

@@ -12,42 +12,42 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/poison"
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/poison"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // poisonBases are who the odd ones are beside that.
 var poisonBases = []struct {
 	name string
-	of   func(p *PoisonedSite) func(target string) *OddRequest
+	of   func(p *poison.Site) func(target string) *poison.Request
 }{
-	{"nobody", func(*PoisonedSite) func(string) *OddRequest { return NobodyAt }},
-	{"a browser", func(*PoisonedSite) func(string) *OddRequest { return BrowserAt }},
-	{"a browser with a default session", func(p *PoisonedSite) func(string) *OddRequest {
-		begin := BrowserAt("/shop/products/recently_viewed_update")
+	{"nobody", func(*poison.Site) func(string) *poison.Request { return poison.NobodyAt }},
+	{"a browser", func(*poison.Site) func(string) *poison.Request { return poison.BrowserAt }},
+	{"a browser with a default session", func(p *poison.Site) func(string) *poison.Request {
+		begin := poison.BrowserAt("/shop/products/recently_viewed_update")
 		begin.Method, begin.Body = http.MethodPost, "{}"
 		r, ok := begin.Ask(p.Handler)
 		require.True(p.T, ok)
 		id := r.Session()
 		require.NotEmpty(p.T, id)
-		return func(target string) *OddRequest {
-			q := BrowserAt(target)
+		return func(target string) *poison.Request {
+			q := poison.BrowserAt(target)
 			q.Cookies = append(q.Cookies, "frontend_lang=en_US", "session_id="+id)
 			return q
 		}
 	}},
-	{"a browser with a context", func(*PoisonedSite) func(string) *OddRequest {
-		return func(target string) *OddRequest {
-			q := BrowserAt(target)
-			q.Cookies = append(q.Cookies, "session_id="+LongID, "odoocache_context=0")
+	{"a browser with a context", func(*poison.Site) func(string) *poison.Request {
+		return func(target string) *poison.Request {
+			q := poison.BrowserAt(target)
+			q.Cookies = append(q.Cookies, "session_id="+poison.LongID, "odoocache_context=0")
 			return q
 		}
 	}},
 }
 
 // nth are every so many oddities.
-func nth(list []Oddity, step int) []Oddity {
-	var few []Oddity
+func nth(list []poison.Oddity, step int) []poison.Oddity {
+	var few []poison.Oddity
 	for i := 0; i < len(list); i += step {
 		few = append(few, list[i])
 	}
@@ -57,7 +57,7 @@ func nth(list []Oddity, step int) []Oddity {
 // sampled is how many oddities one stands for where the interpreter or the race detector
 // runs them.
 func sampled(t *testing.T, of int) int {
-	if RaceEnabled || strings.Contains(t.Name(), "/interpreted") {
+	if site.RaceEnabled || strings.Contains(t.Name(), "/interpreted") {
 		return of
 	}
 	return 1
@@ -66,17 +66,17 @@ func sampled(t *testing.T, of int) int {
 // TestPoison: of what somebody odd sends, nothing shows in what others get, whatever it
 // is, at any kind of address, whoever they are. This one: a page that nobody had asked for.
 func TestPoison(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, k := range PoisonTargets {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, k := range poison.Targets {
 			t.Run(k.Name, func(t *testing.T) {
 				p := k.Poisoned(t, load, nil)
 				n := 100000
 				for i, base := range poisonBases {
 					of, each := base.of(p), sampled(t, 7)
-					if i > 0 && k.Name != PoisonTargets[0].Name {
+					if i > 0 && k.Name != poison.Targets[0].Name {
 						each *= 3
 					}
-					for _, way := range nth(Oddities(), each) {
+					for _, way := range nth(poison.Oddities(), each) {
 						n++
 						p.Miss(base.name+", "+way.Name, p.Odd(n, of, way))
 					}
@@ -90,11 +90,11 @@ func TestPoison(t *testing.T) {
 
 // TestPoisonPairs is TestPoison with two things at a time.
 func TestPoisonPairs(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, k := range PoisonTargets[:1] {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, k := range poison.Targets[:1] {
 			p := k.Poisoned(t, load, nil)
-			var core []Oddity
-			for _, way := range Oddities() {
+			var core []poison.Oddity
+			for _, way := range poison.Oddities() {
 				if way.Core {
 					core = append(core, way)
 				}
@@ -103,7 +103,7 @@ func TestPoisonPairs(t *testing.T) {
 			for i := range core {
 				for j := range core {
 					if n++; n%each == 0 && i != j {
-						p.Miss(core[i].Name+" and "+core[j].Name, p.Odd(n, NobodyAt, core[i], core[j]))
+						p.Miss(core[i].Name+" and "+core[j].Name, p.Odd(n, poison.NobodyAt, core[i], core[j]))
 					}
 				}
 			}
@@ -116,25 +116,25 @@ func TestPoisonPairs(t *testing.T) {
 // fills many pages at once, by those who are odd, and leaves them to be looked at.
 var poisonFills = []struct {
 	name string
-	more Options
-	fill func(p *PoisonedSite, odd []*OddRequest)
+	more site.Options
+	fill func(p *poison.Site, odd []*poison.Request)
 	hits bool // what others get afterwards comes from the cache, for the most part
 }{
 	{"coalesced misses", nil, fillTogether, false},
 	{"refresh of what is stale", nil, fillStale, true},
-	{"refresh ahead of time", Options{"rules": []Options{{"name": "own", "match": Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "2s", "grace": "60s"}}}, fillEarly, true},
-	{"confirmation by 304", Options{"rules": []Options{{"name": "own", "match": Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "1s"}}}, fillConfirmed, false},
-	{"rewarming after a purge", Options{"rewarm": "1000"}, fillWarm, true},
+	{"refresh ahead of time", site.Options{"rules": []site.Options{{"name": "own", "match": site.Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "2s", "grace": "60s"}}}, fillEarly, true},
+	{"confirmation by 304", site.Options{"rules": []site.Options{{"name": "own", "match": site.Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "1s"}}}, fillConfirmed, false},
+	{"rewarming after a purge", site.Options{"rewarm": "1000"}, fillWarm, true},
 }
 
 // TestPoisonFills is TestPoison for the other ways in which a page comes into the cache,
 // in memory and in Redis. Nor does Redis hold anything of the odd ones afterwards.
 func TestPoisonFills(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, f := range poisonFills {
 			for _, with := range []string{"memory", "Redis", "Redis, compressed"} {
 				t.Run(f.name+" "+with, func(t *testing.T) {
-					more := Options{}
+					more := site.Options{}
 					for name, value := range f.more {
 						more[name] = value
 					}
@@ -142,8 +142,8 @@ func TestPoisonFills(t *testing.T) {
 					if with != "memory" {
 						socket := redisSocket(t)
 						client = &goredis.Options{Network: "unix", Addr: socket}
-						more["redis"] = Options{"address": "unix://" + socket, "timeout": "10s", "dialTimeout": "10s"}
-						more["memory"] = Options{"bytes": "0"}
+						more["redis"] = site.Options{"address": "unix://" + socket, "timeout": "10s", "dialTimeout": "10s"}
+						more["memory"] = site.Options{"bytes": "0"}
 						more["compression"] = "0"
 						if f.name == "rewarming after a purge" || f.name == "refresh ahead of time" {
 							delete(more, "memory") // which pages are popular is known there
@@ -152,24 +152,24 @@ func TestPoisonFills(t *testing.T) {
 							delete(more, "compression")
 						}
 					}
-					k := PoisonTarget{Page: NumberedPage("/pN"), Origin: Echo(HTMLText, "ETag: "+OwnTag), More: more}
+					k := poison.Target{Page: poison.NumberedPage("/pN"), Origin: poison.Echo(site.HTMLText, "ETag: "+poison.OwnTag), More: more}
 					p := k.Poisoned(t, load, nil)
-					ways := nth(Oddities(), sampled(t, 9))
+					ways := nth(poison.Oddities(), sampled(t, 9))
 					if with != "memory" {
 						ways = nth(ways, 3)
 					}
-					var odd []*OddRequest
+					var odd []*poison.Request
 					var names []string
 					all, open := map[string]string{}, map[string]string{}
 					for i, way := range ways {
-						q := p.Odd(100000+i, NobodyAt, way)
+						q := p.Odd(100000+i, poison.NobodyAt, way)
 						if _, ok := q.Parse(); !ok || q.Method == http.MethodPost {
 							continue
 						}
 						odd, names = append(odd, q), append(names, way.Name)
-						all[MarkerOf(100000+i, "a")] = way.Name
+						all[poison.MarkerOf(100000+i, "a")] = way.Name
 						if way.Open {
-							open[MarkerOf(100000+i, "a")] = way.Name
+							open[poison.MarkerOf(100000+i, "a")] = way.Name
 						}
 					}
 					f.fill(p, odd)
@@ -194,18 +194,18 @@ func TestPoisonFills(t *testing.T) {
 // TestPoisonRedis: after misses of those who are odd Redis holds nothing of them but
 // parts of addresses.
 func TestPoisonRedis(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, k := range PoisonTargets {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, k := range poison.Targets {
 			t.Run(k.Name, func(t *testing.T) {
 				socket := redisSocket(t)
-				p := k.Poisoned(t, load, Options{"compression": "0", "redis": Options{"address": "unix://" + socket, "timeout": "10s", "dialTimeout": "10s"}})
+				p := k.Poisoned(t, load, site.Options{"compression": "0", "redis": site.Options{"address": "unix://" + socket, "timeout": "10s", "dialTimeout": "10s"}})
 				all, open := map[string]string{}, map[string]string{}
-				for i, way := range nth(Oddities(), sampled(t, 11)) {
+				for i, way := range nth(poison.Oddities(), sampled(t, 11)) {
 					n := 100000 + i
-					p.Miss(way.Name, p.Odd(n, NobodyAt, way))
-					all[MarkerOf(n, "a")] = way.Name
+					p.Miss(way.Name, p.Odd(n, poison.NobodyAt, way))
+					all[poison.MarkerOf(n, "a")] = way.Name
 					if way.Open {
-						open[MarkerOf(n, "a")] = way.Name
+						open[poison.MarkerOf(n, "a")] = way.Name
 					}
 				}
 				p.Failures = nil // those are TestPoison's
@@ -218,7 +218,7 @@ func TestPoisonRedis(t *testing.T) {
 
 // fillTogether: the odd ones ask first, and nobody waits for their answers. What nobody
 // gets so is looked at here.
-func fillTogether(p *PoisonedSite, odd []*OddRequest) {
+func fillTogether(p *poison.Site, odd []*poison.Request) {
 	gate := make(chan struct{})
 	p.OriginAnswers(func(rw http.ResponseWriter, r *http.Request) {
 		select {
@@ -241,31 +241,31 @@ func fillTogether(p *PoisonedSite, odd []*OddRequest) {
 		return int(p.Renders.Load())+p.Status().Waiting+answered >= n
 	}
 	var wg sync.WaitGroup
-	replies := make([]Reply, len(odd))
+	replies := make([]site.Reply, len(odd))
 	for i := range odd {
 		wg.Add(1)
-		go func(q *OddRequest) {
+		go func(q *poison.Request) {
 			defer wg.Done()
 			q.Ask(p.Handler)
 			count()
 		}(odd[i])
 	}
-	require.Eventually(p.T, func() bool { return at(len(odd)) }, WaitFor, Tick, "all ask")
+	require.Eventually(p.T, func() bool { return at(len(odd)) }, site.WaitFor, site.Tick, "all ask")
 	for i := range odd {
 		wg.Add(1)
 		go func(i int) {
 			defer wg.Done()
-			replies[i], _ = NobodyAt(odd[i].Canonical).Ask(p.Handler)
+			replies[i], _ = poison.NobodyAt(odd[i].Canonical).Ask(p.Handler)
 			count()
 		}(i)
 	}
-	require.Eventually(p.T, func() bool { return at(2 * len(odd)) }, WaitFor, Tick, "nobody asks, too")
+	require.Eventually(p.T, func() bool { return at(2 * len(odd)) }, site.WaitFor, site.Tick, "nobody asks, too")
 	close(gate)
 	wg.Wait()
 	p.OriginAnswers(p.Origin)
 	n := 0
 	for i, q := range odd {
-		p.Judge("together with "+q.LineOfOddity(), NobodyAt(q.Canonical), replies[i], true)
+		p.Judge("together with "+q.LineOfOddity(), poison.NobodyAt(q.Canonical), replies[i], true)
 		if strings.Contains(replies[i].CacheStatus(), "; collapsed") {
 			n++
 		}
@@ -276,7 +276,7 @@ func fillTogether(p *PoisonedSite, odd []*OddRequest) {
 
 // fillStale: all pages are purged softly; the odd ones get stale copies, and have them
 // refreshed.
-func fillStale(p *PoisonedSite, odd []*OddRequest) {
+func fillStale(p *poison.Site, odd []*poison.Request) {
 	p.OwnPages(odd)
 	p.Manage(p.Handler, http.MethodPost, "purge", `{"all":true,"soft":true}`)
 	before := p.Renders.Load()
@@ -288,13 +288,13 @@ func fillStale(p *PoisonedSite, odd []*OddRequest) {
 }
 
 // fillEarly: pages took long to render and are about to expire.
-func fillEarly(p *PoisonedSite, odd []*OddRequest) {
+func fillEarly(p *poison.Site, odd []*poison.Request) {
 	for try := 0; try < 3 && p.Status().Counters["refresh"] == 0; try++ { // it is by chance, and a matter of time
 		p.OriginAnswers(func(rw http.ResponseWriter, r *http.Request) {
 			time.Sleep(600 * time.Millisecond)
 			p.Origin(rw, r)
 		})
-		Together(len(odd), func(i int) { NobodyAt(odd[i].Canonical).Ask(p.Handler) })
+		poison.Together(len(odd), func(i int) { poison.NobodyAt(odd[i].Canonical).Ask(p.Handler) })
 		p.OriginAnswers(p.Origin)
 		time.Sleep(1100 * time.Millisecond)
 		for i := 0; i < 7; i++ {
@@ -309,7 +309,7 @@ func fillEarly(p *PoisonedSite, odd []*OddRequest) {
 }
 
 // fillConfirmed: pages have expired, and the odd ones have them confirmed.
-func fillConfirmed(p *PoisonedSite, odd []*OddRequest) {
+func fillConfirmed(p *poison.Site, odd []*poison.Request) {
 	p.OwnPages(odd)
 	time.Sleep(1100 * time.Millisecond)
 	for _, q := range odd {
@@ -319,7 +319,7 @@ func fillConfirmed(p *PoisonedSite, odd []*OddRequest) {
 
 // fillWarm: the odd ones look at pages again and again, so that these are asked for
 // as soon as they are purged.
-func fillWarm(p *PoisonedSite, odd []*OddRequest) {
+func fillWarm(p *poison.Site, odd []*poison.Request) {
 	for _, q := range odd {
 		q.Ask(p.Handler)
 	}
@@ -327,7 +327,7 @@ func fillWarm(p *PoisonedSite, odd []*OddRequest) {
 	for i := 0; i < 4; i++ {
 		for _, q := range odd {
 			q.Ask(p.Handler)
-			NobodyAt(q.Canonical).Ask(p.Handler)
+			poison.NobodyAt(q.Canonical).Ask(p.Handler)
 		}
 	}
 	before := p.Renders.Load()
@@ -340,8 +340,8 @@ func fillWarm(p *PoisonedSite, odd []*OddRequest) {
 // for X-Forwarded-Host. Fields that count do not reach the origin under other names, with
 // no kind of request. Other odd names do with requests that visitors make for themselves.
 func TestFoldedFields(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		p := PoisonTargets[0].Poisoned(t, load, nil)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		p := poison.Targets[0].Poisoned(t, load, nil)
 		var mu sync.Mutex
 		var last http.Header
 		p.OriginAnswers(func(rw http.ResponseWriter, r *http.Request) {
@@ -363,8 +363,8 @@ func TestFoldedFields(t *testing.T) {
 				if !strings.ContainsAny(other, "_.") {
 					continue // there is nothing to fold
 				}
-				for k, q := range []*OddRequest{
-					NobodyAt(fmt.Sprintf("/p%d-%d", i, j)), BrowserAt(fmt.Sprintf("/shop/cart?n=%d-%d", i, j)), BrowserAt("/shop/cart/update"), BrowserAt("/websocket"),
+				for k, q := range []*poison.Request{
+					poison.NobodyAt(fmt.Sprintf("/p%d-%d", i, j)), poison.BrowserAt(fmt.Sprintf("/shop/cart?n=%d-%d", i, j)), poison.BrowserAt("/shop/cart/update"), poison.BrowserAt("/websocket"),
 				} {
 					if k == 2 {
 						q.Method, q.Body = http.MethodPost, "a=b"
@@ -393,8 +393,8 @@ func TestFoldedFields(t *testing.T) {
 
 // FuzzPoison is TestPoison for whatever a client may send.
 func FuzzPoison(f *testing.F) {
-	for i, way := range Oddities() {
-		q := NobodyAt("/p1")
+	for i, way := range poison.Oddities() {
+		q := poison.NobodyAt("/p1")
 		way.Do(q, "zq1a")
 		head := strings.Join(q.Lines, "\r\n")
 		if len(q.Cookies) > 0 {
@@ -404,27 +404,27 @@ func FuzzPoison(f *testing.F) {
 			f.Add(q.Target, strings.TrimPrefix(head, "\r\n"))
 		}
 	}
-	sites := map[string]*PoisonedSite{}
+	sites := map[string]*poison.Site{}
 	f.Fuzz(func(t *testing.T, target, head string) {
 		if len(target)+len(head) > 4000 || strings.Contains(head, "\r\n\r\n") || strings.Contains(head, "\n\n") || strings.ContainsAny(target, " \r\n") {
 			return
 		}
-		odd := NobodyAt(target)
-		odd.Canonical = RoutedAs(target)
+		odd := poison.NobodyAt(target)
+		odd.Canonical = poison.RoutedAs(target)
 		if head != "" {
 			odd.Lines = strings.Split(strings.ReplaceAll(head, "\r\n", "\n"), "\n")
 		}
 		r, ok := odd.Parse()
-		if !ok || r.Host != PoisonHost {
+		if !ok || r.Host != poison.Host {
 			return
 		}
-		if r, ok = NobodyAt(odd.Canonical).Parse(); !ok || r.Host != PoisonHost {
+		if r, ok = poison.NobodyAt(odd.Canonical).Parse(); !ok || r.Host != poison.Host {
 			return
 		}
-		for _, k := range []PoisonTarget{PoisonTargets[0], PoisonTargets[4], PoisonTargets[17]} {
+		for _, k := range []poison.Target{poison.Targets[0], poison.Targets[4], poison.Targets[17]} {
 			p := sites[k.Name]
 			if p == nil {
-				p = k.Poisoned(t, Compiled, nil)
+				p = k.Poisoned(t, site.Compiled, nil)
 				sites[k.Name] = p
 			}
 			p.T, p.Failures = t, nil

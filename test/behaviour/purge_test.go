@@ -10,19 +10,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // shop is a site with a few tagged pages, all of them cached.
-func shop(t *testing.T, load Loader, o Options) *Site {
+func shop(t *testing.T, load site.Loader, o site.Options) *site.Site {
 	t.Helper()
-	all := Options{"purge": Options{"secret": Secret}}
+	all := site.Options{"purge": site.Options{"secret": site.Secret}}
 	for name, value := range o {
 		all[name] = value
 	}
-	s := NewSite(t, load, all, func(rw http.ResponseWriter, r *http.Request) {
+	s := site.New(t, load, all, func(rw http.ResponseWriter, r *http.Request) {
 		tags := "website-1 page" + strings.ReplaceAll(r.URL.Path, "/", "-")
-		Page("v1", "X-Odoo-Cache: public, ttl=60, grace=60", "Surrogate-Key: "+tags)(rw, r)
+		site.Page("v1", "X-Odoo-Cache: public, ttl=60, grace=60", "Surrogate-Key: "+tags)(rw, r)
 	})
 	for _, path := range shopPaths {
 		s.Get(path)
@@ -49,7 +49,7 @@ func without(paths ...string) []string {
 }
 
 // left returns which of the shop's pages are still answered from the cache.
-func left(s *Site) []string {
+func left(s *site.Site) []string {
 	var hits []string
 	for _, path := range shopPaths {
 		if status := s.Get(path).CacheStatus(); strings.Contains(status, "; hit") {
@@ -79,10 +79,10 @@ func TestPurgeByResponseHeader(t *testing.T) {
 		{"an unreadable path purges all", "X-Odoo-Purge: http://[/", shopPaths},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
 				s := shop(t, load, nil)
 				old := s.Answer
-				s.Answers(Page("done", c.header))
+				s.Answers(site.Page("done", c.header))
 				got := s.Do(http.MethodPost, "/web/dataset/call_kw", "{}")
 				assert.Empty(t, got.Header["X-Odoo-Purge"])
 				assert.Empty(t, got.Header["Cache-Group-Invalidation"])
@@ -96,14 +96,14 @@ func TestPurgeByResponseHeader(t *testing.T) {
 // TestPurgeIsAppliedBeforeTheAnswer asks from within the origin, before it has
 // sent anything, and from the client, which has the whole answer.
 func TestPurgeIsAppliedBeforeTheAnswer(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		s := shop(t, load, nil)
 		old := s.Answer
 		for i := 0; i < 50; i++ {
 			s.Answers(old)
 			s.Get("/shop/desk")
 			require.Contains(t, s.Get("/shop/desk").CacheStatus(), "; hit")
-			s.Answers(Page("done", "X-Odoo-Purge: page-shop-desk"))
+			s.Answers(site.Page("done", "X-Odoo-Purge: page-shop-desk"))
 			s.Do(http.MethodPost, "/write", "{}")
 			s.Answers(old)
 			require.NotContains(t, s.Get("/shop/desk").CacheStatus(), "; hit")
@@ -112,21 +112,21 @@ func TestPurgeIsAppliedBeforeTheAnswer(t *testing.T) {
 }
 
 func TestSoftPurgeServesStaleWhileItRefreshes(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, header := range []string{"X-Odoo-Purge: stale page-shop-desk", "X-Odoo-Purge: stale, *", "X-Odoo-Purge: stale /shop/*"} {
 			s := shop(t, load, nil)
-			s.Answers(Page("done", header))
+			s.Answers(site.Page("done", header))
 			s.Do(http.MethodPost, "/write", "{}")
 			gate := make(chan bool)
 			s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 				<-gate
-				Page("v2", "X-Odoo-Cache: public, ttl=60")(rw, r)
+				site.Page("v2", "X-Odoo-Cache: public, ttl=60")(rw, r)
 			})
 			got := s.Get("/shop/desk")
 			assert.Equal(t, "v1", got.Body, header)
 			assert.Contains(t, got.CacheStatus(), "detail=stale-while-revalidate")
 			close(gate)
-			require.Eventually(t, func() bool { return s.Get("/shop/desk").Body == "v2" }, WaitFor, Tick)
+			require.Eventually(t, func() bool { return s.Get("/shop/desk").Body == "v2" }, site.WaitFor, site.Tick)
 		}
 	})
 }
@@ -134,28 +134,28 @@ func TestSoftPurgeServesStaleWhileItRefreshes(t *testing.T) {
 // TestPurgeDuringARender checks that a page which was being rendered while a
 // purge passed is not found afterwards, although its tags were not known then.
 func TestPurgeDuringARender(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		s := shop(t, load, nil)
 		started, gate := make(chan bool), make(chan bool)
 		s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				started <- true
 				<-gate
-				Page("old", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: product-9")(rw, r)
+				site.Page("old", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: product-9")(rw, r)
 				return
 			}
-			Page("done", "X-Odoo-Purge: product-9")(rw, r)
+			site.Page("done", "X-Odoo-Purge: product-9")(rw, r)
 		})
-		done := make(chan Reply)
+		done := make(chan site.Reply)
 		go func() {
-			got, _ := Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
+			got, _ := site.Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
 			done <- got
 		}()
 		<-started
 		s.Do(http.MethodPost, "/write", "{}")
 		close(gate)
 		assert.Equal(t, "odoocache; fwd=uri-miss; detail=purged", (<-done).CacheStatus())
-		s.Answers(Page("new", "X-Odoo-Cache: public, ttl=60"))
+		s.Answers(site.Page("new", "X-Odoo-Cache: public, ttl=60"))
 		assert.Equal(t, "new", s.Get("/slow").Body)
 	})
 }
@@ -180,9 +180,9 @@ func TestPurgeByRequest(t *testing.T) {
 		{name: "header and JSON", method: "POST", path: "/.odoocache/purge", lines: []string{"X-Odoo-Purge: page-blog-a"}, body: `{"tags":["page-blog-b"]}`, gone: []string{"/blog/a", "/blog/b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
 				s := shop(t, load, nil)
-				got := s.Do(c.method, c.path, c.body, append(c.lines, Bearer)...)
+				got := s.Do(c.method, c.path, c.body, append(c.lines, site.Bearer)...)
 				require.Equal(t, 200, got.Status, got.Body)
 				assert.Equal(t, "application/json", got.Header.Get("Content-Type"))
 				var answer map[string]interface{}
@@ -205,7 +205,7 @@ func TestBadPurgeRequests(t *testing.T) {
 	}{
 		{name: "no credentials", method: "PURGE", path: "/shop", lines: []string{}, status: 403},
 		{name: "wrong secret", method: "PURGE", path: "/shop", lines: []string{"Authorization: Bearer nonsense"}, status: 403},
-		{name: "wrong scheme", method: "PURGE", path: "/shop", lines: []string{"Authorization: Basic " + Secret}, status: 403},
+		{name: "wrong scheme", method: "PURGE", path: "/shop", lines: []string{"Authorization: Basic " + site.Secret}, status: 403},
 		{name: "status without credentials", method: "GET", path: "/.odoocache/status", lines: []string{}, status: 403},
 		{name: "no JSON", method: "POST", path: "/.odoocache/purge", body: "tags=a", status: 400, field: "body"},
 		{name: "no object", method: "POST", path: "/.odoocache/purge", body: `["a"]`, status: 400, field: "body"},
@@ -223,11 +223,11 @@ func TestBadPurgeRequests(t *testing.T) {
 		{name: "no such endpoint", method: "GET", path: "/.odoocache/nothing", status: 404},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			Both(t, func(t *testing.T, load Loader) {
+			site.Both(t, func(t *testing.T, load site.Loader) {
 				s := shop(t, load, nil)
 				lines := c.lines
 				if lines == nil {
-					lines = []string{Bearer}
+					lines = []string{site.Bearer}
 				}
 				got := s.Do(c.method, c.path, c.body, lines...)
 				assert.Equal(t, c.status, got.Status, got.Body)
@@ -235,7 +235,7 @@ func TestBadPurgeRequests(t *testing.T) {
 				require.NoError(t, json.Unmarshal([]byte(got.Body), &answer), got.Body)
 				assert.NotEmpty(t, answer["error"])
 				assert.Equal(t, c.field, answer["field"])
-				assert.NotContains(t, got.Body, Secret)
+				assert.NotContains(t, got.Body, site.Secret)
 				assert.Equal(t, shopPaths, left(s), "nothing was purged")
 				assert.Zero(t, s.Renders(), "nothing reached the origin")
 			})
@@ -244,7 +244,7 @@ func TestBadPurgeRequests(t *testing.T) {
 }
 
 func TestPurgeNetworks(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, c := range []struct {
 			networks []string
 			secret   string
@@ -254,15 +254,15 @@ func TestPurgeNetworks(t *testing.T) {
 			{networks: nil, status: 403},
 			{networks: []string{"127.0.0.0/8", "::1"}, status: 200},
 			{networks: []string{"10.0.0.0/8"}, status: 403},
-			{networks: []string{"127.0.0.1"}, secret: Secret, status: 403},
-			{networks: []string{"127.0.0.1"}, secret: Secret, lines: []string{"X-Odoocache-Secret: " + Secret}, status: 200},
-			{networks: []string{"10.0.0.0/8"}, secret: Secret, lines: []string{Bearer}, status: 403},
+			{networks: []string{"127.0.0.1"}, secret: site.Secret, status: 403},
+			{networks: []string{"127.0.0.1"}, secret: site.Secret, lines: []string{"X-Odoocache-Secret: " + site.Secret}, status: 200},
+			{networks: []string{"10.0.0.0/8"}, secret: site.Secret, lines: []string{site.Bearer}, status: 403},
 		} {
-			o := Options{"networks": c.networks}
+			o := site.Options{"networks": c.networks}
 			if c.secret != "" {
 				o["secret"] = c.secret
 			}
-			s := NewSite(t, load, Options{"purge": o}, Page("x"))
+			s := site.New(t, load, site.Options{"purge": o}, site.Page("x"))
 			got := s.Do("PURGE", "/", "", c.lines...)
 			assert.Equal(t, c.status, got.Status, fmt.Sprint(c, got.Body))
 		}
@@ -270,12 +270,12 @@ func TestPurgeNetworks(t *testing.T) {
 }
 
 func TestPurgeHeadersOfRequestsAndOfUntrustedOriginsDoNothing(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := shop(t, load, Options{"rules": []Options{{"match": Options{"methods": []string{"GET"}, "pathPrefixes": []string{"/write"}}, "bypass": "true"}},
-			"purge": Options{"fromResponses": "false"}})
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := shop(t, load, site.Options{"rules": []site.Options{{"match": site.Options{"methods": []string{"GET"}, "pathPrefixes": []string{"/write"}}, "bypass": "true"}},
+			"purge": site.Options{"fromResponses": "false"}})
 		s.Do(http.MethodPost, "/write", "{}", "X-Odoo-Purge: *")
 		s.Get("/write", "X-Odoo-Purge: *")
-		s.Answers(Page("done", "X-Odoo-Purge: *"))
+		s.Answers(site.Page("done", "X-Odoo-Purge: *"))
 		got := s.Do(http.MethodPost, "/write", "{}")
 		assert.Empty(t, got.Header["X-Odoo-Purge"], "stripped all the same")
 		assert.Equal(t, shopPaths, left(s))
@@ -283,9 +283,9 @@ func TestPurgeHeadersOfRequestsAndOfUntrustedOriginsDoNothing(t *testing.T) {
 }
 
 func TestStatusEndpoint(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		s := shop(t, load, nil)
-		got := s.Get("/.odoocache/status", Bearer)
+		got := s.Get("/.odoocache/status", site.Bearer)
 		require.Equal(t, 200, got.Status)
 		var status struct {
 			Tenant, Storage, Breaker string

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // seconds are what may differ between two answers that were given one after the
@@ -34,13 +34,13 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 		memory string
 	}{{"memory alone", ""}, {"memory before Redis", "64MiB"}, {"Redis alone", "0"}} {
 		t.Run(c.name, func(t *testing.T) {
-			o := Options{}
+			o := site.Options{}
 			if c.memory != "" {
 				if _, err := exec.LookPath("redis-server"); err != nil {
 					t.Skip("no redis-server on the PATH")
 				}
-				server := StartServer(t)
-				o = Options{"memory": Options{"bytes": c.memory, "maxStaleness": "1h"}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
+				server := stack.StartServer(t)
+				o = site.Options{"memory": site.Options{"bytes": c.memory, "maxStaleness": "1h"}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
 			}
 			compareWays(t, o, nil)
 		})
@@ -52,14 +52,14 @@ func TestTheShortWayAnswersAsTheLongOne(t *testing.T) {
 func TestTheShortWayWithoutRedis(t *testing.T) {
 	for _, memory := range []string{"64MiB", "0"} {
 		t.Run("memory "+memory, func(t *testing.T) {
-			server := StartServer(t)
-			compareWays(t, Options{"memory": Options{"bytes": memory}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}, server)
+			server := stack.StartServer(t)
+			compareWays(t, site.Options{"memory": site.Options{"bytes": memory}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}, server)
 		})
 	}
 }
 
 // outOf stops a server, and asks sites until none of them asks it.
-func outOf(t *testing.T, server *RedisServer, sites ...*Site) {
+func outOf(t *testing.T, server *stack.RedisServer, sites ...*site.Site) {
 	server.Stop()
 	time.Sleep(1100 * time.Millisecond) // what is in memory is not known to be current
 	for _, s := range sites {
@@ -79,13 +79,13 @@ var storeReasons = regexp.MustCompile(`detail=(breaker-open|store-error|purge-pe
 func TestSchemeOfHits(t *testing.T) {
 	for _, memory := range []string{"64MiB", "0"} {
 		t.Run("memory "+memory, func(t *testing.T) {
-			server := StartServer(t)
-			Both(t, func(t *testing.T, load Loader) {
+			server := stack.StartServer(t)
+			site.Both(t, func(t *testing.T, load site.Loader) {
 				origin := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-					Page(fmt.Sprint("over TLS: ", r.TLS != nil), "Cache-Control: public, max-age=600")(rw, r)
+					site.Page(fmt.Sprint("over TLS: ", r.TLS != nil), "Cache-Control: public, max-age=600")(rw, r)
 				})
-				handler, err := load(context.Background(), origin, Options{
-					"tenant": fmt.Sprintf("t%d", Tenants.Add(1)), "memory": Options{"bytes": memory}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
+				handler, err := load(context.Background(), origin, site.Options{
+					"tenant": fmt.Sprintf("t%d", site.Tenants.Add(1)), "memory": site.Options{"bytes": memory}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 				})
 				require.NoError(t, err)
 				hits := 0
@@ -112,15 +112,15 @@ func TestSchemeOfHits(t *testing.T) {
 func TestAPageThatVariesNoMore(t *testing.T) {
 	for _, memory := range []string{"64MiB", "0"} {
 		t.Run("memory "+memory, func(t *testing.T) {
-			server := StartServer(t)
-			Both(t, func(t *testing.T, load Loader) {
-				s := NewSite(t, load, Options{"memory": Options{"bytes": memory}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}},
-					Page("varies", "Cache-Control: public, max-age=600", "Vary: X-A"))
+			server := stack.StartServer(t)
+			site.Both(t, func(t *testing.T, load site.Loader) {
+				s := site.New(t, load, site.Options{"memory": site.Options{"bytes": memory}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}},
+					site.Page("varies", "Cache-Control: public, max-age=600", "Vary: X-A"))
 				for i := 0; i < 3; i++ {
 					s.Get("/p", "X-A: 1")
 				}
 				require.Equal(t, 1, s.Renders())
-				s.Answers(Page("varies no more", "Cache-Control: public, max-age=600"))
+				s.Answers(site.Page("varies no more", "Cache-Control: public, max-age=600"))
 				require.Equal(t, "varies no more", s.Get("/p", "X-A: 2").Body)
 				for i := 0; i < 9; i++ {
 					got := s.Get("/p", fmt.Sprintf("X-A: %d", i%3))
@@ -136,18 +136,18 @@ func TestAPageThatVariesNoMore(t *testing.T) {
 // TestEachExchangeHasItsTime: where the session and the page are asked for one after the other,
 // each may take as long as redis.timeout says.
 func TestEachExchangeHasItsTime(t *testing.T) {
-	server := StartServer(t)
-	p := NewFaultProxy(t, server.Address)
-	Both(t, func(t *testing.T, load Loader) {
+	server := stack.StartServer(t)
+	p := stack.NewFaultProxy(t, server.Address)
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		begun := 0
-		s := NewSite(t, load, Options{"rules": []Options{{"match": Everything, "fill": "nobody"}}, "memory": Options{"bytes": "0"}, "redis": Options{"address": p.Address, "timeout": "1s", "dialTimeout": "1s"}},
+		s := site.New(t, load, site.Options{"rules": []site.Options{{"match": site.Everything, "fill": "nobody"}}, "memory": site.Options{"bytes": "0"}, "redis": site.Options{"address": p.Address, "timeout": "1s", "dialTimeout": "1s"}},
 			func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/begin" {
 					begun++
-					Page("begin", "Cache-Control: private", "Set-Cookie: session_id="+SessionID(begun)+"; Path=/")(rw, r)
+					site.Page("begin", "Cache-Control: private", "Set-Cookie: session_id="+site.SessionID(begun)+"; Path=/")(rw, r)
 					return
 				}
-				Page("x", "X-Odoo-Cache: public, ttl=600")(rw, r)
+				site.Page("x", "X-Odoo-Cache: public, ttl=600")(rw, r)
 			})
 		var visitors []string
 		for i := 0; i < 2; i++ {
@@ -158,7 +158,7 @@ func TestEachExchangeHasItsTime(t *testing.T) {
 			s.Get("/p")
 		}
 		renders := s.Renders()
-		p.Set(Slow(600 * time.Millisecond))
+		p.Set(stack.Slow(600 * time.Millisecond))
 		defer p.Set(nil)
 		for _, visitor := range visitors {
 			require.Contains(t, s.Get("/p", "Cookie: "+visitor).CacheStatus(), "; hit")
@@ -170,12 +170,12 @@ func TestEachExchangeHasItsTime(t *testing.T) {
 // TestAgeOfHits: the first hits of a page, of which the third takes the short way, and
 // those a second later tell its age and what is left of its lifetime, however long that is.
 func TestAgeOfHits(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		lives := [][2]int{{0, 60}, {0, 86400}, {86000, 86400}, {0, 99999}, {99000, 99999}, {0, 100000}, {99990, 100100}, {150000, 31536000}}
-		s := NewSite(t, load, Options{}, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, site.Options{}, func(rw http.ResponseWriter, r *http.Request) {
 			var i int
 			_, _ = fmt.Sscanf(r.URL.Path, "/%d", &i)
-			Page("x", fmt.Sprintf("Cache-Control: public, max-age=%d", lives[i][1]), fmt.Sprintf("Age: %d", lives[i][0]))(rw, r)
+			site.Page("x", fmt.Sprintf("Cache-Control: public, max-age=%d", lives[i][1]), fmt.Sprintf("Age: %d", lives[i][0]))(rw, r)
 		})
 		begin := time.Now()
 		check := func() {
@@ -208,15 +208,15 @@ func TestAgeOfHits(t *testing.T) {
 // TestHitsKeepAPage: a page that many ask for stays while others are asked for once, also
 // after one client without gzip has asked for it, for whom it is made ready anew.
 func TestHitsKeepAPage(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		renders := 0
-		s := NewSite(t, load, Options{"memory": Options{"bytes": "1MiB"}}, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, site.Options{"memory": site.Options{"bytes": "1MiB"}}, func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/hot" {
 				renders++
 			}
 			b := make([]byte, 4000) // as large in gzip
 			rand.New(rand.NewSource(int64(len(r.URL.RawQuery)))).Read(b)
-			Page(fmt.Sprintf("%s %x", r.URL.RequestURI(), b), "Cache-Control: public, max-age=600", "Content-Type: text/html")(rw, r)
+			site.Page(fmt.Sprintf("%s %x", r.URL.RequestURI(), b), "Cache-Control: public, max-age=600", "Content-Type: text/html")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
 			s.Get("/hot", "Accept-Encoding: gzip")
@@ -240,11 +240,11 @@ func TestHitsKeepAPage(t *testing.T) {
 // TestWhatIsAddedToAHitIsNotKept: a middleware in front that adds to a field of a hit adds
 // to that of this one alone.
 func TestWhatIsAddedToAHitIsNotKept(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		origin := func(rw http.ResponseWriter, r *http.Request) {
-			Page("x", "Cache-Control: public, max-age=600", "Age: "+r.URL.Path[1:])(rw, r)
+			site.Page("x", "Cache-Control: public, max-age=600", "Age: "+r.URL.Path[1:])(rw, r)
 		}
-		h, err := load(context.Background(), http.HandlerFunc(origin), Options{"tenant": fmt.Sprintf("added%d", Tenants.Add(1))})
+		h, err := load(context.Background(), http.HandlerFunc(origin), site.Options{"tenant": fmt.Sprintf("added%d", site.Tenants.Add(1))})
 		require.NoError(t, err)
 		for i := 0; i < 6; i++ {
 			if i == 4 {
@@ -266,14 +266,14 @@ func TestWhatIsAddedToAHitIsNotKept(t *testing.T) {
 }
 
 // gone is stopped in the middle, if it is not nil.
-func compareWays(t *testing.T, o Options, gone *RedisServer) {
-	Both(t, func(t *testing.T, load Loader) {
+func compareWays(t *testing.T, o site.Options, gone *stack.RedisServer) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		content := 0
 		origin := func(rw http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
 			case "/begin":
 				rw.Header().Set("Cache-Control", "private")
-				rw.Header().Set("Set-Cookie", "session_id="+SessionID(len(r.URL.RawQuery))+"; Path=/")
+				rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(len(r.URL.RawQuery))+"; Path=/")
 			case "/change":
 				rw.Header().Set("X-Odoo-Purge", r.URL.Query().Get("tag"))
 			case "/turn":
@@ -301,28 +301,28 @@ func compareWays(t *testing.T, o Options, gone *RedisServer) {
 				body = strings.Repeat(body, 100)
 				tag = "X-A: b"
 			}
-			Page(body, "X-Odoo-Cache: public, ttl=60", tag, "Content-Type: text/html", "Last-Modified: Mon, 23 Nov 2026 05:00:00 GMT",
+			site.Page(body, "X-Odoo-Cache: public, ttl=60", tag, "Content-Type: text/html", "Last-Modified: Mon, 23 Nov 2026 05:00:00 GMT",
 				"Surrogate-Key: all"+r.URL.Path[1:])(rw, r)
 		}
-		rules := []Options{{"match": Options{"pathPrefixes": []string{"/a"}}, "query": Options{"ignore": []string{"utm_*"}}, "vary": Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
-			{"match": Options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"},
-			{"match": Options{"pathPrefixes": []string{"/edge"}, "headers": Options{"X-Odoo-Cache-Edge": ".+"}}, "bypass": "true"}}
-		with := func(more Options) Options {
-			all := Options{"rules": rules, "purge": Options{"secret": Secret}}
-			for _, from := range []Options{o, more} {
+		rules := []site.Options{{"match": site.Options{"pathPrefixes": []string{"/a"}}, "query": site.Options{"ignore": []string{"utm_*"}}, "vary": site.Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
+			{"match": site.Options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"},
+			{"match": site.Options{"pathPrefixes": []string{"/edge"}, "headers": site.Options{"X-Odoo-Cache-Edge": ".+"}}, "bypass": "true"}}
+		with := func(more site.Options) site.Options {
+			all := site.Options{"rules": rules, "purge": site.Options{"secret": site.Secret}}
+			for _, from := range []site.Options{o, more} {
 				for name, value := range from {
 					all[name] = value
 				}
 			}
 			return all
 		}
-		short := NewSite(t, load, with(nil), origin)
-		long := NewSite(t, load, with(Options{"logLevel": "debug"}), origin)
-		for _, s := range []*Site{short, long} { // three sessions are known: two default ones, one special
+		short := site.New(t, load, with(nil), origin)
+		long := site.New(t, load, with(site.Options{"logLevel": "debug"}), origin)
+		for _, s := range []*site.Site{short, long} { // three sessions are known: two default ones, one special
 			for _, query := range []string{"?a", "?ab", "?abc"} {
 				s.Get("/begin" + query)
 			}
-			s.Do(http.MethodPost, "/private", "x", "Cookie: session_id="+SessionID(3))
+			s.Do(http.MethodPost, "/private", "x", "Cookie: session_id="+site.SessionID(3))
 		}
 
 		random := rand.New(rand.NewSource(time.Now().UnixNano()))
@@ -332,11 +332,11 @@ func compareWays(t *testing.T, o Options, gone *RedisServer) {
 			"Range: bytes=0-1", "If-None-Match: \"e\"", "If-Modified-Since: Mon, 23 Nov 2026 05:00:00 GMT", "If-Match: \"x\"",
 			"Authorization: Basic eDp5", "Cookie: session_id=abc", "Cookie: a=session_id", "Cookie: tz=1", "Cache-Control: no-cache",
 			"Cache-Control: max-age=0", "Cache-Control: only-if-cached", "Pragma: no-cache", "Accept: Text/Event-Stream", "Accept: text/html", "Accept-Language: fr", "Accept-Language: de", "Cookie: tz=2", "Cookie: frontend_lang=fr_FR; tz=1", "Cookie: odoocache_context=0",
-			"Cookie: session_id=" + SessionID(1), "Cookie: tz=1; session_id=" + SessionID(2), "Cookie: session_id=" + SessionID(3), "Cookie: session_id=" + SessionID(4),
-			"Cookie: odoocache_context=0; session_id=" + SessionID(3), "Cookie: odoocache_context=private; session_id=" + SessionID(1), "Cookie: xsession_id=" + SessionID(1),
-			"Cookie: session_id=" + SessionID(1) + "; session_id=" + SessionID(3), `Cookie: session_id="` + SessionID(1) + `"`, "Cookie: frontend_lang=fr_FR; session_id=" + SessionID(1), "User-Agent: Googlebot",
+			"Cookie: session_id=" + site.SessionID(1), "Cookie: tz=1; session_id=" + site.SessionID(2), "Cookie: session_id=" + site.SessionID(3), "Cookie: session_id=" + site.SessionID(4),
+			"Cookie: odoocache_context=0; session_id=" + site.SessionID(3), "Cookie: odoocache_context=private; session_id=" + site.SessionID(1), "Cookie: xsession_id=" + site.SessionID(1),
+			"Cookie: session_id=" + site.SessionID(1) + "; session_id=" + site.SessionID(3), `Cookie: session_id="` + site.SessionID(1) + `"`, "Cookie: frontend_lang=fr_FR; session_id=" + site.SessionID(1), "User-Agent: Googlebot",
 			"X-Forwarded-Proto: https", "X-Forwarded-Host: other.example", "X-Openerp-Session-Id: x", "X-Odoo-Database: x", "If-Unmodified-Since: Mon, 23 Nov 2026 05:00:00 GMT",
-			Bare + ": 1", "X-Anything: 1", "X-Anything: 2", "Accept-Encoding: ", "Content-Type: text/plain", "Referer: http://shop.example/",
+			site.Bare + ": 1", "X-Anything: 1", "X-Anything: 2", "Accept-Encoding: ", "Content-Type: text/plain", "Referer: http://shop.example/",
 		}
 		hits, alike, etag := 0, 0, ""
 		for i := 0; i < 2000; i++ {
@@ -393,8 +393,8 @@ func compareWays(t *testing.T, o Options, gone *RedisServer) {
 		} else {
 			assert.Greater(t, hits, 250, "before")
 			waiting := regexp.MustCompile(`"pendingPurges":\d+`)
-			w := waiting.FindString(short.Get("/.odoocache/status", Bearer).Body)
-			assert.Equal(t, waiting.FindString(long.Get("/.odoocache/status", Bearer).Body), w)
+			w := waiting.FindString(short.Get("/.odoocache/status", site.Bearer).Body)
+			assert.Equal(t, waiting.FindString(long.Get("/.odoocache/status", site.Bearer).Body), w)
 			assert.NotEqual(t, `"pendingPurges":0`, w)
 		}
 	})
@@ -412,28 +412,28 @@ func (g *gated) serve(rw http.ResponseWriter, r *http.Request) {
 		g.begun <- r.Header.Get("Cookie")
 		<-g.open
 	case "/begin":
-		Page("begin", "Cache-Control: private", "Set-Cookie: session_id="+SessionID(1)+"; Path=/")(rw, r)
+		site.Page("begin", "Cache-Control: private", "Set-Cookie: session_id="+site.SessionID(1)+"; Path=/")(rw, r)
 		return
 	}
-	Page(r.URL.Path, "X-Odoo-Cache: public, ttl=600")(rw, r)
+	site.Page(r.URL.Path, "X-Odoo-Cache: public, ttl=600")(rw, r)
 }
 
 // TestRedisGoesWhileOthersWait: those who wait for a page when Redis goes ask for it all at once
 // then, since nobody can share it any more; and each as who they are by then.
 func TestRedisGoesWhileOthersWait(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		server := StartServer(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		server := stack.StartServer(t)
 		const waiting = 5
 		g := &gated{begun: make(chan string, 100), open: make(chan bool)}
-		s := NewSite(t, load, Options{
-			"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "limits": Options{"coalesceWait": "1m"},
-			"rules": []Options{{"match": Options{"pathPrefixes": []string{"/"}}, "fill": "nobody"}},
+		s := site.New(t, load, site.Options{
+			"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "limits": site.Options{"coalesceWait": "1m"},
+			"rules": []site.Options{{"match": site.Options{"pathPrefixes": []string{"/"}}, "fill": "nobody"}},
 		}, g.serve)
 		s.Get("/begin")
-		mine := "Cookie: session_id=" + SessionID(1)
-		got := make(chan Reply, 1+waiting)
+		mine := "Cookie: session_id=" + site.SessionID(1)
+		got := make(chan site.Reply, 1+waiting)
 		ask := func(lines ...string) {
-			r, _ := Send(http.MethodGet, s.URL+"/p", "", Fields(lines...))
+			r, _ := site.Send(http.MethodGet, s.URL+"/p", "", site.Fields(lines...))
 			got <- r
 		}
 		go ask()

@@ -15,21 +15,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // TestRangeOnAStoredResponseThatMustBeValidated: a client that sets no
 // condition must not get a 304.
 func TestRangeOnAStoredResponseThatMustBeValidated(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-cache")
 			if r.Header.Get("If-None-Match") == `"a"` {
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
-			Page("0123456789")(rw, r)
+			site.Page("0123456789")(rw, r)
 		})
 		s.Get("/f")
 		got := s.Get("/f", "Range: bytes=0-3")
@@ -41,18 +41,18 @@ func TestRangeOnAStoredResponseThatMustBeValidated(t *testing.T) {
 // TestPurgesInAnswersToRequestsForStreams: what a request asks for does not
 // decide whether its answer may purge.
 func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, c := range []struct{ method, line string }{
 			{http.MethodPost, "Accept: application/json, text/event-stream"},
 			{http.MethodPost, "Upgrade: h2c"},
 			{http.MethodGet, "Accept: text/event-stream"},
 			{http.MethodGet, "Upgrade: websocket"},
 		} {
-			s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+			s := site.New(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/change" {
 					rw.Header().Set("X-Odoo-Purge", "product-1")
 				}
-				Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
+				site.Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
 			})
 			s.Get("/p")
 			require.Contains(t, s.Get("/p").CacheStatus(), "; hit")
@@ -70,11 +70,11 @@ func TestPurgesInAnswersToRequestsForStreams(t *testing.T) {
 // TestPurgesInAnswersThatTakeTheConnectionOver: the origin is not told of a cache that would
 // see them too late; if it says so all the same, they are not lost.
 func TestPurgesInAnswersThatTakeTheConnectionOver(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		var edge atomic.Value
-		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/websocket" {
-				Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
+				site.Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-1")(rw, r)
 				return
 			}
 			edge.Store(r.Header["X-Odoo-Cache-Edge"] != nil)
@@ -98,24 +98,24 @@ func TestPurgesInAnswersThatTakeTheConnectionOver(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(got), "101 Switching Protocols")
 		assert.Equal(t, false, edge.Load())
-		assert.Eventually(t, func() bool { return !strings.Contains(s.Get("/p").CacheStatus(), "; hit") }, WaitFor, Tick)
+		assert.Eventually(t, func() bool { return !strings.Contains(s.Get("/p").CacheStatus(), "; hit") }, site.WaitFor, site.Tick)
 	})
 }
 
 // TestA304ThatAddsVary makes the stored response a variant (RFC 9111 §4.1).
 func TestA304ThatAddsVary(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, nil, func(rw http.ResponseWriter, r *http.Request) {
 			switch {
 			case r.Header.Get("Accept-Language") == "fr":
-				Page("bonjour", "Cache-Control: max-age=60", "Vary: Accept-Language", `Etag: "b"`)(rw, r)
+				site.Page("bonjour", "Cache-Control: max-age=60", "Vary: Accept-Language", `Etag: "b"`)(rw, r)
 			case r.Header.Get("If-None-Match") == `"a"`:
-				for name, lines := range Fields(`Etag: "a"`, "Cache-Control: max-age=60", "Vary: Accept-Language") {
+				for name, lines := range site.Fields(`Etag: "a"`, "Cache-Control: max-age=60", "Vary: Accept-Language") {
 					rw.Header()[name] = lines
 				}
 				rw.WriteHeader(http.StatusNotModified)
 			default:
-				Page("hello", "Cache-Control: no-cache", `Etag: "a"`)(rw, r)
+				site.Page("hello", "Cache-Control: no-cache", `Etag: "a"`)(rw, r)
 			}
 		})
 		s.Get("/p", "Accept-Language: en")
@@ -129,16 +129,16 @@ func TestA304ThatAddsVary(t *testing.T) {
 // TestInvalidationWhateverTheLocationIs: RFC 9111 §4.4 says must for the
 // request's own address.
 func TestInvalidationWhateverTheLocationIs(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, location := range []string{"mailto:a@b.c", "tel:12", "/next", "?"} {
 			location := location
-			s := NewSite(t, load, Options{"limits": Options{"purgeItems": "1"}}, func(rw http.ResponseWriter, r *http.Request) {
+			s := site.New(t, load, site.Options{"limits": site.Options{"purgeItems": "1"}}, func(rw http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					rw.Header().Set("Location", location)
 					rw.WriteHeader(http.StatusSeeOther)
 					return
 				}
-				Page("x", "Cache-Control: max-age=60")(rw, r)
+				site.Page("x", "Cache-Control: max-age=60")(rw, r)
 			})
 			s.Get("/p")
 			s.Do(http.MethodPost, "/p", "a")
@@ -150,8 +150,8 @@ func TestInvalidationWhateverTheLocationIs(t *testing.T) {
 // TestVaryOfAMiddlewareInFront: Traefik's compress adds its own before it asks
 // the next handler.
 func TestVaryOfAMiddlewareInFront(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		h, err := load(context.Background(), Page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"), Options{"tenant": fmt.Sprint("outer", Tenants.Add(1))})
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		h, err := load(context.Background(), site.Page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"), site.Options{"tenant": fmt.Sprint("outer", site.Tenants.Add(1))})
 		require.NoError(t, err)
 		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Add("Vary", "Accept-Encoding")
@@ -159,7 +159,7 @@ func TestVaryOfAMiddlewareInFront(t *testing.T) {
 		}))
 		defer server.Close()
 		for i := 0; i < 3; i++ {
-			got, err := Send(http.MethodGet, server.URL+"/x", "", http.Header{})
+			got, err := site.Send(http.MethodGet, server.URL+"/x", "", http.Header{})
 			require.NoError(t, err)
 			assert.Equal(t, []string{"Accept-Encoding", "Accept-Language"}, got.Header["Vary"])
 		}
@@ -169,9 +169,9 @@ func TestVaryOfAMiddlewareInFront(t *testing.T) {
 // TestCookiesOnA304: the visitor gets the cookies that are theirs, the stored
 // response keeps the one that is everybody's.
 func TestCookiesOnA304(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		rules := Options{"rules": []Options{{"match": Everything, "cookies": Options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
-		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		rules := site.Options{"rules": []site.Options{{"match": site.Everything, "cookies": site.Options{"drop": []string{"note"}, "keep": []string{"frontend_lang"}}, "session": "ignore"}}}
+		s := site.New(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-cache")
 			if r.Header.Get("If-None-Match") == `"a"` {
@@ -181,7 +181,7 @@ func TestCookiesOnA304(t *testing.T) {
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
-			Page("x", "Set-Cookie: frontend_lang=fr_FR")(rw, r)
+			site.Page("x", "Set-Cookie: frontend_lang=fr_FR")(rw, r)
 		})
 		s.Get("/f")
 		assert.Equal(t, []string{"note=mine", "frontend_lang=fr_FR"}, s.Get("/f", "X-New: 1", "Cookie: session_id=abc").Header["Set-Cookie"])
@@ -192,10 +192,10 @@ func TestCookiesOnA304(t *testing.T) {
 // TestRefreshThatFindsThePageGone: what the origin has withdrawn does not live
 // on for the whole grace; what it fails to render does.
 func TestRefreshThatFindsThePageGone(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for status, want := range map[int]int{http.StatusNotFound: 404, http.StatusInternalServerError: 200} {
 			status := status
-			s := NewSite(t, load, nil, Page("old", "X-Odoo-Cache: public, ttl=50ms, grace=3600"))
+			s := site.New(t, load, nil, site.Page("old", "X-Odoo-Cache: public, ttl=50ms, grace=3600"))
 			s.Get("/f")
 			time.Sleep(60 * time.Millisecond)
 			asked := make(chan bool, 100)
@@ -206,7 +206,7 @@ func TestRefreshThatFindsThePageGone(t *testing.T) {
 			assert.Equal(t, "old", s.Get("/f").Body)
 			<-asked
 			if want == 404 {
-				require.Eventually(t, func() bool { return s.Get("/f").Status == want }, WaitFor, Tick)
+				require.Eventually(t, func() bool { return s.Get("/f").Status == want }, site.WaitFor, site.Tick)
 				continue
 			}
 			for i := 0; i < 3; i++ {
@@ -218,9 +218,9 @@ func TestRefreshThatFindsThePageGone(t *testing.T) {
 
 // TestRefreshOfAResponseOfUnknownLength stores what it gets.
 func TestRefreshOfAResponseOfUnknownLength(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		var s *Site
-		s = NewSite(t, load, nil, func(rw http.ResponseWriter, _ *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		var s *site.Site
+		s = site.New(t, load, nil, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("X-Odoo-Cache", "public, ttl=50ms, grace=3600")
 			_, _ = fmt.Fprintf(rw, "page %d", s.Renders())
 		})
@@ -229,31 +229,31 @@ func TestRefreshOfAResponseOfUnknownLength(t *testing.T) {
 		require.Eventually(t, func() bool {
 			got := s.Get("/f")
 			return got.Body != "page 1" && strings.Contains(got.CacheStatus(), "; hit")
-		}, WaitFor, Tick)
+		}, site.WaitFor, site.Tick)
 	})
 }
 
 // TestRefreshKeepsWhatTheRuleVariesBy also where it would otherwise be taken
 // out as personal.
 func TestRefreshKeepsWhatTheRuleVariesBy(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		rules := Options{"rules": []Options{{"match": Everything, "ttl": "50ms", "grace": "3600", "vary": Options{"headers": []string{"Referer"}}}}}
-		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { Page("for "+r.Header.Get("Referer"))(rw, r) })
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		rules := site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "50ms", "grace": "3600", "vary": site.Options{"headers": []string{"Referer"}}}}}
+		s := site.New(t, load, rules, func(rw http.ResponseWriter, r *http.Request) { site.Page("for "+r.Header.Get("Referer"))(rw, r) })
 		s.Get("/f", "Referer: a")
 		time.Sleep(60 * time.Millisecond)
 		require.Eventually(t, func() bool {
 			got := s.Get("/f", "Referer: a")
 			assert.Equal(t, "for a", got.Body)
 			return s.Renders() > 2
-		}, WaitFor, 60*time.Millisecond)
+		}, site.WaitFor, 60*time.Millisecond)
 		assert.Equal(t, "a", s.Request().Header.Get("Referer"))
 	})
 }
 
 // TestTargetsThatAreNoPath are not stored: no purge could name them.
 func TestTargetsThatAreNoPath(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		h, err := load(context.Background(), Page("x", "Cache-Control: max-age=60"), Options{"tenant": fmt.Sprint("target", Tenants.Add(1))})
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		h, err := load(context.Background(), site.Page("x", "Cache-Control: max-age=60"), site.Options{"tenant": fmt.Sprint("target", site.Tenants.Add(1))})
 		require.NoError(t, err)
 		for _, path := range []string{"", "*"} {
 			for _, method := range []string{"GET", "GET", "OPTIONS", "CONNECT", "POST", "HEAD", "TRACE"} {
@@ -271,8 +271,8 @@ func TestTargetsThatAreNoPath(t *testing.T) {
 
 // TestPresetKnowsLanguages: what is bypassed is bypassed in every language.
 func TestPresetKnowsLanguages(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"preset": "odoo"}, Page("x", "X-Odoo-Cache: public, ttl=60"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"preset": "odoo"}, site.Page("x", "X-Odoo-Cache: public, ttl=60"))
 		for _, path := range []string{"/my", "/my/home", "/fr/my/home", "/fr_BE/shop/cart", "/es_419/web/login", "/sr@latin/payment/pay", "/fr/slides/x/invite"} {
 			assert.Equal(t, "odoocache; fwd=bypass; detail=rule", s.Get(path).CacheStatus(), path)
 		}
@@ -285,8 +285,8 @@ func TestPresetKnowsLanguages(t *testing.T) {
 // TestPagesInBrowsersDoNotPurge: an allowed network alone does not tell whose
 // page sends the request.
 func TestPagesInBrowsersDoNotPurge(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"purge": Options{"networks": []string{"127.0.0.1"}}}, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"purge": site.Options{"networks": []string{"127.0.0.1"}}}, site.Page("x"))
 		assert.Equal(t, 200, s.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["a "]}`).Status)
 		assert.Equal(t, 403, s.Do(http.MethodPost, "/.odoocache/purge", `{"all":true}`, "Origin: https://evil.example").Status)
 	})

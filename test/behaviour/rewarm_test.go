@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // TestRewarm: after a purge the popular pages are in the cache before their next
@@ -25,12 +25,12 @@ func TestRewarm(t *testing.T) {
 }
 
 func testRewarm(t *testing.T, level string) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		version := "old"
 		answer := func(rw http.ResponseWriter, r *http.Request) {
-			Page(version+" "+r.URL.Path+" "+r.Header.Get("Accept-Language")+r.Header.Get("Cookie"), "Cache-Control: max-age=600", "Surrogate-Key: all")(rw, r)
+			site.Page(version+" "+r.URL.Path+" "+r.Header.Get("Accept-Language")+r.Header.Get("Cookie"), "Cache-Control: max-age=600", "Surrogate-Key: all")(rw, r)
 		}
-		s := newCrowdedSite(t, load, Options{"rewarm": "2", "logLevel": level}, answer)
+		s := newCrowdedSite(t, load, site.Options{"rewarm": "2", "logLevel": level}, answer)
 		for n := 1; n <= 4; n++ { // /4 has the most hits
 			for i := 0; i < 3+n; i++ {
 				s.Get(fmt.Sprintf("/%d", n), "Accept-Language: fr", "Cookie: mine=1")
@@ -40,14 +40,14 @@ func testRewarm(t *testing.T, level string) {
 		version = "new"
 		s.Answers(answer)
 		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
-		require.Eventually(t, func() bool { return s.Renders() == 6 }, WaitFor, Tick)
-		require.Eventually(t, func() bool { return s.Get("/3").Body == "new /3 " }, WaitFor, Tick, "without anything of a visitor")
+		require.Eventually(t, func() bool { return s.Renders() == 6 }, site.WaitFor, site.Tick)
+		require.Eventually(t, func() bool { return s.Get("/3").Body == "new /3 " }, site.WaitFor, site.Tick, "without anything of a visitor")
 		for n, want := range map[int]string{4: "; hit", 3: "; hit", 2: "fwd=uri-miss", 1: "fwd=uri-miss"} {
 			assert.Contains(t, s.Get(fmt.Sprintf("/%d", n)).CacheStatus(), want, "/%d", n)
 		}
 		assert.Equal(t, 8, s.Renders())
 		require.Equal(t, 200, s.Do("PURGE", "/4", "").Status)
-		require.Eventually(t, func() bool { return s.Renders() == 9 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Renders() == 9 }, site.WaitFor, site.Tick)
 		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"all":true,"soft":true}`).Status)
 		assert.Contains(t, s.Get("/3").CacheStatus(), "detail=", "a soft purge leaves it to the next visitor")
 	})
@@ -56,9 +56,9 @@ func testRewarm(t *testing.T, level string) {
 // TestRewarmAfterAReload: what has been replaced asks no more, since its pages may come
 // from another server now.
 func TestRewarmAfterAReload(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		o := Options{"tenant": fmt.Sprint("reload", Tenants.Add(1)), "rewarm": "5", "purge": Options{"networks": []string{"127.0.0.1"}}}
-		old := &Site{T: t, Answer: Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		o := site.Options{"tenant": fmt.Sprint("reload", site.Tenants.Add(1)), "rewarm": "5", "purge": site.Options{"networks": []string{"127.0.0.1"}}}
+		old := &site.Site{T: t, Answer: site.Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
 		ctx, replaced := context.WithCancel(context.Background())
 		defer replaced()
 		for i, by := range []context.Context{ctx, context.Background()} {
@@ -73,32 +73,32 @@ func TestRewarmAfterAReload(t *testing.T) {
 				replaced()
 			}
 		}
-		fresh := &Site{T: t, URL: old.URL, Answer: Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
+		fresh := &site.Site{T: t, URL: old.URL, Answer: site.Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")}
 		require.Equal(t, 1, old.Renders())
 		require.Equal(t, 200, fresh.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
-		require.Never(t, func() bool { return old.Renders() > 1 }, 100*time.Millisecond, Tick)
+		require.Never(t, func() bool { return old.Renders() > 1 }, 100*time.Millisecond, site.Tick)
 		for i := 0; i < 4; i++ {
 			fresh.Get("/a")
 		}
 		require.Equal(t, 200, fresh.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
-		require.Eventually(t, func() bool { return old.Renders() == 3 }, WaitFor, Tick, "the present one asks")
+		require.Eventually(t, func() bool { return old.Renders() == 3 }, site.WaitFor, site.Tick, "the present one asks")
 	})
 }
 
 // TestAddressesOfVisitors: a proxy takes the address that it passes on from the request,
 // which in the background is not one of a visitor.
 func TestAddressesOfVisitors(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		seen := make(chan string, 10)
 		odoo := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			seen <- r.Header.Get("X-Forwarded-For")
-			Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")(rw, r)
+			site.Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all")(rw, r)
 		}))
 		defer odoo.Close()
 		to, err := url.Parse(odoo.URL)
 		require.NoError(t, err)
-		h, err := load(context.Background(), httputil.NewSingleHostReverseProxy(to), Options{
-			"tenant": fmt.Sprint("addresses", Tenants.Add(1)), "rewarm": "5", "purge": Options{"networks": []string{"127.0.0.1"}},
+		h, err := load(context.Background(), httputil.NewSingleHostReverseProxy(to), site.Options{
+			"tenant": fmt.Sprint("addresses", site.Tenants.Add(1)), "rewarm": "5", "purge": site.Options{"networks": []string{"127.0.0.1"}},
 		})
 		require.NoError(t, err)
 		ask := func(method, path, from string) {

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // odooLike answers as Odoo does: to whoever brings no session, it gives one.
@@ -36,7 +36,7 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	if id == "" {
 		o.next++
-		id = SessionID(o.next)
+		id = site.SessionID(o.next)
 		rw.Header().Add("Set-Cookie", "session_id="+id+"; HttpOnly; Path=/")
 	}
 	if r.Method == http.MethodPost && r.URL.Path == "/change" || r.URL.Path == "/pricelist" {
@@ -54,77 +54,77 @@ func (o *odooLike) serve(rw http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/uncached") {
 		lines = append(lines, "Cache-Control: no-store")
 	}
-	Page(o.sessions[id]+" "+r.URL.Path, lines...)(rw, r)
+	site.Page(o.sessions[id]+" "+r.URL.Path, lines...)(rw, r)
 }
 
 // sessionRules are rules like those of the preset.
-var sessionRules = Options{"rules": []Options{
-	{"name": "harmless", "match": Options{"pathPrefixes": []string{"/seen"}}, "bypass": "true", "session": "keep"},
-	{"name": "pricelist", "match": Options{"pathPrefixes": []string{"/pricelist"}}, "bypass": "true"},
-	{"name": "filter", "match": Options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "fill": "nobody", "session": "mark", "cookies": Options{"drop": []string{"session_id"}}},
-	{"name": "pages", "match": Options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}},
+var sessionRules = site.Options{"rules": []site.Options{
+	{"name": "harmless", "match": site.Options{"pathPrefixes": []string{"/seen"}}, "bypass": "true", "session": "keep"},
+	{"name": "pricelist", "match": site.Options{"pathPrefixes": []string{"/pricelist"}}, "bypass": "true"},
+	{"name": "filter", "match": site.Options{"pathPrefixes": []string{"/filter"}}, "ttl": "60", "fill": "nobody", "session": "mark", "cookies": site.Options{"drop": []string{"session_id"}}},
+	{"name": "pages", "match": site.Options{"methods": []string{"GET"}}, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id"}}},
 }}
 
-func newOdooLike(t *testing.T, load Loader, more Options) (*Site, *odooLike) {
+func newOdooLike(t *testing.T, load site.Loader, more site.Options) (*site.Site, *odooLike) {
 	t.Helper()
 	odoo := &odooLike{sessions: map[string]string{}}
-	o := Options{}
+	o := site.Options{}
 	for name, value := range sessionRules {
 		o[name] = value
 	}
 	for name, value := range more {
 		o[name] = value
 	}
-	return NewSite(t, load, o, odoo.serve), odoo
+	return site.New(t, load, o, odoo.serve), odoo
 }
 
 // storages runs a test with sessions in memory and, where there is a
 // redis-server, in Redis.
-func storages(t *testing.T, test func(t *testing.T, load Loader, o Options)) {
+func storages(t *testing.T, test func(t *testing.T, load site.Loader, o site.Options)) {
 	t.Helper()
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		t.Run("memory", func(t *testing.T) { test(t, load, nil) })
 		t.Run("redis", func(t *testing.T) {
-			test(t, load, Options{"redis": Options{"address": "unix://" + redisSocket(t), "timeout": "5s", "dialTimeout": "5s"}})
+			test(t, load, site.Options{"redis": site.Options{"address": "unix://" + redisSocket(t), "timeout": "5s", "dialTimeout": "5s"}})
 		})
 	})
 }
 
 // TestSessionsFromBirth: what becomes of a session that Odoo was seen to begin.
 func TestSessionsFromBirth(t *testing.T) {
-	storages(t, func(t *testing.T, load Loader, o Options) {
+	storages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		for _, c := range []struct {
 			name string
-			do   func(s *Site, cookie string)
+			do   func(s *site.Site, cookie string)
 			hit  bool
 		}{
-			{"nothing", func(*Site, string) {}, true},
-			{"pages", func(s *Site, cookie string) { s.Get("/a", cookie); s.Get("/other", cookie) }, true},
-			{"a page that is not stored", func(s *Site, cookie string) { s.Get("/uncached", cookie) }, true},
-			{"a harmless POST", func(s *Site, cookie string) { s.Do(http.MethodPost, "/seen", "x", cookie) }, true},
-			{"a POST", func(s *Site, cookie string) { s.Do(http.MethodPost, "/change", "x", cookie) }, false},
-			{"a POST for a stream", func(s *Site, cookie string) {
+			{"nothing", func(*site.Site, string) {}, true},
+			{"pages", func(s *site.Site, cookie string) { s.Get("/a", cookie); s.Get("/other", cookie) }, true},
+			{"a page that is not stored", func(s *site.Site, cookie string) { s.Get("/uncached", cookie) }, true},
+			{"a harmless POST", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/seen", "x", cookie) }, true},
+			{"a POST", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/change", "x", cookie) }, false},
+			{"a POST for a stream", func(s *site.Site, cookie string) {
 				s.Do(http.MethodPost, "/change", "x", cookie, "Accept: text/event-stream")
 			}, false},
-			{"a DELETE", func(s *Site, cookie string) { s.Do(http.MethodDelete, "/z", "", cookie) }, false},
-			{"a GET that a rule keeps from the cache", func(s *Site, cookie string) { s.Get("/pricelist", cookie) }, false},
-			{"a page that a rule marks, asked for without the session", func(s *Site, cookie string) { s.Get("/filter", cookie) }, true},
-			{"a page that a rule marks and that is not stored", func(s *Site, cookie string) { s.Get("/filter/uncached", cookie) }, false},
-			{"a page that is not stored, twice", func(s *Site, cookie string) { s.Get("/uncached", cookie); s.Get("/uncached", cookie) }, true},
-			{"a page that sends elsewhere", func(s *Site, cookie string) { s.Get("/choose?to=/a", cookie) }, false},
-			{"a page that sends to a language", func(s *Site, cookie string) { s.Get("/a/?to=/fr_FR/a", cookie) }, true},
-			{"a page that sends to its own address", func(s *Site, cookie string) { s.Get("/fr/a?to=http://shop.example/fr/a/", cookie) }, true},
-			{"a HEAD of it", func(s *Site, cookie string) { s.Do(http.MethodHead, "/pricelist", "", cookie) }, false},
-			{"a POST with two sessions", func(s *Site, cookie string) {
-				s.Do(http.MethodPost, "/change", "x", cookie+"; session_id="+SessionID(77))
+			{"a DELETE", func(s *site.Site, cookie string) { s.Do(http.MethodDelete, "/z", "", cookie) }, false},
+			{"a GET that a rule keeps from the cache", func(s *site.Site, cookie string) { s.Get("/pricelist", cookie) }, false},
+			{"a page that a rule marks, asked for without the session", func(s *site.Site, cookie string) { s.Get("/filter", cookie) }, true},
+			{"a page that a rule marks and that is not stored", func(s *site.Site, cookie string) { s.Get("/filter/uncached", cookie) }, false},
+			{"a page that is not stored, twice", func(s *site.Site, cookie string) { s.Get("/uncached", cookie); s.Get("/uncached", cookie) }, true},
+			{"a page that sends elsewhere", func(s *site.Site, cookie string) { s.Get("/choose?to=/a", cookie) }, false},
+			{"a page that sends to a language", func(s *site.Site, cookie string) { s.Get("/a/?to=/fr_FR/a", cookie) }, true},
+			{"a page that sends to its own address", func(s *site.Site, cookie string) { s.Get("/fr/a?to=http://shop.example/fr/a/", cookie) }, true},
+			{"a HEAD of it", func(s *site.Site, cookie string) { s.Do(http.MethodHead, "/pricelist", "", cookie) }, false},
+			{"a POST with two sessions", func(s *site.Site, cookie string) {
+				s.Do(http.MethodPost, "/change", "x", cookie+"; session_id="+site.SessionID(77))
 			}, false},
-			{"a POST with the session in quotes", func(s *Site, cookie string) {
+			{"a POST with the session in quotes", func(s *site.Site, cookie string) {
 				s.Do(http.MethodPost, "/change", "x", strings.Replace(cookie, "=", `="`, 1)+`"`)
 			}, false},
-			{"a POST with the session in Odoo 14's header", func(s *Site, cookie string) {
+			{"a POST with the session in Odoo 14's header", func(s *site.Site, cookie string) {
 				s.Do(http.MethodPost, "/change", "x", "X-Openerp-Session-Id: "+strings.TrimPrefix(cookie, "Cookie: session_id="))
 			}, false},
-			{"a POST with the session in Odoo 14's parameter", func(s *Site, cookie string) {
+			{"a POST with the session in Odoo 14's parameter", func(s *site.Site, cookie string) {
 				s.Do(http.MethodPost, "/change?session_id="+strings.TrimPrefix(cookie, "Cookie: session_id="), "x")
 			}, false},
 		} {
@@ -154,11 +154,11 @@ func TestSessionsFromBirth(t *testing.T) {
 // TestSessionsOfUnknownBirth: a session that was not seen to begin, or not in
 // an answer to a harmless request, bypasses.
 func TestSessionsOfUnknownBirth(t *testing.T) {
-	storages(t, func(t *testing.T, load Loader, o Options) {
+	storages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		s, _ := newOdooLike(t, load, o)
 		s.Get("/a")
 		for name, id := range map[string]string{
-			"never seen":                  SessionID(1234),
+			"never seen":                  site.SessionID(1234),
 			"of another shape":            "abc",
 			"begun by a POST":             s.Do(http.MethodPost, "/change", "x").Session(),
 			"begun by a rule's bypass":    s.Get("/pricelist").Session(),
@@ -179,7 +179,7 @@ func TestSessionsOfUnknownBirth(t *testing.T) {
 
 // TestASpecialSessionFillsNothing: its pages reach nobody else.
 func TestASpecialSessionFillsNothing(t *testing.T) {
-	storages(t, func(t *testing.T, load Loader, o Options) {
+	storages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		s, odoo := newOdooLike(t, load, o)
 		id := s.Do(http.MethodPost, "/seen", "x").Session()
 		cookie := "Cookie: session_id=" + id
@@ -196,7 +196,7 @@ func TestASpecialSessionFillsNothing(t *testing.T) {
 // TestADefaultSessionFills: its pages are everybody's, since the origin is asked
 // without it. What is not stored, the visitor gets with the session.
 func TestADefaultSessionFills(t *testing.T) {
-	storages(t, func(t *testing.T, load Loader, o Options) {
+	storages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		s, _ := newOdooLike(t, load, o)
 		id := s.Do(http.MethodPost, "/seen", "x").Session()
 		assert.Contains(t, s.Get("/c", "Cookie: session_id="+id).CacheStatus(), "stored")
@@ -222,15 +222,15 @@ func TestADefaultSessionFills(t *testing.T) {
 // TestContexts: what the addon's cookie and header make of a page.
 func TestContexts(t *testing.T) {
 	const context = "0123456789abcdef"
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		said := "0"
-		s := NewSite(t, load, sessionRules, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, sessionRules, func(rw http.ResponseWriter, r *http.Request) {
 			if said != "" {
 				rw.Header().Set("X-Odoo-Cache-Context", said)
 			}
-			Page("for "+said)(rw, r)
+			site.Page("for "+said)(rw, r)
 		})
-		session := "; session_id=" + SessionID(5)
+		session := "; session_id=" + site.SessionID(5)
 		for _, step := range []struct{ path, cookie, said, want, body string }{
 			{"/a", "a=b" + session, "0", "fwd=uri-miss; detail=session", "for 0"},
 			{"/a", "a=b" + session, "0", "fwd=uri-miss; detail=session", "for 0"},
@@ -263,17 +263,17 @@ func TestContexts(t *testing.T) {
 
 // TestTheEdgeAnnouncesItself: the origin hears it from the cache alone.
 func TestTheEdgeAnnouncesItself(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for secret, want := range map[string]string{
 			"":                 "odoocache",
 			"change-me-please": "",
 		} {
-			o := Options{}
+			o := site.Options{}
 			if secret != "" {
-				o["purge"] = Options{"secret": secret}
-				want = EdgeToken(secret)
+				o["purge"] = site.Options{"secret": secret}
+				want = site.EdgeToken(secret)
 			}
-			s := NewSite(t, load, o, Page("x"))
+			s := site.New(t, load, o, site.Page("x"))
 			s.Get("/", "X-Odoo-Cache-Edge: mine")
 			assert.Equal(t, []string{want}, s.Request().Header["X-Odoo-Cache-Edge"])
 			s.Do(http.MethodPost, "/", "x")
@@ -284,12 +284,12 @@ func TestTheEdgeAnnouncesItself(t *testing.T) {
 
 // TestCampaignCookies: Odoo would set them, had it seen the parameters.
 func TestCampaignCookies(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		bar := ""
-		o := Options{"rules": []Options{{"match": Everything, "ttl": "60", "query": Options{"ignore": []string{"utm_*", "gclid"}}}}}
-		s := NewSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+		o := site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60", "query": site.Options{"ignore": []string{"utm_*", "gclid"}}}}}
+		s := site.New(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			assert.Empty(t, r.URL.RawQuery)
-			Page("<html>"+bar)(rw, r)
+			site.Page("<html>"+bar)(rw, r)
 		})
 		for _, c := range []struct {
 			path, cookie string
@@ -327,9 +327,9 @@ func TestCampaignCookies(t *testing.T) {
 // TestTheLanguageCookieIsSetAgain: also where the visitor who filled the cache
 // had it already, so that Odoo did not set it.
 func TestTheLanguageCookieIsSetAgain(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		o := Options{"rules": []Options{{"match": Everything, "ttl": "60", "cookies": Options{"keep": []string{"frontend_lang"}}}}}
-		s := NewSite(t, load, o, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		o := site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60", "cookies": site.Options{"keep": []string{"frontend_lang"}}}}}
+		s := site.New(t, load, o, site.Page("x"))
 		s.Get("/fr/a", "Cookie: frontend_lang=fr_FR")
 		assert.Equal(t, []string{"frontend_lang=fr_FR; Max-Age=31536000; Path=/"}, s.Get("/fr/a").Header["Set-Cookie"])
 		s.Get("/fr/b", "Cookie: frontend_lang=<x>")
@@ -364,7 +364,7 @@ func redisSocket(t *testing.T) string {
 // hit from Redis, whatever tags the page has, and though it varies, or is found for the
 // first time.
 func TestExchangesOfAHit(t *testing.T) {
-	server := StartServer(t, "--appendonly", "no")
+	server := stack.StartServer(t, "--appendonly", "no")
 	list := make([]string, 200)
 	for i := range list {
 		list[i] = fmt.Sprint("product-", i)
@@ -377,12 +377,12 @@ func TestExchangesOfAHit(t *testing.T) {
 		case "/varies":
 			lines = append(lines, "Vary: X-Currency")
 		}
-		Page("text of "+r.URL.Path, lines...)(rw, r)
+		site.Page("text of "+r.URL.Path, lines...)(rw, r)
 	}
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, memory := range []string{"0", "1MiB"} {
-			redis := Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}
-			o := Options{"tenant": fmt.Sprint("exchanges", Tenants.Add(1)), "redis": redis, "memory": Options{"bytes": memory, "maxStaleness": "60s"}}
+			redis := site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}
+			o := site.Options{"tenant": fmt.Sprint("exchanges", site.Tenants.Add(1)), "redis": redis, "memory": site.Options{"bytes": memory, "maxStaleness": "60s"}}
 			handler := func() http.Handler {
 				h, err := load(context.Background(), http.HandlerFunc(origin), o)
 				require.NoError(t, err)
@@ -401,7 +401,7 @@ func TestExchangesOfAHit(t *testing.T) {
 				writer.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
 			}
 			// Another configuration of memory has a tier of its own, as another process has.
-			o["memory"] = Options{"bytes": memory, "maxStaleness": "59s"}
+			o["memory"] = site.Options{"bytes": memory, "maxStaleness": "59s"}
 			reader := handler()
 			reader.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/first", nil)) // connects
 			for path, first := range map[string]int{"/tag": 1, "/tags": 1, "/varies": 2} {
@@ -421,11 +421,11 @@ func TestExchangesOfAHit(t *testing.T) {
 // TestSessionHitIsOneExchange: without a memory tier, a hit of a visitor with a default
 // session takes one exchange with Redis, and none is a hit once the session is special.
 func TestSessionHitIsOneExchange(t *testing.T) {
-	server := StartServer(t, "--appendonly", "no")
+	server := stack.StartServer(t, "--appendonly", "no")
 	exchanges := func() int { return server.Calls("echo") } // each ends with one
-	Both(t, func(t *testing.T, load Loader) {
-		s, _ := newOdooLike(t, load, Options{
-			"memory": Options{"bytes": "0"}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s, _ := newOdooLike(t, load, site.Options{
+			"memory": site.Options{"bytes": "0"}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 		})
 		s.Get("/a")
 		one, two := "Cookie: session_id="+s.Get("/uncached").Session(), "Cookie: session_id="+s.Get("/uncached").Session()
@@ -451,12 +451,12 @@ func TestSessionHitIsOneExchange(t *testing.T) {
 // TestASessionThatTheAddonKnows: what the addon says of a session that nobody saw begin
 // counts from the second time on, unless the session has changed meanwhile.
 func TestASessionThatTheAddonKnows(t *testing.T) {
-	server := StartServer(t)
-	for _, o := range []Options{nil, {"redis": Options{"address": server.Address}}} {
-		Both(t, func(t *testing.T, load Loader) {
-			answer := Page(HTMLPage("x"), "Content-Type: text/html", "X-Odoo-Cache-Context: 0")
-			s := NewSite(t, load, asPreset(o), answer)
-			me, other := "Cookie: session_id="+SessionID(1), "Cookie: session_id="+SessionID(2)
+	server := stack.StartServer(t)
+	for _, o := range []site.Options{nil, {"redis": site.Options{"address": server.Address}}} {
+		site.Both(t, func(t *testing.T, load site.Loader) {
+			answer := site.Page(site.HTMLPage("x"), "Content-Type: text/html", "X-Odoo-Cache-Context: 0")
+			s := site.New(t, load, asPreset(o), answer)
+			me, other := "Cookie: session_id="+site.SessionID(1), "Cookie: session_id="+site.SessionID(2)
 			s.Get("/shop")
 			s.Get("/shop")
 			for i, want := range []string{"detail=session", "detail=session", "; hit", "; hit"} {

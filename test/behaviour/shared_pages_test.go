@@ -13,27 +13,27 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // TestCookiesOfA304AreNotStored: what a confirmed response sets for one visitor is
 // in no hit after it.
 func TestCookiesOfA304AreNotStored(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		rules := Options{"rules": []Options{{"match": Everything, "cookies": Options{"drop": []string{"session_id"}}, "session": "ignore"}}}
-		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		rules := site.Options{"rules": []site.Options{{"match": site.Everything, "cookies": site.Options{"drop": []string{"session_id"}}, "session": "ignore"}}}
+		s := site.New(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			if r.Header.Get("If-None-Match") == `"a"` {
 				rw.Header().Set("X-Odoo-Cache", "public, ttl=60")
-				rw.Header().Set("Set-Cookie", "session_id="+SessionID(1))
+				rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(1))
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
-			Page("x", "X-Odoo-Cache: public, ttl=50ms")(rw, r)
+			site.Page("x", "X-Odoo-Cache: public, ttl=50ms")(rw, r)
 		})
 		s.Get("/f")
 		time.Sleep(60 * time.Millisecond)
-		mine := s.Get("/f", "Cookie: session_id="+SessionID(1))
+		mine := s.Get("/f", "Cookie: session_id="+site.SessionID(1))
 		require.Contains(t, mine.CacheStatus(), "fwd-status=304; stored")
 		for i := 0; i < 3; i++ {
 			got := s.Get("/f")
@@ -46,25 +46,25 @@ func TestCookiesOfA304AreNotStored(t *testing.T) {
 // TestRewarmAsksWhoAnswered: two routers with one middleware lead to two servers;
 // the pages of each are asked for there.
 func TestRewarmAsksWhoAnswered(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		o := Options{"tenant": fmt.Sprint("routers", Tenants.Add(1)), "rewarm": "5", "purge": Options{"networks": []string{"127.0.0.1"}}}
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		o := site.Options{"tenant": fmt.Sprint("routers", site.Tenants.Add(1)), "rewarm": "5", "purge": site.Options{"networks": []string{"127.0.0.1"}}}
 		server := func(name string) *httptest.Server {
-			h, err := load(context.Background(), Page("of "+name, "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"), o)
+			h, err := load(context.Background(), site.Page("of "+name, "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"), o)
 			require.NoError(t, err)
 			s := httptest.NewServer(h)
 			t.Cleanup(s.Close)
 			return s
 		}
 		shop, blog := server("shop"), server("blog")
-		get := func(s *httptest.Server, host string) Reply {
-			got, err := Send(http.MethodGet, s.URL+"/page", "", Fields("Host: "+host))
+		get := func(s *httptest.Server, host string) site.Reply {
+			got, err := site.Send(http.MethodGet, s.URL+"/page", "", site.Fields("Host: "+host))
 			require.NoError(t, err)
 			return got
 		}
 		for i := 0; i < 4; i++ {
 			require.Equal(t, "of blog", get(blog, "blog.example").Body)
 		}
-		got, err := Send("PURGE", shop.URL+"/.odoocache/purge", `{"tags":["all"]}`, Fields("Host: shop.example"))
+		got, err := site.Send("PURGE", shop.URL+"/.odoocache/purge", `{"tags":["all"]}`, site.Fields("Host: shop.example"))
 		require.NoError(t, err)
 		require.Equal(t, 200, got.Status)
 		require.Never(t, func() bool {
@@ -76,9 +76,9 @@ func TestRewarmAsksWhoAnswered(t *testing.T) {
 // TestLongDownloads: the time that a request which others wait for may take does not
 // break off a download that nobody waits for any more.
 func TestLongDownloads(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		for _, control := range []string{"private", "max-age=60"} {
-			s := NewSite(t, load, Options{"limits": Options{"fetchTimeout": "100ms"}}, func(rw http.ResponseWriter, r *http.Request) {
+			s := site.New(t, load, site.Options{"limits": site.Options{"fetchTimeout": "100ms"}}, func(rw http.ResponseWriter, r *http.Request) {
 				rw.Header().Set("Cache-Control", control)
 				for i := 0; i < 10; i++ {
 					_, _ = io.WriteString(rw, "part")
@@ -89,7 +89,7 @@ func TestLongDownloads(t *testing.T) {
 					}
 				}
 			})
-			got, err := Send(http.MethodGet, s.URL+"/file", "", http.Header{})
+			got, err := site.Send(http.MethodGet, s.URL+"/file", "", http.Header{})
 			assert.NoError(t, err, control)
 			assert.Equal(t, strings.Repeat("part", 10), got.Body, control)
 		}
@@ -99,14 +99,14 @@ func TestLongDownloads(t *testing.T) {
 // TestOnesOwnContextHoldsUpOnlyIts: who asks in a way of their own cannot keep
 // others from sharing.
 func TestOnesOwnContextHoldsUpOnlyIts(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		answer := Page("a page", "Cache-Control: max-age=60", "X-Odoo-Cache-Context: 0")
-		s := newCrowdedSite(t, load, Options{"rules": []Options{{"match": Everything, "fill": "nobody"}}}, answer)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		answer := site.Page("a page", "Cache-Control: max-age=60", "X-Odoo-Cache-Context: 0")
+		s := newCrowdedSite(t, load, site.Options{"rules": []site.Options{{"match": site.Everything, "fill": "nobody"}}}, answer)
 		s.Get("/", "Cookie: odoocache_context=0123456789abcdef")
 		require.Equal(t, 2, s.Renders(), "as nobody of this context, and as oneself")
-		g := NewGate(t)
+		g := site.NewGate(t)
 		s.Answers(g.Behind(answer))
-		c := NewCrowd(t, g)
+		c := site.NewCrowd(t, g)
 		c.Ask(5, s.URL+"/")
 		s.Waiting(4)
 		g.Open()
@@ -117,24 +117,24 @@ func TestOnesOwnContextHoldsUpOnlyIts(t *testing.T) {
 
 // TestA304ThatIsForOneAlone: those who wait do not go to the origin one by one.
 func TestA304ThatIsForOneAlone(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := newCrowdedSite(t, load, nil, Page("old", "X-Odoo-Cache: public, ttl=50ms", `ETag: "a"`))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := newCrowdedSite(t, load, nil, site.Page("old", "X-Odoo-Cache: public, ttl=50ms", `ETag: "a"`))
 		s.Get("/")
 		time.Sleep(60 * time.Millisecond)
-		first := NewGate(t)
+		first := site.NewGate(t)
 		answer := func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Etag", `"a"`)
 			rw.Header().Set("Cache-Control", "no-store")
 			rw.WriteHeader(http.StatusNotModified)
 		}
 		s.Answers(first.Behind(answer))
-		c := NewCrowd(t, first)
+		c := site.NewCrowd(t, first)
 		c.Ask(10, s.URL+"/")
 		s.Waiting(9)
-		rest := NewGate(t)
+		rest := site.NewGate(t)
 		s.Answers(rest.Behind(answer))
 		first.Open()
-		require.Eventually(t, func() bool { return s.Renders() == 11 }, WaitFor, Tick, "nine ask at once")
+		require.Eventually(t, func() bool { return s.Renders() == 11 }, site.WaitFor, site.Tick, "nine ask at once")
 		rest.Open()
 		c.All()
 	})
@@ -143,44 +143,44 @@ func TestA304ThatIsForOneAlone(t *testing.T) {
 // TestARefusalDoesNotLetSessionsIn: once the answer to nobody could not be stored,
 // that to a session is not stored, either.
 func TestARefusalDoesNotLetSessionsIn(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		rules := Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		rules := site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id"}}}}}
 		refuses := true
-		s := NewSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
 			who := "nobody"
 			if c, err := r.Cookie("session_id"); err == nil {
 				who = c.Value
 			} else if r.URL.Path == "/begin" {
 				rw.Header().Set("X-Odoo-Cache", "no-store")
-				rw.Header().Set("Set-Cookie", "session_id="+SessionID(1)+"; Path=/")
+				rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(1)+"; Path=/")
 			} else if refuses {
 				rw.Header().Set("X-Odoo-Cache", "no-store")
 			}
-			Page("for "+who)(rw, r)
+			site.Page("for "+who)(rw, r)
 		})
 		s.Get("/begin")
-		s.Get("/a", "Cookie: session_id="+SessionID(1))
+		s.Get("/a", "Cookie: session_id="+site.SessionID(1))
 		refuses = false
-		s.Get("/a", "Cookie: session_id="+SessionID(1))
+		s.Get("/a", "Cookie: session_id="+site.SessionID(1))
 		assert.Equal(t, "for nobody", s.Get("/a").Body)
 	})
 }
 
 // TestAFailureIsNoRefusal: an error of the origin says nothing of the page.
 func TestAFailureIsNoRefusal(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		rules := Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		rules := site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id"}}}}}
 		s := newCrowdedSite(t, load, rules, func(rw http.ResponseWriter, r *http.Request) {
-			Page("a page", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+SessionID(1)+"; Path=/")(rw, r)
+			site.Page("a page", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+site.SessionID(1)+"; Path=/")(rw, r)
 		})
 		s.Get("/begin")
 		s.Answers(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
-		assert.Equal(t, 503, s.Get("/a", "Cookie: session_id="+SessionID(1)).Status)
+		assert.Equal(t, 503, s.Get("/a", "Cookie: session_id="+site.SessionID(1)).Status)
 		before := s.Renders()
-		g := NewGate(t)
-		s.Answers(g.Behind(Page("a page")))
-		c := NewCrowd(t, g)
-		c.Ask(5, s.URL+"/a", "Cookie: session_id="+SessionID(1))
+		g := site.NewGate(t)
+		s.Answers(g.Behind(site.Page("a page")))
+		c := site.NewCrowd(t, g)
+		c.Ask(5, s.URL+"/a", "Cookie: session_id="+site.SessionID(1))
 		s.Waiting(4)
 		g.Open()
 		c.All()
@@ -190,27 +190,27 @@ func TestAFailureIsNoRefusal(t *testing.T) {
 
 // TestRewarmAfterHead: a HEAD is not what a page is asked for with.
 func TestRewarmAfterHead(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := newCrowdedSite(t, load, Options{"rewarm": "5"}, Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := newCrowdedSite(t, load, site.Options{"rewarm": "5"}, site.Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
 		for i := 0; i < 4; i++ {
 			s.Get("/a")
 		}
 		s.Do(http.MethodHead, "/a", "")
 		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
-		require.Eventually(t, func() bool { return s.Renders() == 2 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Renders() == 2 }, site.WaitFor, site.Tick)
 		assert.Equal(t, http.MethodGet, s.Request().Method)
 	})
 }
 
 // TestRewarmNamesNobody: no visitor's address or browser goes with the request.
 func TestRewarmNamesNobody(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := newCrowdedSite(t, load, Options{"rewarm": "5"}, Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := newCrowdedSite(t, load, site.Options{"rewarm": "5"}, site.Page("a page", "X-Odoo-Cache: public, ttl=60", "Surrogate-Key: all"))
 		for i := 0; i < 4; i++ {
 			s.Get("/a", "X-Forwarded-For: 192.0.2.7", "X-Real-Ip: 192.0.2.7", "Forwarded: for=192.0.2.7", "User-Agent: mine", "Cookie: a=b")
 		}
 		require.Equal(t, 200, s.Do("PURGE", "/.odoocache/purge", `{"tags":["all"]}`).Status)
-		require.Eventually(t, func() bool { return s.Renders() == 2 }, WaitFor, Tick)
+		require.Eventually(t, func() bool { return s.Renders() == 2 }, site.WaitFor, site.Tick)
 		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "Cookie"} {
 			assert.Empty(t, s.Request().Header[name], name)
 		}
@@ -220,18 +220,18 @@ func TestRewarmNamesNobody(t *testing.T) {
 // TestAPurgeIsNoRefusal: that a page was purged while it was rendered says nothing of the
 // page. The next visitor with a session fills the cache.
 func TestAPurgeIsNoRefusal(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		rules := Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id"}}}}}
-		s := newCrowdedSite(t, load, rules, Page("begun", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+SessionID(1)+"; Path=/"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		rules := site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id"}}}}}
+		s := newCrowdedSite(t, load, rules, site.Page("begun", "X-Odoo-Cache: no-store", "Set-Cookie: session_id="+site.SessionID(1)+"; Path=/"))
 		s.Get("/begin")
 		const mine = "Cookie: session_id="
 		s.Answers(func(rw http.ResponseWriter, r *http.Request) {
 			assert.Equal(t, 200, s.Do("PURGE", "/a", "").Status)
-			Page("a page")(rw, r)
+			site.Page("a page")(rw, r)
 		})
-		assert.Equal(t, "a page", s.Get("/a", mine+SessionID(1)).Body)
-		s.Answers(Page("a page"))
-		assert.Contains(t, s.Get("/a", mine+SessionID(1)).CacheStatus(), "; stored")
-		assert.Contains(t, s.Get("/a", mine+SessionID(1)).CacheStatus(), "; hit")
+		assert.Equal(t, "a page", s.Get("/a", mine+site.SessionID(1)).Body)
+		s.Answers(site.Page("a page"))
+		assert.Contains(t, s.Get("/a", mine+site.SessionID(1)).CacheStatus(), "; stored")
+		assert.Contains(t, s.Get("/a", mine+site.SessionID(1)).CacheStatus(), "; hit")
 	})
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 var nonceNumber atomic.Int64
@@ -43,7 +43,7 @@ func (s signature) line() string {
 const signingSecret = "change-me-please"
 
 // purgeSignature is the signature of a purge of the tag a, sent to a site now.
-func purgeSignature(s *Site) signature {
+func purgeSignature(s *site.Site) signature {
 	return signature{
 		secret: signingSecret, at: fmt.Sprint(time.Now().Unix()), nonce: newNonce(), tenant: s.Options["tenant"].(string),
 		host: strings.TrimPrefix(s.URL, "http://"), method: "POST", target: "/.odoocache/purge", body: `{"tags":["a"]}`,
@@ -52,8 +52,8 @@ func purgeSignature(s *Site) signature {
 
 // TestSignedPurges: a signature stands for the secret, for one request.
 func TestSignedPurges(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}}, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"purge": site.Options{"secret": signingSecret}}, site.Page("x"))
 		now := time.Now().Unix()
 		for _, c := range []struct {
 			name   string
@@ -99,9 +99,9 @@ func TestSignedPurges(t *testing.T) {
 
 // TestSignedPurgesAreTakenOnce: whoever listens can do nothing with what was sent.
 func TestSignedPurgesAreTakenOnce(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		purge := Options{"secret": signingSecret}
-		s := NewSite(t, load, Options{"purge": purge}, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		purge := site.Options{"secret": signingSecret}
+		s := site.New(t, load, site.Options{"purge": purge}, site.Page("x"))
 		g := purgeSignature(s)
 		require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
 		again := s.Do("POST", "/.odoocache/purge", g.body, g.line())
@@ -131,7 +131,7 @@ func TestSignedPurgesAreTakenOnce(t *testing.T) {
 		g.host = "front.example"
 		assert.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line(), "X-Forwarded-Host: Front.example").Status, "through a proxy that changes Host")
 
-		other := NewSite(t, load, Options{"purge": purge}, Page("x"))
+		other := site.New(t, load, site.Options{"purge": purge}, site.Page("x"))
 		g = purgeSignature(s)
 		require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
 		assert.Equal(t, 403, other.Do("POST", "/.odoocache/purge", g.body, g.line(), "Host: "+g.host).Status, "at another tenant of the same secret")
@@ -145,8 +145,8 @@ func TestSignedPurgesAreTakenOnce(t *testing.T) {
 
 // TestSignaturesInMind: what cannot be remembered is refused, and nothing is forgotten for it.
 func TestSignaturesInMind(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}, "limits": Options{"signatures": "100"}}, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"purge": site.Options{"secret": signingSecret}, "limits": site.Options{"signatures": "100"}}, site.Page("x"))
 		first := purgeSignature(s)
 		require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", first.body, first.line()).Status)
 		for i := 0; i < 99; i++ {
@@ -165,7 +165,7 @@ func TestSignaturesInMind(t *testing.T) {
 
 // TestSignedBodyTooLarge says so, rather than that the signature is wrong.
 func TestSignedBodyTooLarge(t *testing.T) {
-	s := NewSite(t, Compiled, Options{"purge": Options{"secret": signingSecret}, "limits": Options{"purgeBody": "256"}}, Page("x"))
+	s := site.New(t, site.Compiled, site.Options{"purge": site.Options{"secret": signingSecret}, "limits": site.Options{"purgeBody": "256"}}, site.Page("x"))
 	g := purgeSignature(s)
 	g.body = strings.Repeat("x", 257)
 	assert.Equal(t, http.StatusRequestEntityTooLarge, s.Do("POST", "/.odoocache/purge", g.body, g.line()).Status)
@@ -173,8 +173,8 @@ func TestSignedBodyTooLarge(t *testing.T) {
 
 // TestPurgeMode: a purge that asks for what there is not is not carried out in another way.
 func TestPurgeMode(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}}, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"purge": site.Options{"secret": signingSecret}}, site.Page("x"))
 		for _, c := range []struct {
 			lines []string
 			want  int
@@ -203,8 +203,8 @@ func TestPurgeMode(t *testing.T) {
 
 // TestPurgeItemsAreOneLine: what has a line break is refused by name, not split or trimmed.
 func TestPurgeItemsAreOneLine(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"purge": Options{"secret": signingSecret}}, Page("x"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"purge": site.Options{"secret": signingSecret}}, site.Page("x"))
 		for _, part := range []string{"tags", "paths", "prefixes"} {
 			for _, item := range []string{`/a\n/b`, `/a\n`, `\n/a`, `/a\u0000`, `/a\tb`, `/a\u2028b`, `/a\u0085`, `/a\r`} {
 				got := s.Do("POST", "/.odoocache/purge", `{"`+part+`":["/ok","`+item+`"]}`, "X-Odoocache-Secret: "+signingSecret)
@@ -219,13 +219,13 @@ func TestPurgeItemsAreOneLine(t *testing.T) {
 // TestSignaturesAcrossReplicas: one Redis knows what any replica has taken, and without it
 // a replica knows what it has taken itself.
 func TestSignaturesAcrossReplicas(t *testing.T) {
-	server := StartRedis(t)
-	o := Options{"tenant": "signed", "purge": Options{"secret": signingSecret}, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
-	here := NewSite(t, Compiled, o, Page("x"))
-	there := NewSite(t, Interpreted, o, Page("x"))
+	server := stack.StartRedis(t)
+	o := site.Options{"tenant": "signed", "purge": site.Options{"secret": signingSecret}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
+	here := site.New(t, site.Compiled, o, site.Page("x"))
+	there := site.New(t, site.Interpreted, o, site.Page("x"))
 	g := purgeSignature(here)
 	g.host = "shop.example"
-	send := func(s *Site, g signature) Reply {
+	send := func(s *site.Site, g signature) site.Reply {
 		return s.Do("POST", "/.odoocache/purge", g.body, g.line(), "Host: shop.example")
 	}
 	require.Equal(t, 200, send(here, g).Status)
@@ -252,9 +252,9 @@ func TestReadmeSignature(t *testing.T) {
 			t.Skip("no " + tool)
 		}
 	}
-	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(Readme(t))
+	m := regexp.MustCompile("(?ms)^```sh\n(body=.*?)^```$").FindStringSubmatch(site.Readme(t))
 	require.NotNil(t, m)
-	s := NewSite(t, Compiled, Options{"tenant": "shop", "purge": Options{"secret": signingSecret}}, Page("x"))
+	s := site.New(t, site.Compiled, site.Options{"tenant": "shop", "purge": site.Options{"secret": signingSecret}}, site.Page("x"))
 	host := strings.TrimPrefix(s.URL, "http://")
 	script := strings.ReplaceAll(strings.ReplaceAll(m[1], "https://shop.example", s.URL), "shop.example", host)
 	cmd := exec.Command("sh", "-euc", script)

@@ -14,29 +14,29 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // strangersStorages are the kinds of storages, by the options for each.
-func strangersStorages(t *testing.T, test func(t *testing.T, load Loader, o Options)) {
+func strangersStorages(t *testing.T, test func(t *testing.T, load site.Loader, o site.Options)) {
 	t.Helper()
 	for _, memory := range []string{"memory alone", "64MiB", "0"} {
 		t.Run(memory, func(t *testing.T) {
-			o := Options{}
+			o := site.Options{}
 			if memory != "memory alone" {
 				if _, err := exec.LookPath("redis-server"); err != nil {
 					t.Skip("redis-server is not installed")
 				}
-				o = Options{"memory": Options{"bytes": memory}, "redis": Options{"address": StartServer(t).Address, "timeout": "5s", "dialTimeout": "5s"}}
+				o = site.Options{"memory": site.Options{"bytes": memory}, "redis": site.Options{"address": stack.StartServer(t).Address, "timeout": "5s", "dialTimeout": "5s"}}
 			}
-			Both(t, func(t *testing.T, load Loader) { test(t, load, o) })
+			site.Both(t, func(t *testing.T, load site.Loader) { test(t, load, o) })
 		})
 	}
 }
 
-func with(o Options, more Options) Options {
-	all := Options{}
+func with(o site.Options, more site.Options) site.Options {
+	all := site.Options{}
 	for name, value := range o {
 		all[name] = value
 	}
@@ -49,14 +49,14 @@ func with(o Options, more Options) Options {
 // TestPostsOfStrangersMakeNoMarks: however many addresses somebody posts to, the marks of
 // purges stand, and pages that nobody has posted to do.
 func TestPostsOfStrangersMakeNoMarks(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		s := NewSite(t, load, with(o, Options{"purge": Options{"secret": Secret, "maxMarks": "100"}}), Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-9"))
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		s := site.New(t, load, with(o, site.Options{"purge": site.Options{"secret": site.Secret, "maxMarks": "100"}}), site.Page("x", "Cache-Control: max-age=60", "Surrogate-Key: product-9"))
 		for i := 0; i < 3; i++ {
 			s.Get("/kept")
 		}
-		require.Equal(t, 200, s.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["of-nothing"]}`, Bearer).Status)
+		require.Equal(t, 200, s.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["of-nothing"]}`, site.Bearer).Status)
 		sequence := func() string {
-			got := s.Get("/.odoocache/status", Bearer).Body
+			got := s.Get("/.odoocache/status", site.Bearer).Body
 			_, after, _ := strings.Cut(got, `"sequence":`)
 			n, _, _ := strings.Cut(after, ",")
 			return n
@@ -76,17 +76,17 @@ func TestPostsOfStrangersMakeNoMarks(t *testing.T) {
 // TestUnsafeMethodsRemoveEveryForm: of a page that varies by language and cookie, and of each
 // variant that its Vary makes.
 func TestUnsafeMethodsRemoveEveryForm(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		s := NewSite(t, load, with(o, Options{"rules": []Options{
-			{"match": Options{"pathPrefixes": []string{"/by-language"}}, "ttl": "60", "vary": Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"colour"}}},
-			{"match": Options{"pathPrefixes": []string{"/quiet"}, "methods": []string{"POST"}}, "session": "keep"},
-			{"match": Options{"pathPrefixes": []string{"/static"}}, "session": "ignore"},
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		s := site.New(t, load, with(o, site.Options{"rules": []site.Options{
+			{"match": site.Options{"pathPrefixes": []string{"/by-language"}}, "ttl": "60", "vary": site.Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"colour"}}},
+			{"match": site.Options{"pathPrefixes": []string{"/quiet"}, "methods": []string{"POST"}}, "session": "keep"},
+			{"match": site.Options{"pathPrefixes": []string{"/static"}}, "session": "ignore"},
 		}}), func(rw http.ResponseWriter, r *http.Request) {
 			lines := []string{"Cache-Control: max-age=60"}
 			if r.URL.Path == "/varies" {
 				lines = append(lines, "Vary: Foo")
 			}
-			Page("x", lines...)(rw, r)
+			site.Page("x", lines...)(rw, r)
 		})
 		const red, blue = "Cookie: colour=red", "Cookie: colour=blue"
 		forms := [][]string{
@@ -128,19 +128,19 @@ func TestUnsafeMethodsRemoveEveryForm(t *testing.T) {
 
 // TestAPageThatIsFetchedWhileAPostPasses is from before it, perhaps.
 func TestAPageThatIsFetchedWhileAPostPasses(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		started, gate := make(chan bool), make(chan bool)
-		s := NewSite(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, o, func(rw http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet && r.Header.Get("X-Slow") != "" {
 				started <- true
 				<-gate
 			}
-			Page("x", "Cache-Control: max-age=60", "Vary: Foo")(rw, r)
+			site.Page("x", "Cache-Control: max-age=60", "Vary: Foo")(rw, r)
 		})
 		for _, foo := range []string{"1", "2"} {
-			done := make(chan Reply)
+			done := make(chan site.Reply)
 			go func() {
-				got, _ := Send(http.MethodGet, s.URL+"/p", "", Fields("X-Slow: 1", "Foo: "+foo))
+				got, _ := site.Send(http.MethodGet, s.URL+"/p", "", site.Fields("X-Slow: 1", "Foo: "+foo))
 				done <- got
 			}()
 			<-started
@@ -155,15 +155,15 @@ func TestAPageThatIsFetchedWhileAPostPasses(t *testing.T) {
 
 // TestInventedSessionsPushOutNone: session.max is for sessions that were seen to begin.
 func TestInventedSessionsPushOutNone(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		s, _ := newOdooLike(t, load, with(o, Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1)), "session": Options{"max": "100"}}))
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		s, _ := newOdooLike(t, load, with(o, site.Options{"tenant": fmt.Sprintf("t%d", site.Tenants.Add(1)), "session": site.Options{"max": "100"}}))
 		s.Get("/a")
 		id := s.Do(http.MethodPost, "/seen", "x").Session()
 		require.Contains(t, s.Get("/a", "Cookie: session_id="+id).CacheStatus(), "hit")
 		for i := 0; i < 30; i++ {
 			var cookies []string
 			for j := 0; j < 8; j++ {
-				cookies = append(cookies, "session_id="+SessionID(100000+10*i+j))
+				cookies = append(cookies, "session_id="+site.SessionID(100000+10*i+j))
 			}
 			s.Do(http.MethodPost, "/change", "x", "Cookie: "+strings.Join(cookies, "; "))
 		}
@@ -176,14 +176,14 @@ func TestInventedSessionsPushOutNone(t *testing.T) {
 // TestSessionsOfAStranger: sessions that somebody has Odoo begin take no place of one that is
 // in use. Those that nobody uses go.
 func TestSessionsOfAStranger(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		n := 0
-		s := NewSite(t, load, Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "session": Options{"max": "100"}}, func(rw http.ResponseWriter, r *http.Request) {
+		s := site.New(t, load, site.Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "session": site.Options{"max": "100"}}, func(rw http.ResponseWriter, r *http.Request) {
 			if !strings.Contains(r.Header.Get("Cookie"), "session_id") {
 				n++
 				rw.Header().Set("Set-Cookie", fmt.Sprintf("session_id=%s%05d; Path=/", strings.Repeat("a", 80), n))
 			}
-			Page(HTMLPage("x"), "Content-Type: text/html")(rw, r)
+			site.Page(site.HTMLPage("x"), "Content-Type: text/html")(rw, r)
 		})
 		begin := func() string {
 			line, _, _ := strings.Cut(s.Do(http.MethodHead, "/robots.txt", "").Header.Get("Set-Cookie"), ";")
@@ -211,13 +211,13 @@ func TestSessionsOfAStranger(t *testing.T) {
 // TestAdmission: addresses that are asked for once do not push out those that are asked for
 // again, and take no more than their share.
 func TestAdmission(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		more := Options{"admission": Options{"bytes": "200KiB"}, "compression": "0"}
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		more := site.Options{"admission": site.Options{"bytes": "200KiB"}, "compression": "0"}
 		_, inRedis := o["redis"]
 		if !inRedis {
-			more["memory"] = Options{"bytes": "1MiB"}
+			more["memory"] = site.Options{"bytes": "1MiB"}
 		}
-		s := NewSite(t, load, with(o, more), Page(strings.Repeat("x", 20000), "Cache-Control: max-age=60"))
+		s := site.New(t, load, with(o, more), site.Page(strings.Repeat("x", 20000), "Cache-Control: max-age=60"))
 		for i := 0; i < 2; i++ {
 			s.Get("/first")
 		}
@@ -249,8 +249,8 @@ func TestAdmission(t *testing.T) {
 
 // TestWithoutAdmission: each page is stored at once.
 func TestWithoutAdmission(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"admission": Options{"bytes": "0"}, "memory": Options{"bytes": "1MiB"}}, Page(strings.Repeat("x", 20000), "Cache-Control: max-age=60"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"admission": site.Options{"bytes": "0"}, "memory": site.Options{"bytes": "1MiB"}}, site.Page(strings.Repeat("x", 20000), "Cache-Control: max-age=60"))
 		for i := 0; i < 100; i++ {
 			assert.Contains(t, s.Get(fmt.Sprint("/p?q=", i)).CacheStatus(), "; stored")
 		}
@@ -259,17 +259,17 @@ func TestWithoutAdmission(t *testing.T) {
 
 // TestPagesThatAreAskedForAgainAreRefreshed whatever strangers have taken of the share.
 func TestPagesThatAreAskedForAgainAreRefreshed(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		more := Options{"admission": Options{"bytes": "100KiB", "window": "1ms"}, "purge": Options{"secret": Secret}, "compression": "0"}
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		more := site.Options{"admission": site.Options{"bytes": "100KiB", "window": "1ms"}, "purge": site.Options{"secret": site.Secret}, "compression": "0"}
 		if _, inRedis := o["redis"]; !inRedis {
-			more["memory"] = Options{"bytes": "1MiB"}
+			more["memory"] = site.Options{"bytes": "1MiB"}
 		}
-		s := NewSite(t, load, with(o, more), Page(strings.Repeat("x", 90000), "X-Odoo-Cache: public, ttl=1, grace=600"))
+		s := site.New(t, load, with(o, more), site.Page(strings.Repeat("x", 90000), "X-Odoo-Cache: public, ttl=1, grace=600"))
 		require.Contains(t, s.Get("/mine").CacheStatus(), "stored")
 		for i := 0; i < 40; i++ {
 			s.Get(fmt.Sprint("/p?q=", i))
 		}
-		require.Equal(t, 200, s.Do(http.MethodPost, "/.odoocache/purge", `{"paths":["/mine"]}`, Bearer).Status)
+		require.Equal(t, 200, s.Do(http.MethodPost, "/.odoocache/purge", `{"paths":["/mine"]}`, site.Bearer).Status)
 		assert.Contains(t, s.Get("/mine").CacheStatus(), "; stored", "it was there before the purge")
 	})
 }
@@ -277,8 +277,8 @@ func TestPagesThatAreAskedForAgainAreRefreshed(t *testing.T) {
 // TestVariantsOfStrangers: a variant that is asked for once does not take the place of
 // another.
 func TestVariantsOfStrangers(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		s := NewSite(t, load, with(o, Options{"limits": Options{"variants": "3"}}), Page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"))
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		s := site.New(t, load, with(o, site.Options{"limits": site.Options{"variants": "3"}}), site.Page("x", "Cache-Control: max-age=60", "Vary: Accept-Language"))
 		for i := 0; i < 3; i++ {
 			for _, language := range []string{"en", "fr"} {
 				s.Get("/p", "Accept-Language: "+language)
@@ -299,13 +299,13 @@ func TestVariantsOfStrangers(t *testing.T) {
 // TestVariantsInUseStay: variants that somebody makes up, and asks for again and again, take the
 // places of each other and of those that nobody uses.
 func TestVariantsInUseStay(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
-		for name, more := range map[string]Options{
-			"a rule": {"limits": Options{"variants": "4"}},
-			"preset": {"limits": Options{"variants": "4"}, "preset": "odoo", "languages": []string{"en_US"}},
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		for name, more := range map[string]site.Options{
+			"a rule": {"limits": site.Options{"variants": "4"}},
+			"preset": {"limits": site.Options{"variants": "4"}, "preset": "odoo", "languages": []string{"en_US"}},
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := NewSite(t, load, with(o, with(more, Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1))})), Page(HTMLPage("x"), "Content-Type: text/html", "Cache-Control: max-age=60", "Vary: X-Region"))
+				s := site.New(t, load, with(o, with(more, site.Options{"tenant": fmt.Sprintf("t%d", site.Tenants.Add(1))})), site.Page(site.HTMLPage("x"), "Content-Type: text/html", "Cache-Control: max-age=60", "Vary: X-Region"))
 				hit := func(region string) {
 					t.Helper()
 					assert.Contains(t, s.Get("/shop", "X-Region: "+region).CacheStatus(), "; hit", region)
@@ -339,9 +339,9 @@ func TestVariantsInUseStay(t *testing.T) {
 
 // TestInventedVariants: one that was hit stays where others are stored and never hit.
 func TestInventedVariants(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		s := NewSite(t, load, Options{"preset": "odoo", "languages": []string{"en_US"}}, func(rw http.ResponseWriter, r *http.Request) {
-			Page(HTMLPage("in "+r.Header.Get("Accept-Language")+"."), "Content-Type: text/html", "Vary: Accept-Language")(rw, r)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, site.Options{"preset": "odoo", "languages": []string{"en_US"}}, func(rw http.ResponseWriter, r *http.Request) {
+			site.Page(site.HTMLPage("in "+r.Header.Get("Accept-Language")+"."), "Content-Type: text/html", "Vary: Accept-Language")(rw, r)
 		})
 		for i := 0; i < 3; i++ {
 			s.Get("/shop", "Accept-Language: fr")
@@ -357,25 +357,25 @@ func TestInventedVariants(t *testing.T) {
 
 // TestManyWaitForAPageThatIsNotAdmitted: it is asked for once.
 func TestManyWaitForAPageThatIsNotAdmitted(t *testing.T) {
-	strangersStorages(t, func(t *testing.T, load Loader, o Options) {
+	strangersStorages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		started, gate := make(chan bool, 100), make(chan bool)
 		var once sync.Once
 		open := func() { once.Do(func() { close(gate) }) }
 		defer open()
-		s := newCrowdedSite(t, load, with(o, Options{"admission": Options{"bytes": "1"}, "memory": Options{"bytes": "1MiB"}, "compression": "0"}), func(rw http.ResponseWriter, r *http.Request) {
+		s := newCrowdedSite(t, load, with(o, site.Options{"admission": site.Options{"bytes": "1"}, "memory": site.Options{"bytes": "1MiB"}, "compression": "0"}), func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				started <- true
 				<-gate
 			}
-			Page(strings.Repeat("x", 100000), "Cache-Control: max-age=60")(rw, r)
+			site.Page(strings.Repeat("x", 100000), "Cache-Control: max-age=60")(rw, r)
 		})
 		for i := 0; i < 12; i++ { // memory alone is full then
 			s.Get(fmt.Sprint("/p?q=", i))
 		}
-		got := make(chan Reply, 10)
+		got := make(chan site.Reply, 10)
 		for i := 0; i < 10; i++ {
 			go func() {
-				r, _ := Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
+				r, _ := site.Send(http.MethodGet, s.URL+"/slow", "", http.Header{})
 				got <- r
 			}()
 		}
@@ -394,14 +394,14 @@ func TestManyWaitForAPageThatIsNotAdmitted(t *testing.T) {
 // before the one before is given up.
 type reloads struct {
 	t    *testing.T
-	load Loader
-	o    Options
+	load site.Loader
+	o    site.Options
 	next http.Handler
 	end  context.CancelFunc
 	h    http.Handler
 }
 
-func (r *reloads) apply(more Options) {
+func (r *reloads) apply(more site.Options) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	h, err := r.load(ctx, r.next, with(r.o, more))
@@ -413,15 +413,15 @@ func (r *reloads) apply(more Options) {
 	r.t.Cleanup(cancel)
 }
 
-func (r *reloads) do(h http.Handler, method, path, body string, lines ...string) Reply {
+func (r *reloads) do(h http.Handler, method, path, body string, lines ...string) site.Reply {
 	req := httptest.NewRequest(method, "http://shop.example"+path, strings.NewReader(body))
 	if body == "" {
 		req = httptest.NewRequest(method, "http://shop.example"+path, nil)
 	}
-	req.Header = Fields(append(lines, "X-Forwarded-Proto: http")...)
+	req.Header = site.Fields(append(lines, "X-Forwarded-Proto: http")...)
 	rw := httptest.NewRecorder()
 	h.ServeHTTP(rw, req)
-	return Reply{Status: rw.Code, Header: rw.Header(), Body: rw.Body.String()}
+	return site.Reply{Status: rw.Code, Header: rw.Header(), Body: rw.Body.String()}
 }
 
 func (r *reloads) get(path string) string {
@@ -431,7 +431,7 @@ func (r *reloads) get(path string) string {
 
 // pending returns how many purges wait.
 func (r *reloads) pending() int {
-	_, after, _ := strings.Cut(r.do(r.h, http.MethodGet, "/.odoocache/status", "", Bearer).Body, `"pendingPurges":`)
+	_, after, _ := strings.Cut(r.do(r.h, http.MethodGet, "/.odoocache/status", "", site.Bearer).Body, `"pendingPurges":`)
 	number, _, _ := strings.Cut(after, ",")
 	n, err := strconv.Atoi(number)
 	require.NoError(r.t, err)
@@ -443,21 +443,21 @@ func (r *reloads) pending() int {
 func TestKeptPurgesOutliveTheStoragesOptions(t *testing.T) {
 	for _, c := range []struct {
 		name          string
-		right, broken Options // of redis
-		other         bool    // of another server
+		right, broken site.Options // of redis
+		other         bool         // of another server
 	}{
-		{"a wrong password", Options{"password": "right"}, Options{"password": "wrong"}, false},
-		{"a wrong user", Options{"password": "right"}, Options{"password": "right", "username": "nobody"}, false},
-		{"another address", Options{"password": "right"}, Options{"address": "127.0.0.1:1"}, true},
+		{"a wrong password", site.Options{"password": "right"}, site.Options{"password": "wrong"}, false},
+		{"a wrong user", site.Options{"password": "right"}, site.Options{"password": "right", "username": "nobody"}, false},
+		{"another address", site.Options{"password": "right"}, site.Options{"address": "127.0.0.1:1"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := StartServer(t, "--requirepass", "right")
-			Both(t, func(t *testing.T, load Loader) {
-				redis := func(more Options) Options {
-					return Options{"redis": with(Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, more)}
+			server := stack.StartServer(t, "--requirepass", "right")
+			site.Both(t, func(t *testing.T, load site.Loader) {
+				redis := func(more site.Options) site.Options {
+					return site.Options{"redis": with(site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, more)}
 				}
-				r := &reloads{t: t, load: load, next: Page("x", "Cache-Control: max-age=600", "Surrogate-Key: product-9"),
-					o: Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1)), "purge": Options{"secret": Secret}}}
+				r := &reloads{t: t, load: load, next: site.Page("x", "Cache-Control: max-age=600", "Surrogate-Key: product-9"),
+					o: site.Options{"tenant": fmt.Sprintf("t%d", site.Tenants.Add(1)), "purge": site.Options{"secret": site.Secret}}}
 				r.apply(redis(c.right))
 				for i := 0; i < 3; i++ {
 					r.get("/kept")
@@ -466,10 +466,10 @@ func TestKeptPurgesOutliveTheStoragesOptions(t *testing.T) {
 				require.Contains(t, r.get("/purged"), "; hit")
 				r.apply(redis(c.broken))
 				old := r.h
-				got := r.do(r.h, http.MethodPost, "/.odoocache/purge", `{"paths":["/purged"]}`, Bearer)
+				got := r.do(r.h, http.MethodPost, "/.odoocache/purge", `{"paths":["/purged"]}`, site.Bearer)
 				require.Equal(t, 503, got.Status, got.Body)
 
-				r.apply(with(redis(c.right), Options{"memory": Options{"bytes": "32MiB"}}))
+				r.apply(with(redis(c.right), site.Options{"memory": site.Options{"bytes": "32MiB"}}))
 				require.NotContains(t, r.get("/purged"), "; hit")
 				require.Contains(t, r.get("/kept"), "; hit", "nothing else was purged")
 				require.Zero(t, r.pending())
@@ -477,7 +477,7 @@ func TestKeptPurgesOutliveTheStoragesOptions(t *testing.T) {
 
 				// While the old options are still in use for requests that began before.
 				require.Contains(t, r.get("/kept"), "; hit")
-				got = r.do(old, http.MethodPost, "/.odoocache/purge", `{"paths":["/kept"]}`, Bearer)
+				got = r.do(old, http.MethodPost, "/.odoocache/purge", `{"paths":["/kept"]}`, site.Bearer)
 				require.Equal(t, 503, got.Status, got.Body)
 				require.NotContains(t, r.get("/kept"), "; hit")
 				require.Zero(t, r.pending())
@@ -489,15 +489,15 @@ func TestKeptPurgesOutliveTheStoragesOptions(t *testing.T) {
 // TestKeptPurgeIsWrittenOnce: the storage with the wrong password is not closed at once, and
 // still keeps the purge when the options are changed again.
 func TestKeptPurgeIsWrittenOnce(t *testing.T) {
-	server := StartServer(t, "--requirepass", "right")
-	Both(t, func(t *testing.T, load Loader) {
-		with := func(password, memory string) Options {
-			return Options{"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s", "password": password}, "memory": Options{"bytes": memory}}
+	server := stack.StartServer(t, "--requirepass", "right")
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		with := func(password, memory string) site.Options {
+			return site.Options{"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s", "password": password}, "memory": site.Options{"bytes": memory}}
 		}
-		r := &reloads{t: t, load: load, next: Page("x", "Cache-Control: max-age=600"),
-			o: Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1)), "purge": Options{"secret": Secret}}}
+		r := &reloads{t: t, load: load, next: site.Page("x", "Cache-Control: max-age=600"),
+			o: site.Options{"tenant": fmt.Sprintf("t%d", site.Tenants.Add(1)), "purge": site.Options{"secret": site.Secret}}}
 		r.apply(with("wrong", "64MiB"))
-		require.Equal(t, 503, r.do(r.h, http.MethodPost, "/.odoocache/purge", `{"paths":["/b"]}`, Bearer).Status)
+		require.Equal(t, 503, r.do(r.h, http.MethodPost, "/.odoocache/purge", `{"paths":["/b"]}`, site.Bearer).Status)
 		for i := 0; i < 4; i++ {
 			r.apply(with("right", fmt.Sprintf("%dMiB", 30+i)))
 			if i > 0 {
@@ -506,7 +506,7 @@ func TestKeptPurgeIsWrittenOnce(t *testing.T) {
 			}
 			r.get("/b")
 			require.Contains(t, r.get("/b"), "; hit")
-			require.Contains(t, r.do(r.h, http.MethodGet, "/.odoocache/status", "", Bearer).Body, `"sequence":2,`, "change %d", i) // the first is the beginning
+			require.Contains(t, r.do(r.h, http.MethodGet, "/.odoocache/status", "", site.Bearer).Body, `"sequence":2,`, "change %d", i) // the first is the beginning
 		}
 	})
 }
@@ -514,17 +514,17 @@ func TestKeptPurgeIsWrittenOnce(t *testing.T) {
 // TestPurgesReachTheNextMemory: without Redis other options make another storage, of which a
 // request that began before knows nothing.
 func TestPurgesReachTheNextMemory(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		r := &reloads{t: t, load: load, next: Page("x", "Cache-Control: max-age=600"),
-			o: Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1)), "purge": Options{"secret": Secret}}}
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		r := &reloads{t: t, load: load, next: site.Page("x", "Cache-Control: max-age=600"),
+			o: site.Options{"tenant": fmt.Sprintf("t%d", site.Tenants.Add(1)), "purge": site.Options{"secret": site.Secret}}}
 		r.apply(nil)
 		old := r.h
-		r.apply(Options{"memory": Options{"bytes": "32MiB"}})
+		r.apply(site.Options{"memory": site.Options{"bytes": "32MiB"}})
 		for i := 0; i < 3; i++ {
 			r.get("/p")
 		}
 		require.Contains(t, r.get("/p"), "; hit")
-		require.Equal(t, 200, r.do(old, http.MethodPost, "/.odoocache/purge", `{"paths":["/p"]}`, Bearer).Status)
+		require.Equal(t, 200, r.do(old, http.MethodPost, "/.odoocache/purge", `{"paths":["/p"]}`, site.Bearer).Status)
 		require.NotContains(t, r.get("/p"), "; hit")
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // visitorLike answers as Odoo 14 does: a cookie beside the session names the
@@ -27,19 +27,19 @@ func visitorLike(given *int) http.HandlerFunc {
 		if r.URL.Path == "/uncached" {
 			lines = append(lines, "Cache-Control: no-store")
 		}
-		Page("for "+who, lines...)(rw, r)
+		site.Page("for "+who, lines...)(rw, r)
 	}
 }
 
-var visitorRules = Options{"rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody", "cookies": Options{"drop": []string{"session_id", "visitor_uuid"}}}}}
+var visitorRules = site.Options{"rules": []site.Options{{"match": site.Everything, "ttl": "60", "fill": "nobody", "cookies": site.Options{"drop": []string{"session_id", "visitor_uuid"}}}}}
 
 // TestNobodyGetsAnothersVisitor: what a visitor's cookie makes of a page is not
 // stored, nor is the cookie that a new visitor gets.
 func TestNobodyGetsAnothersVisitor(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
-		for _, cookie := range []string{"visitor_uuid=ann", "visitor_uuid=ann; session_id=" + SessionID(5), "a=b; visitor_uuid =ann"} {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, cookie := range []string{"visitor_uuid=ann", "visitor_uuid=ann; session_id=" + site.SessionID(5), "a=b; visitor_uuid =ann"} {
 			given := 0
-			s := NewSite(t, load, visitorRules, visitorLike(&given))
+			s := site.New(t, load, visitorRules, visitorLike(&given))
 			s.Get("/a", "Cookie: "+cookie)
 			got := s.Get("/a", "Cookie: c=d")
 			assert.Equal(t, "for nobody", got.Body, cookie)
@@ -51,9 +51,9 @@ func TestNobodyGetsAnothersVisitor(t *testing.T) {
 // TestAVisitorFillsForEverybody: the origin is asked without the cookie, and hears
 // of it where the answer is not for everybody.
 func TestAVisitorFillsForEverybody(t *testing.T) {
-	Both(t, func(t *testing.T, load Loader) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
 		given := 0
-		s := NewSite(t, load, visitorRules, visitorLike(&given))
+		s := site.New(t, load, visitorRules, visitorLike(&given))
 		const ann = "Cookie: a=b; visitor_uuid=ann"
 		first := s.Get("/a", ann)
 		assert.Contains(t, first.CacheStatus(), "stored")
@@ -70,7 +70,7 @@ func TestAVisitorFillsForEverybody(t *testing.T) {
 		}
 		require.Equal(t, before+4, s.Renders(), "one try without it")
 		// It is not tried again so soon, so what comes now is this visitor's own.
-		s.Answers(Page("for ann", "Content-Type: text/html"))
+		s.Answers(site.Page("for ann", "Content-Type: text/html"))
 		assert.Contains(t, s.Get("/uncached", ann).CacheStatus(), "detail=no-store")
 	})
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // nullWriter takes a response and keeps nothing of its body.
@@ -26,15 +26,15 @@ func (w *nullWriter) WriteHeader(status int)      { w.status = status }
 func BenchmarkHit(b *testing.B) {
 	for _, mode := range []struct {
 		name string
-		load Loader
-	}{{"compiled", Compiled}, {"interpreted", Interpreted}} {
+		load site.Loader
+	}{{"compiled", site.Compiled}, {"interpreted", site.Interpreted}} {
 		for _, preset := range []string{"", "odoo"} {
 			b.Run(mode.name+"/preset="+preset, func(b *testing.B) {
-				origin := Page(strings.Repeat("x", 49000), "X-Odoo-Cache: public, ttl=600", "Content-Type: text/html", "Surrogate-Key: a b c d e",
+				origin := site.Page(strings.Repeat("x", 49000), "X-Odoo-Cache: public, ttl=600", "Content-Type: text/html", "Surrogate-Key: a b c d e",
 					"X-Content-Type-Options: nosniff", "X-Frame-Options: SAMEORIGIN", "Server: Werkzeug", "Date: Mon, 23 Nov 2026 05:00:00 GMT")
-				h, err := mode.load(context.Background(), origin, Options{"tenant": "bench" + preset + mode.name, "preset": preset})
+				h, err := mode.load(context.Background(), origin, site.Options{"tenant": "bench" + preset + mode.name, "preset": preset})
 				require.NoError(b, err)
-				r := BrowserRequest("/shop/customizable-desk-9")
+				r := site.BrowserRequest("/shop/customizable-desk-9")
 				for i := 0; i < 2; i++ {
 					h.ServeHTTP(&nullWriter{header: http.Header{}}, r)
 				}

@@ -16,9 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/measure"
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/measure"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // What the benchmark has measured, as a table, as a picture and in the README. All of
@@ -91,7 +91,7 @@ func (r *benchReport) load(name string) *benchLoad {
 
 // tail is how many times longer than the 50th percentile the 99th is.
 func (l *benchLoad) tail() float64 {
-	return Median(l.P99) / Median(l.P50)
+	return measure.Median(l.P99) / measure.Median(l.P50)
 }
 
 func (r *benchReport) find(name string) *benchResult {
@@ -119,7 +119,7 @@ func orNaN(list []float64) float64 {
 	if len(list) == 0 {
 		return math.NaN()
 	}
-	return Median(list)
+	return measure.Median(list)
 }
 
 // known prints the median, or nothing if nothing was measured.
@@ -127,7 +127,7 @@ func known(format string, list []float64) string {
 	if len(list) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(format, Median(list))
+	return fmt.Sprintf(format, measure.Median(list))
 }
 
 // table shows the ratios.
@@ -135,12 +135,12 @@ func (r *benchReport) table() string {
 	out := fmt.Sprintf("\n%d rounds of %d s each, 16 connections, %d cores, Traefik %s, Redis %s\n", r.Rounds, r.Seconds, r.Cores, r.Traefik, r.Redis)
 	out += fmt.Sprintf("%-34s %8s %17s %8s %9s %10s %9s  %s\n", "case", "ratio", "least to most", "req/s", "p99 ms", "CPU s/1000", "alloc kB", "ratio to")
 	for _, c := range r.Cases {
-		least, most := Spread(c.Ratio)
+		least, most := measure.Spread(c.Ratio)
 		out += fmt.Sprintf("%-34s %8.2f %8.2f %8.2f %8.0f %9.2f %10s %9s  %s\n",
-			c.Case, Median(c.Ratio), least, most, Median(c.Rate), Median(c.P99), known("%.3f", c.CPU), known("%.1f", c.Alloc), c.Base)
+			c.Case, measure.Median(c.Ratio), least, most, measure.Median(c.Rate), measure.Median(c.P99), known("%.3f", c.CPU), known("%.1f", c.Alloc), c.Base)
 	}
 	for _, l := range r.Loads {
-		out += fmt.Sprintf("%-34s at %.0f requests/s, 70 %% of its highest load: p50 %.2f ms, p99 %.2f ms, %.1f times\n", l.Case, Median(l.Rate), Median(l.P50), Median(l.P99), l.tail())
+		out += fmt.Sprintf("%-34s at %.0f requests/s, 70 %% of its highest load: p50 %.2f ms, p99 %.2f ms, %.1f times\n", l.Case, measure.Median(l.Rate), measure.Median(l.P50), measure.Median(l.P99), l.tail())
 	}
 	return out + fmt.Sprintf("bytes in Redis: the product %d, /shop %d\n", r.Bytes["product"], r.Bytes["shop"])
 }
@@ -168,7 +168,7 @@ func (v benchAim) word() string {
 }
 
 func (r *benchReport) aims() []benchAim {
-	ratio := func(name string) float64 { return Median(r.find(name).Ratio) }
+	ratio := func(name string) float64 { return measure.Median(r.find(name).Ratio) }
 	cpu := func(name string) float64 { return orNaN(r.find(name).CPU) }
 	// cost is the highest of what so many of something cost, of what the fewest do.
 	cost := func(what string, counts []int, most int) float64 {
@@ -235,7 +235,7 @@ func (r *benchReport) svg() string {
 	for _, group := range r.groups() {
 		most := 1.0
 		for _, c := range group {
-			if _, m := Spread(c.Ratio); m > most {
+			if _, m := measure.Spread(c.Ratio); m > most {
 				most = m
 			}
 		}
@@ -247,8 +247,8 @@ func (r *benchReport) svg() string {
 			if c.Case == c.Base {
 				class = ` class="base"`
 			}
-			m := Median(c.Ratio)
-			least, highest := Spread(c.Ratio)
+			m := measure.Median(c.Ratio)
+			least, highest := measure.Spread(c.Ratio)
 			body += fmt.Sprintf("<text x=\"%d\" y=\"%d\" class=\"name\">%s</text><rect%s x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"14\"/>",
 				left-8, y+12, html.EscapeString(c.Case), class, left, y, x(m)-left)
 			if highest > least {
@@ -271,7 +271,7 @@ func (r *benchReport) markdown() string {
 	if r.Nginx != "" {
 		out += ", nginx " + r.Nginx
 	}
-	out += fmt.Sprintf(", %s, %s.\n\n![The ratios of the table below as bars](%s/bench.svg)\n\n", r.Go, r.Date, Folder)
+	out += fmt.Sprintf(", %s, %s.\n\n![The ratios of the table below as bars](%s/bench.svg)\n\n", r.Go, r.Date, measure.Folder)
 	out += "| Requests/s | Ratio | Least to most | Traefik's CPU, s per 1000 requests | Allocated, kB per request |\n| --- | --- | --- | --- | --- |\n"
 	for _, group := range r.groups() {
 		for _, c := range group {
@@ -279,14 +279,14 @@ func (r *benchReport) markdown() string {
 				out += fmt.Sprintf("| **%s** | 1 | | %s | %s |\n", c.Case, known("%.3f", c.CPU), known("%.1f", c.Alloc))
 				continue
 			}
-			least, most := Spread(c.Ratio)
-			out += fmt.Sprintf("| %s | %.2f | %.2f to %.2f | %s | %s |\n", c.Case, Median(c.Ratio), least, most, known("%.3f", c.CPU), known("%.1f", c.Alloc))
+			least, most := measure.Spread(c.Ratio)
+			out += fmt.Sprintf("| %s | %.2f | %.2f to %.2f | %s | %s |\n", c.Case, measure.Median(c.Ratio), least, most, known("%.3f", c.CPU), known("%.1f", c.Alloc))
 		}
 	}
 	out += fmt.Sprintf("\nEach row is compared with the row in bold above it. In Redis the product page of 49 kB takes %d bytes, /shop of 215 kB %d.\n\n", r.Bytes["product"], r.Bytes["shop"])
 	out += "Requests sent at fixed times, 70 % of the highest rate at which each is answered:\n\n| | Requests/s | p50, ms | p99, ms | p99 / p50 |\n| --- | --- | --- | --- | --- |\n"
 	for _, l := range r.Loads {
-		out += fmt.Sprintf("| %s | %.0f | %.2f | %.2f | %.1f |\n", l.Case, Median(l.Rate), Median(l.P50), Median(l.P99), l.tail())
+		out += fmt.Sprintf("| %s | %.0f | %.2f | %.2f | %.1f |\n", l.Case, measure.Median(l.Rate), measure.Median(l.P50), measure.Median(l.P99), l.tail())
 	}
 	out += "\n"
 	out += "| Aim | | Measured | |\n| --- | --- | --- | --- |\n"
@@ -301,16 +301,16 @@ func (r *benchReport) markdown() string {
 
 // intoReadme puts text into the README's place for it.
 func intoReadme(readme, text string) (string, error) {
-	return Into(readme, benchBegin, benchEnd, text)
+	return measure.Into(readme, benchBegin, benchEnd, text)
 }
 
 // write writes the report: to where it is shown, or aside if there were too few rounds
 // or cases for that. It returns the folder.
 func (r *benchReport) write() (folder string, err error) {
-	folder = Path(".cache", "bench")
+	folder = source.Path(".cache", "bench")
 	if r.Rounds >= benchRounds && !r.partly {
-		folder = Path(Folder)
-		old, err := os.ReadFile(Path("README.md"))
+		folder = source.Path(measure.Folder)
+		old, err := os.ReadFile(source.Path("README.md"))
 		if err != nil {
 			return "", err
 		}
@@ -318,7 +318,7 @@ func (r *benchReport) write() (folder string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(Path("README.md"), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(source.Path("README.md"), []byte(text), 0o644); err != nil {
 			return "", err
 		}
 	}
@@ -337,11 +337,11 @@ func (r *benchReport) write() (folder string, err error) {
 
 // TestBenchmarkShown: picture and README are what docs/bench.json says.
 func TestBenchmarkShown(t *testing.T) {
-	b, err := os.ReadFile(Path(Folder, "bench.json"))
+	b, err := os.ReadFile(source.Path(measure.Folder, "bench.json"))
 	if os.IsNotExist(err) {
-		want, err := intoReadme(Readme(t), "")
+		want, err := intoReadme(site.Readme(t), "")
 		require.NoError(t, err)
-		require.Equal(t, want, Readme(t), "figures that were not measured")
+		require.Equal(t, want, site.Readme(t), "figures that were not measured")
 		return
 	}
 	require.NoError(t, err)
@@ -357,12 +357,12 @@ func TestBenchmarkShown(t *testing.T) {
 	for _, c := range r.Cases {
 		require.InDeltaSlice(t, c.Ratio, ratios[c.Case], 1e-9, c.Case)
 	}
-	svg, err := os.ReadFile(Path(Folder, "bench.svg"))
+	svg, err := os.ReadFile(source.Path(measure.Folder, "bench.svg"))
 	require.NoError(t, err)
 	require.Equal(t, r.svg(), string(svg))
-	want, err := intoReadme(Readme(t), r.markdown())
+	want, err := intoReadme(site.Readme(t), r.markdown())
 	require.NoError(t, err)
-	require.Equal(t, want, Readme(t))
+	require.Equal(t, want, site.Readme(t))
 }
 
 func TestBenchmarkMedian(t *testing.T) {
@@ -376,8 +376,8 @@ func TestBenchmarkMedian(t *testing.T) {
 		{[]float64{4, -1, 3, 2}, 2.5, -1, 4},
 	} {
 		before := append([]float64{}, c.list...)
-		least, most := Spread(c.list)
-		require.Equal(t, []float64{c.middle, c.least, c.most}, []float64{Median(c.list), least, most}, "%v", c.list)
+		least, most := measure.Spread(c.list)
+		require.Equal(t, []float64{c.middle, c.least, c.most}, []float64{measure.Median(c.list), least, most}, "%v", c.list)
 		require.Equal(t, before, append([]float64{}, c.list...), "it sorts a copy")
 	}
 }
@@ -456,7 +456,7 @@ func TestBenchmarkPicture(t *testing.T) {
 	}
 	require.Equal(t, len(r.Cases), bars)
 	for _, c := range r.Cases {
-		require.Contains(t, texts, c.Case+"\n"+fmt.Sprintf("%.2f\n", Median(c.Ratio)))
+		require.Contains(t, texts, c.Case+"\n"+fmt.Sprintf("%.2f\n", measure.Median(c.Ratio)))
 	}
 	require.Contains(t, svg, "prefers-color-scheme:dark")
 	require.NotContains(t, svg, "url(", "nothing is loaded")
@@ -471,7 +471,7 @@ func TestBenchmarkPartly(t *testing.T) {
 	require.NotContains(t, out, "cost of up to 100 rules, of 1 ")
 	folder, err := r.write()
 	require.NoError(t, err)
-	require.NotEqual(t, Path(Folder), folder)
+	require.NotEqual(t, source.Path(measure.Folder), folder)
 
 	cases := []benchCase{{name: "a", base: "a"}, {name: "b", base: "a"}, {name: "c", base: "a"}}
 	require.Equal(t, cases[:2], chosen(cases, regexp.MustCompile("^b$")), "with what it is compared with")
@@ -492,19 +492,21 @@ func TestBenchmarkReadmePlace(t *testing.T) {
 // TestBenchmarkChecksAnswers: an answer that is not what is measured is found out.
 func TestBenchmarkChecksAnswers(t *testing.T) {
 	c := benchCase{name: "x", cache: "; hit", status: 200, body: func(string) string { return "page" }}
-	good := Reply{Status: 200, Header: Fields("Cache-Status: odoocache; hit"), Body: "page"}
+	good := site.Reply{Status: 200, Header: site.Fields("Cache-Status: odoocache; hit"), Body: "page"}
 	require.NoError(t, c.wrong(good, "/"))
-	for name, change := range map[string]func(c *benchCase, r *Reply){
-		"status":       func(_ *benchCase, r *Reply) { r.Status = 502 },
-		"a miss":       func(_ *benchCase, r *Reply) { r.Header = Fields("Cache-Status: odoocache; fwd=uri-miss; stored") },
-		"no cache":     func(_ *benchCase, r *Reply) { r.Header = Fields() },
-		"body":         func(_ *benchCase, r *Reply) { r.Body = "pagf" },
-		"not coded":    func(c *benchCase, _ *Reply) { c.coded = true },
-		"coded":        func(_ *benchCase, r *Reply) { r.Header.Set("Content-Encoding", "gzip") },
-		"broken":       func(c *benchCase, r *Reply) { c.coded = true; r.Header.Set("Content-Encoding", "gzip") },
-		"not to cache": func(c *benchCase, _ *Reply) { c.cache = "" },
+	for name, change := range map[string]func(c *benchCase, r *site.Reply){
+		"status": func(_ *benchCase, r *site.Reply) { r.Status = 502 },
+		"a miss": func(_ *benchCase, r *site.Reply) {
+			r.Header = site.Fields("Cache-Status: odoocache; fwd=uri-miss; stored")
+		},
+		"no cache":     func(_ *benchCase, r *site.Reply) { r.Header = site.Fields() },
+		"body":         func(_ *benchCase, r *site.Reply) { r.Body = "pagf" },
+		"not coded":    func(c *benchCase, _ *site.Reply) { c.coded = true },
+		"coded":        func(_ *benchCase, r *site.Reply) { r.Header.Set("Content-Encoding", "gzip") },
+		"broken":       func(c *benchCase, r *site.Reply) { c.coded = true; r.Header.Set("Content-Encoding", "gzip") },
+		"not to cache": func(c *benchCase, _ *site.Reply) { c.cache = "" },
 	} {
-		changed, r := c, Reply{Status: good.Status, Header: good.Header.Clone(), Body: good.Body}
+		changed, r := c, site.Reply{Status: good.Status, Header: good.Header.Clone(), Body: good.Body}
 		change(&changed, &r)
 		require.Error(t, changed.wrong(r, "/"), name)
 	}

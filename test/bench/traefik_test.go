@@ -26,10 +26,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/measure"
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/measure"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // The benchmark measures with wrk, on one machine, in rounds in which every case has
@@ -46,7 +46,7 @@ type benchCase struct {
 	lua   string               // makes each request, where they differ
 	like  func(i int) []string // path and host of such a request
 	fills int                  // how many of them are to be in the cache first
-	via   *Traefik             // whose processor time and allocations count; nil: there is none
+	via   *stack.Traefik       // whose processor time and allocations count; nil: there is none
 
 	cache  string // part of Cache-Status; empty: there is none
 	status int
@@ -58,16 +58,16 @@ type benchCase struct {
 // benchSite is what is measured.
 type benchSite struct {
 	t      *testing.T
-	p      *Traefik
-	large  *Traefik // holds so many entries that its garbage collector would be felt by the others
-	idle   *Traefik // its plugin hands every request on, and does nothing else
-	least  *Traefik // its plugin gets a page from Redis and writes it, and does nothing else
-	lone   *Traefik // has one middleware, for the times that requests take
-	origin *Backend
-	redis  *RedisServer
+	p      *stack.Traefik
+	large  *stack.Traefik // holds so many entries that its garbage collector would be felt by the others
+	idle   *stack.Traefik // its plugin hands every request on, and does nothing else
+	least  *stack.Traefik // its plugin gets a page from Redis and writes it, and does nothing else
+	lone   *stack.Traefik // has one middleware, for the times that requests take
+	origin *stack.Backend
+	redis  *stack.RedisServer
 
-	answers map[string]*Answer // of the origin
-	nginx   string             // address, empty: not installed
+	answers map[string]*measure.Answer // of the origin
+	nginx   string                     // address, empty: not installed
 	pages   map[string]string
 	sent    int // samples
 }
@@ -95,27 +95,27 @@ var (
 )
 
 func startBenchSite(t *testing.T) *benchSite {
-	pages := map[string]string{"/product": Captured(t, "product-desk"), "/shop": Captured(t, "shop"), "/trivial": "ok"}
-	s := &benchSite{t: t, redis: StartServer(t, "--appendonly", "no"), pages: pages}
+	pages := map[string]string{"/product": measure.Captured(t, "product-desk"), "/shop": measure.Captured(t, "shop"), "/trivial": "ok"}
+	s := &benchSite{t: t, redis: stack.StartServer(t, "--appendonly", "no"), pages: pages}
 	s.answers = s.prepared()
-	s.origin = NewBackend(t, s.answer)
-	server := func() Options {
-		return Options{"address": s.redis.Address, "timeout": "5s", "dialTimeout": "5s"}
+	s.origin = stack.NewBackend(t, s.answer)
+	server := func() site.Options {
+		return site.Options{"address": s.redis.Address, "timeout": "5s", "dialTimeout": "5s"}
 	}
-	with := func(tenant, memory string, more Options) Options {
-		o := Options{"tenant": tenant, "redis": server(), "memory": Options{"bytes": memory}, "csrf": Options{"mode": "ignore"}, "earlyRefresh": "false"}
+	with := func(tenant, memory string, more site.Options) site.Options {
+		o := site.Options{"tenant": tenant, "redis": server(), "memory": site.Options{"bytes": memory}, "csrf": site.Options{"mode": "ignore"}, "earlyRefresh": "false"}
 		for name, value := range more {
 			o[name] = value
 		}
 		return o
 	}
 	const large = "1GiB"
-	hosts := map[string]Options{
+	hosts := map[string]site.Options{
 		"memory.example": with("memory", large, nil), "redis.example": with("redis", "0", nil),
-		"bypass.example": with("bypass", large, Options{"rules": []Options{{"match": Everything, "bypass": "true"}}}),
-		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, Options{"preset": "odoo"}),
+		"bypass.example": with("bypass", large, site.Options{"rules": []site.Options{{"match": site.Everything, "bypass": "true"}}}),
+		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, site.Options{"preset": "odoo"}),
 	}
-	entries := map[string]Options{}
+	entries := map[string]site.Options{}
 	for _, n := range entryCounts {
 		entries[fmt.Sprintf("entries%d.example", n)] = with(fmt.Sprintf("entries%d", n), large, nil)
 	}
@@ -123,37 +123,37 @@ func startBenchSite(t *testing.T) *benchSite {
 		hosts[fmt.Sprintf("tenant%d.example", i)] = with(fmt.Sprintf("tenant%d", i), large, nil)
 	}
 	for _, n := range ruleCounts {
-		var rules []Options
+		var rules []site.Options
 		for i := 1; i < n; i++ {
-			rules = append(rules, Options{"match": Options{"pathRegexp": fmt.Sprintf("^/section-%d/", i)}, "ttl": "1m"})
+			rules = append(rules, site.Options{"match": site.Options{"pathRegexp": fmt.Sprintf("^/section-%d/", i)}, "ttl": "1m"})
 		}
-		rules = append(rules, Options{"match": Options{"pathPrefixes": []string{"/"}}, "ttl": "24h"})
-		hosts[fmt.Sprintf("rules%d.example", n)] = with(fmt.Sprintf("rules%d", n), large, Options{"rules": rules})
+		rules = append(rules, site.Options{"match": site.Options{"pathPrefixes": []string{"/"}}, "ttl": "24h"})
+		hosts[fmt.Sprintf("rules%d.example", n)] = with(fmt.Sprintf("rules%d", n), large, site.Options{"rules": rules})
 	}
 	var config map[string]map[string]map[string]interface{}
-	require.NoError(t, json.Unmarshal([]byte(Routed(s.origin.URL, hosts)), &config))
+	require.NoError(t, json.Unmarshal([]byte(stack.Routed(s.origin.URL, hosts)), &config))
 	for name, middlewares := range map[string][]string{"bare": nil, "slowbare": nil, "compress": {"compress"}} {
-		config["http"]["routers"][name] = Options{"rule": "Host(`" + name + ".example`)", "service": "origin", "middlewares": middlewares, "entryPoints": []string{"web"}}
+		config["http"]["routers"][name] = site.Options{"rule": "Host(`" + name + ".example`)", "service": "origin", "middlewares": middlewares, "entryPoints": []string{"web"}}
 	}
-	config["http"]["middlewares"]["compress"] = Options{"compress": Options{}}
+	config["http"]["middlewares"]["compress"] = site.Options{"compress": site.Options{}}
 	dynamic, err := json.Marshal(config)
 	require.NoError(t, err)
-	s.p = StartTraefik(t, string(dynamic))
-	s.large = StartTraefik(t, Routed(s.origin.URL, entries))
-	s.idle = StartEdited(t, func(dir string) {
-		require.NoError(t, Edit(filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := outcomeGoOn\n"))
-	}, Routed(s.origin.URL, map[string]Options{"idle.example": with("idle", large, nil)}))
-	s.lone = StartTraefik(t, Routed(s.origin.URL, map[string]Options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
+	s.p = stack.StartTraefik(t, string(dynamic))
+	s.large = stack.StartTraefik(t, stack.Routed(s.origin.URL, entries))
+	s.idle = stack.StartEdited(t, func(dir string) {
+		require.NoError(t, source.Edit(filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		h.next.ServeHTTP(rw, r)\n		return\n	}\n	tried := outcomeGoOn\n"))
+	}, stack.Routed(s.origin.URL, map[string]site.Options{"idle.example": with("idle", large, nil)}))
+	s.lone = stack.StartTraefik(t, stack.Routed(s.origin.URL, map[string]site.Options{"memory.example": with("lone", "64MiB", nil), "bare.example": nil}))
 	s.startLeast()
 	s.startNginx()
 	return s
 }
 
 // prepared are the answers by path; /zipped is the product in gzip.
-func (s *benchSite) prepared() map[string]*Answer {
-	answers := map[string]*Answer{"/zipped": NewAnswer(s.zipped(), "Content-Encoding: gzip")}
+func (s *benchSite) prepared() map[string]*measure.Answer {
+	answers := map[string]*measure.Answer{"/zipped": measure.NewAnswer(s.zipped(), "Content-Encoding: gzip")}
 	for path, body := range s.pages {
-		answers[path] = NewAnswer(body)
+		answers[path] = measure.NewAnswer(body)
 	}
 	for _, n := range tagCounts {
 		tags := "Surrogate-Key:"
@@ -161,7 +161,7 @@ func (s *benchSite) prepared() map[string]*Answer {
 			tags += fmt.Sprintf(" product_%d", i)
 		}
 		path := fmt.Sprintf("/tags-%d", n)
-		answers[path] = NewAnswer(s.body(path), tags)
+		answers[path] = measure.NewAnswer(s.body(path), tags)
 	}
 	return answers
 }
@@ -173,7 +173,7 @@ func (s *benchSite) answer(rw http.ResponseWriter, r *http.Request) {
 	}
 	a := s.answers[r.URL.Path]
 	if a == nil {
-		a = NewAnswer(s.body(r.URL.Path))
+		a = measure.NewAnswer(s.body(r.URL.Path))
 	}
 	a.Write(rw)
 }
@@ -322,13 +322,13 @@ func (s *benchSite) startLeast() {
 	defer client.Close()
 	require.NoError(s.t, client.Set(context.Background(), "least", s.pages["/product"], 0).Err())
 	require.NoError(s.t, client.Set(context.Background(), "zippd", s.zipped(), 0).Err())
-	s.least = StartEdited(s.t, func(dir string) {
+	s.least = stack.StartEdited(s.t, func(dir string) {
 		file := filepath.Join(dir, "cache", "least.go")
 		require.NoError(s.t, os.WriteFile(file, []byte(strings.Replace(leastPlugin, "ADDRESS", s.redis.Address, 1)), 0o600))
-		require.NoError(s.t, Edit(filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := outcomeGoOn\n"))
-	}, Routed(s.origin.URL, map[string]Options{"least.example": {"tenant": "least"}, "slowleast.example": {"tenant": "least"}}))
+		require.NoError(s.t, source.Edit(filepath.Join(dir, "cache"), "	tried := outcomeGoOn\n", "	if h != nil {\n		least(h.next, rw, r)\n		return\n	}\n	tried := outcomeGoOn\n"))
+	}, stack.Routed(s.origin.URL, map[string]site.Options{"least.example": {"tenant": "least"}, "slowleast.example": {"tenant": "least"}}))
 	for _, lines := range []string{"Host: least.example", "Host: least.example\nAccept-Encoding: gzip"} {
-		_, err := Send(http.MethodGet, s.least.URL+"/kept", "", Fields(strings.Split(lines, "\n")...))
+		_, err := site.Send(http.MethodGet, s.least.URL+"/kept", "", site.Fields(strings.Split(lines, "\n")...))
 		require.NoError(s.t, err)
 	}
 }
@@ -339,7 +339,7 @@ func (s *benchSite) startNginx() {
 	if err != nil {
 		return
 	}
-	dir, address := s.t.TempDir(), FreeAddress(s.t)
+	dir, address := s.t.TempDir(), stack.FreeAddress(s.t)
 	asRoot := ""
 	if os.Getuid() == 0 {
 		asRoot = "user root;" // else its workers may not enter the folder
@@ -384,7 +384,7 @@ func (s *benchSite) cases() []benchCase {
 		c.cache, c.asks = cache, true
 		return c
 	}
-	first, err := Send(http.MethodGet, s.p.URL+"/product", "", Fields("Host: memory.example"))
+	first, err := site.Send(http.MethodGet, s.p.URL+"/product", "", site.Fields("Host: memory.example"))
 	require.NoError(s.t, err)
 	matched := hit("304", bare, "memory.example", "/product", "If-None-Match: "+first.Header.Get("Etag"))
 	matched.status, matched.body = http.StatusNotModified, func(string) string { return "" }
@@ -432,7 +432,7 @@ func (s *benchSite) cases() []benchCase {
 	}
 	for i := len(list) - 4; i < len(list); i++ {
 		host := strings.TrimPrefix(list[i].lines[0], "Host: ")
-		list[i].lua = Counting
+		list[i].lua = measure.Counting
 		list[i].like = func(n int) []string { return []string{fmt.Sprintf("/product?sample=%d", n), host} }
 	}
 	for _, n := range tagCounts {
@@ -497,7 +497,7 @@ func (s *benchSite) fill(cases []benchCase) {
 				if strings.HasPrefix(job[0], "entries") {
 					url = s.large.URL
 				}
-				if r, err := Send(http.MethodGet, url+job[1], "", Fields("Host: "+job[0])); err != nil || r.Status != http.StatusOK {
+				if r, err := site.Send(http.MethodGet, url+job[1], "", site.Fields("Host: "+job[0])); err != nil || r.Status != http.StatusOK {
 					failed.Add(1)
 				}
 			}
@@ -530,7 +530,7 @@ func (s *benchSite) sample(c benchCase, i int) error {
 		path, lines = like[0], append([]string{"Host: " + like[1]}, lines[1:]...)
 		url = strings.Join(strings.SplitN(url, "/", 4)[:3], "/") + path
 	}
-	got, err := Send(http.MethodGet, url, "", Fields(lines...))
+	got, err := site.Send(http.MethodGet, url, "", site.Fields(lines...))
 	if err != nil {
 		return err
 	}
@@ -538,7 +538,7 @@ func (s *benchSite) sample(c benchCase, i int) error {
 }
 
 // wrong says why an answer is not one of the case.
-func (c benchCase) wrong(got Reply, path string) error {
+func (c benchCase) wrong(got site.Reply, path string) error {
 	status := got.CacheStatus()
 	switch {
 	case got.Status != c.status:
@@ -606,8 +606,8 @@ func (s *benchSite) measure(c benchCase, seconds, round int) (m measured) {
 	if c.lua != "" {
 		script := filepath.Join(s.t.TempDir(), "requests.lua")
 		text := c.lua
-		if c.lua == Counting {
-			text = fmt.Sprintf(Counting, 0, time.Now().UnixNano()+int64(round))
+		if c.lua == measure.Counting {
+			text = fmt.Sprintf(measure.Counting, 0, time.Now().UnixNano()+int64(round))
 		}
 		require.NoError(s.t, os.WriteFile(script, []byte(text), 0o600))
 		args = append(args, "-s", script)
@@ -620,8 +620,8 @@ func (s *benchSite) measure(c benchCase, seconds, round int) (m measured) {
 	cpuAfter, allocatedAfter := c.via.Used()
 	asked = s.origin.Renders() - asked
 	s.samples(c, 16)
-	require.NotRegexp(s.t, WrkErrors, string(out), c.name)
-	figures, count := wrkRate.FindSubmatch(out), WrkRequests.FindSubmatch(out)
+	require.NotRegexp(s.t, measure.WrkErrors, string(out), c.name)
+	figures, count := wrkRate.FindSubmatch(out), measure.WrkRequests.FindSubmatch(out)
 	require.NotNil(s.t, figures, "%s", out)
 	require.NotNil(s.t, count, "%s", out)
 	requests, _ := strconv.ParseFloat(string(count[1]), 64)
@@ -760,7 +760,7 @@ func TestBenchmark(t *testing.T) {
 	if rounds == 0 || seconds == 0 {
 		t.Skip("make bench runs it")
 	}
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")
 	}
@@ -771,14 +771,14 @@ func TestBenchmark(t *testing.T) {
 		for _, path := range []string{"/product", "/shop", "/tags-1", "/tags-10", "/tags-50"} {
 			for i := 0; i < 3; i++ {
 				for _, accept := range []string{"gzip", ""} {
-					_, err := Send(http.MethodGet, s.p.URL+path, "", Fields("Host: "+host, "Accept-Encoding: "+accept))
+					_, err := site.Send(http.MethodGet, s.p.URL+path, "", site.Fields("Host: "+host, "Accept-Encoding: "+accept))
 					require.NoError(t, err)
 				}
 			}
 		}
 	}
 	for i := 0; i < 3; i++ {
-		_, err := Send(http.MethodGet, s.lone.URL+"/product", "", Fields("Host: memory.example"))
+		_, err := site.Send(http.MethodGet, s.lone.URL+"/product", "", site.Fields("Host: memory.example"))
 		require.NoError(t, err)
 	}
 	all := s.cases()
@@ -841,12 +841,12 @@ func (s *benchSite) report(rounds, seconds int, cases []benchCase) *benchReport 
 			r.Machine = string(m[1])
 		}
 	}
-	if out, err := exec.Command(NeedTraefik(s.t), "version").Output(); err == nil {
+	if out, err := exec.Command(stack.NeedTraefik(s.t), "version").Output(); err == nil {
 		if m := regexp.MustCompile(`Version: +(\S+)`).FindSubmatch(out); m != nil {
 			r.Traefik = string(m[1])
 		}
 	}
-	if b, err := os.ReadFile(Path("testdata", "traefik", "go.mod")); err == nil && r.Traefik == "dev" { // built by testdata/traefik/build
+	if b, err := os.ReadFile(source.Path("testdata", "traefik", "go.mod")); err == nil && r.Traefik == "dev" { // built by testdata/traefik/build
 		if m := regexp.MustCompile(`traefik/v3 v(\S+)`).FindSubmatch(b); m != nil {
 			r.Traefik = string(m[1])
 		}

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // suiteKinds prints what kind of case each one of the HTTP cache suite is.
@@ -36,7 +36,7 @@ func TestConformance(t *testing.T) {
 	if from == "" {
 		t.Skip("CACHE_TESTS names no checkout of http-tests/cache-tests")
 	}
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	suite := t.TempDir()
 	node := func(environment []string, arguments ...string) *exec.Cmd {
 		cmd := exec.Command(arguments[0], arguments[1:]...)
@@ -49,7 +49,7 @@ func TestConformance(t *testing.T) {
 		require.NoError(t, node(nil, "npm", "install", "--silent", "--no-audit", "--no-save", "undici", "liquidjs", "marked").Run())
 	}
 
-	address := FreeAddress(t)
+	address := stack.FreeAddress(t)
 	_, port, _ := strings.Cut(address, ":")
 	server := node([]string{"npm_config_protocol=http", "npm_config_port=" + port, "npm_config_pidfile=" + filepath.Join(suite, "pid")},
 		"node", "test-engine/server/server.mjs")
@@ -58,7 +58,7 @@ func TestConformance(t *testing.T) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
-	edge := StartTraefik(t, Routed("http://localhost:"+port, map[string]Options{"": {"redis": Options{"address": StartRedis(t).Address}}}))
+	edge := stack.StartTraefik(t, stack.Routed("http://localhost:"+port, map[string]site.Options{"": {"redis": site.Options{"address": stack.StartRedis(t).Address}}}))
 	edge.Until("the suite's server answers", func() bool { return edge.Get("/").Status == 200 })
 
 	var kinds map[string]string
@@ -102,7 +102,7 @@ func TestConformance(t *testing.T) {
 
 // conformance returns the cases of testdata/conformance.txt that do not pass, and why.
 func conformance(t *testing.T) map[string]string {
-	text, err := os.ReadFile(Path("testdata", "conformance.txt"))
+	text, err := os.ReadFile(source.Path("testdata", "conformance.txt"))
 	require.NoError(t, err)
 	list := map[string]string{}
 	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {

@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
-	. "github.com/odoocache/odoocache/test/traffic"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/traffic"
 )
 
 // The fault suite lets things fail one after the other under the traffic of
@@ -42,11 +42,11 @@ type fault struct {
 // and the clients of its tenants.
 type scene struct {
 	t      *testing.T
-	p      *Traefik
-	server *RedisServer
-	proxy  *FaultProxy
-	press  *Press
-	crowd  *Shoppers
+	p      *stack.Traefik
+	server *stack.RedisServer
+	proxy  *stack.FaultProxy
+	press  *traffic.Press
+	crowd  *traffic.Shoppers
 
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -81,7 +81,7 @@ func replace(pattern string) func(s *scene) {
 }
 
 // spoils is a fault of the way between the plugin and Redis.
-func spoils(name string, s Spoiler) fault {
+func spoils(name string, s stack.Spoiler) fault {
 	return fault{name, "redis", func(sc *scene) { sc.proxy.Set(s) }, func(sc *scene) { sc.proxy.Set(nil) }}
 }
 
@@ -106,22 +106,22 @@ const pluginUser = "plugin on >plugin-pass ~* &* +@all"
 func redisFaults() []fault {
 	return []fault{
 		{"connections refused", "redis", func(s *scene) { s.proxy.Refuse() }, func(s *scene) { s.proxy.Open() }},
-		spoils("answers late, within the timeout", Slow(RedisTimeout/4)),
-		spoils("answers later than the timeout", Slow(2*RedisTimeout)),
-		spoils("answers in small pieces", Drip(64, time.Millisecond)),
-		spoils("black hole", Swallow),
-		spoils("falls silent in mid-reply", Half(FallSilent)),
-		spoils("half-closed in mid-reply", Half(HalfClose)),
-		spoils("reset in mid-reply", Half(Reset)),
-		spoils("two exchanges in three are cut", EveryOther()),
-		spoils("lengths that lie", LyingLength()),
-		spoils("replies without an end", Endless()),
-		spoils("replies in another order", Reordered()),
-		spoils("replies of another connection", WrongConnection()),
-		spoils("replies of the exchange before", OneBehind()),
-		spoils("garbage", Says("HTTP/1.1 400 Bad Request\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "+OK", "$-7\r\n", "\r\n")),
-		spoils("LOADING", Says("-LOADING Redis is loading the dataset in memory\r\n")),
-		spoils("NOAUTH", Says("-NOAUTH Authentication required.\r\n")),
+		spoils("answers late, within the timeout", stack.Slow(stack.RedisTimeout/4)),
+		spoils("answers later than the timeout", stack.Slow(2*stack.RedisTimeout)),
+		spoils("answers in small pieces", stack.Drip(64, time.Millisecond)),
+		spoils("black hole", stack.Swallow),
+		spoils("falls silent in mid-reply", stack.Half(stack.FallSilent)),
+		spoils("half-closed in mid-reply", stack.Half(stack.HalfClose)),
+		spoils("reset in mid-reply", stack.Half(stack.Reset)),
+		spoils("two exchanges in three are cut", stack.EveryOther()),
+		spoils("lengths that lie", stack.LyingLength()),
+		spoils("replies without an end", stack.Endless()),
+		spoils("replies in another order", stack.Reordered()),
+		spoils("replies of another connection", stack.WrongConnection()),
+		spoils("replies of the exchange before", stack.OneBehind()),
+		spoils("garbage", stack.Says("HTTP/1.1 400 Bad Request\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "+OK", "$-7\r\n", "\r\n")),
+		spoils("LOADING", stack.Says("-LOADING Redis is loading the dataset in memory\r\n")),
+		spoils("NOAUTH", stack.Says("-NOAUTH Authentication required.\r\n")),
 		asks("WRONGPASS", "ACL SETUSER plugin resetpass >other; CLIENT KILL USER plugin", "ACL SETUSER plugin resetpass >plugin-pass"),
 		asks("NOPERM", "ACL SETUSER plugin -@all", "ACL SETUSER plugin +@all"),
 		asks("OOM", "CONFIG SET maxmemory-policy noeviction; CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
@@ -189,7 +189,7 @@ func saved(s *scene, how string) {
 	require.Eventually(s.t, func() bool {
 		b, err := s.server.Ask("INFO persistence")
 		return err == nil && strings.Contains(string(b), "rdb_last_bgsave_status:"+how)
-	}, Patience, 10*time.Millisecond)
+	}, stack.Patience, 10*time.Millisecond)
 }
 
 // traefikFaults are storms of reloads: Traefik builds every middleware anew.
@@ -213,7 +213,7 @@ func traefikFaults() []fault {
 // the connection.
 func raw(text string, end func(c rawConn)) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
-		c, _ := Hijack(rw)
+		c, _ := site.Hijack(rw)
 		defer c.Close()
 		if _, err := c.Write([]byte(text)); err == nil && end != nil {
 			end(c.(rawConn))
@@ -269,9 +269,9 @@ var sample = []string{"connections refused", "replies of another connection", "r
 // outcome is what the suite has measured of one fault.
 type outcome struct {
 	fault
-	before, quiet, purging, after *Tally // through the cache
-	all                           Tally  // of the fault's whole time, through the cache
-	bare                          Tally  // the same time, past it
+	before, quiet, purging, after *traffic.Tally // through the cache
+	all                           traffic.Tally  // of the fault's whole time, through the cache
+	bare                          traffic.Tally  // the same time, past it
 	errors, wrong, outdated       int
 	example                       string
 	purged, kept, unpurged, asked int64
@@ -299,32 +299,32 @@ const (
 
 // config is the dynamic configuration of a scene; n makes it another one.
 func (s *scene) config(n int) string {
-	hosts := map[string]Options{BareHost: nil}
+	hosts := map[string]site.Options{traffic.BareHost: nil}
 	for i, host := range s.crowd.Hosts {
-		memory := Options{"bytes": "0"}
+		memory := site.Options{"bytes": "0"}
 		if i == 0 {
-			memory = Options{"maxStaleness": "250ms"}
+			memory = site.Options{"maxStaleness": "250ms"}
 		}
 		tenant, _, _ := strings.Cut(host, ".")
-		hosts[host] = Options{
-			"tenant": tenant, "memory": memory, "purge": Options{"secret": Secret},
-			"redis":  Options{"address": s.proxy.Address, "timeout": RedisTimeout.String(), "username": "plugin", "password": "plugin-pass"},
-			"limits": Options{"variants": fmt.Sprint(16 + n%2)},
+		hosts[host] = site.Options{
+			"tenant": tenant, "memory": memory, "purge": site.Options{"secret": site.Secret},
+			"redis":  site.Options{"address": s.proxy.Address, "timeout": stack.RedisTimeout.String(), "username": "plugin", "password": "plugin-pass"},
+			"limits": site.Options{"variants": fmt.Sprint(16 + n%2)},
 		}
 	}
-	return Routed(s.press.URL(), hosts)
+	return stack.Routed(s.press.URL(), hosts)
 }
 
 // TestFaults lets things fail.
 func TestFaults(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	list := allFaults()
-	pr := &Press{Groups: 5, Render: 2 * time.Millisecond, Filler: 2000}
-	pr.Backend = NewBackend(t, pr.ServeHTTP)
-	p := StartTraefik(t, Routed(pr.URL(), map[string]Options{BareHost: nil}), "--serversTransport.forwardingTimeouts.responseHeaderTimeout=2s")
+	pr := &traffic.Press{Groups: 5, Render: 2 * time.Millisecond, Filler: 2000}
+	pr.Backend = stack.NewBackend(t, pr.ServeHTTP)
+	p := stack.StartTraefik(t, stack.Routed(pr.URL(), map[string]site.Options{traffic.BareHost: nil}), "--serversTransport.forwardingTimeouts.responseHeaderTimeout=2s")
 	var outcomes []*outcome
 	for i, f := range list {
-		if os.Getenv("FAULTS") == "" && !Contains(sample, f.name) {
+		if os.Getenv("FAULTS") == "" && !site.Contains(sample, f.name) {
 			continue
 		}
 		t.Run(f.part+" "+f.name, func(t *testing.T) {
@@ -338,11 +338,11 @@ func TestFaults(t *testing.T) {
 }
 
 // play lets one thing fail.
-func play(t *testing.T, p *Traefik, pr *Press, f fault, i int) *outcome {
+func play(t *testing.T, p *stack.Traefik, pr *traffic.Press, f fault, i int) *outcome {
 	t.Helper()
-	server := StartRedis(t, append([]string{"--user"}, strings.Fields(pluginUser)...)...)
-	s := &scene{t: t, p: p, server: server, proxy: NewFaultProxy(t, server.Address), press: pr, stop: make(chan struct{})}
-	c := &Shoppers{Traefik: p, Press: pr, Bare: BareHost, Path: UsualPath, Pause: 10 * time.Millisecond}
+	server := stack.StartRedis(t, append([]string{"--user"}, strings.Fields(pluginUser)...)...)
+	s := &scene{t: t, p: p, server: server, proxy: stack.NewFaultProxy(t, server.Address), press: pr, stop: make(chan struct{})}
+	c := &traffic.Shoppers{Traefik: p, Press: pr, Bare: traffic.BareHost, Path: traffic.UsualPath, Pause: 10 * time.Millisecond}
 	for _, tenant := range tenantsOf {
 		c.Hosts = append(c.Hosts, fmt.Sprintf("%s%d.example", tenant, i))
 	}
@@ -380,7 +380,7 @@ func play(t *testing.T, p *Traefik, pr *Press, f fault, i int) *outcome {
 	c.End()
 
 	o.before, o.quiet, o.purging, o.after = &before.Cached, &quiet.Cached, &purging.Cached, &after.Cached
-	for _, during := range []*Phase{onset, quiet, purging, recovery} {
+	for _, during := range []*traffic.Phase{onset, quiet, purging, recovery} {
 		o.all.Add(&during.Cached)
 		o.bare.Add(&during.Bare)
 	}
@@ -396,8 +396,8 @@ func play(t *testing.T, p *Traefik, pr *Press, f fault, i int) *outcome {
 // answers with status 500 as Traefik's service has given. It gives one where a
 // connection that is used again has more than the last response on it, which is a matter
 // of a moment and may meet none of those who go past the cache.
-func (o *outcome) judge(before, after *Phase, own int) {
-	count := func(f *Tally, allowed map[string]int) {
+func (o *outcome) judge(before, after *traffic.Phase, own int) {
+	count := func(f *traffic.Tally, allowed map[string]int) {
 		errors, wrong, example := f.Foreign(allowed)
 		o.errors, o.wrong, o.outdated = o.errors+errors, o.wrong+wrong, o.outdated+f.Outdated
 		for _, e := range []string{example, f.Example} {
@@ -414,7 +414,7 @@ func (o *outcome) judge(before, after *Phase, own int) {
 		allowed[failed] = own
 	}
 	count(&o.all, allowed)
-	for _, f := range []*Tally{&before.Cached, &before.Bare, &after.Cached, &after.Bare} {
+	for _, f := range []*traffic.Tally{&before.Cached, &before.Bare, &after.Cached, &after.Bare} {
 		count(f, nil)
 	}
 }
@@ -428,10 +428,10 @@ func (o *outcome) check(t *testing.T) {
 	if o.part != "odoo" { // whose answer to a POST breaks off as well
 		assert.Zero(t, o.unpurged, "purges that were answered with neither 200 nor 503")
 	}
-	assert.Greater(t, Ratio(o.before.Hits, o.before.Keyed), 0.8, "the cache was in use before")
-	assert.Greater(t, Ratio(o.after.Hits, o.after.Keyed), 0.5, "and is again")
+	assert.Greater(t, traffic.Ratio(o.before.Hits, o.before.Keyed), 0.8, "the cache was in use before")
+	assert.Greater(t, traffic.Ratio(o.after.Hits, o.after.Keyed), 0.5, "and is again")
 	// The lookup, the position of purges, and the store may each take redis.timeout.
-	assert.Less(t, o.added(1), 3*RedisTimeout+Slack, "the longest wait, for %s", o.all.Slow)
+	assert.Less(t, o.added(1), 3*stack.RedisTimeout+stack.Slack, "the longest wait, for %s", o.all.Slow)
 }
 
 // added is how much longer visitors waited than past the cache.
@@ -445,9 +445,9 @@ func (o *outcome) added(percentile float64) time.Duration {
 // verdict puts what was measured into classes.
 func (o *outcome) verdict() verdict {
 	v := verdict{Fault: o.name, Part: o.part}
-	hits := Ratio(o.quiet.Hits, o.quiet.Keyed)
+	hits := traffic.Ratio(o.quiet.Hits, o.quiet.Keyed)
 	switch {
-	case o.part == "odoo" && Ratio(o.quiet.StandIns, o.quiet.Stale) > 0.9:
+	case o.part == "odoo" && traffic.Ratio(o.quiet.StandIns, o.quiet.Stale) > 0.9:
 		v.Visitors = "hits go on; stale copies stand in; else as without the cache"
 	case o.part == "odoo" && hits > 0.8:
 		v.Visitors = "hits go on; else as without the cache"
@@ -458,7 +458,7 @@ func (o *outcome) verdict() verdict {
 	default:
 		v.Visitors = "fewer hits"
 	}
-	kept := Ratio(int(o.kept), int(o.asked))
+	kept := traffic.Ratio(int(o.kept), int(o.asked))
 	switch {
 	case kept > 0.9:
 		v.Purges = "kept"
@@ -479,7 +479,7 @@ func tableOf(list []*outcome) string {
 		v := o.verdict()
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d ms\t%.1f ms\t%.0f/%.0f/%.0f %%\t%d/%d/%d\t%d ms\t%.1f s\t%s; %s\n",
 			o.part, o.name, o.all.Requests(), o.errors, o.wrong, o.added(1).Milliseconds(), float64(o.added(0.99).Microseconds())/1000,
-			100*Ratio(o.before.Hits, o.before.Keyed), 100*Ratio(o.quiet.Hits, o.quiet.Keyed), 100*Ratio(o.after.Hits, o.after.Keyed),
+			100*traffic.Ratio(o.before.Hits, o.before.Keyed), 100*traffic.Ratio(o.quiet.Hits, o.quiet.Keyed), 100*traffic.Ratio(o.after.Hits, o.after.Keyed),
 			o.purged, o.kept, o.outdated, o.worstPurge.Milliseconds(), o.back.Seconds(), v.Visitors, v.Purges)
 	}
 	_ = w.Flush()
@@ -497,7 +497,7 @@ func compare(t *testing.T, list []*outcome, all int) {
 		require.Len(t, verdicts, all, "only a whole run can be written down: FAULTS=1")
 		b, err := json.MarshalIndent(verdicts, "", "  ")
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(Path("testdata", "faults.json"), append(b, '\n'), 0o600))
+		require.NoError(t, os.WriteFile(source.Path("testdata", "faults.json"), append(b, '\n'), 0o600))
 		return
 	}
 	known := map[string]verdict{}
@@ -511,7 +511,7 @@ func compare(t *testing.T, list []*outcome, all int) {
 
 func writtenFaults(t *testing.T) []verdict {
 	t.Helper()
-	b, err := os.ReadFile(Path("testdata", "faults.json"))
+	b, err := os.ReadFile(source.Path("testdata", "faults.json"))
 	require.NoError(t, err)
 	var list []verdict
 	require.NoError(t, json.Unmarshal(b, &list))

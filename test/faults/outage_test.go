@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
-	. "github.com/odoocache/odoocache/test/traffic"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/traffic"
 )
 
 // TestFaultsOutage lets Redis be gone for OUTAGE_SECONDS (15) under 200 requests
@@ -19,18 +19,18 @@ import (
 // than a purge, and once the breaker is open the cache costs less than a
 // millisecond at the 99th percentile.
 func TestFaultsOutage(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	const rate = 200
-	seconds := FromEnv("OUTAGE_SECONDS", 15)
-	server := StartRedis(t)
-	pr := &Press{Groups: 5, Filler: 10000}
-	pr.Backend = NewBackend(t, pr.ServeHTTP)
-	c := &Shoppers{Press: pr, Hosts: []string{"one.example", "two.example"}, Bare: BareHost, Path: UsualPath}
-	hosts := map[string]Options{BareHost: nil}
+	seconds := traffic.FromEnv("OUTAGE_SECONDS", 15)
+	server := stack.StartRedis(t)
+	pr := &traffic.Press{Groups: 5, Filler: 10000}
+	pr.Backend = stack.NewBackend(t, pr.ServeHTTP)
+	c := &traffic.Shoppers{Press: pr, Hosts: []string{"one.example", "two.example"}, Bare: traffic.BareHost, Path: traffic.UsualPath}
+	hosts := map[string]site.Options{traffic.BareHost: nil}
 	for _, host := range c.Hosts {
-		hosts[host] = Options{"tenant": host[:3], "purge": Options{"secret": Secret}, "redis": Options{"address": server.Address}}
+		hosts[host] = site.Options{"tenant": host[:3], "purge": site.Options{"secret": site.Secret}, "redis": site.Options{"address": server.Address}}
 	}
-	c.Traefik = StartTraefik(t, Routed(pr.URL(), hosts))
+	c.Traefik = stack.StartTraefik(t, stack.Routed(pr.URL(), hosts))
 	c.Warm()
 	c.Paced(rate)
 	c.PurgeEvery(400 * time.Millisecond)
@@ -56,8 +56,8 @@ func TestFaultsOutage(t *testing.T) {
 	calm := c.During(3*time.Second, true)
 	c.End()
 
-	all, bare := &Tally{}, &Tally{}
-	for _, ph := range []*Phase{before, onset, open, back, calm} {
+	all, bare := &traffic.Tally{}, &traffic.Tally{}
+	for _, ph := range []*traffic.Phase{before, onset, open, back, calm} {
 		all.Add(&ph.Cached)
 		bare.Add(&ph.Bare)
 	}
@@ -70,8 +70,8 @@ func TestFaultsOutage(t *testing.T) {
 		"hits %.0f %% before, %.0f %% after; back after %v; goroutines of Traefik %d, then %d",
 		seconds, rate, all.Requests(), errors, wrong, c.Purged.Load(), c.Kept.Load(), all.Outdated,
 		open.Cached.Percentile(0.5), open.Bare.Percentile(0.5), open.Cached.Percentile(0.99), open.Bare.Percentile(0.99),
-		open.Cached.Percentile(1), open.Bare.Percentile(1), Windows, usual, added, noise,
-		100*Ratio(before.Cached.Hits, before.Cached.Keyed), 100*Ratio(calm.Cached.Hits, calm.Cached.Keyed), returned, goroutines, after)
+		open.Cached.Percentile(1), open.Bare.Percentile(1), traffic.Windows, usual, added, noise,
+		100*traffic.Ratio(before.Cached.Hits, before.Cached.Keyed), 100*traffic.Ratio(calm.Cached.Hits, calm.Cached.Keyed), returned, goroutines, after)
 	assert.Zero(t, errors+wrong, "answers that were not the page: %s", example)
 	assert.Zero(t, all.Outdated, all.Example)
 	assert.Zero(t, c.Unpurged.Load())
@@ -79,7 +79,7 @@ func TestFaultsOutage(t *testing.T) {
 	if os.Getenv("OUTAGE_SECONDS") != "" { // the windows of the short form are too few to tell it from a busy machine
 		assert.Less(t, added, time.Millisecond+noise, "at the 99th percentile")
 	}
-	assert.Greater(t, Ratio(calm.Cached.Hits, calm.Cached.Keyed), 0.5, "the cache is in use again")
+	assert.Greater(t, traffic.Ratio(calm.Cached.Hits, calm.Cached.Keyed), 0.5, "the cache is in use again")
 	assert.GreaterOrEqual(t, all.Requests(), rate*seconds*9/10)
 	assert.Less(t, after, goroutines+100)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // faultHead is the head of the README's table of faults.
@@ -39,14 +39,14 @@ func faultRows(list []verdict) []string {
 // suite has measured; -update writes it.
 func TestReadmeFaults(t *testing.T) {
 	rows := faultRows(writtenFaults(t))
-	text := Readme(t)
+	text := site.Readme(t)
 	before, rest, found := strings.Cut(text, faultHead+"\n|---|---|---|\n")
 	require.True(t, found, "the head of the table")
 	table, after, found := strings.Cut(rest, "\n\n")
 	require.True(t, found, "the end of the table")
 	if *update {
 		text = before + faultHead + "\n|---|---|---|\n" + strings.Join(rows, "\n") + "\n\n" + after
-		require.NoError(t, os.WriteFile(Path("README.md"), []byte(text), 0o600))
+		require.NoError(t, os.WriteFile(source.Path("README.md"), []byte(text), 0o600))
 		return
 	}
 	assert.Equal(t, rows, strings.Split(table, "\n"))

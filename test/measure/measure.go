@@ -15,14 +15,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // Captured returns the body of a page of testdata/odoo.
 func Captured(t testing.TB, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(Path("testdata", "odoo", name+".http"))
+	b, err := os.ReadFile(source.Path("testdata", "odoo", name+".http"))
 	require.NoError(t, err)
 	at := bytes.Index(b, []byte("<!DOCTYPE"))
 	require.Positive(t, at)
@@ -40,7 +40,7 @@ type Answer struct {
 }
 
 func NewAnswer(body string, lines ...string) *Answer {
-	a := &Answer{header: Fields(append(lines, benchFields...)...), body: []byte(body)}
+	a := &Answer{header: site.Fields(append(lines, benchFields...)...), body: []byte(body)}
 	a.header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	return a
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // mutation is a fault that is put into a copy of the source, and the test that has to
@@ -88,13 +88,13 @@ func TestMutations(t *testing.T) {
 				out, failed := runCopy(t, nil, m.test)
 				known = !failed
 				passes[m.test] = known
-				assert.False(t, failed, "without the fault:\n%s", Tail(out, 20))
+				assert.False(t, failed, "without the fault:\n%s", stack.Tail(out, 20))
 			}
 			if !known {
 				t.Skip("the test fails without the fault")
 			}
 			out, failed := runCopy(t, &m, m.test)
-			assert.True(t, failed, "%s does not find it:\n%s", m.test, Tail(out, 5))
+			assert.True(t, failed, "%s does not find it:\n%s", m.test, stack.Tail(out, 5))
 		})
 	}
 }
@@ -104,9 +104,9 @@ func TestMutations(t *testing.T) {
 func runCopy(t *testing.T, m *mutation, test string) (out string, failed bool) {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, CopyAll(dir))
+	require.NoError(t, source.CopyAll(dir))
 	if m != nil {
-		require.NoError(t, Edit(filepath.Join(dir, m.folder), m.old, m.new))
+		require.NoError(t, source.Edit(filepath.Join(dir, m.folder), m.old, m.new))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()

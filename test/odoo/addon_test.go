@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // withAddon starts an edge in front of the Odoo that has the addon, and tells the
 // addon of it, as the settings do.
-func withAddon(t *testing.T) (*OdooSite, *Edge, *Visitor) {
+func withAddon(t *testing.T) (*Site, *Edge, *Visitor) {
 	t.Helper()
 	odoo := needOdooAddon(t)
 	e := odoo.Behind(t, nil)
@@ -25,7 +25,7 @@ func withAddon(t *testing.T) (*OdooSite, *Edge, *Visitor) {
 	set := func(key string, value interface{}) {
 		admin.call("ir.config_parameter", "set_param", []interface{}{key, value}, nil)
 	}
-	set("odoocache.secret", TraefikSecret) // first: with the address, what waits is sent
+	set("odoocache.secret", site.TraefikSecret) // first: with the address, what waits is sent
 	set("odoocache.tenant", odooTenant)
 	set("odoocache.edge_url", e.URL)
 	t.Cleanup(func() {
@@ -50,7 +50,7 @@ func settled(t *testing.T, admin *Visitor) {
 var jsonPrice = regexp.MustCompile(`"price": ([0-9.]+)`)
 
 // priceOn returns the price that a product's page tells search engines.
-func priceOn(t *testing.T, r Reply) string {
+func priceOn(t *testing.T, r site.Reply) string {
 	t.Helper()
 	m := jsonPrice.FindStringSubmatch(r.Body)
 	require.NotNil(t, m, "%d %s", r.Status, r.CacheStatus())
@@ -58,7 +58,7 @@ func priceOn(t *testing.T, r Reply) string {
 }
 
 // pricesOn returns the prices that a list shows.
-func pricesOn(r Reply) []string {
+func pricesOn(r site.Reply) []string {
 	return regexp.MustCompile(`oe_currency_value">[^<]*<`).FindAllString(r.Body, -1)
 }
 
@@ -80,9 +80,9 @@ func TestOdooAddonPrices(t *testing.T) {
 	backend.SignIn("admin")
 	deal := dealPage(t, admin, id)
 	before := admin.read("product.template", []interface{}{[]interface{}{"id", "=", id}}, "list_price")[0]["list_price"].(float64)
-	t.Cleanup(func() { admin.write("product.template", ids(id), Options{"list_price": before}) })
+	t.Cleanup(func() { admin.write("product.template", ids(id), site.Options{"list_price": before}) })
 
-	view := func(path string) Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
+	view := func(path string) site.Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
 	warm := func() string {
 		for _, path := range append([]string{product, "/shop", deal}, others...) {
 			view(path)
@@ -95,11 +95,11 @@ func TestOdooAddonPrices(t *testing.T) {
 		change func(price float64)
 	}{
 		{"in the backend, through the edge", func(price float64) {
-			r := backend.write("product.template", ids(id), Options{"list_price": price})
+			r := backend.write("product.template", ids(id), site.Options{"list_price": price})
 			assert.Empty(t, r.Header["X-Odoo-Purge"], "the visitor is not told")
 			assert.NotContains(t, view(product).CacheStatus(), "; hit", "the very next request")
 		}},
-		{"past the edge", func(price float64) { admin.write("product.template", ids(id), Options{"list_price": price}) }},
+		{"past the edge", func(price float64) { admin.write("product.template", ids(id), site.Options{"list_price": price}) }},
 		{"by a scheduled action", func(price float64) {
 			admin.cron(`env["product.template"].browse(` + strconv.Itoa(id) + `).write({"list_price": ` + strconv.FormatFloat(price, 'f', 2, 64) + `})`)
 		}},
@@ -128,9 +128,9 @@ func dealPage(t *testing.T, admin *Visitor, product int) string {
 	t.Helper()
 	arch := `<t t-name="website.odoocache_deal"><t t-call="website.layout"><div id="wrap"><p>only <t t-out="request.env['product.template'].browse(` +
 		strconv.Itoa(product) + `).list_price"/></p></div></t></t>`
-	view := admin.create("ir.ui.view", Options{"name": "deal", "type": "qweb", "key": "website.odoocache_deal", "arch": arch})
+	view := admin.create("ir.ui.view", site.Options{"name": "deal", "type": "qweb", "key": "website.odoocache_deal", "arch": arch})
 	defer settled(t, admin)
-	page := admin.create("website.page", Options{"url": "/odoocache-deal", "view_id": view, "is_published": true})
+	page := admin.create("website.page", site.Options{"url": "/odoocache-deal", "view_id": view, "is_published": true})
 	t.Cleanup(func() {
 		admin.call("website.page", "unlink", []interface{}{ids(page)}, nil)
 		admin.call("ir.ui.view", "unlink", []interface{}{ids(view)}, nil)
@@ -141,14 +141,14 @@ func dealPage(t *testing.T, admin *Visitor, product int) string {
 // TestOdooAddonPublishing: what is published or withdrawn changes the list.
 func TestOdooAddonPublishing(t *testing.T) {
 	_, e, admin := withAddon(t)
-	view := func(path string) Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
+	view := func(path string) site.Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
 	listed := func(name string) bool { return strings.Contains(view("/shop?search=Odoocache").Body, name) }
 	name := "Odoocache test lamp"
 	require.False(t, listed(name))
 	require.Contains(t, view("/shop?search=Odoocache").CacheStatus(), "; hit")
-	id := admin.create("product.template", Options{"name": name, "list_price": 12, "is_published": true, "sale_ok": true})
+	id := admin.create("product.template", site.Options{"name": name, "list_price": 12, "is_published": true, "sale_ok": true})
 	require.Eventually(t, func() bool { return listed(name) }, 30*time.Second, 50*time.Millisecond, "published")
-	admin.write("product.template", ids(id), Options{"is_published": false})
+	admin.write("product.template", ids(id), site.Options{"is_published": false})
 	require.Eventually(t, func() bool { return !listed(name) }, 30*time.Second, 50*time.Millisecond, "withdrawn")
 	admin.call("product.template", "unlink", []interface{}{ids(id)}, nil)
 }
@@ -164,7 +164,7 @@ func TestOdooAddonCart(t *testing.T) {
 		e.Visitor(ShopHost, BrowserLanguage).Get(path)
 	}
 	v := e.Visitor(ShopHost, BrowserLanguage)
-	v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+	v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
 	assert.Equal(t, "0", v.cookie("odoocache_context"))
 	assert.Equal(t, "3", v.cookie("odoocache_cart"))
 	for _, path := range []string{"/", "/shop", "/contactus", product} {
@@ -194,7 +194,7 @@ func TestOdooAddonCart(t *testing.T) {
 }
 
 // addonVariant returns the id of a product's first variant.
-func addonVariant(t *testing.T, odoo *OdooSite, template int) int {
+func addonVariant(t *testing.T, odoo *Site, template int) int {
 	t.Helper()
 	admin := odoo.Visitor(t, ShopHost)
 	admin.SignIn("admin")
@@ -207,11 +207,11 @@ func addonVariant(t *testing.T, odoo *OdooSite, template int) int {
 func TestOdooAddonSecret(t *testing.T) {
 	odoo, _, _ := withAddon(t)
 	for name, line := range map[string]string{
-		"no edge": "X-A: b", "a word": "X-Odoo-Cache-Edge: odoocache", "another secret": "X-Odoo-Cache-Edge: " + EdgeToken("another-secret"),
+		"no edge": "X-A: b", "a word": "X-Odoo-Cache-Edge: odoocache", "another secret": "X-Odoo-Cache-Edge: " + site.EdgeToken("another-secret"),
 	} {
 		assert.Empty(t, odoo.Visitor(t, ShopHost).Get("/shop", line).Header["Surrogate-Key"], name)
 	}
-	assert.NotEmpty(t, odoo.Visitor(t, ShopHost).Get("/shop", "X-Odoo-Cache-Edge: "+EdgeToken(TraefikSecret)).Header["Surrogate-Key"])
+	assert.NotEmpty(t, odoo.Visitor(t, ShopHost).Get("/shop", "X-Odoo-Cache-Edge: "+site.EdgeToken(site.TraefikSecret)).Header["Surrogate-Key"])
 }
 
 // TestOdooAddonContexts asks Odoo as the edge does: a context is rendered without a
@@ -220,12 +220,12 @@ func TestOdooAddonContexts(t *testing.T) {
 	odoo := needOdooAddon(t)
 	admin := odoo.Visitor(t, ShopHost)
 	admin.SignIn("admin")
-	admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", TraefikSecret}, nil)
+	admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", site.TraefikSecret}, nil)
 	t.Cleanup(func() {
 		admin.call("ir.config_parameter", "set_param", []interface{}{"odoocache.secret", false}, nil)
 	})
-	token := "X-Odoo-Cache-Edge: " + EdgeToken(TraefikSecret)
-	fill := func(path string, lines ...string) Reply {
+	token := "X-Odoo-Cache-Edge: " + site.EdgeToken(site.TraefikSecret)
+	fill := func(path string, lines ...string) site.Reply {
 		return odoo.Visitor(t, ShopHost).Get(path, append(lines, token)...)
 	}
 	value := admin.read("product.attribute.value", []interface{}{[]interface{}{"attribute_id.create_variant", "=", "always"}}, "attribute_id")[0]
@@ -269,7 +269,7 @@ func TestOdooAddonContexts(t *testing.T) {
 		id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 		require.NoError(t, err)
 		v := odoo.Visitor(t, ShopHost, token)
-		v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+		v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
 		for _, path := range []string{"/shop/cart?v=1", "//shop/cart?v=1", "/%2fshop/cart?v=1", "/shop/%63art"} {
 			r := v.follow(path)
 			assert.Equal(t, "private", r.Header.Get("X-Odoo-Cache-Context"), path)
@@ -282,11 +282,11 @@ func TestOdooAddonContexts(t *testing.T) {
 		portal := odoo.Visitor(t, ShopHost)
 		portal.SignIn("portal")
 		for _, v := range []*Visitor{portal, admin} {
-			answer, _ := v.rpc("/web/dataset/call_kw", Options{
-				"model": "res.config.settings", "method": "default_get", "kwargs": Options{},
+			answer, _ := v.rpc("/web/dataset/call_kw", site.Options{
+				"model": "res.config.settings", "method": "default_get", "kwargs": site.Options{},
 				"args": []interface{}{[]string{"odoocache_secret", "odoocache_edge_url", "odoocache_tenant"}},
 			})
-			assert.NotContains(t, string(answer), TraefikSecret)
+			assert.NotContains(t, string(answer), site.TraefikSecret)
 		}
 	})
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // The tests of this file drive a headless Chromium, by the program in
@@ -82,7 +82,7 @@ func startBrowser(t *testing.T) *browser {
 	}
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(dir, "browser"), ".")
-	build.Dir = Path("testdata", "browser")
+	build.Dir = source.Path("testdata", "browser")
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
@@ -100,7 +100,7 @@ func startBrowser(t *testing.T) *browser {
 		b.client.Close()
 		_ = program.Wait()
 		if t.Failed() && said.Len() > 0 {
-			t.Logf("the browser said:\n%s", Tail(said.String(), 20))
+			t.Logf("the browser said:\n%s", stack.Tail(said.String(), 20))
 		}
 	})
 	return b
@@ -139,9 +139,9 @@ func hostAt(e *Edge) string {
 }
 
 // do asks the browser to do something in this tab.
-func (p *browserTab) do(method string, what Options, result interface{}) {
+func (p *browserTab) do(method string, what site.Options, result interface{}) {
 	p.t.Helper()
-	args := Options{"Tab": p.number}
+	args := site.Options{"Tab": p.number}
 	for name, value := range what {
 		args[name] = value
 	}
@@ -156,7 +156,7 @@ func (p *browserTab) look() {
 		Responses []browserResponse
 		Errors    []string
 	}
-	if err := p.b.client.Call("Browser.Log", Options{"Tab": p.number}, &log); err != nil {
+	if err := p.b.client.Call("Browser.Log", site.Options{"Tab": p.number}, &log); err != nil {
 		p.errors = append(p.errors, err.Error())
 		return
 	}
@@ -167,33 +167,33 @@ func (p *browserTab) look() {
 // open goes to a page, and returns the response that the page is.
 func (p *browserTab) open(path string) browserResponse {
 	p.t.Helper()
-	p.do("Open", Options{"URL": p.base + path}, nil)
+	p.do("Open", site.Options{"URL": p.base + path}, nil)
 	return p.document()
 }
 
 // click clicks on the first visible element that a CSS selector finds.
 func (p *browserTab) click(selector string) {
 	p.t.Helper()
-	p.do("Click", Options{"Selector": selector}, nil)
+	p.do("Click", site.Options{"Selector": selector}, nil)
 }
 
 // fill types a text into a field.
 func (p *browserTab) fill(selector, text string) {
 	p.t.Helper()
-	p.do("Type", Options{"Selector": selector, "Text": text}, nil)
+	p.do("Type", site.Options{"Selector": selector, "Text": text}, nil)
 }
 
 // wait waits until an expression in JavaScript is true.
 func (p *browserTab) wait(script string) {
 	p.t.Helper()
-	p.do("Wait", Options{"Script": script}, nil)
+	p.do("Wait", site.Options{"Script": script}, nil)
 }
 
 // text returns the string that an expression in JavaScript has as its value.
 func (p *browserTab) text(script string) string {
 	p.t.Helper()
 	var value json.RawMessage
-	p.do("Eval", Options{"Script": script}, &value)
+	p.do("Eval", site.Options{"Script": script}, &value)
 	var text string
 	require.NoError(p.t, json.Unmarshal(value, &text), "%s: %s", script, value)
 	return text
@@ -230,7 +230,7 @@ func (p *browserTab) cookies() map[string]string {
 func (p *browserTab) screenshot() image.Image {
 	p.t.Helper()
 	var b []byte
-	p.do("Screenshot", Options{"Height": 2400}, &b)
+	p.do("Screenshot", site.Options{"Height": 2400}, &b)
 	picture, err := png.Decode(bytes.NewReader(b))
 	require.NoError(p.t, err)
 	return picture
@@ -288,7 +288,7 @@ func (p *browserTab) contact(subject string) {
 // the addon.
 func TestOdooBrowser(t *testing.T) {
 	odoo := NeedOdoo(t)
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	b := startBrowser(t)
 	e := odoo.Behind(t, nil)
 	admin := odoo.Visitor(t, ShopHost)
@@ -300,13 +300,13 @@ func TestOdooBrowser(t *testing.T) {
 // from the cache, too.
 func TestOdooBrowserAddon(t *testing.T) {
 	needOdooAddon(t)
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	b := startBrowser(t)
 	odoo, e, admin := withAddon(t)
 	browse(t, b, odoo, e, admin, true)
 }
 
-func browse(t *testing.T, b *browser, odoo *OdooSite, e *Edge, admin *Visitor, addon bool) {
+func browse(t *testing.T, b *browser, odoo *Site, e *Edge, admin *Visitor, addon bool) {
 	product := odoo.Pages(t)["product"]
 	opportunity := opportunityPage(t, admin)
 	if addon {
@@ -535,9 +535,9 @@ func browse(t *testing.T, b *browser, odoo *OdooSite, e *Edge, admin *Visitor, a
 	})
 
 	// An edge that keeps nothing, and of which the addon is not told.
-	direct := odoo.Replica(t, e.Redis, Options{
-		"tenant": "direct", "headers": Options{"edge": ""},
-		"rules": []Options{{"name": "all", "match": Options{"pathPrefixes": []string{"/"}}, "bypass": true}},
+	direct := odoo.Replica(t, e.Redis, site.Options{
+		"tenant": "direct", "headers": site.Options{"edge": ""},
+		"rules": []site.Options{{"name": "all", "match": site.Options{"pathPrefixes": []string{"/"}}, "bypass": true}},
 	})
 	t.Run("pages from the cache look like those of Odoo", func(t *testing.T) {
 		warm()
@@ -587,10 +587,10 @@ func opportunityPage(t *testing.T, admin *Visitor) string {
 		</div></form></div></section></div></t></t>`
 	website := admin.read("website", []interface{}{[]interface{}{"domain", "ilike", ShopHost}}, "id")
 	require.Len(t, website, 1)
-	view := admin.create("ir.ui.view", Options{
+	view := admin.create("ir.ui.view", site.Options{
 		"name": key, "key": "website." + key, "type": "qweb", "arch": arch, "website_id": website[0]["id"],
 	})
-	page := admin.create("website.page", Options{
+	page := admin.create("website.page", site.Options{
 		"url": "/" + key, "view_id": view, "website_id": website[0]["id"], "is_published": true,
 	})
 	t.Cleanup(func() {

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/poison"
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/poison"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // consents are the forms in which a visitor's choice reaches Odoo (website/models/ir_http.py,
@@ -39,15 +39,15 @@ func TestOdooConsent(t *testing.T) {
 	require.Equal(t, true, second[0]["cookies_bar"])
 	require.Equal(t, true, second[0]["block_third_party_domains"])
 	arch := `<t t-name="website.odoocache_film"><t t-call="website.layout"><div id="wrap"><iframe src="https://www.youtube.com/embed/film"/></div></t></t>`
-	view := admin.create("ir.ui.view", Options{"name": "film", "type": "qweb", "key": "website.odoocache_film", "arch": arch, "website_id": second[0]["id"]})
-	page := admin.create("website.page", Options{"url": "/odoocache-film", "view_id": view, "is_published": true, "website_id": second[0]["id"]})
+	view := admin.create("ir.ui.view", site.Options{"name": "film", "type": "qweb", "key": "website.odoocache_film", "arch": arch, "website_id": second[0]["id"]})
+	page := admin.create("website.page", site.Options{"url": "/odoocache-film", "view_id": view, "is_published": true, "website_id": second[0]["id"]})
 	t.Cleanup(func() {
 		admin.call("website.page", "unlink", []interface{}{ids(page)}, nil)
 		admin.call("ir.ui.view", "unlink", []interface{}{ids(view)}, nil)
 	})
 	live := regexp.MustCompile(`<iframe[^>]*\ssrc="https://www\.youtube\.com/embed/film"`)
-	ask := func(url, path, cookie string) Reply {
-		q := BrowserAt(path)
+	ask := func(url, path, cookie string) site.Reply {
+		q := poison.BrowserAt(path)
 		q.Host = secondHost
 		if cookie != "" {
 			q.Cookies = []string{cookie}

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // Addresses of whose countries testdata/geoip knows, and one of which nobody does.
@@ -27,7 +27,7 @@ var addressesOf = []struct{ country, address string }{
 
 // needOdooGeoip returns the Odoo with a database of countries, and prices in euros for
 // visitors from Europe.
-func needOdooGeoip(t *testing.T) *OdooSite {
+func needOdooGeoip(t *testing.T) *Site {
 	t.Helper()
 	return odooFrom(t, "ODOO_GEOIP")
 }
@@ -85,23 +85,23 @@ func TestOdooCountries(t *testing.T) {
 	require.Equal(t, `"FR" map[€:true]`, want["FR/shop"])
 	require.Equal(t, `"US" map[$:true]`, want["US/shop"])
 
-	own := func(vary Options) Options {
-		return Options{"rules": []Options{{
-			"name": "own", "match": Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "60s", "grace": "60s",
-			"cookies": Options{"drop": []string{"session_id", "frontend_lang"}}, "vary": vary,
+	own := func(vary site.Options) site.Options {
+		return site.Options{"rules": []site.Options{{
+			"name": "own", "match": site.Options{"pathPrefixes": []string{"/"}, "methods": []string{"GET"}}, "ttl": "60s", "grace": "60s",
+			"cookies": site.Options{"drop": []string{"session_id", "frontend_lang"}}, "vary": vary,
 		}}}
 	}
 	orders := map[string][]int{"nobody first": {0, 1, 2}, "France first": {1, 0, 2}, "United States first": {2, 1, 0}}
 	for name, order := range orders {
-		for kind, more := range map[string]Options{
+		for kind, more := range map[string]site.Options{
 			"preset":                      nil,
 			"languages not known":         {"languages": []string{}},
 			"rewarming":                   {"rewarm": "50"},
-			"own rule":                    own(Options{"languages": []string{"en_US", "fr_FR"}}),
-			"own rule, varies by country": own(Options{"headers": []string{"X-Country"}}),
+			"own rule":                    own(site.Options{"languages": []string{"en_US", "fr_FR"}}),
+			"own rule, varies by country": own(site.Options{"headers": []string{"X-Country"}}),
 		} {
 			t.Run(kind+", "+name, func(t *testing.T) {
-				e := odoo.replicaWith(t, StartRedis(t), more, "--entryPoints.web.proxyProtocol.trustedIPs=127.0.0.1")
+				e := odoo.replicaWith(t, stack.StartRedis(t), more, "--entryPoints.web.proxyProtocol.trustedIPs=127.0.0.1")
 				var wrong []string
 				ask := func(when string) {
 					t.Helper()
@@ -148,7 +148,7 @@ func (e *Edge) settles() {
 	e.T.Helper()
 	last, same := -1, 0
 	e.Until("refreshes are over", func() bool {
-		r, err := Send(http.MethodGet, e.URL+"/.odoocache/status", "", Fields("Host: "+ShopHost, WithKey))
+		r, err := site.Send(http.MethodGet, e.URL+"/.odoocache/status", "", site.Fields("Host: "+ShopHost, site.WithKey))
 		require.NoError(e.T, err)
 		n := e.Answered(http.StatusOK)
 		if n == last && strings.Contains(r.Body, `"refreshing":0`) {
@@ -198,7 +198,7 @@ func TestOdooCountrySignInAPost(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond)
 	after := e.Visitor(ShopHost, BrowserLanguage).Get("/shop").CacheStatus()
 	again := e.Visitor(ShopHost, BrowserLanguage).Get("/shop").CacheStatus()
-	t.Logf("stored before %d; /shop after: %s; again: %s\n%s", before, after, again, Tail(e.Log(), 3))
+	t.Logf("stored before %d; /shop after: %s; again: %s\n%s", before, after, again, stack.Tail(e.Log(), 3))
 	assert.Contains(t, after, "; hit", "nothing has changed")
 	assert.Contains(t, again, "; hit", "pages are stored as before")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // TestOdooForms sends forms with the placeholder of stored pages to Odoo, as
@@ -26,7 +26,7 @@ func TestOdooForms(t *testing.T) {
 			v := e.Visitor(ShopHost, BrowserLanguage)
 			got := v.Get(path)
 			require.Contains(t, got.CacheStatus(), "; hit", path)
-			assert.Equal(t, TokenPlaceholder, csrfToken(t, got.Body), path)
+			assert.Equal(t, site.TokenPlaceholder, csrfToken(t, got.Body), path)
 			assert.NotRegexp(t, `[0-9a-f]{40}o[0-9]{10}`, got.Body, path)
 			assert.Empty(t, v.cookie("session_id"), path)
 			assert.Equal(t, "en_US", v.cookie("frontend_lang"), path)
@@ -35,7 +35,7 @@ func TestOdooForms(t *testing.T) {
 	t.Run("a new visitor signs in with the form of a stored page", func(t *testing.T) {
 		v := e.Visitor(ShopHost, BrowserLanguage)
 		require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
-		r := v.post("/web/login", url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}})
+		r := v.post("/web/login", url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {site.TokenPlaceholder}})
 		assert.Equal(t, http.StatusSeeOther, r.Status, "%.300s", r.Body)
 		assert.Contains(t, r.CacheStatus(), "csrf-completed")
 		page := v.Get("/contactus")
@@ -47,7 +47,7 @@ func TestOdooForms(t *testing.T) {
 		v := e.Visitor(ShopHost, BrowserLanguage)
 		require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
 		v.SignIn("portal")
-		r := v.post("/my/account", url.Values{"csrf_token": {TokenPlaceholder}, "name": {""}})
+		r := v.post("/my/account", url.Values{"csrf_token": {site.TokenPlaceholder}, "name": {""}})
 		assert.NotEqual(t, http.StatusBadRequest, r.Status, "%.300s", r.Body)
 		assert.Contains(t, r.CacheStatus(), "csrf-completed")
 		assert.Contains(t, v.Get("/my").Body, "Joel Willis", "still signed in")
@@ -60,7 +60,7 @@ func TestOdooForms(t *testing.T) {
 			{"Origin: null", "Sec-Fetch-Site: cross-site"},
 			{"Origin: http://evil.shop.localhost", "Sec-Fetch-Site: same-site"},
 		} {
-			r := v.post("/my/account", url.Values{"csrf_token": {TokenPlaceholder}, "name": {"Mallory"}}, lines...)
+			r := v.post("/my/account", url.Values{"csrf_token": {site.TokenPlaceholder}, "name": {"Mallory"}}, lines...)
 			assert.Equal(t, http.StatusBadRequest, r.Status, "%v", lines)
 			assert.Contains(t, r.CacheStatus(), "csrf-origin")
 		}
@@ -73,8 +73,8 @@ func TestOdooForms(t *testing.T) {
 		admin := odoo.Visitor(t, ShopHost)
 		admin.SignIn("admin")
 		before := len(admin.read("crm.lead", []interface{}{[]interface{}{"name", "=", subject}}, "name"))
-		body := MultipartForm(
-			"Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n"+TokenPlaceholder,
+		body := site.MultipartForm(
+			"Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n"+site.TokenPlaceholder,
 			"Content-Disposition: form-data; name=\"contact_name\"\r\n\r\nJoe",
 			"Content-Disposition: form-data; name=\"email_from\"\r\n\r\njoe@shop.example",
 			"Content-Disposition: form-data; name=\"name\"\r\n\r\n"+subject,
@@ -92,7 +92,7 @@ func TestOdooForms(t *testing.T) {
 	})
 	t.Run("a form of 50 MB", func(t *testing.T) {
 		v := e.Visitor(ShopHost, BrowserLanguage)
-		form := "csrf_token=" + TokenPlaceholder + "&login=portal&password=portal&x=" + strings.Repeat("y", 50<<20)
+		form := "csrf_token=" + site.TokenPlaceholder + "&login=portal&password=portal&x=" + strings.Repeat("y", 50<<20)
 		r, err := v.Send(http.MethodPost, "/web/login", form, "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
 		if err == nil { // Odoo may refuse it before it has read it
 			assert.Contains(t, r.CacheStatus(), "csrf-completed")

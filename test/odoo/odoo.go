@@ -20,8 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // The tests named TestOdoo… run against a real Odoo 19 that testdata/odoo19/up has
@@ -46,8 +46,8 @@ const (
 	secondHost = "second.localhost" // asks for consent to cookies
 )
 
-// OdooSite is a running Odoo with one database.
-type OdooSite struct {
+// Site is a running Odoo with one database.
+type Site struct {
 	URL       string // of its HTTP workers
 	websocket string // of the process that serves the bus
 	bus       string // path of the bus
@@ -56,21 +56,21 @@ type OdooSite struct {
 }
 
 // NeedOdoo returns the Odoo without our addon.
-func NeedOdoo(t *testing.T) *OdooSite {
+func NeedOdoo(t *testing.T) *Site {
 	t.Helper()
 	return odooFrom(t, "ODOO")
 }
 
 // needOdooAddon returns the Odoo that has our addon.
-func needOdooAddon(t *testing.T) *OdooSite {
+func needOdooAddon(t *testing.T) *Site {
 	t.Helper()
 	return odooFrom(t, "ODOO_ADDON")
 }
 
 // odooFrom reads what testdata/odoo19/up has printed.
-func odooFrom(t *testing.T, prefix string) *OdooSite {
+func odooFrom(t *testing.T, prefix string) *Site {
 	t.Helper()
-	o := &OdooSite{
+	o := &Site{
 		URL: os.Getenv(prefix), websocket: os.Getenv(prefix + "_WEBSOCKET"),
 		bus: "/websocket", db: os.Getenv(prefix + "_DB"), log: os.Getenv(prefix + "_LOG"),
 	}
@@ -82,9 +82,9 @@ func odooFrom(t *testing.T, prefix string) *OdooSite {
 
 // Edge is a Traefik process with the plugin in front of Odoo, and its Redis.
 type Edge struct {
-	*Traefik
-	odoo  *OdooSite
-	Redis *RedisServer
+	*stack.Traefik
+	odoo  *Site
+	Redis *stack.RedisServer
 }
 
 // odooTenant is the tenant of every edge; each has a Redis of its own.
@@ -94,41 +94,41 @@ const odooTenant = "odoo"
 // operator sets it up: the bus goes to its own process, everything else to the
 // HTTP workers, the plugin is on both. More options may be given; TraefikSecret allows
 // purges.
-func (o *OdooSite) Behind(t *testing.T, more Options) *Edge {
+func (o *Site) Behind(t *testing.T, more site.Options) *Edge {
 	t.Helper()
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	return o.Replica(t, server, more)
 }
 
 // Replica starts one more Traefik in front of this Odoo with the same Redis.
-func (o *OdooSite) Replica(t *testing.T, server *RedisServer, more Options) *Edge {
+func (o *Site) Replica(t *testing.T, server *stack.RedisServer, more site.Options) *Edge {
 	t.Helper()
 	return o.replicaWith(t, server, more)
 }
 
 // replicaWith is replica with more flags of Traefik.
-func (o *OdooSite) replicaWith(t *testing.T, server *RedisServer, more Options, flags ...string) *Edge {
+func (o *Site) replicaWith(t *testing.T, server *stack.RedisServer, more site.Options, flags ...string) *Edge {
 	t.Helper()
-	plugin := Options{
-		"tenant": odooTenant, "preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "purge": Options{"secret": TraefikSecret},
-		"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
+	plugin := site.Options{
+		"tenant": odooTenant, "preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "purge": site.Options{"secret": site.TraefikSecret},
+		"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 	}
 	for name, value := range more {
 		plugin[name] = value
 	}
-	service := func(url string) Options {
-		return Options{"loadBalancer": Options{"servers": []Options{{"url": url}}}}
+	service := func(url string) site.Options {
+		return site.Options{"loadBalancer": site.Options{"servers": []site.Options{{"url": url}}}}
 	}
-	router := func(rule, service string) Options {
-		return Options{"rule": rule, "service": service, "middlewares": []string{"cache"}, "entryPoints": []string{"web"}}
+	router := func(rule, service string) site.Options {
+		return site.Options{"rule": rule, "service": service, "middlewares": []string{"cache"}, "entryPoints": []string{"web"}}
 	}
-	dynamic, err := json.Marshal(Options{"http": Options{
-		"routers":     Options{"odoo": router("PathPrefix(`/`)", "odoo"), "websocket": router("PathPrefix(`"+o.bus+"`)", "websocket")},
-		"services":    Options{"odoo": service(o.URL), "websocket": service(o.websocket)},
-		"middlewares": Options{"cache": Options{"plugin": Options{"odoocache": plugin}}},
+	dynamic, err := json.Marshal(site.Options{"http": site.Options{
+		"routers":     site.Options{"odoo": router("PathPrefix(`/`)", "odoo"), "websocket": router("PathPrefix(`"+o.bus+"`)", "websocket")},
+		"services":    site.Options{"odoo": service(o.URL), "websocket": service(o.websocket)},
+		"middlewares": site.Options{"cache": site.Options{"plugin": site.Options{"odoocache": plugin}}},
 	}})
 	require.NoError(t, err)
-	return &Edge{Traefik: StartTraefik(t, string(dynamic), flags...), odoo: o, Redis: server}
+	return &Edge{Traefik: stack.StartTraefik(t, string(dynamic), flags...), odoo: o, Redis: server}
 }
 
 // stored returns how many responses Redis holds.
@@ -140,7 +140,7 @@ func (e *Edge) stored() int {
 // purge sends a purge request, and requires that it is carried out.
 func (e *Edge) purge(host, path string, lines ...string) {
 	e.T.Helper()
-	r, err := Send("PURGE", e.URL+path, "", Fields(append([]string{"Host: " + host, WithKey}, lines...)...))
+	r, err := site.Send("PURGE", e.URL+path, "", site.Fields(append([]string{"Host: " + host, site.WithKey}, lines...)...))
 	require.NoError(e.T, err)
 	require.Equal(e.T, http.StatusOK, r.Status, r.Body)
 }
@@ -152,7 +152,7 @@ type Visitor struct {
 	host   string
 	Client *http.Client
 	Header http.Header // sent with every request, below what the request says itself
-	odoo   *OdooSite
+	odoo   *Site
 }
 
 // Visitor returns a new visitor of a website who comes through the cache.
@@ -161,11 +161,11 @@ func (e *Edge) Visitor(host string, lines ...string) *Visitor {
 }
 
 // Visitor returns a new visitor of a website who comes to Odoo directly.
-func (o *OdooSite) Visitor(t *testing.T, host string, lines ...string) *Visitor {
+func (o *Site) Visitor(t *testing.T, host string, lines ...string) *Visitor {
 	return newVisitor(t, o, o.URL, host, lines...)
 }
 
-func newVisitor(t *testing.T, o *OdooSite, address, host string, lines ...string) *Visitor {
+func newVisitor(t *testing.T, o *Site, address, host string, lines ...string) *Visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
@@ -178,7 +178,7 @@ func newVisitor(t *testing.T, o *OdooSite, address, host string, lines ...string
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &Visitor{
-		t: t, host: host, Header: Fields(lines...), odoo: o,
+		t: t, host: host, Header: site.Fields(lines...), odoo: o,
 		Client: &http.Client{
 			Transport: transport, Jar: jar, Timeout: 2 * time.Minute,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -187,44 +187,44 @@ func newVisitor(t *testing.T, o *OdooSite, address, host string, lines ...string
 }
 
 // Send sends a request and does not fail the test, so that goroutines can use it.
-func (v *Visitor) Send(method, path, body string, lines ...string) (Reply, error) {
+func (v *Visitor) Send(method, path, body string, lines ...string) (site.Reply, error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
 	req, err := http.NewRequest(method, "http://"+v.host+path, reader)
 	if err != nil {
-		return Reply{}, err
+		return site.Reply{}, err
 	}
 	for name, values := range v.Header {
 		req.Header[name] = values
 	}
-	for name, values := range Fields(lines...) {
+	for name, values := range site.Fields(lines...) {
 		req.Header[name] = values
 	}
 	resp, err := v.Client.Do(req)
 	if err != nil {
-		return Reply{}, err
+		return site.Reply{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(b)}, err
+	return site.Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(b)}, err
 }
 
-func (v *Visitor) do(method, path, body string, lines ...string) Reply {
+func (v *Visitor) do(method, path, body string, lines ...string) site.Reply {
 	v.t.Helper()
 	r, err := v.Send(method, path, body, lines...)
 	require.NoError(v.t, err, "%s %s", method, path)
 	return r
 }
 
-func (v *Visitor) Get(path string, lines ...string) Reply {
+func (v *Visitor) Get(path string, lines ...string) site.Reply {
 	v.t.Helper()
 	return v.do(http.MethodGet, path, "", lines...)
 }
 
 // follow is get that goes where redirects within the host lead.
-func (v *Visitor) follow(path string, lines ...string) Reply {
+func (v *Visitor) follow(path string, lines ...string) site.Reply {
 	v.t.Helper()
 	for i := 0; i < 5; i++ {
 		r := v.Get(path, lines...)
@@ -236,12 +236,12 @@ func (v *Visitor) follow(path string, lines ...string) Reply {
 		path = to.RequestURI()
 	}
 	require.FailNow(v.t, "too many redirects", path)
-	return Reply{}
+	return site.Reply{}
 }
 
 // post sends a form. A browser says where it comes from: Origin, and the header
 // Sec-Fetch-Site.
-func (v *Visitor) post(path string, form url.Values, lines ...string) Reply {
+func (v *Visitor) post(path string, form url.Values, lines ...string) site.Reply {
 	v.t.Helper()
 	own := []string{"Content-Type: application/x-www-form-urlencoded", "Origin: http://" + v.host, "Sec-Fetch-Site: same-origin"}
 	return v.do(http.MethodPost, path, form.Encode(), append(own, lines...)...)
@@ -284,9 +284,9 @@ type rpcAnswer struct {
 }
 
 // rpc calls a JSON-RPC route as Odoo's scripts do. The reply is returned for its headers.
-func (v *Visitor) rpc(path string, params Options) (json.RawMessage, Reply) {
+func (v *Visitor) rpc(path string, params site.Options) (json.RawMessage, site.Reply) {
 	v.t.Helper()
-	body, err := json.Marshal(Options{"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
+	body, err := json.Marshal(site.Options{"jsonrpc": "2.0", "method": "call", "id": 1, "params": params})
 	require.NoError(v.t, err)
 	r := v.do(http.MethodPost, path, string(body), "Content-Type: application/json", "Origin: http://"+v.host, "Sec-Fetch-Site: same-origin")
 	var answer rpcAnswer
@@ -299,28 +299,28 @@ func (v *Visitor) rpc(path string, params Options) (json.RawMessage, Reply) {
 
 // call calls a method of a model as the web client does; the visitor has to be
 // signed in. Through the cache, the reply is one of those that carry purges.
-func (v *Visitor) call(model, method string, args []interface{}, kwargs Options) (json.RawMessage, Reply) {
+func (v *Visitor) call(model, method string, args []interface{}, kwargs site.Options) (json.RawMessage, site.Reply) {
 	v.t.Helper()
 	if kwargs == nil {
-		kwargs = Options{}
+		kwargs = site.Options{}
 	}
-	return v.rpc("/web/dataset/call_kw/"+model+"/"+method, Options{"model": model, "method": method, "args": args, "kwargs": kwargs})
+	return v.rpc("/web/dataset/call_kw/"+model+"/"+method, site.Options{"model": model, "method": method, "args": args, "kwargs": kwargs})
 }
 
 // ids are the records that a method of a model is called on.
 func ids(list ...int) []int { return list }
 
 // write changes records.
-func (v *Visitor) write(model string, ids []int, values Options) Reply {
+func (v *Visitor) write(model string, ids []int, values site.Options) site.Reply {
 	v.t.Helper()
 	_, r := v.call(model, "write", []interface{}{ids, values}, nil)
 	return r
 }
 
 // create makes a record and returns its id.
-func (v *Visitor) create(model string, values Options) int {
+func (v *Visitor) create(model string, values site.Options) int {
 	v.t.Helper()
-	result, _ := v.call(model, "create", []interface{}{[]Options{values}}, nil)
+	result, _ := v.call(model, "create", []interface{}{[]site.Options{values}}, nil)
 	var made []int
 	require.NoError(v.t, json.Unmarshal(result, &made), "%s", result)
 	require.Len(v.t, made, 1)
@@ -340,12 +340,12 @@ func (v *Visitor) read(model string, domain []interface{}, names ...string) []ma
 }
 
 // change writes one value and puts the old one back when the test has ended.
-func (v *Visitor) change(model string, id int, name string, value interface{}) Reply {
+func (v *Visitor) change(model string, id int, name string, value interface{}) site.Reply {
 	v.t.Helper()
 	old := v.read(model, []interface{}{[]interface{}{"id", "=", id}}, name)
 	require.Len(v.t, old, 1)
-	v.t.Cleanup(func() { v.write(model, ids(id), Options{name: old[0][name]}) })
-	return v.write(model, ids(id), Options{name: value})
+	v.t.Cleanup(func() { v.write(model, ids(id), site.Options{name: old[0][name]}) })
+	return v.write(model, ids(id), site.Options{name: value})
 }
 
 // cron lets a scheduled action of Odoo run Python once, outside any request, and
@@ -353,7 +353,7 @@ func (v *Visitor) change(model string, id int, name string, value interface{}) R
 func (v *Visitor) cron(code string) {
 	v.t.Helper()
 	models := v.read("ir.model", []interface{}{[]interface{}{"model", "=", "ir.cron"}}, "id")
-	id := v.create("ir.cron", Options{
+	id := v.create("ir.cron", site.Options{
 		"name": "test " + v.t.Name(), "model_id": models[0]["id"], "state": "code", "code": code,
 		"interval_number": 1, "interval_type": "months", "active": true,
 	})
@@ -463,7 +463,7 @@ var odooPages = []struct{ kind, path, in string }{
 }
 
 // Pages returns the path of a page of each kind of this Odoo, without language.
-func (o *OdooSite) Pages(t *testing.T) map[string]string {
+func (o *Site) Pages(t *testing.T) map[string]string {
 	t.Helper()
 	bodies := map[string]string{}
 	linking := func(path string) string {
@@ -491,7 +491,7 @@ func upgrade(t *testing.T, base, host, path string) (net.Conn, *bufio.Reader, *h
 	c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(Patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(stack.Patience)))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n", path, host)
 	fmt.Fprintf(&b, "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://%s\r\n\r\n", host)
@@ -507,7 +507,7 @@ func upgrade(t *testing.T, base, host, path string) (net.Conn, *bufio.Reader, *h
 var cartCount = regexp.MustCompile(`<sup[^>]*my_cart_quantity[^>]*>\s*(\d*)\s*</sup>`)
 
 // FirstVariant returns the id of a product's first variant.
-func FirstVariant(t *testing.T, odoo *OdooSite, template int) int {
+func FirstVariant(t *testing.T, odoo *Site, template int) int {
 	if id, known := variants.Load(template); known {
 		return id.(int)
 	}
@@ -525,7 +525,7 @@ func FirstVariant(t *testing.T, odoo *OdooSite, template int) int {
 const BrowserLanguage = "Accept-Language: en-US,en;q=0.9"
 
 // Sitemap returns the paths that the site tells robots of.
-func (o *OdooSite) Sitemap(t *testing.T) []string {
+func (o *Site) Sitemap(t *testing.T) []string {
 	t.Helper()
 	var paths []string
 	body := o.Visitor(t, ShopHost).Get("/sitemap.xml").Body

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // The tests named TestOdoo14… run against a real Odoo 14 that testdata/odoo14/up
@@ -24,7 +24,7 @@ import (
 // testdata/odoo14/setup.py.
 
 // needOdoo14 returns the Odoo 14.
-func needOdoo14(t *testing.T) *OdooSite {
+func needOdoo14(t *testing.T) *Site {
 	t.Helper()
 	odoo := odooFrom(t, "ODOO14")
 	odoo.bus = "/longpolling"
@@ -40,7 +40,7 @@ var oldPages = []string{
 }
 
 // oldPaths returns a path for each of some kinds.
-func (o *OdooSite) oldPaths(t *testing.T, kinds ...string) []string {
+func (o *Site) oldPaths(t *testing.T, kinds ...string) []string {
 	t.Helper()
 	sitemap := o.Visitor(t, ShopHost).Get("/sitemap.xml")
 	require.Equal(t, http.StatusOK, sitemap.Status)
@@ -56,7 +56,7 @@ func (o *OdooSite) oldPaths(t *testing.T, kinds ...string) []string {
 
 // oldProduct returns the path of a product without attributes, its id, and that of
 // its only variant.
-func (o *OdooSite) oldProduct(t *testing.T) (path string, id, variant int) {
+func (o *Site) oldProduct(t *testing.T) (path string, id, variant int) {
 	t.Helper()
 	admin := o.Visitor(t, ShopHost)
 	admin.SignIn("admin")
@@ -96,7 +96,7 @@ func TestOdoo14Pages(t *testing.T) {
 				require.Contains(t, got.CacheStatus(), "; hit")
 				assert.Equal(t, oldHeaders(want), oldHeaders(got))
 				requireSame(t, viewCount.ReplaceAllString(want.Body, "$1"), viewCount.ReplaceAllString(got.Body, "$1"), path+" is not as Odoo answers")
-				assert.Equal(t, TokenPlaceholder, csrfToken(t, got.Body))
+				assert.Equal(t, site.TokenPlaceholder, csrfToken(t, got.Body))
 				assert.NotRegexp(t, tokenValue, got.Body)
 				assert.Empty(t, v.cookie("session_id"))
 				assert.Empty(t, v.cookie("visitor_uuid"))
@@ -107,7 +107,7 @@ func TestOdoo14Pages(t *testing.T) {
 
 // oldHeaders is ownHeaders. Odoo's own page cache repeats a parameter of the type
 // (website/models/ir_http.py, _serve_page).
-func oldHeaders(r Reply) http.Header {
+func oldHeaders(r site.Reply) http.Header {
 	h := ownHeaders(r)
 	h.Set("Content-Type", strings.Replace(h.Get("Content-Type"), "; charset=utf-8; charset=utf-8", "; charset=utf-8", 1))
 	return h
@@ -129,9 +129,9 @@ func TestOdoo14SessionGoesOn(t *testing.T) {
 	}{
 		{"looks on", func(v *Visitor) { v.Get("/blog"); v.Get("/web/webclient/locale/en_US") }, true},
 		{"asks for a variant", func(v *Visitor) {
-			v.rpc("/sale/get_combination_info_website", Options{"product_template_id": id, "product_id": variant, "combination": []int{}, "add_qty": 1, "pricelist_id": false})
+			v.rpc("/sale/get_combination_info_website", site.Options{"product_template_id": id, "product_id": variant, "combination": []int{}, "add_qty": 1, "pricelist_id": false})
 		}, true},
-		{"fills a cart", func(v *Visitor) { v.rpc("/shop/cart/update_json", Options{"product_id": variant, "add_qty": 1}) }, false},
+		{"fills a cart", func(v *Visitor) { v.rpc("/shop/cart/update_json", site.Options{"product_id": variant, "add_qty": 1}) }, false},
 		{"signs in", func(v *Visitor) { v.SignIn("portal") }, false},
 		{"marks a pricelist", func(v *Visitor) { v.Get("/shop/change_pricelist/1") }, false},
 		{"turns debug on", func(v *Visitor) { v.Get("/contactus?debug=1") }, false},
@@ -139,7 +139,7 @@ func TestOdoo14SessionGoesOn(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v := e.Visitor(ShopHost, BrowserLanguage)
 			v.Get(product)
-			v.rpc("/shop/products/recently_viewed_update", Options{"product_id": variant}) // as the page's script does
+			v.rpc("/shop/products/recently_viewed_update", site.Options{"product_id": variant}) // as the page's script does
 			session := v.cookie("session_id")
 			require.NotEmpty(t, session)
 			require.Contains(t, v.Get("/shop").CacheStatus(), "; hit")
@@ -165,7 +165,7 @@ func TestOdoo14Forms(t *testing.T) {
 	for _, path := range []string{"/contactus", product} {
 		e.Visitor(ShopHost, BrowserLanguage).Get(path)
 	}
-	login := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}}
+	login := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {site.TokenPlaceholder}}
 
 	t.Run("Odoo takes only a token of the same session", func(t *testing.T) {
 		other := odoo.Visitor(t, ShopHost)
@@ -191,7 +191,7 @@ func TestOdoo14Forms(t *testing.T) {
 		got := e.Visitor(ShopHost, BrowserLanguage).Get("/contactus-thank-you")
 		require.Contains(t, got.CacheStatus(), "; hit")
 		assert.NotContains(t, got.Body, foreign)
-		assert.Equal(t, TokenPlaceholder, csrfToken(t, got.Body))
+		assert.Equal(t, site.TokenPlaceholder, csrfToken(t, got.Body))
 	})
 	t.Run("a new visitor signs in with the form of a stored page", func(t *testing.T) {
 		v := e.Visitor(ShopHost, BrowserLanguage)
@@ -207,14 +207,14 @@ func TestOdoo14Forms(t *testing.T) {
 		v := e.Visitor(ShopHost, BrowserLanguage)
 		require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
 		v.SignIn("portal")
-		r := v.post("/my/account", url.Values{"csrf_token": {TokenPlaceholder}, "name": {""}})
+		r := v.post("/my/account", url.Values{"csrf_token": {site.TokenPlaceholder}, "name": {""}})
 		assert.NotEqual(t, http.StatusBadRequest, r.Status, "%.300s", r.Body)
 		assert.Contains(t, r.CacheStatus(), "csrf-completed")
 	})
 	t.Run("a new visitor fills a cart with the form of a stored page", func(t *testing.T) {
 		v := e.Visitor(ShopHost, BrowserLanguage)
 		require.Contains(t, v.Get(product).CacheStatus(), "; hit")
-		r := v.post("/shop/cart/update", url.Values{"csrf_token": {TokenPlaceholder}, "product_id": {strconv.Itoa(variant)}, "add_qty": {"3"}})
+		r := v.post("/shop/cart/update", url.Values{"csrf_token": {site.TokenPlaceholder}, "product_id": {strconv.Itoa(variant)}, "add_qty": {"3"}})
 		require.Less(t, r.Status, 400, "%.300s", r.Body)
 		assert.Contains(t, r.CacheStatus(), "csrf-completed")
 		assert.Equal(t, "3", cartCount.FindStringSubmatch(v.Get(product).Body)[1])
@@ -227,7 +227,7 @@ func TestOdoo14Forms(t *testing.T) {
 			{"Origin: http://evil.example", "Sec-Fetch-Site: cross-site"},
 			{"Origin: null", "Sec-Fetch-Site: cross-site"},
 		} {
-			r := v.post("/my/account", url.Values{"csrf_token": {TokenPlaceholder}, "name": {"Mallory"}}, lines...)
+			r := v.post("/my/account", url.Values{"csrf_token": {site.TokenPlaceholder}, "name": {"Mallory"}}, lines...)
 			assert.Equal(t, http.StatusBadRequest, r.Status, "%v", lines)
 			assert.Contains(t, r.CacheStatus(), "csrf-origin")
 		}
@@ -245,8 +245,8 @@ func TestOdoo14Forms(t *testing.T) {
 			if user == "portal" { // then Odoo looks at the token (website_form/controllers/main.py)
 				v.SignIn(user)
 			}
-			body := MultipartForm(
-				TokenPart,
+			body := site.MultipartForm(
+				site.TokenPart,
 				"Content-Disposition: form-data; name=\"contact_name\"\r\n\r\nJoe",
 				"Content-Disposition: form-data; name=\"email_from\"\r\n\r\njoe@shop.example",
 				"Content-Disposition: form-data; name=\"name\"\r\n\r\n"+subject,
@@ -274,9 +274,9 @@ func TestOdoo14SessionNamedElsewhere(t *testing.T) {
 	victim := e.Visitor(ShopHost, BrowserLanguage)
 	victim.SignIn("portal")
 	session := victim.cookie("session_id")
-	for name, ask := range map[string]func(v *Visitor, path string) Reply{
-		"parameter": func(v *Visitor, path string) Reply { return v.Get(path + "?session_id=" + session) },
-		"header":    func(v *Visitor, path string) Reply { return v.Get(path, "X-Openerp-Session-Id: "+session) },
+	for name, ask := range map[string]func(v *Visitor, path string) site.Reply{
+		"parameter": func(v *Visitor, path string) site.Reply { return v.Get(path + "?session_id=" + session) },
+		"header":    func(v *Visitor, path string) site.Reply { return v.Get(path, "X-Openerp-Session-Id: "+session) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []string{"/contactus", "/shop", "/blog"} {
@@ -291,7 +291,7 @@ func TestOdoo14SessionNamedElsewhere(t *testing.T) {
 		})
 		t.Run("a "+name+" fills the cart of a default session", func(t *testing.T) {
 			v := e.Visitor(ShopHost, BrowserLanguage)
-			v.rpc("/shop/products/recently_viewed_update", Options{"product_id": variant})
+			v.rpc("/shop/products/recently_viewed_update", site.Options{"product_id": variant})
 			e.Visitor(ShopHost, BrowserLanguage).Get("/contactus")
 			require.Contains(t, v.Get("/contactus").CacheStatus(), "; hit")
 			path, lines := "/shop/cart/update_json", []string{"Content-Type: application/json"}
@@ -313,7 +313,7 @@ func TestOdoo14SessionNamedElsewhere(t *testing.T) {
 // each request by one of two Traefiks. Nobody gets anything of another's.
 func TestOdoo14Visitors(t *testing.T) {
 	odoo := needOdoo14(t)
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	edges := []*Edge{odoo.Replica(t, server, nil), odoo.Replica(t, server, nil)}
 	product, _, variant := odoo.oldProduct(t)
 	var mu sync.Mutex
@@ -330,7 +330,7 @@ func TestOdoo14Visitors(t *testing.T) {
 			a, b := edges[0].Visitor(ShopHost, BrowserLanguage), edges[1].Visitor(ShopHost, BrowserLanguage)
 			b.Client.Jar = a.Client.Jar
 			turn := n
-			send := func(method, path, body string, lines ...string) Reply {
+			send := func(method, path, body string, lines ...string) site.Reply {
 				v := a
 				if turn++; turn%2 == 0 {
 					v = b
@@ -359,8 +359,8 @@ func TestOdoo14Visitors(t *testing.T) {
 				}
 				return m[1]
 			}
-			form := func(path string, values url.Values) Reply {
-				values.Set("csrf_token", TokenPlaceholder)
+			form := func(path string, values url.Values) site.Reply {
+				values.Set("csrf_token", site.TokenPlaceholder)
 				return send(http.MethodPost, path, values.Encode(), "Content-Type: application/x-www-form-urlencoded")
 			}
 			for _, path := range []string{"/", "/shop", product, "/contactus"} {
@@ -403,13 +403,13 @@ func TestOdoo14VisitorCookie(t *testing.T) {
 	talk := odoo.oldPaths(t, `/event/design-fair-[^/]+-\d+/track/[^/]+-\d+`)[0]
 	id, err := strconv.Atoi(talk[strings.LastIndex(talk, "-")+1:])
 	require.NoError(t, err)
-	marked := func(r Reply) bool {
+	marked := func(r site.Reply) bool {
 		require.Contains(t, r.Body, "o_wetrack_js_reminder")
 		return strings.Contains(r.Body, `data-reminder-on="True"`)
 	}
 	who := odoo.Visitor(t, ShopHost)
 	who.Get("/contactus")
-	result, _ := who.rpc("/event/track/toggle_reminder", Options{"track_id": id, "set_reminder_on": true})
+	result, _ := who.rpc("/event/track/toggle_reminder", site.Options{"track_id": id, "set_reminder_on": true})
 	var answer struct {
 		Name string `json:"visitor_uuid"`
 	}
@@ -440,7 +440,7 @@ func TestOdoo14VisitorCookie(t *testing.T) {
 // after the page is stored; a crawler is not.
 func TestOdoo14Languages(t *testing.T) {
 	odoo := needOdoo14(t)
-	for name, more := range map[string]Options{
+	for name, more := range map[string]site.Options{
 		"languages not known": {"languages": nil},
 		"two languages":       nil,
 	} {
@@ -507,7 +507,7 @@ func TestOdoo14Files(t *testing.T) {
 	t.Run("a private file under the name of a bundle", func(t *testing.T) {
 		admin := odoo.Visitor(t, ShopHost)
 		admin.SignIn("admin")
-		id := admin.create("ir.attachment", Options{"name": "secret.css", "datas": "c2VjcmV0", "mimetype": "text/css"})
+		id := admin.create("ir.attachment", site.Options{"name": "secret.css", "datas": "c2VjcmV0", "mimetype": "text/css"})
 		t.Cleanup(func() { admin.call("ir.attachment", "unlink", []interface{}{ids(id)}, nil) })
 		path := fmt.Sprintf("/web/content/%d-1bfd234/1/web.assets_frontend.css", id)
 		through := e.Visitor(ShopHost)
@@ -606,7 +606,7 @@ func TestOdoo14Harmless(t *testing.T) {
 // TestOdoo14Bus: the bus has a process of its own, and passes.
 func TestOdoo14Bus(t *testing.T) {
 	odoo := needOdoo14(t)
-	_, r := odoo.Behind(t, nil).Visitor(ShopHost).rpc("/longpolling/poll", Options{"channels": []string{}, "last": 0, "options": Options{"peek": true}})
+	_, r := odoo.Behind(t, nil).Visitor(ShopHost).rpc("/longpolling/poll", site.Options{"channels": []string{}, "last": 0, "options": site.Options{"peek": true}})
 	assert.Contains(t, r.CacheStatus(), "fwd=method")
 }
 

@@ -19,9 +19,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/poison"
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/poison"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // numberOf is what tells the addresses of these tests apart: Odoo 14 keeps pages by their path
@@ -29,7 +29,7 @@ import (
 var numberOf = regexp.MustCompile(`(?:[?]|&amp;|&)v=1\d{5}`)
 
 // ofOdoo is what of an answer of Odoo has to be the same for everybody.
-func ofOdoo(r Reply) string {
+func ofOdoo(r site.Reply) string {
 	kind := strings.Replace(r.Header.Get("Content-Type"), "; charset=utf-8; charset=utf-8", "; charset=utf-8", 1) // Odoo 14's own page cache
 	return fmt.Sprintf("%d %s %s\n%s", r.Status, kind, r.Header.Get("Location"), masked(numberOf.ReplaceAllString(viewCount.ReplaceAllString(r.Body, "$1"), "")))
 }
@@ -38,7 +38,7 @@ func ofOdoo(r Reply) string {
 func inParallel(n int, job func(i int)) {
 	const most = 4
 	slots := make(chan bool, most)
-	Together(n, func(i int) {
+	poison.Together(n, func(i int) {
 		slots <- true
 		defer func() { <-slots }()
 		job(i)
@@ -47,11 +47,11 @@ func inParallel(n int, job func(i int)) {
 
 // poisons lets somebody odd ask Odoo for pages through the edge, and then nobody, who
 // has to get what Odoo gives nobody directly.
-func (o *OdooSite) poisons(t *testing.T, paths []string, more Options) {
+func (o *Site) poisons(t *testing.T, paths []string, more site.Options) {
 	t.Helper()
-	e := o.replicaWith(t, StartRedis(t), more, "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1")
-	nobody := func(target string) *OddRequest {
-		q := NobodyAt(target)
+	e := o.replicaWith(t, stack.StartRedis(t), more, "--entryPoints.web.forwardedHeaders.trustedIPs=127.0.0.1")
+	nobody := func(target string) *poison.Request {
+		q := poison.NobodyAt(target)
 		q.Host = ShopHost
 		return q
 	}
@@ -61,12 +61,12 @@ func (o *OdooSite) poisons(t *testing.T, paths []string, more Options) {
 			require.NoError(t, err)
 		}
 	}
-	directly := func(target string) (Reply, error) {
+	directly := func(target string) (site.Reply, error) {
 		q := nobody(target)
 		q.Lines = []string{"X-Forwarded-Host: " + ShopHost, "X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.1"}
 		return q.OnWire(o.URL)
 	}
-	ways := Oddities()
+	ways := poison.Oddities()
 	var mu sync.Mutex
 	var wrong, silent []string
 	hits := 0
@@ -81,11 +81,11 @@ func (o *OdooSite) poisons(t *testing.T, paths []string, more Options) {
 		q := nobody(target)
 		if way.Open && strings.HasPrefix(way.Name, "path ") { // the query stays behind
 			q.Target = path
-			way.Do(q, MarkerOf(n, "a"))
+			way.Do(q, poison.MarkerOf(n, "a"))
 			at, fragment, _ := strings.Cut(q.Target, "#")
 			q.Target = at + mark + strconv.Itoa(n) + fragment
 		} else {
-			way.Do(q, MarkerOf(n, "a"))
+			way.Do(q, poison.MarkerOf(n, "a"))
 		}
 		if _, err := q.OnWire(e.URL); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			mu.Lock()
@@ -96,7 +96,7 @@ func (o *OdooSite) poisons(t *testing.T, paths []string, more Options) {
 		if !assert.NoError(t, err, target) {
 			return
 		}
-		var direct Reply
+		var direct site.Reply
 		for try := 0; try < 6; try++ { // its workers remember different things
 			if direct, err = directly(target); !assert.NoError(t, err, target) {
 				return
@@ -111,8 +111,8 @@ func (o *OdooSite) poisons(t *testing.T, paths []string, more Options) {
 			hits++
 		}
 		if ofOdoo(direct) != ofOdoo(got) {
-			wrong = append(wrong, fmt.Sprintf("%s, %s: %s, want %s (%s)", way.Name, target, Differing(ofOdoo(got), ofOdoo(direct)), Differing(ofOdoo(direct), ofOdoo(got)), got.CacheStatus()))
-		} else if found := Marker.FindString(got.Body + fmt.Sprint(got.Header)); found != "" {
+			wrong = append(wrong, fmt.Sprintf("%s, %s: %s, want %s (%s)", way.Name, target, poison.Differing(ofOdoo(got), ofOdoo(direct)), poison.Differing(ofOdoo(direct), ofOdoo(got)), got.CacheStatus()))
+		} else if found := poison.Marker.FindString(got.Body + fmt.Sprint(got.Header)); found != "" {
 			wrong = append(wrong, way.Name+": "+found+" at "+target)
 		}
 	})
@@ -224,10 +224,10 @@ func (e *Edge) deceives(t *testing.T, own, examples []string, fill func(v *Visit
 	t.Helper()
 	type walk struct {
 		example string
-		way     Spelling
+		way     poison.Spelling
 	}
 	var walks, rest []walk
-	for _, way := range Spellings {
+	for _, way := range poison.Spellings {
 		for _, example := range own {
 			walks = append(walks, walk{example, way})
 		}
@@ -256,8 +256,8 @@ func (e *Edge) deceives(t *testing.T, own, examples []string, fill func(v *Visit
 		}
 		target := w.way.Of(w.example) + mark
 		cookies := v.Client.Jar.Cookies(&url.URL{Scheme: "http", Host: ShopHost, Path: "/"})
-		ask := func(method, target string, mine bool) (Reply, error) {
-			q := BrowserAt(target)
+		ask := func(method, target string, mine bool) (site.Reply, error) {
+			q := poison.BrowserAt(target)
 			q.Method, q.Host = method, ShopHost
 			if mine {
 				for _, c := range cookies {
@@ -283,7 +283,7 @@ func (e *Edge) deceives(t *testing.T, own, examples []string, fill func(v *Visit
 		}
 		done++
 		mu.Unlock()
-		for _, other := range []string{target, RoutedAs(target)} {
+		for _, other := range []string{target, poison.RoutedAs(target)} {
 			got, err := ask(http.MethodGet, other, false)
 			if err != nil {
 				continue
@@ -300,11 +300,11 @@ func (e *Edge) deceives(t *testing.T, own, examples []string, fill func(v *Visit
 	if n := len(wrong); n > 0 {
 		assert.Fail(t, fmt.Sprint(n, " answers to nobody are somebody's"), "%.8000s", strings.Join(wrong, "\n"))
 	}
-	assert.Greater(t, done, len(own)*len(Spellings)/4)
+	assert.Greater(t, done, len(own)*len(poison.Spellings)/4)
 }
 
 // tells returns what an answer to nobody tells of a victim.
-func (e *Edge) tells(r Reply, v *deceived, tokens map[string]bool, mu *sync.Mutex) string {
+func (e *Edge) tells(r site.Reply, v *deceived, tokens map[string]bool, mu *sync.Mutex) string {
 	text := r.Body + fmt.Sprint(r.Header)
 	if found := personalSigns.FindString(text); found != "" {
 		return found
@@ -326,9 +326,9 @@ func (e *Edge) tells(r Reply, v *deceived, tokens map[string]bool, mu *sync.Mute
 
 // toldAnyway reports whether Odoo tells everybody at this address.
 func (e *Edge) toldAnyway(target, what string) bool {
-	for _, at := range []string{target, RoutedAs(target)} {
-		q := NobodyAt(at)
-		q.Host, q.Lines = ShopHost, append([]string{"X-Forwarded-Host: " + ShopHost}, BrowserLines...)
+	for _, at := range []string{target, poison.RoutedAs(target)} {
+		q := poison.NobodyAt(at)
+		q.Host, q.Lines = ShopHost, append([]string{"X-Forwarded-Host: " + ShopHost}, poison.BrowserLines...)
 		if r, err := q.OnWire(e.odoo.URL); err == nil && strings.Contains(r.Body+fmt.Sprint(r.Header), what) {
 			return true
 		}
@@ -361,9 +361,9 @@ func TestOdooDeception(t *testing.T) {
 	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
-	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
+	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
 		v.Get(product)
-		v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 3})
+		v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 3})
 	})
 }
 
@@ -374,9 +374,9 @@ func TestOdooAddonDeception(t *testing.T) {
 	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
-	e.deceives(t, append([]string{product}, ownAddresses...), walkable(OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
+	e.deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
 		v.Get(product)
-		v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
+		v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
 	})
 }
 
@@ -384,8 +384,8 @@ func TestOdooAddonDeception(t *testing.T) {
 func TestOdoo14Deception(t *testing.T) {
 	odoo := needOdoo14(t)
 	product, _, variant := odoo.oldProduct(t)
-	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(OdooExamples(t, "testdata/odoo14/preset.txt")), func(v *Visitor) {
+	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, "testdata/odoo14/preset.txt")), func(v *Visitor) {
 		v.Get(product)
-		v.rpc("/shop/cart/update_json", Options{"product_id": variant, "add_qty": 3})
+		v.rpc("/shop/cart/update_json", site.Options{"product_id": variant, "add_qty": 3})
 	})
 }

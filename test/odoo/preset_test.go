@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // notCached are the public pages that the preset leaves to Odoo: an event's page
@@ -32,7 +32,7 @@ func TestOdooPresetCaches(t *testing.T) {
 	for _, path := range []string{"/robots.txt", "/sitemap.xml", "/favicon.ico", "/web/manifest.webmanifest", "/web/image/website/1/logo", "/terms", "/pages", "/website/info", "/fr/shop"} {
 		paths[path] = path
 	}
-	for name, more := range map[string]Options{
+	for name, more := range map[string]site.Options{
 		"languages not known": nil,
 		"two languages":       {"languages": []string{"en_US", "fr_FR"}},
 	} {
@@ -66,7 +66,7 @@ func TestOdooPresetCaches(t *testing.T) {
 // and after the page is stored; a crawler is not.
 func TestOdooPresetRedirects(t *testing.T) {
 	odoo := NeedOdoo(t)
-	for name, more := range map[string]Options{
+	for name, more := range map[string]site.Options{
 		"languages not known": nil,
 		"two languages":       {"languages": []string{"en_US", "fr_FR"}},
 	} {
@@ -142,7 +142,7 @@ func TestOdooHarmless(t *testing.T) {
 
 // keepsDefault checks that pages show the same before and after each request of a
 // session, and that others change them.
-func (o *OdooSite) keepsDefault(t *testing.T, product string, seen []string, list []harmlessRequest) {
+func (o *Site) keepsDefault(t *testing.T, product string, seen []string, list []harmlessRequest) {
 	t.Helper()
 	id := regexp.MustCompile(`\d+$`).FindString(product)
 	shown := func(v *Visitor) string {
@@ -159,7 +159,7 @@ func (o *OdooSite) keepsDefault(t *testing.T, product string, seen []string, lis
 		v.Get("/contactus")
 		session := v.cookie("session_id")
 		path = strings.ReplaceAll(path, "ID", id)
-		r := Reply{}
+		r := site.Reply{}
 		if params == "" {
 			r = v.Get(path)
 		} else {

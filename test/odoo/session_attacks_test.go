@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // TestOdooSessionsChangedUnnoticed: what a visitor did to a session of theirs
@@ -40,7 +40,7 @@ func TestOdooSessionsChangedUnnoticed(t *testing.T) {
 				"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
 		}},
 		{"pricelist, by an escaped id", "GET", "/shop/change_pricelist/eur-eur-3", "", func(id string) []string {
-			return []string{"Cookie: session_id=" + Escaped(id)}
+			return []string{"Cookie: session_id=" + site.Escaped(id)}
 		}},
 		{"pricelist, by an id behind a byte that Odoo takes for white space", "GET", "/shop/change_pricelist/eur-eur-3", "", func(id string) []string {
 			return []string{"Cookie: a=b;\xa0session_id=" + id}
@@ -77,7 +77,7 @@ func sendRaw(t *testing.T, address, method, path, body string, lines ...string) 
 	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
 	require.NoError(t, err)
 	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(Patience)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(stack.Patience)))
 	text := method + " " + path + " HTTP/1.1\r\nHost: " + ShopHost + "\r\n" + BrowserLanguage + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
 	if body != "" {
 		text += fmt.Sprintf("Content-Length: %d\r\n", len(body))
@@ -114,7 +114,7 @@ func TestOdooLanguageOfASession(t *testing.T) {
 			id := v.cookie("session_id")
 			require.NotEmpty(t, id)
 			v.Get(fmt.Sprintf("/shop?n=%d", i)) // saves the session
-			_, err := Send(http.MethodGet, e.URL+page, "", Fields("Host: "+ShopHost, "Cookie: "+cookie+"session_id="+id, "Accept-Language: fr"))
+			_, err := site.Send(http.MethodGet, e.URL+page, "", site.Fields("Host: "+ShopHost, "Cookie: "+cookie+"session_id="+id, "Accept-Language: fr"))
 			require.NoError(t, err)
 			got := e.Visitor(ShopHost, "Accept-Language: fr").Get(page)
 			assert.Equal(t, http.StatusSeeOther, got.Status, "a French visitor is sent to /fr%s; %s", page, got.CacheStatus())
@@ -129,7 +129,7 @@ func TestOdooFormsInFrench(t *testing.T) {
 	e := odoo.Behind(t, nil)
 	for _, line := range []string{"Accept-Language: fr", "Cookie: frontend_lang=fr_FR"} {
 		for _, path := range []string{"/web/login", "/fr/web/login"} {
-			r := e.Visitor(ShopHost, line).post(path, url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}})
+			r := e.Visitor(ShopHost, line).post(path, url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {site.TokenPlaceholder}})
 			assert.Equal(t, http.StatusSeeOther, r.Status, "%s %s: %s", line, path, r.CacheStatus())
 		}
 	}

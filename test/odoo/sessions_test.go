@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // odooVisitors is how many visitors come at once.
@@ -25,7 +25,7 @@ const odooVisitors = 200
 // each request by one of two Traefiks. Nobody gets anything of another's.
 func TestOdooVisitors(t *testing.T) {
 	odoo := NeedOdoo(t)
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	edges := []*Edge{odoo.Replica(t, server, nil), odoo.Replica(t, server, nil)}
 	product := odoo.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
@@ -47,7 +47,7 @@ func TestOdooVisitors(t *testing.T) {
 			a, b := edges[0].Visitor(ShopHost, BrowserLanguage), edges[1].Visitor(ShopHost, BrowserLanguage)
 			b.Client.Jar = a.Client.Jar
 			turn := n
-			send := func(method, path, body string, lines ...string) Reply {
+			send := func(method, path, body string, lines ...string) site.Reply {
 				v := a
 				if turn++; turn%2 == 0 {
 					v = b
@@ -98,7 +98,7 @@ func TestOdooVisitors(t *testing.T) {
 					assert.Equal(t, strconv.Itoa(quantity), badge(path), "visitor %d on %s", n, path)
 				}
 			case 2: // signs in with the form of a page from the cache
-				form := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}}
+				form := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {site.TokenPlaceholder}}
 				r := send(http.MethodPost, "/web/login", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
 				assert.Equal(t, http.StatusSeeOther, r.Status, "visitor %d: %s", n, r.CacheStatus())
 				for _, path := range []string{"/", "/contactus"} {
@@ -141,13 +141,13 @@ func TestOdooSessionsFromBirth(t *testing.T) {
 	}{
 		{"looks at a product", func(v *Visitor) {
 			v.Get(product)
-			v.rpc("/shop/products/recently_viewed_update", Options{"product_id": FirstVariant(t, odoo, id)})
+			v.rpc("/shop/products/recently_viewed_update", site.Options{"product_id": FirstVariant(t, odoo, id)})
 		}, true},
 		{"asks for a variant", func(v *Visitor) {
-			v.rpc("/website_sale/get_combination_info", Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "combination": []int{}, "add_qty": 1})
+			v.rpc("/website_sale/get_combination_info", site.Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "combination": []int{}, "add_qty": 1})
 		}, true},
 		{"fills a cart", func(v *Visitor) {
-			v.rpc("/shop/cart/add", Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 1})
+			v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 1})
 		}, false},
 		{"signs in", func(v *Visitor) { v.SignIn("portal") }, false},
 		{"turns debug on", func(v *Visitor) { v.Get("/contactus?debug=1") }, false},
@@ -156,7 +156,7 @@ func TestOdooSessionsFromBirth(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v := e.Visitor(ShopHost, BrowserLanguage)
 			v.Get(product)
-			v.rpc("/shop/products/recently_viewed_update", Options{"product_id": FirstVariant(t, odoo, id)}) // as the page's script does
+			v.rpc("/shop/products/recently_viewed_update", site.Options{"product_id": FirstVariant(t, odoo, id)}) // as the page's script does
 			require.NotEmpty(t, v.cookie("session_id"))
 			c.do(v)
 			for _, path := range []string{"/contactus", "/shop", product} {
@@ -200,7 +200,7 @@ func TestOdooCampaigns(t *testing.T) {
 }
 
 // campaignsOf returns the names, values and domains of the campaign cookies.
-func campaignsOf(r Reply) []string {
+func campaignsOf(r site.Reply) []string {
 	var list []string
 	for _, line := range r.Header["Set-Cookie"] {
 		if strings.HasPrefix(line, "odoo_utm_") && !strings.Contains(line, "Max-Age=0;") { // 0: no consent
@@ -224,7 +224,7 @@ func TestOdooPrices(t *testing.T) {
 	for _, path := range []string{product, "/shop", "/contactus"} {
 		e.Visitor(ShopHost, BrowserLanguage).Get(path)
 	}
-	price := func(r Reply) string {
+	price := func(r site.Reply) string {
 		m := regexp.MustCompile(`"price": ([0-9.]+)`).FindStringSubmatch(r.Body)
 		require.NotNil(t, m)
 		return m[1]

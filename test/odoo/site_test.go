@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // TestOdooPages: whoever comes through the cache gets the page that Odoo gives
@@ -52,7 +52,7 @@ var viewCount = regexp.MustCompile(`<span class="small">\d+</span>(\s*<span clas
 // ownHeaders are the headers by which a response is understood, without those
 // that each connection, visitor and moment has of its own, and those that the cache
 // adds since it can give text in gzip. The length is checked with the body.
-func ownHeaders(r Reply) http.Header {
+func ownHeaders(r site.Reply) http.Header {
 	h := r.Header.Clone()
 	for _, name := range []string{"Date", "Server", "Connection", "Set-Cookie", "Cache-Status", "Age", "Expires", "Content-Length"} {
 		h.Del(name)
@@ -154,7 +154,7 @@ var (
 // sitemap, which a rule lets in, name the host that was asked for.
 func TestOdooWebsitesAndLanguages(t *testing.T) {
 	odoo := NeedOdoo(t)
-	e := odoo.Behind(t, Options{"rules": []Options{textRule}})
+	e := odoo.Behind(t, site.Options{"rules": []site.Options{textRule}})
 	website := map[string]string{}
 	for _, host := range []string{ShopHost, secondHost} {
 		m := websiteOf.FindStringSubmatch(odoo.Visitor(t, host).Get("/shop").Body)
@@ -216,17 +216,17 @@ func TestOdooWebsitesAndLanguages(t *testing.T) {
 }
 
 // textRule stores what holds neither a token nor a visitor.
-var textRule = Options{
-	"name": "text", "match": Options{"pathRegexp": `^/(robots\.txt|sitemap\.xml)$`}, "ttl": "1h",
-	"cookies": Options{"drop": []string{"session_id", "frontend_lang"}},
+var textRule = site.Options{
+	"name": "text", "match": site.Options{"pathRegexp": `^/(robots\.txt|sitemap\.xml)$`}, "ttl": "1h",
+	"cookies": site.Options{"drop": []string{"session_id", "frontend_lang"}},
 }
 
 // TestOdooPurgeByRequest: a page stays as it was stored until it is purged, and is
 // as Odoo has it afterwards; another website's page stays.
 func TestOdooPurgeByRequest(t *testing.T) {
 	odoo := NeedOdoo(t)
-	e := odoo.Behind(t, Options{"rules": []Options{textRule}})
-	get := func(host string) Reply { return e.Visitor(host).Get("/robots.txt") }
+	e := odoo.Behind(t, site.Options{"rules": []site.Options{textRule}})
+	get := func(host string) site.Reply { return e.Visitor(host).Get("/robots.txt") }
 	for _, host := range []string{ShopHost, secondHost} {
 		assert.Contains(t, get(host).CacheStatus(), "; stored")
 		assert.Contains(t, get(host).CacheStatus(), "; hit;")
@@ -253,7 +253,7 @@ func TestOdooPurgeByRequest(t *testing.T) {
 // purge.
 func TestOdooCron(t *testing.T) {
 	odoo := NeedOdoo(t)
-	e := odoo.Behind(t, Options{"rules": []Options{textRule}})
+	e := odoo.Behind(t, site.Options{"rules": []site.Options{textRule}})
 	e.Visitor(ShopHost).Get("/robots.txt")
 	admin := odoo.Visitor(t, ShopHost)
 	admin.SignIn("admin")
@@ -278,9 +278,9 @@ func TestOdooRoutes(t *testing.T) {
 // checkSnapshot compares a snapshot with what routes.py says in the shell of an Odoo.
 func checkSnapshot(t *testing.T, shell, file string) {
 	t.Helper()
-	script, err := os.ReadFile(Path("testdata", "odoo19", "routes.py"))
+	script, err := os.ReadFile(source.Path("testdata", "odoo19", "routes.py"))
 	require.NoError(t, err)
-	want, err := os.ReadFile(Path(file))
+	want, err := os.ReadFile(source.Path(file))
 	require.NoError(t, err)
 	cmd := exec.Command(shell, "plain")
 	cmd.Stdin = strings.NewReader("SNAPSHOT=1\n" + string(script))

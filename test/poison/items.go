@@ -9,7 +9,7 @@ import (
 // Oddity is one thing that somebody odd does.
 type Oddity struct {
 	Name string
-	Do   func(q *OddRequest, marker string)
+	Do   func(q *Request, marker string)
 	Core bool // also in pairs
 	Open bool // its marker is part of an address or a name that the key holds
 }
@@ -122,7 +122,7 @@ func Oddities() []Oddity {
 	}
 	line := func(name, pattern string, core bool) {
 		open := strings.HasPrefix(pattern, "X-Forwarded-Host:") || strings.HasPrefix(pattern, "X-Forwarded-Proto:") || name == "X-Country"
-		list = append(list, Oddity{Name: name, Core: core, Open: open, Do: func(q *OddRequest, marker string) {
+		list = append(list, Oddity{Name: name, Core: core, Open: open, Do: func(q *Request, marker string) {
 			q.Lines = append(q.Lines, strings.Split(fill(pattern, marker), "\r\n")...)
 		}})
 	}
@@ -142,19 +142,19 @@ func Oddities() []Oddity {
 	}
 	for i, pattern := range oddCookies {
 		pattern := pattern
-		list = append(list, Oddity{Name: fmt.Sprintf("cookie %.60q", pattern), Core: i%2 == 0, Open: keyCookies[pattern], Do: func(q *OddRequest, marker string) {
+		list = append(list, Oddity{Name: fmt.Sprintf("cookie %.60q", pattern), Core: i%2 == 0, Open: keyCookies[pattern], Do: func(q *Request, marker string) {
 			q.Cookies = append(q.Cookies, fill(pattern, marker))
 		}})
 	}
 	for i, pattern := range oddPaths {
 		pattern := pattern
-		list = append(list, Oddity{Name: fmt.Sprintf("path %q", pattern), Core: i%4 == 0, Open: true, Do: func(q *OddRequest, marker string) {
+		list = append(list, Oddity{Name: fmt.Sprintf("path %q", pattern), Core: i%4 == 0, Open: true, Do: func(q *Request, marker string) {
 			q.Target = strings.ReplaceAll(strings.ReplaceAll(pattern, "%s", marker), "%p", q.Target)
 		}})
 	}
 	for i, pattern := range oddQueries {
 		pattern := pattern
-		list = append(list, Oddity{Name: fmt.Sprintf("query %q", pattern), Core: i%4 == 0, Open: true, Do: func(q *OddRequest, marker string) {
+		list = append(list, Oddity{Name: fmt.Sprintf("query %q", pattern), Core: i%4 == 0, Open: true, Do: func(q *Request, marker string) {
 			query := strings.ReplaceAll(pattern, "%s", marker)
 			if strings.Contains(q.Target, "?") {
 				query = "&" + query[1:]
@@ -162,20 +162,20 @@ func Oddities() []Oddity {
 			q.Target += query
 		}})
 	}
-	for name, do := range map[string]func(q *OddRequest, marker string){
-		"HEAD":             func(q *OddRequest, _ string) { q.Method = http.MethodHead },
-		"OPTIONS":          func(q *OddRequest, _ string) { q.Method = http.MethodOptions },
-		"a method":         func(q *OddRequest, marker string) { q.Method = strings.ToUpper(marker) },
-		"get":              func(q *OddRequest, _ string) { q.Method = "get" },
-		"HTTP/1.0":         func(q *OddRequest, _ string) { q.proto = "HTTP/1.0" },
-		"a body":           func(q *OddRequest, marker string) { q.Body = marker },
-		"an address":       func(q *OddRequest, _ string) { q.remote = "203.0.113.99:1" },
-		"a certificate":    func(q *OddRequest, marker string) { q.certificate = marker },
-		"a context":        func(q *OddRequest, marker string) { q.value = marker },
-		"another host":     func(q *OddRequest, marker string) { q.Host = marker + ".example" },
-		"host and port":    func(q *OddRequest, _ string) { q.Host = PoisonHost + ":8080" },
-		"host in capitals": func(q *OddRequest, _ string) { q.Host = strings.ToUpper(PoisonHost) },
-		"host and dot":     func(q *OddRequest, _ string) { q.Host = PoisonHost + "." },
+	for name, do := range map[string]func(q *Request, marker string){
+		"HEAD":             func(q *Request, _ string) { q.Method = http.MethodHead },
+		"OPTIONS":          func(q *Request, _ string) { q.Method = http.MethodOptions },
+		"a method":         func(q *Request, marker string) { q.Method = strings.ToUpper(marker) },
+		"get":              func(q *Request, _ string) { q.Method = "get" },
+		"HTTP/1.0":         func(q *Request, _ string) { q.proto = "HTTP/1.0" },
+		"a body":           func(q *Request, marker string) { q.Body = marker },
+		"an address":       func(q *Request, _ string) { q.remote = "203.0.113.99:1" },
+		"a certificate":    func(q *Request, marker string) { q.certificate = marker },
+		"a context":        func(q *Request, marker string) { q.value = marker },
+		"another host":     func(q *Request, marker string) { q.Host = marker + ".example" },
+		"host and port":    func(q *Request, _ string) { q.Host = Host + ":8080" },
+		"host in capitals": func(q *Request, _ string) { q.Host = strings.ToUpper(Host) },
+		"host and dot":     func(q *Request, _ string) { q.Host = Host + "." },
 	} {
 		list = append(list, Oddity{Name: name, Do: do, Core: name == "an address" || name == "HEAD", Open: name == "another host"})
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // Poisoning: what one client sends shows in what others get. The tests named TestPoison…
@@ -37,8 +37,8 @@ import (
 // nobody without any cache. Each thing that is sent odd holds a marker, by which it is
 // found again in answers and in Redis.
 
-// OddRequest is a request as it is written on the wire, and what a proxy in front knows of it.
-type OddRequest struct {
+// Request is a request as it is written on the wire, and what a proxy in front knows of it.
+type Request struct {
 	Method, Target, proto, Host string
 	Lines                       []string // of the header, but Host and Cookie
 	Cookies                     []string // joined to one field
@@ -50,13 +50,13 @@ type OddRequest struct {
 }
 
 const (
-	PoisonHost   = "shop.example"
+	Host         = "shop.example"
 	poisonRemote = "198.51.100.23:4711"
 )
 
 // NobodyAt is the request of nobody: what every client has to send, and no more.
-func NobodyAt(target string) *OddRequest {
-	return &OddRequest{Method: http.MethodGet, Target: target, proto: "HTTP/1.1", Host: PoisonHost, remote: poisonRemote, Canonical: target}
+func NobodyAt(target string) *Request {
+	return &Request{Method: http.MethodGet, Target: target, proto: "HTTP/1.1", Host: Host, remote: poisonRemote, Canonical: target}
 }
 
 // BrowserLines are what a browser sends with each request.
@@ -68,7 +68,7 @@ var BrowserLines = []string{
 }
 
 // BrowserAt is the request of a browser without cookies.
-func BrowserAt(target string) *OddRequest {
+func BrowserAt(target string) *Request {
 	q := NobodyAt(target)
 	q.Lines = append([]string{}, BrowserLines...)
 	return q
@@ -77,7 +77,7 @@ func BrowserAt(target string) *OddRequest {
 type poisonKey struct{}
 
 // Text is the request on the wire.
-func (q *OddRequest) Text() string {
+func (q *Request) Text() string {
 	var b strings.Builder
 	b.WriteString(q.Method + " " + q.Target + " " + q.proto + "\r\nHost: " + q.Host + "\r\n")
 	for _, line := range q.Lines {
@@ -93,7 +93,7 @@ func (q *OddRequest) Text() string {
 }
 
 // Parse reads the request as a Go server does. It reports false for what no server takes.
-func (q *OddRequest) Parse() (*http.Request, bool) {
+func (q *Request) Parse() (*http.Request, bool) {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.Text())))
 	if err != nil {
 		return nil, false
@@ -117,20 +117,20 @@ func (q *OddRequest) Parse() (*http.Request, bool) {
 
 // Ask sends a request to a handler as Traefik hands it on. It reports false for what no
 // server takes.
-func (q *OddRequest) Ask(h http.Handler) (Reply, bool) {
+func (q *Request) Ask(h http.Handler) (site.Reply, bool) {
 	r, ok := q.Parse()
 	if !ok {
-		return Reply{}, false
+		return site.Reply{}, false
 	}
 	rw := httptest.NewRecorder()
-	Forwarded(h).ServeHTTP(rw, r)
+	site.Forwarded(h).ServeHTTP(rw, r)
 	body := rw.Body.Bytes()
 	if rw.Header().Get("Content-Encoding") == "gzip" {
 		if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
 			body, _ = io.ReadAll(z)
 		}
 	}
-	return Reply{Status: rw.Code, Header: rw.Header(), Body: string(body)}, true
+	return site.Reply{Status: rw.Code, Header: rw.Header(), Body: string(body)}, true
 }
 
 // heard is everything that an origin can know of a request. Names of fields are folded as
@@ -174,7 +174,7 @@ const seenField = "X-Seen"
 func Echo(contentType string, lines ...string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		text := heard(r)
-		for name, values := range Fields(lines...) {
+		for name, values := range site.Fields(lines...) {
 			rw.Header()[name] = values
 		}
 		rw.Header().Set("Content-Type", contentType)
@@ -185,7 +185,7 @@ func Echo(contentType string, lines ...string) http.HandlerFunc {
 			return c
 		}, text))
 		if r.Method == http.MethodPost {
-			rw.Header().Set("Set-Cookie", "session_id="+SessionID(int(Tenants.Add(1)))+"; Path=/")
+			rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(int(site.Tenants.Add(1)))+"; Path=/")
 		}
 		if tag := rw.Header().Get("Etag"); tag != "" && r.Header.Get("If-None-Match") == tag {
 			rw.WriteHeader(http.StatusNotModified)
@@ -200,7 +200,7 @@ func Echo(contentType string, lines ...string) http.HandlerFunc {
 }
 
 // Shown is what of an answer tells what the origin was told.
-func Shown(r Reply) string {
+func Shown(r site.Reply) string {
 	return fmt.Sprintf("%d %s %s\n%s\n%s", r.Status, r.Header.Get("Content-Type"), r.Header.Get("Location"), strings.ReplaceAll(r.Header.Get(seenField), "|", "\n"), r.Body)
 }
 
@@ -227,9 +227,9 @@ var Marker = regexp.MustCompile(`zq[0-9]{6}[ab]`)
 
 func MarkerOf(n int, side string) string { return fmt.Sprintf("zq%d%s", n, side) }
 
-// PoisonedSite is what is poisoned: a cache before an echo, and the same again that nobody
+// Site is what is poisoned: a cache before an echo, and the same again that nobody
 // odd asks.
-type PoisonedSite struct {
+type Site struct {
 	T        *testing.T
 	Page     func(n int) string
 	Origin   http.HandlerFunc
@@ -245,12 +245,12 @@ type PoisonedSite struct {
 	Hits     int // answers to nobody from the cache
 }
 
-// newPoisoned starts both with the same options.
-func newPoisoned(t *testing.T, load Loader, o Options, page func(n int) string, origin http.HandlerFunc) *PoisonedSite {
+// newSite starts both with the same options.
+func newSite(t *testing.T, load site.Loader, o site.Options, page func(n int) string, origin http.HandlerFunc) *Site {
 	t.Helper()
-	p := &PoisonedSite{T: t, Page: page, Origin: origin, answer: origin, Tenant: fmt.Sprintf("poison%d", Tenants.Add(1))}
-	with := func(tenant string) Options {
-		all := Options{"tenant": tenant, "purge": Options{"networks": []string{"127.0.0.1"}}, "limits": Options{"refreshes": "10000"}, "memory": Options{"bytes": "256MiB"}}
+	p := &Site{T: t, Page: page, Origin: origin, answer: origin, Tenant: fmt.Sprintf("poison%d", site.Tenants.Add(1))}
+	with := func(tenant string) site.Options {
+		all := site.Options{"tenant": tenant, "purge": site.Options{"networks": []string{"127.0.0.1"}}, "limits": site.Options{"refreshes": "10000"}, "memory": site.Options{"bytes": "256MiB"}}
 		for name, value := range o {
 			all[name] = value
 		}
@@ -271,7 +271,7 @@ func newPoisoned(t *testing.T, load Loader, o Options, page func(n int) string, 
 }
 
 // control sends a request to the control endpoint of a cache.
-func (p *PoisonedSite) Manage(h http.Handler, method, path, body string) string {
+func (p *Site) Manage(h http.Handler, method, path, body string) string {
 	p.T.Helper()
 	q := NobodyAt("/.odoocache/" + path)
 	q.Method, q.Body, q.remote = method, body, "127.0.0.1:1"
@@ -283,7 +283,7 @@ func (p *PoisonedSite) Manage(h http.Handler, method, path, body string) string 
 
 // expected are the answers that nobody may get: that of the cache that nobody odd has
 // asked, and the origin's own.
-func (p *PoisonedSite) expected(q *OddRequest) []string {
+func (p *Site) expected(q *Request) []string {
 	var list []string
 	if r, ok := q.Ask(p.Control); ok {
 		list = append(list, Shown(r))
@@ -301,8 +301,8 @@ func (p *PoisonedSite) expected(q *OddRequest) []string {
 // others is what is asked once somebody odd has: nobody and a browser at the page's proper
 // address; nobody as the odd one has spelled it, and so with the parameters sorted and
 // without those that hold a marker.
-func others(odd *OddRequest) []*OddRequest {
-	list := []*OddRequest{NobodyAt(odd.Canonical), BrowserAt(odd.Canonical)}
+func others(odd *Request) []*Request {
+	list := []*Request{NobodyAt(odd.Canonical), BrowserAt(odd.Canonical)}
 	seen := map[string]bool{odd.Canonical: true}
 	for _, target := range []string{sortedTarget(odd.Target, true), sortedTarget(odd.Target, false), odd.Target} {
 		if !seen[target] {
@@ -341,7 +341,7 @@ func sortedTarget(target string, clean bool) string {
 }
 
 // Check asks as others do, and notes what they get of the odd one.
-func (p *PoisonedSite) Check(what string, odd *OddRequest) {
+func (p *Site) Check(what string, odd *Request) {
 	p.T.Helper()
 	for _, q := range others(odd) {
 		got, ok := q.Ask(p.Handler)
@@ -354,7 +354,7 @@ func (p *PoisonedSite) Check(what string, odd *OddRequest) {
 
 // Judge compares an answer to nobody with those that nobody may get. clean says that the
 // address holds no marker.
-func (p *PoisonedSite) Judge(what string, q *OddRequest, got Reply, clean bool) {
+func (p *Site) Judge(what string, q *Request, got site.Reply, clean bool) {
 	if strings.Contains(got.CacheStatus(), "; hit") {
 		p.Hits++
 	}
@@ -373,12 +373,12 @@ func (p *PoisonedSite) Judge(what string, q *OddRequest, got Reply, clean bool) 
 	p.Fail("%s | at %s nobody gets %s (%s)", what, q.Target, Differing(text, strings.Join(want, "\n")), got.CacheStatus())
 }
 
-func (p *PoisonedSite) Fail(format string, args ...interface{}) {
+func (p *Site) Fail(format string, args ...interface{}) {
 	p.Failures = append(p.Failures, fmt.Sprintf(format, args...))
 }
 
 // Miss lets somebody odd ask for a page that nobody has asked for, and looks at it.
-func (p *PoisonedSite) Miss(what string, odd *OddRequest) {
+func (p *Site) Miss(what string, odd *Request) {
 	p.T.Helper()
 	p.Cases++
 	if _, ok := odd.Ask(p.Handler); !ok {
@@ -389,7 +389,7 @@ func (p *PoisonedSite) Miss(what string, odd *OddRequest) {
 }
 
 // Report fails the test with what was found, the first of it.
-func (p *PoisonedSite) Report() {
+func (p *Site) Report() {
 	p.T.Helper()
 	p.T.Logf("%d cases, %d of them taken by no server; %d answers to others from the cache", p.Cases, p.Refused, p.Hits)
 	n := len(p.Failures)
@@ -475,7 +475,7 @@ func redisValues(t *testing.T, o *goredis.Options) map[string]string {
 
 // CleanRedis fails where a Redis holds a marker that is not part of an address, or in a field
 // of fill.headers: those choose the database, as a host does.
-func (p *PoisonedSite) CleanRedis(o *goredis.Options, names, inAddresses map[string]string) {
+func (p *Site) CleanRedis(o *goredis.Options, names, inAddresses map[string]string) {
 	p.T.Helper()
 	all := redisValues(p.T, o)
 	require.NotEmpty(p.T, all)
@@ -513,25 +513,25 @@ func RoutedAs(target string) string {
 }
 
 // OnWire sends a request as it is written to a server, and reads one answer.
-func (q *OddRequest) OnWire(address string) (Reply, error) {
+func (q *Request) OnWire(address string) (site.Reply, error) {
 	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
 	if err != nil {
-		return Reply{}, err
+		return site.Reply{}, err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return Reply{}, err
+		return site.Reply{}, err
 	}
 	if _, err := io.WriteString(c, q.Text()); err != nil {
-		return Reply{}, err
+		return site.Reply{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: q.Method})
 	if err != nil {
-		return Reply{}, err
+		return site.Reply{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return Reply{Status: resp.StatusCode, Header: resp.Header}, nil
+		return site.Reply{Status: resp.StatusCode, Header: resp.Header}, nil
 	}
 	body, err := io.ReadAll(resp.Body)
 	if resp.Header.Get("Content-Encoding") == "gzip" && err == nil {
@@ -540,5 +540,5 @@ func (q *OddRequest) OnWire(address string) (Reply, error) {
 			body, err = io.ReadAll(z)
 		}
 	}
-	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}, err
+	return site.Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}, err
 }

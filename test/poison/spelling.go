@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // Spelling is a way to write an address.
@@ -64,7 +64,7 @@ var Spellings = append(spelled(
 // with.
 func OdooExamples(t *testing.T, file string) []string {
 	t.Helper()
-	b, err := os.ReadFile(Path(file))
+	b, err := os.ReadFile(source.Path(file))
 	require.NoError(t, err)
 	var list []string
 	for _, m := range regexp.MustCompile(`(?m)^\t(/.*)$`).FindAllStringSubmatch(string(b), -1) {

@@ -11,17 +11,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/site"
 )
 
-// PoisonTarget is a kind of address that preset odoo, or a rule of one's own before it,
+// Target is a kind of address that preset odoo, or a rule of one's own before it,
 // stores.
-type PoisonTarget struct {
+type Target struct {
 	Name   string
 	Page   func(n int) string
-	Rules  []Options
+	Rules  []site.Options
 	Origin http.HandlerFunc
-	More   Options
+	More   site.Options
 }
 
 const weekPublic = "Cache-Control: public, max-age=604800"
@@ -33,24 +33,24 @@ func NumberedPage(pattern string) func(n int) string {
 }
 
 // ownRule is one before those of the preset.
-func ownRule(more Options) []Options {
-	r := Options{"name": "own", "match": Options{"pathPrefixes": []string{"/own"}}, "ttl": "60s"}
+func ownRule(more site.Options) []site.Options {
+	r := site.Options{"name": "own", "match": site.Options{"pathPrefixes": []string{"/own"}}, "ttl": "60s"}
 	for name, value := range more {
 		r[name] = value
 	}
-	return []Options{r}
+	return []site.Options{r}
 }
 
-var PoisonTargets = []PoisonTarget{
-	{Name: "page", Page: NumberedPage("/pN"), Origin: Echo(HTMLText)},
-	{Name: "product", Page: NumberedPage("/shop/lamp-N"), Origin: Echo(HTMLText)},
-	{Name: "page in French", Page: NumberedPage("/fr/pN"), Origin: Echo(HTMLText)},
-	{Name: "page that says it is public", Page: NumberedPage("/pN"), Origin: Echo(HTMLText, "Cache-Control: public, max-age=600")},
-	{Name: "page of the addon", Page: NumberedPage("/pN"), Origin: Echo(HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0", "Surrogate-Key: all")},
-	{Name: "page with Vary", Page: NumberedPage("/pN"), Origin: Echo(HTMLText, "Vary: Accept-Encoding, X-Country, Accept")},
-	{Name: "page, languages not known", Page: NumberedPage("/pN"), Origin: Echo(HTMLText), More: Options{"languages": []string{}}},
-	{Name: "page, one language", Page: NumberedPage("/pN"), Origin: Echo(HTMLText), More: Options{"languages": []string{"en_US"}}},
-	{Name: "pages of events, by time zone", Page: NumberedPage("/event/fair-N/agenda"), Origin: Echo(HTMLText)},
+var Targets = []Target{
+	{Name: "page", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText)},
+	{Name: "product", Page: NumberedPage("/shop/lamp-N"), Origin: Echo(site.HTMLText)},
+	{Name: "page in French", Page: NumberedPage("/fr/pN"), Origin: Echo(site.HTMLText)},
+	{Name: "page that says it is public", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText, "Cache-Control: public, max-age=600")},
+	{Name: "page of the addon", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText, "X-Odoo-Cache: public, ttl=600", "X-Odoo-Cache-Context: 0", "Surrogate-Key: all")},
+	{Name: "page with Vary", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText, "Vary: Accept-Encoding, X-Country, Accept")},
+	{Name: "page, languages not known", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText), More: site.Options{"languages": []string{}}},
+	{Name: "page, one language", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText), More: site.Options{"languages": []string{"en_US"}}},
+	{Name: "pages of events, by time zone", Page: NumberedPage("/event/fair-N/agenda"), Origin: Echo(site.HTMLText)},
 	{Name: "static file", Page: NumberedPage("/web/static/src/pN.css"), Origin: Echo("text/css", weekPublic)},
 	{Name: "bundle", Page: NumberedPage("/web/assets/1/abcdefN/web.assets_frontend.min.js"), Origin: Echo("text/javascript", Immutable)},
 	{Name: "bundle of Odoo 16", Page: NumberedPage("/web/assets/N-abcdef1/web.assets_frontend.min.js"), Origin: Echo("text/javascript", Immutable)},
@@ -59,29 +59,29 @@ var PoisonTargets = []PoisonTarget{
 	{Name: "image of Odoo 16", Page: NumberedPage("/web/image/product.template/N/image_512"), Origin: Echo("image/png", Immutable)},
 	{Name: "attachment", Page: NumberedPage("/web/image/N-abcdef12/name.webp"), Origin: Echo("image/webp", Immutable)},
 	{Name: "translations", Page: NumberedPage("/website/translations?hash=hN&lang=en_US"), Origin: Echo("application/json", Immutable)},
-	{Name: "own rule", Page: NumberedPage("/own/pN"), Rules: ownRule(nil), Origin: Echo(HTMLText)},
-	{Name: "own rule, public", Page: NumberedPage("/own/pN"), Rules: ownRule(nil), Origin: Echo(HTMLText, "Cache-Control: public, max-age=600")},
-	{Name: "own rule without sessions", Page: NumberedPage("/own/pN"), Rules: ownRule(Options{"session": "ignore", "cookies": Options{"drop": []string{"session_id"}}}), Origin: Echo(HTMLText)},
-	{Name: "own rule that varies", Page: NumberedPage("/own/pN"), Rules: ownRule(Options{"vary": Options{"headers": []string{"X-Country"}, "cookies": []string{"zone"}, "languages": []string{"en_US", "fr_FR"}}}), Origin: Echo(HTMLText)},
+	{Name: "own rule", Page: NumberedPage("/own/pN"), Rules: ownRule(nil), Origin: Echo(site.HTMLText)},
+	{Name: "own rule, public", Page: NumberedPage("/own/pN"), Rules: ownRule(nil), Origin: Echo(site.HTMLText, "Cache-Control: public, max-age=600")},
+	{Name: "own rule without sessions", Page: NumberedPage("/own/pN"), Rules: ownRule(site.Options{"session": "ignore", "cookies": site.Options{"drop": []string{"session_id"}}}), Origin: Echo(site.HTMLText)},
+	{Name: "own rule that varies", Page: NumberedPage("/own/pN"), Rules: ownRule(site.Options{"vary": site.Options{"headers": []string{"X-Country"}, "cookies": []string{"zone"}, "languages": []string{"en_US", "fr_FR"}}}), Origin: Echo(site.HTMLText)},
 }
 
 // Poisoned starts a target.
-func (k PoisonTarget) Poisoned(t *testing.T, load Loader, o Options) *PoisonedSite {
+func (k Target) Poisoned(t *testing.T, load site.Loader, o site.Options) *Site {
 	t.Helper()
-	all := Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}
+	all := site.Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}
 	if k.Rules != nil {
 		all["rules"] = k.Rules
 	}
-	for _, more := range []Options{k.More, o} {
+	for _, more := range []site.Options{k.More, o} {
 		for name, value := range more {
 			all[name] = value
 		}
 	}
-	return newPoisoned(t, load, all, k.Page, k.Origin)
+	return newSite(t, load, all, k.Page, k.Origin)
 }
 
 // Odd is the request of who is odd in some ways, for a page of its own.
-func (p *PoisonedSite) Odd(n int, base func(string) *OddRequest, ways ...Oddity) *OddRequest {
+func (p *Site) Odd(n int, base func(string) *Request, ways ...Oddity) *Request {
 	q := base(p.Page(n))
 	q.Canonical = q.Target
 	for i, way := range ways {
@@ -104,25 +104,25 @@ func Together(n int, ask func(i int)) {
 }
 
 // OriginAnswers changes what the cache's origin answers.
-func (p *PoisonedSite) OriginAnswers(answer http.HandlerFunc) {
+func (p *Site) OriginAnswers(answer http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answer = answer
 }
 
-type PoisonStatus struct {
+type Status struct {
 	Waiting    int            `json:"waiting"`
 	Refreshing int            `json:"refreshing"`
 	Counters   map[string]int `json:"counters"`
 }
 
-func (p *PoisonedSite) Status() (s PoisonStatus) {
+func (p *Site) Status() (s Status) {
 	require.NoError(p.T, json.Unmarshal([]byte(p.Manage(p.Handler, http.MethodGet, "status", "")), &s))
 	return s
 }
 
 // Quiet waits until nothing is asked of the origin any more.
-func (p *PoisonedSite) Quiet() {
+func (p *Site) Quiet() {
 	p.T.Helper()
 	last, since := int64(-1), time.Now()
 	require.Eventually(p.T, func() bool {
@@ -135,13 +135,13 @@ func (p *PoisonedSite) Quiet() {
 
 // OwnPages lets nobody fill the page of each who is odd, also as the odd one spells it, if
 // a server takes that.
-func (p *PoisonedSite) OwnPages(odd []*OddRequest) {
+func (p *Site) OwnPages(odd []*Request) {
 	for _, q := range odd {
 		NobodyAt(q.Canonical).Ask(p.Handler)
 	}
 }
 
 // LineOfOddity tells what is odd about a request.
-func (q *OddRequest) LineOfOddity() string {
+func (q *Request) LineOfOddity() string {
 	return fmt.Sprintf("%.80q", strings.Join(append([]string{q.Method, q.Target}, append(q.Lines, q.Cookies...)...), " "))
 }

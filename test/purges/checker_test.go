@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // purgeScene is a part of the time, and what happens in it.
@@ -341,7 +341,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			begin := time.Now()
-			c := startPurgeLoad(t, purgeSeed(t), func(dir string) { require.NoError(t, Edit(filepath.Join(dir, m.folder), m.old, m.new)) })
+			c := startPurgeLoad(t, purgeSeed(t), func(dir string) { require.NoError(t, source.Edit(filepath.Join(dir, m.folder), m.old, m.new)) })
 			started := time.Now()
 			found := make(chan struct{})
 			var once sync.Once
@@ -357,7 +357,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 				case <-found:
 					waited = true
 				case <-time.After(10 * time.Millisecond):
-					waited = time.Since(started) > Patience
+					waited = time.Since(started) > stack.Patience
 				}
 			}
 			took := time.Since(started)

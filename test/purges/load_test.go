@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // The load of the purge checker: readers, writers and an origin, around two
@@ -63,7 +63,7 @@ func newSheet(r *rand.Rand, tenant string, i int) *sheet {
 		s.address += "?page=2"
 	}
 	for n := []int{1, 2, 5, 10, 20, 50, 100, 200}[i%8]; len(s.tags) < n; {
-		if tag := fmt.Sprintf("t%d", r.Intn(sheetTags)); !Contains(s.tags, tag) {
+		if tag := fmt.Sprintf("t%d", r.Intn(sheetTags)); !site.Contains(s.tags, tag) {
 			s.tags = append(s.tags, tag)
 		}
 	}
@@ -103,8 +103,8 @@ func inTenant(tenant string, things []string) []string {
 type purgeLoad struct {
 	t       *testing.T
 	*ledger // of what was told
-	redis   *RedisServer
-	replica [2]*Traefik
+	redis   *stack.RedisServer
+	replica [2]*stack.Traefik
 	sheets  map[string][]*sheet // by tenant
 	byName  map[string]*sheet   // tenant and address
 	version map[string]*atomic.Int64
@@ -164,12 +164,12 @@ func startPurgeLoad(t *testing.T, seed int64, edit func(dir string)) *purgeLoad 
 	// A user for each replica: that is how one is cut off.
 	args := []string{"--appendonly", "no"}
 	for _, user := range replicaUsers {
-		args = append(args, "--user", user, "on", ">"+Secret[:7], "~*", "+@all")
+		args = append(args, "--user", user, "on", ">"+site.Secret[:7], "~*", "+@all")
 	}
-	c.redis = StartRedis(t, args...)
-	origin := NewBackend(t, c.answer)
+	c.redis = stack.StartRedis(t, args...)
+	origin := stack.NewBackend(t, c.answer)
 	for i, user := range replicaUsers {
-		c.replica[i] = StartEdited(t, edit, Routed(origin.URL, c.middlewares(user)))
+		c.replica[i] = stack.StartEdited(t, edit, stack.Routed(origin.URL, c.middlewares(user)))
 	}
 	t.Cleanup(func() {
 		c.end.Do(func() { close(c.done) })
@@ -184,21 +184,21 @@ func startPurgeLoad(t *testing.T, seed int64, edit func(dir string)) *purgeLoad 
 
 var replicaUsers = [2]string{"first", "second"}
 
-func (c *purgeLoad) middlewares(user string) map[string]Options {
-	hosts := map[string]Options{}
+func (c *purgeLoad) middlewares(user string) map[string]site.Options {
+	hosts := map[string]site.Options{}
 	for tenant := range c.sheets {
 		for cache := 0; cache < ofReplica; cache++ {
-			o := Options{
+			o := site.Options{
 				"tenant": tenant,
-				"purge":  Options{"secret": Secret, "maxMarks": "1000"},
-				"limits": Options{"coalesceWait": collapseWait.String()},
-				"redis": Options{
-					"address": c.redis.Address, "username": user, "password": Secret[:7], "timeout": "2s", "dialTimeout": "2s",
+				"purge":  site.Options{"secret": site.Secret, "maxMarks": "1000"},
+				"limits": site.Options{"coalesceWait": collapseWait.String()},
+				"redis": site.Options{
+					"address": c.redis.Address, "username": user, "password": site.Secret[:7], "timeout": "2s", "dialTimeout": "2s",
 				},
-				"memory": Options{"maxStaleness": purgeStaleness.String()},
+				"memory": site.Options{"maxStaleness": purgeStaleness.String()},
 			}
 			if !remembers(cache) {
-				o["memory"] = Options{"bytes": "0"}
+				o["memory"] = site.Options{"bytes": "0"}
 			} else if tenant != quietShop {
 				o["rewarm"] = "3"
 			}
@@ -313,7 +313,7 @@ func (c *purgeLoad) answer(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(rw, rest)
 		return
 	}
-	Page(head+rest)(rw, r)
+	site.Page(head+rest)(rw, r)
 }
 
 // change is the origin's answer to a change. What it purges the request has said.
@@ -327,7 +327,7 @@ func (c *purgeLoad) change(rw http.ResponseWriter, r *http.Request, version *ato
 		p.sent = c.clock()
 	}
 	c.mu.Unlock()
-	Page("changed")(rw, r)
+	site.Page("changed")(rw, r)
 }
 
 // flavours are what pages with Vary vary by.
@@ -338,7 +338,7 @@ func (c *purgeLoad) get(cache int, s *sheet, flavour string) (rendering, string)
 	a := &told{
 		cache: cache, address: "//" + hostOf(s.tenant, cache) + s.address, purges: s.purges[cache&noMemory], asked: c.clock(),
 	}
-	got, err := Send(http.MethodGet, c.replica[cache/ofReplica].URL+s.address, "", Fields("Host: "+hostOf(s.tenant, cache), "X-Flavour: "+flavour))
+	got, err := site.Send(http.MethodGet, c.replica[cache/ofReplica].URL+s.address, "", site.Fields("Host: "+hostOf(s.tenant, cache), "X-Flavour: "+flavour))
 	if err != nil {
 		c.fail(a, "is an error: "+err.Error())
 		return a.body, ""
@@ -356,7 +356,7 @@ func (c *purgeLoad) get(cache int, s *sheet, flavour string) (rendering, string)
 }
 
 // parseRendering reads what the origin wrote into the body of a page.
-func parseRendering(got Reply, identity string) (b rendering, err error) {
+func parseRendering(got site.Reply, identity string) (b rendering, err error) {
 	head, _, _ := strings.Cut(got.Body, "\n")
 	figures, found := strings.CutPrefix(head, identity)
 	lines := strings.Split(strings.TrimSuffix(got.Body, "\n"), "\n")
@@ -534,14 +534,14 @@ func (c *purgeLoad) purge(cache int, tenant string, soft bool, o *purgeOrder) bo
 			lines = append(lines, "X-Order: "+o.header)
 		}
 	} else {
-		lines = append(lines, Bearer)
+		lines = append(lines, site.Bearer)
 		if o.header != "" {
 			lines = append(lines, "X-Odoo-Purge: "+o.header)
 		}
 		p.version = c.version[tenant].Add(1)
 		p.sent = c.clock()
 	}
-	got, err := Send(method, c.replica[cache/ofReplica].URL+path, o.json, Fields(lines...))
+	got, err := site.Send(method, c.replica[cache/ofReplica].URL+path, o.json, site.Fields(lines...))
 	if err == nil && got.Status == http.StatusServiceUnavailable && !byOrigin && c.faulty.Load() {
 		c.refuse() // as it has to be
 		return false
@@ -599,8 +599,8 @@ func (c *purgeLoad) follow(cache int) {
 	}
 }
 
-func (c *purgeLoad) statusOf(cache int, tenant string) (Reply, error) {
-	return Send(http.MethodGet, c.replica[cache/ofReplica].URL+"/.odoocache/status", "", Fields("Host: "+hostOf(tenant, cache), Bearer))
+func (c *purgeLoad) statusOf(cache int, tenant string) (site.Reply, error) {
+	return site.Send(http.MethodGet, c.replica[cache/ofReplica].URL+"/.odoocache/status", "", site.Fields("Host: "+hostOf(tenant, cache), site.Bearer))
 }
 
 // recovered waits until every cache is in use again after a fault.

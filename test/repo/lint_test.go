@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 const module = "github.com/odoocache/odoocache"
@@ -28,7 +28,7 @@ func TestDialect(t *testing.T) {
 		file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		for _, what := range dialect(fset, file) {
-			if !strings.HasPrefix(path, Path("cache/log.go")) || !strings.Contains(what, throughLog) {
+			if !strings.HasPrefix(path, source.Path("cache/log.go")) || !strings.Contains(what, throughLog) {
 				found = append(found, what)
 			}
 		}
@@ -88,9 +88,9 @@ var writes = map[string]string{"os": "Stdout Stderr", "fmt": "Print Printf Print
 
 func runtimeFiles(t *testing.T) []string {
 	t.Helper()
-	files := []string{Path("plugin.go")}
+	files := []string{source.Path("plugin.go")}
 	for _, dir := range []string{"cache", "keys"} {
-		require.NoError(t, filepath.WalkDir(Path(dir), func(path string, d fs.DirEntry, err error) error {
+		require.NoError(t, filepath.WalkDir(source.Path(dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}

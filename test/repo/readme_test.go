@@ -26,8 +26,8 @@ import (
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/option"
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // optionRow is an option of the plugin, or its row in the README.
@@ -39,21 +39,21 @@ type optionRow struct {
 // TestReadmeOptions holds the option tables against the code: each option has
 // one row, with its type and default.
 func TestReadmeOptions(t *testing.T) {
-	rows, err := optionRows(Readme(t))
+	rows, err := optionRows(site.Readme(t))
 	require.NoError(t, err)
 	assert.Equal(t, knownOptions(), rows)
 }
 
 // TestReadmeReasons holds the table of reasons against the constants.
 func TestReadmeReasons(t *testing.T) {
-	rows, err := reasonRows(Readme(t))
+	rows, err := reasonRows(site.Readme(t))
 	require.NoError(t, err)
 	assert.ElementsMatch(t, reasonConstants(t), rows)
 }
 
 // TestReadmeCommands holds the ACL user against the commands in the code.
 func TestReadmeCommands(t *testing.T) {
-	assert.ElementsMatch(t, redisCommands(t), aclCommands(Readme(t)))
+	assert.ElementsMatch(t, redisCommands(t), aclCommands(site.Readme(t)))
 }
 
 // sinceRedis are the versions of Redis in which the commands came, with the options
@@ -82,7 +82,7 @@ func TestReadmeACL(t *testing.T) {
 		t.Skip("no redis-server on the PATH")
 	}
 	dir := t.TempDir()
-	user := strings.Fields(strings.TrimPrefix(aclLine(Readme(t)), "ACL SETUSER "))
+	user := strings.Fields(strings.TrimPrefix(aclLine(site.Readme(t)), "ACL SETUSER "))
 	conf := "user default off\nuser " + strings.Join(user, " ") + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "redis.conf"), []byte(conf), 0o600))
 	server := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--save", "", "--dir", dir)
@@ -96,12 +96,12 @@ func TestReadmeACL(t *testing.T) {
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 
-	s := NewSite(t, Compiled, Options{
-		"redis":  Options{"address": "unix://" + filepath.Join(dir, "s"), "username": user[0], "password": "change-me", "database": "1", "timeout": "5s", "dialTimeout": "5s"},
-		"memory": Options{"bytes": "0"},
-		"purge":  Options{"secret": "change-me-please"},
-		"limits": Options{"variants": "1"},
-	}, Page("x", "Cache-Control: max-age=60", "Vary: Accept"))
+	s := site.New(t, site.Compiled, site.Options{
+		"redis":  site.Options{"address": "unix://" + filepath.Join(dir, "s"), "username": user[0], "password": "change-me", "database": "1", "timeout": "5s", "dialTimeout": "5s"},
+		"memory": site.Options{"bytes": "0"},
+		"purge":  site.Options{"secret": "change-me-please"},
+		"limits": site.Options{"variants": "1"},
+	}, site.Page("x", "Cache-Control: max-age=60", "Vary: Accept"))
 	for _, step := range []struct{ accept, want string }{
 		{"a", "fwd=uri-miss; stored"}, {"a", "hit"}, {"b", "fwd=vary-miss; detail=admission"}, {"b", "fwd=vary-miss; stored"}, {"a", "fwd=vary-miss; stored"},
 	} {
@@ -113,7 +113,7 @@ func TestReadmeACL(t *testing.T) {
 	}
 	assert.Contains(t, s.Get("/shop", "Accept: a").CacheStatus(), "purged")
 
-	s.Do(http.MethodPost, "/shop", "x", "Cookie: session_id="+SessionID(1))
+	s.Do(http.MethodPost, "/shop", "x", "Cookie: session_id="+site.SessionID(1))
 	got := s.Get("/.odoocache/status", "Authorization: Bearer change-me-please")
 	assert.Contains(t, got.Body, `"pendingPurges":0`, "the session was noted")
 }
@@ -123,10 +123,10 @@ func TestReadmeACL(t *testing.T) {
 func TestReadmeSnippets(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
 	sources := map[string]string{}
-	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(Readme(t), -1) {
+	for i, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(site.Readme(t), -1) {
 		sources[fmt.Sprintf("README.md, snippet %d", i+1)] = block[1]
 	}
-	require.NoError(t, filepath.WalkDir(Path("examples"), func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(source.Path("examples"), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			b, err := os.ReadFile(path)
 			sources[path] = string(b)
@@ -147,8 +147,8 @@ func TestReadmeSnippets(t *testing.T) {
 
 // TestReadmePurges sends the JSON bodies of the README's purges.
 func TestReadmePurges(t *testing.T) {
-	s := NewSite(t, Compiled, Options{"purge": Options{"secret": "change-me-please"}}, Page("x"))
-	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(Readme(t), -1)
+	s := site.New(t, site.Compiled, site.Options{"purge": site.Options{"secret": "change-me-please"}}, site.Page("x"))
+	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(site.Readme(t), -1)
 	require.Len(t, bodies, 2)
 	for _, body := range bodies {
 		r := s.Do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
@@ -159,7 +159,7 @@ func TestReadmePurges(t *testing.T) {
 // TestReadmeChecksFail shows that the checks above can fail.
 func TestReadmeChecksFail(t *testing.T) {
 	t.Setenv("PURGE_SECRET", "change-me-please")
-	text := Readme(t)
+	text := site.Readme(t)
 	change := func(from, to string) string {
 		require.Contains(t, text, from)
 		return strings.Replace(text, from, to, 1)
@@ -256,7 +256,7 @@ func reasonRows(text string) ([]string, error) {
 // reasonConstants reads the values of policy's Reason constants.
 func reasonConstants(t *testing.T) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), Path("cache/policy/reason.go"), nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), source.Path("cache/policy/reason.go"), nil, parser.SkipObjectResolution)
 	require.NoError(t, err)
 	var reasons []string
 	ast.Inspect(file, func(n ast.Node) bool {
@@ -528,7 +528,7 @@ func commandsIn(t *testing.T, paths ...string) []string {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, path := range paths {
-		file, err := parser.ParseFile(token.NewFileSet(), Path(path), nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), source.Path(path), nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // TestRooms sees that no file of a package calls, by way of others, a file that calls it: each
@@ -52,7 +52,7 @@ func TestRoomsFindsCircles(t *testing.T) {
 // file of the interface.
 func callsBetweenFiles(t *testing.T, dir string) (files []string, calls map[string]map[string][]string) {
 	set := token.NewFileSet()
-	packages, err := parser.ParseDir(set, Path(dir), func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	packages, err := parser.ParseDir(set, source.Path(dir), func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
 	require.NoError(t, err)
 	require.Len(t, packages, 1)
 	calls = map[string]map[string][]string{}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // testNames are the names of all tests of this repository, those of the addons included.
@@ -19,7 +19,7 @@ func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	pattern := regexp.MustCompile(`(?m)^(?:func ((?:Test|Fuzz)\w+)\(|\s*def (test_\w+)\()`)
 	names := map[string]bool{}
-	require.NoError(t, filepath.WalkDir(Path(), func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(source.Path(), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") && !strings.HasSuffix(path, ".py") {
 			return err
 		}
@@ -64,7 +64,7 @@ func threatsIn(text string, names map[string]bool) (rows int, wrong []string) {
 
 // TestThreats: each line of the threat model names tests, and these are there.
 func TestThreats(t *testing.T) {
-	b, err := os.ReadFile(Path("docs/threats.md"))
+	b, err := os.ReadFile(source.Path("docs/threats.md"))
 	require.NoError(t, err)
 	rows, wrong := threatsIn(string(b), testNames(t))
 	assert.Empty(t, wrong, strings.Join(wrong, "\n"))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 func Contains(list []string, s string) bool {
@@ -43,7 +43,7 @@ func Hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
 
 func Readme(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile(Path("README.md"))
+	b, err := os.ReadFile(source.Path("README.md"))
 	require.NoError(t, err)
 	return string(b)
 }

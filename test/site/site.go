@@ -21,7 +21,7 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 
 	"github.com/odoocache/odoocache"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // Options are the plugin's options as a file provider has them.
@@ -114,12 +114,12 @@ func NewInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(path)
-	source := filepath.Join(path, "src", "github.com", "odoocache", "odoocache")
-	if err = Copy(source); err != nil {
+	plugin := filepath.Join(path, "src", "github.com", "odoocache", "odoocache")
+	if err = source.Copy(plugin); err != nil {
 		return nil, err
 	}
 	if edit != nil {
-		if err = edit(source); err != nil {
+		if err = edit(plugin); err != nil {
 			return nil, err
 		}
 	}
@@ -155,8 +155,8 @@ type Site struct {
 
 var Tenants atomic.Int64
 
-// NewSite starts a site of a tenant of its own.
-func NewSite(t *testing.T, load Loader, o Options, answer http.HandlerFunc) *Site {
+// New starts a site of a tenant of its own.
+func New(t *testing.T, load Loader, o Options, answer http.HandlerFunc) *Site {
 	t.Helper()
 	s := &Site{T: t, Answer: answer, Options: Options{"tenant": fmt.Sprintf("t%d", Tenants.Add(1))}}
 	for name, value := range o {

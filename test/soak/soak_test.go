@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
-	. "github.com/odoocache/odoocache/test/traffic"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/traffic"
 )
 
 // shortSoak is below how many requests there are fewer faults and less memory.
@@ -31,9 +31,9 @@ const (
 // soak is the load of a day in fast motion.
 type soak struct {
 	t      *testing.T
-	c      *Shoppers
-	server *RedisServer
-	proxy  *FaultProxy
+	c      *traffic.Shoppers
+	server *stack.RedisServer
+	proxy  *stack.FaultProxy
 	config func(n int) string
 
 	memory int        // memory.bytes
@@ -76,7 +76,7 @@ func (s *soak) fail(i int, d time.Duration) {
 		s.proxy.Open()
 		return
 	}
-	s.proxy.Set([]Spoiler{Swallow, Half(Reset), Half(FallSilent), WrongConnection(), Says("+OK\r\n"), LyingLength()}[i%6])
+	s.proxy.Set([]stack.Spoiler{stack.Swallow, stack.Half(stack.Reset), stack.Half(stack.FallSilent), stack.WrongConnection(), stack.Says("+OK\r\n"), stack.LyingLength()}[i%6])
 	time.Sleep(d)
 	s.proxy.Set(nil)
 }
@@ -85,20 +85,20 @@ func (s *soak) fail(i int, d time.Duration) {
 // Traefik's configuration is rewritten, pages are purged and Redis fails again and
 // again. Memory, goroutines and connections stay where they are.
 func TestSoak(t *testing.T) {
-	NeedTraefik(t)
-	requests := int64(FromEnv("SOAK_REQUESTS", 20000))
+	stack.NeedTraefik(t)
+	requests := int64(traffic.FromEnv("SOAK_REQUESTS", 20000))
 	keys := requests / 10
 	memory := 64 << 20
 	if requests < shortSoak {
 		memory = 16 << 20
 	}
 	t.Setenv("GOMEMLIMIT", strconv.Itoa(memoryLimit))
-	server := StartRedis(t, "--maxmemory", "128mb", "--maxmemory-policy", "volatile-lru", "--appendonly", "no")
-	pr := &Press{Groups: 1000, Filler: 4000, Kind: "application/octet-stream"}
-	pr.Backend = NewBackend(t, pr.ServeHTTP)
+	server := stack.StartRedis(t, "--maxmemory", "128mb", "--maxmemory-policy", "volatile-lru", "--appendonly", "no")
+	pr := &traffic.Press{Groups: 1000, Filler: 4000, Kind: "application/octet-stream"}
+	pr.Backend = stack.NewBackend(t, pr.ServeHTTP)
 	var mu sync.Mutex
 	zipf := rand.NewZipf(rand.New(rand.NewSource(1)), 1.1, 20, uint64(keys-1)) //nolint:gosec // load
-	c := &Shoppers{Press: pr, Hosts: []string{"one.example", "two.example"}, Path: func(n int64) string {
+	c := &traffic.Shoppers{Press: pr, Hosts: []string{"one.example", "two.example"}, Path: func(n int64) string {
 		mu.Lock()
 		defer mu.Unlock()
 		if n%5 == 0 {
@@ -106,18 +106,18 @@ func TestSoak(t *testing.T) {
 		}
 		return fmt.Sprintf("/page-%d", zipf.Uint64())
 	}}
-	s := &soak{t: t, c: c, server: server, proxy: NewFaultProxy(t, server.Address)}
+	s := &soak{t: t, c: c, server: server, proxy: stack.NewFaultProxy(t, server.Address)}
 	s.config = func(n int) string {
-		hosts := map[string]Options{}
+		hosts := map[string]site.Options{}
 		for _, host := range c.Hosts {
-			hosts[host] = Options{
-				"tenant": host[:3], "purge": Options{"secret": Secret}, "memory": Options{"bytes": fmt.Sprint(s.memory)},
-				"redis": Options{"address": s.proxy.Address}, "limits": Options{"variants": fmt.Sprint(16 + n%2)},
+			hosts[host] = site.Options{
+				"tenant": host[:3], "purge": site.Options{"secret": site.Secret}, "memory": site.Options{"bytes": fmt.Sprint(s.memory)},
+				"redis": site.Options{"address": s.proxy.Address}, "limits": site.Options{"variants": fmt.Sprint(16 + n%2)},
 			}
 		}
-		return Routed(pr.URL(), hosts)
+		return stack.Routed(pr.URL(), hosts)
 	}
-	c.Traefik = StartTraefik(t, s.config(0), "--api.debug=true")
+	c.Traefik = stack.StartTraefik(t, s.config(0), "--api.debug=true")
 	c.Warm()
 	begin := time.Now()
 	s.run(requests, memory)
@@ -128,7 +128,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d requests for %d pages in %v, %.0f %% hits, %d errors, %d wrong; %d purges, %d kept, answers older than one: %d\n"+
 		"the longest wait was %v for %s\n"+
 		"GOMEMLIMIT %d MB; memory.bytes 0 in the first row, %d MB from then on\n%s",
-		all.Requests(), 2*keys, took.Round(time.Second), 100*Ratio(all.Hits, all.Keyed), errors, wrong,
+		all.Requests(), 2*keys, took.Round(time.Second), 100*traffic.Ratio(all.Hits, all.Keyed), errors, wrong,
 		c.Purged.Load(), c.Kept.Load(), all.Outdated, all.Slowest, all.Slow, memoryLimit>>20, memory>>20, s.table())
 	assert.Zero(t, errors+wrong, "answers that were not the page: %s", example)
 	assert.Zero(t, all.Outdated, all.Example)

@@ -24,8 +24,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // The end-to-end tests run the plugin where it runs in production: in a Traefik
@@ -53,7 +53,7 @@ func NeedTraefik(t *testing.T) string {
 			b.path, b.err = filepath.Abs(b.path)
 			return
 		}
-		cmd := exec.Command(Path("testdata", "traefik", "build"))
+		cmd := exec.Command(source.Path("testdata", "traefik", "build"))
 		cmd.Stderr = os.Stderr
 		var out []byte
 		out, b.err = cmd.Output()
@@ -90,10 +90,10 @@ func StartEdited(t *testing.T, edit func(dir string), dynamic string, flags ...s
 	t.Helper()
 	binary := NeedTraefik(t)
 	p := &Traefik{T: t, dir: t.TempDir(), done: make(chan struct{})}
-	source := filepath.Join(p.dir, "plugins-local", "src", "github.com", "odoocache", "odoocache")
-	require.NoError(t, Copy(source))
+	plugin := filepath.Join(p.dir, "plugins-local", "src", "github.com", "odoocache", "odoocache")
+	require.NoError(t, source.Copy(plugin))
 	if edit != nil {
-		edit(source)
+		edit(plugin)
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(p.dir, "dynamic"), 0o755))
 	web, secure, api := FreeAddress(t), FreeAddress(t), FreeAddress(t)
@@ -180,7 +180,7 @@ func (p *Traefik) InPlace() {
 	p.T.Helper()
 	address := fmt.Sprintf("%s/-/revision/%d", p.URL, p.revision)
 	p.Until("the configuration is in place", func() bool {
-		r, err := Send(http.MethodGet, address, "", Fields())
+		r, err := site.Send(http.MethodGet, address, "", site.Fields())
 		return err == nil && r.Status == http.StatusOK
 	})
 }
@@ -216,14 +216,14 @@ func Tail(text string, lines int) string {
 
 // Do sends a request; a header line "Host: x" sets the host. Replicas listen on
 // different ports, so there is one host name for all.
-func (p *Traefik) Do(method, path, body string, lines ...string) Reply {
+func (p *Traefik) Do(method, path, body string, lines ...string) site.Reply {
 	p.T.Helper()
-	r, err := Send(method, p.URL+path, body, Fields(append([]string{"Host: shop.example"}, lines...)...))
+	r, err := site.Send(method, p.URL+path, body, site.Fields(append([]string{"Host: shop.example"}, lines...)...))
 	require.NoError(p.T, err)
 	return r
 }
 
-func (p *Traefik) Get(path string, lines ...string) Reply {
+func (p *Traefik) Get(path string, lines ...string) site.Reply {
 	p.T.Helper()
 	return p.Do(http.MethodGet, path, "", lines...)
 }
@@ -231,7 +231,7 @@ func (p *Traefik) Get(path string, lines ...string) Reply {
 // metric returns a figure of the process, as it tells it to Prometheus.
 func (p *Traefik) metric(name string) int {
 	p.T.Helper()
-	r, err := Send(http.MethodGet, p.API+"/metrics", "", Fields())
+	r, err := site.Send(http.MethodGet, p.API+"/metrics", "", site.Fields())
 	require.NoError(p.T, err)
 	for _, line := range strings.Split(r.Body, "\n") {
 		if value, found := strings.CutPrefix(line, name+" "); found {
@@ -248,7 +248,7 @@ func (p *Traefik) metric(name string) int {
 // there, have answered with a status.
 func (p *Traefik) Answered(status int) (n int) {
 	p.T.Helper()
-	r, err := Send(http.MethodGet, p.API+"/metrics", "", Fields())
+	r, err := site.Send(http.MethodGet, p.API+"/metrics", "", site.Fields())
 	require.NoError(p.T, err)
 	for _, line := range strings.Split(r.Body, "\n") {
 		if strings.HasPrefix(line, fmt.Sprintf("traefik_service_requests_total{code=\"%d\"", status)) {
@@ -303,8 +303,8 @@ var givenPorts sync.Map
 
 // Routed is a dynamic configuration: one router and middleware for each host
 // name, all in front of one origin. A host without options has no middleware.
-func Routed(origin string, hosts map[string]Options) string {
-	routers, middlewares := Options{}, Options{}
+func Routed(origin string, hosts map[string]site.Options) string {
+	routers, middlewares := site.Options{}, site.Options{}
 	for host, o := range hosts {
 		id := strings.ReplaceAll(host, ".", "-")
 		rule := "Host(`" + host + "`)"
@@ -314,19 +314,19 @@ func Routed(origin string, hosts map[string]Options) string {
 		chain := []string{}
 		if o != nil {
 			chain = append(chain, id)
-			middlewares[id] = Options{"plugin": Options{"odoocache": o}}
+			middlewares[id] = site.Options{"plugin": site.Options{"odoocache": o}}
 		}
-		routers[id] = Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"web"}}
-		routers[id+"-tls"] = Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"secure"}, "tls": Options{}}
+		routers[id] = site.Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"web"}}
+		routers[id+"-tls"] = site.Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"secure"}, "tls": site.Options{}}
 	}
-	parts := Options{
+	parts := site.Options{
 		"routers":  routers,
-		"services": Options{"origin": Options{"loadBalancer": Options{"servers": []Options{{"url": origin}}}}},
+		"services": site.Options{"origin": site.Options{"loadBalancer": site.Options{"servers": []site.Options{{"url": origin}}}}},
 	}
 	if len(middlewares) > 0 { // the file provider refuses an empty map
 		parts["middlewares"] = middlewares
 	}
-	b, err := json.Marshal(Options{"http": parts})
+	b, err := json.Marshal(site.Options{"http": parts})
 	if err != nil {
 		panic(err)
 	}
@@ -555,7 +555,7 @@ func (p *Traefik) Peak(f func()) int {
 // Live returns what is in use of the process's heap, in kB.
 func (p *Traefik) Live() int {
 	p.T.Helper()
-	_, err := Send(http.MethodGet, p.API+"/debug/pprof/heap?gc=1", "", Fields())
+	_, err := site.Send(http.MethodGet, p.API+"/debug/pprof/heap?gc=1", "", site.Fields())
 	require.NoError(p.T, err)
 	return p.metric("go_memstats_heap_alloc_bytes") / 1024
 }

@@ -12,23 +12,23 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // TestTraefikMissHitReplica follows one page through two Traefik processes and
 // the Redis that they share.
 func TestTraefikMissHitReplica(t *testing.T) {
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	body := make([]byte, 60000)
 	_, err := rand.Read(body)
 	require.NoError(t, err)
-	origin := NewBackend(t, Page(string(body), "Cache-Control: max-age=600", "Age: 30", "Content-Type: application/octet-stream",
+	origin := stack.NewBackend(t, site.Page(string(body), "Cache-Control: max-age=600", "Age: 30", "Content-Type: application/octet-stream",
 		"Etag: \"v1\"", "Surrogate-Key: desk", "X-Kept: a", "X-Kept: b"))
-	dynamic := Routed(origin.URL, map[string]Options{"": {
-		"tenant": "shop", "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
+	dynamic := stack.Routed(origin.URL, map[string]site.Options{"": {
+		"tenant": "shop", "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
 	}})
-	replica := Replicas(t, dynamic)
+	replica := stack.Replicas(t, dynamic)
 
 	miss := replica[0].Get("/shop?b=2&a=1")
 	assert.Equal(t, "odoocache; fwd=uri-miss; stored; ttl=570", miss.CacheStatus())
@@ -37,7 +37,7 @@ func TestTraefikMissHitReplica(t *testing.T) {
 	other := replica[1].Get("/shop?a=1&b=2")
 	assert.Regexp(t, `^odoocache; hit; ttl=5[67]\d$`, other.CacheStatus())
 	assert.Equal(t, 1, origin.Renders())
-	for _, r := range []Reply{miss, hit, other} {
+	for _, r := range []site.Reply{miss, hit, other} {
 		require.True(t, bytes.Equal(body, []byte(r.Body)), "the body is the origin's")
 		assert.Equal(t, http.StatusOK, r.Status)
 		assert.Equal(t, []string{"a", "b"}, r.Header["X-Kept"])
@@ -45,7 +45,7 @@ func TestTraefikMissHitReplica(t *testing.T) {
 		assert.Equal(t, `"v1"`, r.Header.Get("Etag"))
 		assert.Empty(t, r.Header["Surrogate-Key"])
 	}
-	for _, r := range []Reply{hit, other} {
+	for _, r := range []site.Reply{hit, other} {
 		age, err := strconv.Atoi(r.Header.Get("Age"))
 		require.NoError(t, err)
 		assert.True(t, age >= 30 && age < 60, "Age is %d", age)
@@ -64,7 +64,7 @@ func TestTraefikMissHitReplica(t *testing.T) {
 	// It outlives the processes.
 	replica[0].Stop()
 	replica[1].Stop()
-	third := StartTraefik(t, dynamic)
+	third := stack.StartTraefik(t, dynamic)
 	again := third.Get("/shop?a=1&b=2")
 	assert.Contains(t, again.CacheStatus(), "; hit;")
 	assert.Equal(t, string(body), again.Body)
@@ -74,11 +74,11 @@ func TestTraefikMissHitReplica(t *testing.T) {
 // TestTraefikVariantsAcrossReplicas: a replica finds variants and answers conditions
 // and ranges from an entry that it has read from Redis.
 func TestTraefikVariantsAcrossReplicas(t *testing.T) {
-	server := StartRedis(t)
-	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
-		Page(fmt.Sprintf("in %s", r.Header.Get("Accept-Language")), "Cache-Control: max-age=600", "Vary: Accept-Language", `Etag: "v"`)(rw, r)
+	server := stack.StartRedis(t)
+	origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+		site.Page(fmt.Sprintf("in %s", r.Header.Get("Accept-Language")), "Cache-Control: max-age=600", "Vary: Accept-Language", `Etag: "v"`)(rw, r)
 	})
-	replica := Replicas(t, Routed(origin.URL, map[string]Options{"": {"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
+	replica := stack.Replicas(t, stack.Routed(origin.URL, map[string]site.Options{"": {"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
 	for _, language := range []string{"fr", "de"} {
 		assert.Contains(t, replica[0].Get("/", "Accept-Language: "+language).CacheStatus(), "stored")
 	}

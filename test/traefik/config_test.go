@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // everyKind is a configuration with lists, maps, booleans and numbers, and what
@@ -95,7 +95,7 @@ var everyKindLabels = map[string]string{
 }
 
 // checkEveryKind checks that each of those options has arrived.
-func checkEveryKind(t *testing.T, p *Traefik) {
+func checkEveryKind(t *testing.T, p *stack.Traefik) {
 	t.Helper()
 	status := func(path string, lines ...string) string { return p.Get(path, lines...).CacheStatus() }
 	p.Until("the plugin answers", func() bool { return status("/my/orders") != "" })
@@ -107,12 +107,12 @@ func checkEveryKind(t *testing.T, p *Traefik) {
 	assert.Contains(t, status("/blog/draft"), "detail=refuse")
 	assert.Contains(t, status("/blog/tagged"), "detail=tag-limit")
 	assert.Equal(t, http.StatusForbidden, p.Do("PURGE", "/shop", "").Status)
-	assert.Contains(t, p.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["all"]}`, Bearer).Body, `"tenant":"shop"`)
+	assert.Contains(t, p.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["all"]}`, site.Bearer).Body, `"tenant":"shop"`)
 	assert.Contains(t, status("/shop"), "fwd=uri-miss")
 }
 
-func everyKindOrigin(t *testing.T) *Backend {
-	return NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+func everyKindOrigin(t *testing.T) *stack.Backend {
+	return stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/blog/draft":
 			rw.Header().Set("X-Draft", "yes")
@@ -126,13 +126,13 @@ func everyKindOrigin(t *testing.T) *Backend {
 }
 
 func TestTraefikConfigurationFromFiles(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	origin := everyKindOrigin(t)
 	t.Run("YAML", func(t *testing.T) {
-		checkEveryKind(t, StartTraefik(t, strings.ReplaceAll(fmt.Sprintf(everyKindYAML, origin.URL), "'", "`")))
+		checkEveryKind(t, stack.StartTraefik(t, strings.ReplaceAll(fmt.Sprintf(everyKindYAML, origin.URL), "'", "`")))
 	})
 	t.Run("TOML", func(t *testing.T) {
-		p := StartTraefik(t, "{}")
+		p := stack.StartTraefik(t, "{}")
 		p.Write("dynamic.toml", strings.ReplaceAll(fmt.Sprintf(everyKindTOML, origin.URL), "'", "`"))
 		checkEveryKind(t, p)
 	})
@@ -141,7 +141,7 @@ func TestTraefikConfigurationFromFiles(t *testing.T) {
 // TestTraefikConfigurationFromLabels lets Traefik's Docker provider read the
 // labels of a container from a Docker API that knows just that one.
 func TestTraefikConfigurationFromLabels(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	origin := everyKindOrigin(t)
 	checkEveryKind(t, labelled(t, origin, everyKindLabels))
 }
@@ -188,17 +188,17 @@ func fakeDocker(t *testing.T, labels map[string]string, address string) string {
 // TestTraefikReportsEveryMistakeAtOnce checks the line in Traefik's log, and
 // that other routers go on.
 func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
-	NeedTraefik(t)
-	origin := NewBackend(t, Page("from the origin"))
-	bad := Options{
-		"preset": "magento", "tennant": "x", "redis": Options{"address": "localhost", "passwordFile": "/nonexistent", "timeout": "soon"},
-		"memory": Options{"bytes": "lots"}, "purge": Options{"networks": []string{"10.0.0.0/99"}, "secret": "short"},
-		"rules": []Options{
-			{"match": Options{"pathRegexp": "("}, "ttl": "-5s", "bypas": "true", "status": []string{"2xx"}},
+	stack.NeedTraefik(t)
+	origin := stack.NewBackend(t, site.Page("from the origin"))
+	bad := site.Options{
+		"preset": "magento", "tennant": "x", "redis": site.Options{"address": "localhost", "passwordFile": "/nonexistent", "timeout": "soon"},
+		"memory": site.Options{"bytes": "lots"}, "purge": site.Options{"networks": []string{"10.0.0.0/99"}, "secret": "short"},
+		"rules": []site.Options{
+			{"match": site.Options{"pathRegexp": "("}, "ttl": "-5s", "bypas": "true", "status": []string{"2xx"}},
 			{"bypass": true},
 		},
 	}
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"bad.example": bad, "good.example": {"tenant": "good"}}))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"bad.example": bad, "good.example": {"tenant": "good"}}))
 	var line string
 	p.Until("the mistakes are in the log", func() bool {
 		for _, l := range strings.Split(p.Log(), "\n") {
@@ -215,10 +215,10 @@ func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
 	} {
 		assert.Contains(t, line, want)
 	}
-	got, err := Send(http.MethodGet, p.URL+"/", "", Fields("Host: good.example"))
+	got, err := site.Send(http.MethodGet, p.URL+"/", "", site.Fields("Host: good.example"))
 	require.NoError(t, err)
 	assert.Equal(t, "from the origin", got.Body)
-	got, err = Send(http.MethodGet, p.URL+"/", "", Fields("Host: bad.example"))
+	got, err = site.Send(http.MethodGet, p.URL+"/", "", site.Fields("Host: bad.example"))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusNotFound, got.Status)
 }
@@ -226,30 +226,30 @@ func TestTraefikReportsEveryMistakeAtOnce(t *testing.T) {
 // TestTraefikTellsWhatIsGiven: Traefik's decoder tells an option that is given but empty
 // from one that is not given, and an order that labels cannot break holds.
 func TestTraefikTellsWhatIsGiven(t *testing.T) {
-	NeedTraefik(t)
-	origin := NewBackend(t, Page("from the origin"))
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{
-		"purge.example":   {"purge": Options{"secret": ""}},
-		"redis.example":   {"redis": Options{"address": "127.0.0.1:1", "password": "", "sentinel": Options{"passwordFile": ""}}},
-		"urn.example":     {"purge": Options{"secret": "urn:k8s:secret:odoocache:purge"}},
-		"line.example":    {"redis": Options{"address": "127.0.0.1:1", "password": "hunter2\n"}},
-		"nothing.example": {"purge": Options{"fromResponses": true}},
-		"null.example":    {"purge": Options{"secretFile": nil}}, // as of a template
+	stack.NeedTraefik(t)
+	origin := stack.NewBackend(t, site.Page("from the origin"))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{
+		"purge.example":   {"purge": site.Options{"secret": ""}},
+		"redis.example":   {"redis": site.Options{"address": "127.0.0.1:1", "password": "", "sentinel": site.Options{"passwordFile": ""}}},
+		"urn.example":     {"purge": site.Options{"secret": "urn:k8s:secret:odoocache:purge"}},
+		"line.example":    {"redis": site.Options{"address": "127.0.0.1:1", "password": "hunter2\n"}},
+		"nothing.example": {"purge": site.Options{"fromResponses": true}},
+		"null.example":    {"purge": site.Options{"secretFile": nil}}, // as of a template
 	}))
 	for router, want := range map[string]string{
 		"purge": "purge.secret: is given, but empty", "redis": "redis.password: is given, but empty",
 		"urn": "purge.secret: begins with urn:", "line": "redis.password: ends in a line break",
 	} {
 		p.Until(router+" is refused", func() bool { return strings.Contains(p.Log(), want) })
-		got, err := Send(http.MethodGet, p.URL+"/", "", Fields("Host: "+router+".example"))
+		got, err := site.Send(http.MethodGet, p.URL+"/", "", site.Fields("Host: "+router+".example"))
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusNotFound, got.Status, router)
 	}
 	assert.Contains(t, p.Log(), "redis.sentinel.passwordFile: is given, but empty")
-	got, err := Send(http.MethodGet, p.URL+"/", "", Fields("Host: nothing.example"))
+	got, err := site.Send(http.MethodGet, p.URL+"/", "", site.Fields("Host: nothing.example"))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusOK, got.Status)
-	got, err = Send(http.MethodGet, p.URL+"/", "", Fields("Host: null.example"))
+	got, err = site.Send(http.MethodGet, p.URL+"/", "", site.Fields("Host: null.example"))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusNotFound, got.Status)
 }
@@ -257,17 +257,17 @@ func TestTraefikTellsWhatIsGiven(t *testing.T) {
 // TestTraefikPatterns: of true in place of a pattern, files make the text, and a provider
 // that hands JSON on, such as those of Kubernetes, a boolean, which is refused by name.
 func TestTraefikPatterns(t *testing.T) {
-	NeedTraefik(t)
-	origin := NewBackend(t, Page("x"))
-	o := Options{"rules": []Options{{
-		"match": Options{"headers": Options{"X-Y": true}}, "require": Options{"X-V": 7}, "refuse": Options{"X-Z": false}, "bypass": true,
+	stack.NeedTraefik(t)
+	origin := stack.NewBackend(t, site.Page("x"))
+	o := site.Options{"rules": []site.Options{{
+		"match": site.Options{"headers": site.Options{"X-Y": true}}, "require": site.Options{"X-V": 7}, "refuse": site.Options{"X-Z": false}, "bypass": true,
 	}}}
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": o}), "--providers.rest.insecure=true")
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"shop.example": o}), "--providers.rest.insecure=true")
 	p.Until("the plugin answers", func() bool { return p.Get("/").CacheStatus() != "" })
 	assert.Contains(t, p.Get("/", "X-Y: true").CacheStatus(), "detail=rule")
 	assert.NotContains(t, p.Get("/", "X-Y: 1").CacheStatus(), "detail=rule")
 
-	got, err := Send(http.MethodPut, p.API+"/api/providers/rest", Routed(origin.URL, map[string]Options{"rest.example": o}), Fields())
+	got, err := site.Send(http.MethodPut, p.API+"/api/providers/rest", stack.Routed(origin.URL, map[string]site.Options{"rest.example": o}), site.Fields())
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, got.Status, got.Body)
 	p.Until("it is refused", func() bool { return strings.Contains(p.Log(), "rules[0].match.headers.X-Y: true is a boolean") })
@@ -276,7 +276,7 @@ func TestTraefikPatterns(t *testing.T) {
 }
 
 // labelled starts a Traefik that has its configuration from labels of a container.
-func labelled(t *testing.T, origin *Backend, more map[string]string) *Traefik {
+func labelled(t *testing.T, origin *stack.Backend, more map[string]string) *stack.Traefik {
 	t.Helper()
 	u, err := url.Parse(origin.URL)
 	require.NoError(t, err)
@@ -292,14 +292,14 @@ func labelled(t *testing.T, origin *Backend, more map[string]string) *Traefik {
 		labels["traefik.http.middlewares.c.plugin.odoocache."+name] = value
 	}
 	docker := fakeDocker(t, labels, u.Hostname())
-	return StartTraefik(t, "{}", "--providers.docker.endpoint=tcp://"+docker, "--providers.docker.watch=false")
+	return stack.StartTraefik(t, "{}", "--providers.docker.endpoint=tcp://"+docker, "--providers.docker.watch=false")
 }
 
 // TestTraefikRulesFromLabels: Traefik sorts labels as text, so that rules[10] comes before
 // rules[9]; the option order puts them right.
 func TestTraefikRulesFromLabels(t *testing.T) {
-	NeedTraefik(t)
-	origin := NewBackend(t, Page("x"))
+	stack.NeedTraefik(t)
+	origin := stack.NewBackend(t, site.Page("x"))
 	labels := map[string]string{"tenant": "shop"}
 	for i := 0; i < 12; i++ {
 		labels[fmt.Sprintf("rules[%d].match.pathPrefixes", i)] = fmt.Sprintf("/%d", i)

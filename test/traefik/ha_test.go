@@ -13,33 +13,33 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // group is a master with a replica, and three sentinels that watch them.
 type group struct {
 	t         *testing.T
-	master    *RedisServer
-	replica   *RedisServer
+	master    *stack.RedisServer
+	replica   *stack.RedisServer
 	sentinels []string
 }
 
 func startGroup(t *testing.T) *group {
 	t.Helper()
-	g := &group{t: t, master: StartServer(t)}
+	g := &group{t: t, master: stack.StartServer(t)}
 	host, port, _ := net.SplitHostPort(g.master.Address)
-	g.replica = StartServer(t, "--replicaof", host, port)
+	g.replica = stack.StartServer(t, "--replicaof", host, port)
 	require.Eventually(t, func() bool {
 		return strings.Contains(g.replica.Must("ROLE"), "connected")
-	}, Patience, Tick, "the replica follows")
+	}, stack.Patience, site.Tick, "the replica follows")
 	for i := 0; i < 3; i++ {
-		s := StartSentinel(t, "sentinel monitor shop "+host+" "+port+" 2", "sentinel down-after-milliseconds shop 500", "sentinel failover-timeout shop 3000")
+		s := stack.StartSentinel(t, "sentinel monitor shop "+host+" "+port+" 2", "sentinel down-after-milliseconds shop 500", "sentinel failover-timeout shop 3000")
 		g.sentinels = append(g.sentinels, s.Address)
-		require.Eventually(t, func() bool { return strings.Contains(s.Must("SENTINEL get-master-addr-by-name shop"), port) }, Patience, Tick)
+		require.Eventually(t, func() bool { return strings.Contains(s.Must("SENTINEL get-master-addr-by-name shop"), port) }, stack.Patience, site.Tick)
 	}
 	for _, address := range g.sentinels {
-		s := &RedisServer{T: t, Address: address}
+		s := &stack.RedisServer{T: t, Address: address}
 		require.Eventually(t, func() bool {
 			fields := strings.Split(s.Must("SENTINEL master shop"), "\n")
 			others, slaves := "", ""
@@ -52,7 +52,7 @@ func startGroup(t *testing.T) *group {
 				}
 			}
 			return others == "2" && slaves == "1"
-		}, Patience, 20*time.Millisecond, "the sentinels know each other and the replica")
+		}, stack.Patience, 20*time.Millisecond, "the sentinels know each other and the replica")
 	}
 	return g
 }
@@ -61,7 +61,7 @@ func startGroup(t *testing.T) *group {
 // not older than the last purge that was acknowledged.
 type visitors struct {
 	t       *testing.T
-	p       *Traefik
+	p       *stack.Traefik
 	hosts   []string
 	stop    chan struct{}
 	once    sync.Once
@@ -79,12 +79,12 @@ func newVisitors(t *testing.T, hosts ...string) *visitors {
 func (l *visitors) origin(rw http.ResponseWriter, r *http.Request) {
 	for i, host := range l.hosts {
 		if r.Host == host {
-			Page(fmt.Sprintf("%s%s %d", r.Host, r.URL.Path, l.version[i].Load()), "Cache-Control: max-age=600")(rw, r)
+			site.Page(fmt.Sprintf("%s%s %d", r.Host, r.URL.Path, l.version[i].Load()), "Cache-Control: max-age=600")(rw, r)
 		}
 	}
 }
 
-func (l *visitors) run(p *Traefik) {
+func (l *visitors) run(p *stack.Traefik) {
 	l.p = p
 	l.t.Cleanup(l.end)
 	for c := 0; c < 8; c++ {
@@ -107,7 +107,7 @@ func (l *visitors) run(p *Traefik) {
 func (l *visitors) one(host, n int) {
 	path := fmt.Sprintf("/page-%d", n)
 	least := l.floor[host].Load()
-	got, err := Send(http.MethodGet, l.p.URL+path, "", Fields("Host: "+l.hosts[host]))
+	got, err := site.Send(http.MethodGet, l.p.URL+path, "", site.Fields("Host: "+l.hosts[host]))
 	if !assert.NoError(l.t, err) || !assert.Equal(l.t, 200, got.Status, got.Body) {
 		return
 	}
@@ -121,9 +121,9 @@ func (l *visitors) one(host, n int) {
 	}
 }
 
-func (l *visitors) do(method, path, body string, host int) Reply {
+func (l *visitors) do(method, path, body string, host int) site.Reply {
 	l.t.Helper()
-	got, err := Send(method, l.p.URL+path, body, Fields("Host: "+l.hosts[host]))
+	got, err := site.Send(method, l.p.URL+path, body, site.Fields("Host: "+l.hosts[host]))
 	require.NoError(l.t, err)
 	return got
 }
@@ -141,7 +141,7 @@ func (l *visitors) purge(host int) {
 func (l *visitors) hitsAgain(host int) {
 	l.t.Helper()
 	last := ""
-	for until := time.Now().Add(Patience); !strings.Contains(last, "; hit"); time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(stack.Patience); !strings.Contains(last, "; hit"); time.Sleep(50 * time.Millisecond) {
 		got := l.do(http.MethodGet, "/page-1", "", host)
 		last = got.CacheStatus()
 		require.True(l.t, time.Now().Before(until), "no hits for %s: %s", l.hosts[host], last)
@@ -157,20 +157,20 @@ func (l *visitors) end() {
 }
 
 // shared are the options of a tenant with some Redis.
-func shared(tenant string, redis Options) Options {
+func shared(tenant string, redis site.Options) site.Options {
 	redis["timeout"], redis["dialTimeout"] = "500ms", "500ms"
-	return Options{"tenant": tenant, "redis": redis, "memory": Options{"bytes": "0"}, "purge": Options{"networks": []string{"127.0.0.1"}}}
+	return site.Options{"tenant": tenant, "redis": redis, "memory": site.Options{"bytes": "0"}, "purge": site.Options{"networks": []string{"127.0.0.1"}}}
 }
 
 // TestTraefikSentinel kills the master under load.
 func TestTraefikSentinel(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	g := startGroup(t)
 	l := newVisitors(t, "shop.example")
-	origin := NewBackend(t, l.origin)
-	nobody := FreeAddress(t) // a sentinel that is down
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{
-		"shop.example": shared("shop", Options{"sentinel": Options{"master": "shop", "addresses": append([]string{nobody}, g.sentinels...)}}),
+	origin := stack.NewBackend(t, l.origin)
+	nobody := stack.FreeAddress(t) // a sentinel that is down
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{
+		"shop.example": shared("shop", site.Options{"sentinel": site.Options{"master": "shop", "addresses": append([]string{nobody}, g.sentinels...)}}),
 	}))
 	l.run(p)
 	l.hitsAgain(0)
@@ -179,7 +179,7 @@ func TestTraefikSentinel(t *testing.T) {
 	require.NotEmpty(t, g.master.Entries("shop"))
 	g.master.Stop()
 	l.purge(0) // while there is no master
-	require.Eventually(t, func() bool { return strings.HasPrefix(g.replica.Must("ROLE"), "master") }, Patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.HasPrefix(g.replica.Must("ROLE"), "master") }, stack.Patience, 20*time.Millisecond)
 	l.hitsAgain(0)
 	require.NotEmpty(t, g.replica.Entries("shop"))
 	l.purge(0)
@@ -191,14 +191,14 @@ func TestTraefikSentinel(t *testing.T) {
 // cluster are three nodes of a Redis Cluster.
 type cluster struct {
 	t     *testing.T
-	nodes []*RedisServer
+	nodes []*stack.RedisServer
 }
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{t: t}
 	for i := 0; i < 3; i++ {
-		c.nodes = append(c.nodes, StartServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"))
+		c.nodes = append(c.nodes, stack.StartServer(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"))
 	}
 	for i, node := range c.nodes {
 		from, to := i*5462, i*5462+5461
@@ -217,7 +217,7 @@ func startCluster(t *testing.T) *cluster {
 		require.Eventually(t, func() bool {
 			info := node.Must("CLUSTER INFO")
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:3")
-		}, Patience, 20*time.Millisecond, "the nodes know each other")
+		}, stack.Patience, 20*time.Millisecond, "the nodes know each other")
 	}
 	return c
 }
@@ -260,20 +260,20 @@ func (c *cluster) migrate(tenant string, to int) {
 
 // TestTraefikCluster moves a tenant to another node and kills one, under load.
 func TestTraefikCluster(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	c := startCluster(t)
 	hosts := []string{"one.example", "two.example", "three.example"}
 	l := newVisitors(t, hosts...)
-	origin := NewBackend(t, l.origin)
-	configs := map[string]Options{}
+	origin := stack.NewBackend(t, l.origin)
+	configs := map[string]site.Options{}
 	var seeds []string
 	for i := len(c.nodes) - 1; i >= 0; i-- {
 		seeds = append(seeds, c.nodes[i].Address)
 	}
 	for _, host := range hosts {
-		configs[host] = shared(strings.TrimSuffix(host, ".example"), Options{"cluster": Options{"addresses": seeds}})
+		configs[host] = shared(strings.TrimSuffix(host, ".example"), site.Options{"cluster": site.Options{"addresses": seeds}})
 	}
-	p := StartTraefik(t, Routed(origin.URL, configs))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, configs))
 	l.run(p)
 	nodes := map[int]bool{}
 	for i := range hosts {

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // pageOf is a page that says whose it is, all over.
@@ -25,23 +25,23 @@ func pageOf(host, path string) string {
 
 // pages is an origin whose pages say whose they are.
 func pages(rw http.ResponseWriter, r *http.Request) {
-	Page(pageOf(r.Host, r.URL.Path), "Cache-Control: max-age=600", "Content-Type: text/plain")(rw, r)
+	site.Page(pageOf(r.Host, r.URL.Path), "Cache-Control: max-age=600", "Content-Type: text/plain")(rw, r)
 }
 
 // TestTraefikEveryPageIsTheRightOne sends 10,000 requests over 64 connections
 // for 50 keys of two tenants that share one Redis.
 func TestTraefikEveryPageIsTheRightOne(t *testing.T) {
 	const requests, connections, keys = 10000, 64, 50
-	NeedTraefik(t)
-	server := StartRedis(t)
-	origin := NewBackend(t, pages)
-	hosts := map[string]Options{}
+	stack.NeedTraefik(t)
+	server := stack.StartRedis(t)
+	origin := stack.NewBackend(t, pages)
+	hosts := map[string]site.Options{}
 	for i, tenant := range []string{"one", "two"} {
 		// One of them goes to Redis for every hit.
-		memory := Options{"bytes": strconv.Itoa(i * 64 << 20)}
-		hosts[tenant+".example"] = Options{"tenant": tenant, "memory": memory, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
+		memory := site.Options{"bytes": strconv.Itoa(i * 64 << 20)}
+		hosts[tenant+".example"] = site.Options{"tenant": tenant, "memory": memory, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}
 	}
-	p := StartTraefik(t, Routed(origin.URL, hosts))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, hosts))
 	var next, hits, wrong atomic.Int64
 	var wg sync.WaitGroup
 	for c := 0; c < connections; c++ {
@@ -51,7 +51,7 @@ func TestTraefikEveryPageIsTheRightOne(t *testing.T) {
 			for n := next.Add(1); n <= requests; n = next.Add(1) {
 				host := []string{"one.example", "two.example"}[n%2]
 				path := fmt.Sprintf("/page-%d", (n/2)%(keys/2))
-				got, err := Send(http.MethodGet, p.URL+path, "", Fields("Host: "+host))
+				got, err := site.Send(http.MethodGet, p.URL+path, "", site.Fields("Host: "+host))
 				if err != nil || got.Status != 200 || got.Body != pageOf(host, path) {
 					wrong.Add(1)
 					continue
@@ -72,17 +72,17 @@ func TestTraefikEveryPageIsTheRightOne(t *testing.T) {
 
 // TestTraefikReloads rewrites the dynamic configuration every 100 ms under load.
 func TestTraefikReloads(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	seconds := 30
 	if s, err := strconv.Atoi(os.Getenv("ODOOCACHE_RELOAD_SECONDS")); err == nil {
 		seconds = s
 	}
 	const keys = 20
-	server := StartRedis(t)
-	origin := NewBackend(t, pages)
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": {"tenant": "shop", "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
-	get := func(i int) (Reply, error) {
-		return Send(http.MethodGet, fmt.Sprintf("%s/page-%d", p.URL, i%keys), "", Fields("Host: shop.example"))
+	server := stack.StartRedis(t)
+	origin := stack.NewBackend(t, pages)
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"shop.example": {"tenant": "shop", "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
+	get := func(i int) (site.Reply, error) {
+		return site.Send(http.MethodGet, fmt.Sprintf("%s/page-%d", p.URL, i%keys), "", site.Fields("Host: shop.example"))
 	}
 	for i := 0; i < 2*keys; i++ {
 		_, err := get(i)
@@ -137,9 +137,9 @@ func TestTraefikReloads(t *testing.T) {
 // request for its access log, which a background refresh must leave alone: two
 // goroutines that write a map end the process.
 func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
-	NeedTraefik(t)
-	origin := NewBackend(t, Page("x", "X-Odoo-Cache: public, ttl=1ms, grace=1h"))
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": {"limits": Options{"refreshes": "200"}}}),
+	stack.NeedTraefik(t)
+	origin := stack.NewBackend(t, site.Page("x", "X-Odoo-Cache: public, ttl=1ms, grace=1h"))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"shop.example": {"limits": site.Options{"refreshes": "200"}}}),
 		"--accesslog=true", "--accesslog.filepath="+t.TempDir()+"/access.log")
 	end := time.Now().Add(8 * time.Second)
 	var wg sync.WaitGroup
@@ -149,7 +149,7 @@ func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
 		go func(w int) {
 			defer wg.Done()
 			for n := 0; time.Now().Before(end); n++ {
-				got, err := Send(http.MethodGet, fmt.Sprintf("%s/p%d", p.URL, (n*7+w)%200), "", Fields("Host: shop.example"))
+				got, err := site.Send(http.MethodGet, fmt.Sprintf("%s/p%d", p.URL, (n*7+w)%200), "", site.Fields("Host: shop.example"))
 				if err != nil || got.Body != "x" {
 					failed.Add(1)
 					return
@@ -166,9 +166,9 @@ func TestTraefikRefreshesWithAnAccessLog(t *testing.T) {
 // TestTraefikRefreshThatBreaksOff: a refresh has no client to whom the proxy
 // could show that the answer is not whole.
 func TestTraefikRefreshThatBreaksOff(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	var broken atomic.Bool
-	origin := NewBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
+	origin := stack.NewBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("X-Odoo-Cache", "public, ttl=50ms, grace=1h")
 		_, _ = fmt.Fprint(rw, "whole ")
 		rw.(http.Flusher).Flush()
@@ -177,7 +177,7 @@ func TestTraefikRefreshThatBreaksOff(t *testing.T) {
 		}
 		_, _ = fmt.Fprint(rw, "page")
 	})
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"shop.example": {}}))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"shop.example": {}}))
 	p.Get("/a")
 	broken.Store(true)
 	time.Sleep(60 * time.Millisecond)

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // logLine is a line of Traefik's log in JSON.
@@ -42,15 +42,15 @@ func linesOf(t *testing.T, file, text string) (found []logLine) {
 // TestTraefikLog: what the plugin says is in Traefik's log, in its format and file, with its
 // level and the plugin's name, and nowhere else; a client cannot write a line of its own.
 func TestTraefikLog(t *testing.T) {
-	NeedTraefik(t)
-	origin := NewBackend(t, Page("x", "X-Odoo-Purge: /bad%"))
+	stack.NeedTraefik(t)
+	origin := stack.NewBackend(t, site.Page("x", "X-Odoo-Purge: /bad%"))
 	file := filepath.Join(t.TempDir(), "traefik.log")
-	configuration := Routed(origin.URL, map[string]Options{
-		"shop.example": {"tenant": "shop", "logLevel": "debug", "redis": Options{"address": "127.0.0.1:1"}},
-		"also.example": {"tenant": "shop", "redis": Options{"address": "127.0.0.1:2"}},
+	configuration := stack.Routed(origin.URL, map[string]site.Options{
+		"shop.example": {"tenant": "shop", "logLevel": "debug", "redis": site.Options{"address": "127.0.0.1:1"}},
+		"also.example": {"tenant": "shop", "redis": site.Options{"address": "127.0.0.1:2"}},
 	})
 	flags := []string{"--log.format=json", "--log.filePath=" + file}
-	p := StartTraefik(t, configuration, append(flags, "--log.level=DEBUG")...)
+	p := stack.StartTraefik(t, configuration, append(flags, "--log.level=DEBUG")...)
 	p.Until("the plugin answers", func() bool { return p.Get("/").CacheStatus() != "" })
 	for _, path := range []string{"/li%0aFAKE", "/li%0d%0aFAKE%1b[31m", "/li%e2%80%a8FAKE"} {
 		assert.Equal(t, http.StatusOK, p.Get(path).Status)
@@ -78,7 +78,7 @@ func TestTraefikLog(t *testing.T) {
 
 	t.Run("at the level error", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "traefik.log")
-		p := StartTraefik(t, configuration, "--log.format=json", "--log.filePath="+file, "--log.level=ERROR")
+		p := stack.StartTraefik(t, configuration, "--log.format=json", "--log.filePath="+file, "--log.level=ERROR")
 		p.Until("the plugin answers", func() bool { return p.Get("/shop").CacheStatus() != "" })
 		p.Until("its errors are in the log", func() bool { return len(linesOf(t, file, "two places")) > 0 })
 		assert.Empty(t, linesOf(t, file, "GET shop.example/shop"), "the level of Traefik holds")

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // rawOrigin answers each request with bytes, and closes the connection.
@@ -48,7 +48,7 @@ func rawOrigin(t *testing.T, answer func(n int, path string) string) (url string
 // TestTraefikBrokenAnswers: an answer that breaks off is never stored, whichever of Traefik's
 // proxies hands it on: the fast one reports nothing but an error behind half a page.
 func TestTraefikBrokenAnswers(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	answers := map[string]string{
 		"/chunked":  "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n<html><body>half a \r\n",
 		"/length":   "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100\r\n\r\n<html><body>half a ",
@@ -58,9 +58,9 @@ func TestTraefikBrokenAnswers(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--experimental.fastProxy=true"}} {
 		t.Run(strings.Join(append([]string{"with"}, flags...), " "), func(t *testing.T) {
 			url, asked := rawOrigin(t, func(_ int, path string) string { return answers[path] })
-			p := StartTraefik(t, Routed(url, map[string]Options{
-				"nobody.example": {"tenant": "nobody", "rules": []Options{{"match": Everything, "ttl": "60", "fill": "nobody"}}},
-				"plain.example":  {"tenant": "plain", "rules": []Options{{"match": Everything, "ttl": "60"}}},
+			p := stack.StartTraefik(t, stack.Routed(url, map[string]site.Options{
+				"nobody.example": {"tenant": "nobody", "rules": []site.Options{{"match": site.Everything, "ttl": "60", "fill": "nobody"}}},
+				"plain.example":  {"tenant": "plain", "rules": []site.Options{{"match": site.Everything, "ttl": "60"}}},
 			}), flags...)
 			for _, host := range []string{"nobody.example", "plain.example"} {
 				for path := range answers {
@@ -72,7 +72,7 @@ func TestTraefikBrokenAnswers(t *testing.T) {
 						r, err := http.NewRequest(http.MethodGet, p.URL+path, nil)
 						require.NoError(t, err)
 						r.Host = host
-						resp, err := PlainClient.Do(r)
+						resp, err := site.PlainClient.Do(r)
 						if err == nil {
 							assert.NotContains(t, strings.Join(resp.Header["Cache-Status"], ", "), "; hit", "%s%s", host, path)
 							resp.Body.Close()
@@ -89,33 +89,33 @@ func TestTraefikBrokenAnswers(t *testing.T) {
 // service are no obstacle, a visitor who leaves leaves the page, and a filter of databases in
 // front gets through.
 func TestTraefikFills(t *testing.T) {
-	NeedTraefik(t)
-	g := NewGate(t)
+	stack.NeedTraefik(t)
+	g := site.NewGate(t)
 	var slow atomic.Bool
-	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+	origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		if slow.Load() {
-			g.Behind(Page(HTMLPage("slow"), "Content-Type: text/html"))(rw, r)
+			g.Behind(site.Page(site.HTMLPage("slow"), "Content-Type: text/html"))(rw, r)
 			return
 		}
 		seen := []string{r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Odoo-Dbfilter"), r.Header.Get("Cookie"), r.Header.Get("User-Agent"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")}
-		Page(HTMLPage(strings.Join(seen, "|")), "Content-Type: text/html", "Set-Cookie: session_id="+SessionID(1))(rw, r)
+		site.Page(site.HTMLPage(strings.Join(seen, "|")), "Content-Type: text/html", "Set-Cookie: session_id="+site.SessionID(1))(rw, r)
 	})
 	var dynamic map[string]interface{}
-	require.NoError(t, json.Unmarshal([]byte(Routed(origin.URL, map[string]Options{"shop.example": {"tenant": "shop", "preset": "odoo", "languages": []string{"en_US"}}})), &dynamic))
+	require.NoError(t, json.Unmarshal([]byte(stack.Routed(origin.URL, map[string]site.Options{"shop.example": {"tenant": "shop", "preset": "odoo", "languages": []string{"en_US"}}})), &dynamic))
 	parts := dynamic["http"].(map[string]interface{})
-	parts["services"] = Options{"origin": Options{"loadBalancer": Options{"servers": []Options{{"url": origin.URL}}, "sticky": Options{"cookie": Options{}}}}}
-	parts["middlewares"].(map[string]interface{})["filter"] = Options{"headers": Options{"customRequestHeaders": Options{"X-Odoo-Dbfilter": "^shop$"}}}
+	parts["services"] = site.Options{"origin": site.Options{"loadBalancer": site.Options{"servers": []site.Options{{"url": origin.URL}}, "sticky": site.Options{"cookie": site.Options{}}}}}
+	parts["middlewares"].(map[string]interface{})["filter"] = site.Options{"headers": site.Options{"customRequestHeaders": site.Options{"X-Odoo-Dbfilter": "^shop$"}}}
 	for _, router := range parts["routers"].(map[string]interface{}) {
 		router.(map[string]interface{})["middlewares"] = []string{"filter", "shop-example"}
 	}
 	b, err := json.Marshal(dynamic)
 	require.NoError(t, err)
-	p := StartTraefik(t, string(b))
+	p := stack.StartTraefik(t, string(b))
 	const host = "Host: shop.example"
 	first := p.Get("/contactus", host, "Cookie: mine=1; _12345=x", "User-Agent: mine", "X-Forwarded-For: 203.0.113.9")
 	assert.Contains(t, first.CacheStatus(), "stored", "sticky cookies are dropped")
 	assert.Empty(t, first.Header["Set-Cookie"])
-	assert.Equal(t, HTMLPage("192.0.2.1|^shop$||Mozilla/5.0 (odoocache)|shop.example|http"), first.Body)
+	assert.Equal(t, site.HTMLPage("192.0.2.1|^shop$||Mozilla/5.0 (odoocache)|shop.example|http"), first.Body)
 	for i := 0; i < 3; i++ {
 		hit := p.Get("/contactus", host)
 		assert.Contains(t, hit.CacheStatus(), "; hit")
@@ -131,19 +131,19 @@ func TestTraefikFills(t *testing.T) {
 		defer wg.Done()
 		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL+"/about", nil)
 		r.Host = "shop.example"
-		if resp, err := PlainClient.Do(r); err == nil {
+		if resp, err := site.PlainClient.Do(r); err == nil {
 			resp.Body.Close()
 		}
 	}()
-	require.Eventually(t, func() bool { return origin.Renders() == before+1 }, Patience, Tick)
+	require.Eventually(t, func() bool { return origin.Renders() == before+1 }, stack.Patience, site.Tick)
 	leave()
 	wg.Wait()
-	c := NewCrowd(t, g)
+	c := site.NewCrowd(t, g)
 	c.Ask(20, p.URL+"/about", host)
 	time.Sleep(300 * time.Millisecond)
 	g.Open()
 	for _, r := range c.All() {
-		assert.Equal(t, HTMLPage("slow"), r.Body)
+		assert.Equal(t, site.HTMLPage("slow"), r.Body)
 	}
 	assert.Equal(t, before+1, origin.Renders(), "one render for all, though its visitor has gone")
 }

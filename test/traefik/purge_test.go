@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // versioned is an origin whose page tells a version, which a POST raises and
@@ -28,10 +28,10 @@ func (v *versioned) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		n := v.version.Add(1)
 		rw.Header().Set("X-Odoo-Purge", "desk")
-		Page(strconv.FormatInt(n, 10))(rw, r)
+		site.Page(strconv.FormatInt(n, 10))(rw, r)
 		return
 	}
-	Page(strconv.FormatInt(v.version.Load(), 10), "Cache-Control: max-age=600", "Surrogate-Key: desk")(rw, r)
+	site.Page(strconv.FormatInt(v.version.Load(), 10), "Cache-Control: max-age=600", "Surrogate-Key: desk")(rw, r)
 }
 
 func number(t *testing.T, body string) int64 {
@@ -45,11 +45,11 @@ func number(t *testing.T, body string) int64 {
 // that starts after the purging response has come gets an older page, from
 // either replica, while others keep both replicas busy with that page.
 func TestTraefikPurgeByResponse(t *testing.T) {
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	v := &versioned{}
-	origin := NewBackend(t, v.ServeHTTP)
-	replica := Replicas(t, Routed(origin.URL, map[string]Options{"": {
-		"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "memory": Options{"maxStaleness": "0"},
+	origin := stack.NewBackend(t, v.ServeHTTP)
+	replica := stack.Replicas(t, stack.Routed(origin.URL, map[string]site.Options{"": {
+		"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "memory": site.Options{"maxStaleness": "0"},
 	}}))
 	var acknowledged atomic.Int64
 	var old atomic.Int64
@@ -57,11 +57,11 @@ func TestTraefikPurgeByResponse(t *testing.T) {
 	var readers sync.WaitGroup
 	for i := 0; i < 4; i++ {
 		readers.Add(1)
-		go func(p *Traefik) {
+		go func(p *stack.Traefik) {
 			defer readers.Done()
 			for !done.Load() {
 				least := acknowledged.Load()
-				r, err := Send(http.MethodGet, p.URL+"/desk", "", Fields("Host: shop.example"))
+				r, err := site.Send(http.MethodGet, p.URL+"/desk", "", site.Fields("Host: shop.example"))
 				n, _ := strconv.ParseInt(r.Body, 10, 64)
 				if err != nil || n < least {
 					old.Add(1)
@@ -92,10 +92,10 @@ func TestTraefikPurgeByResponse(t *testing.T) {
 // TestTraefikPurgeReachesOtherMemory: with the default maxStaleness the memory
 // tier of the other replica may answer for one more second.
 func TestTraefikPurgeReachesOtherMemory(t *testing.T) {
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	v := &versioned{}
-	origin := NewBackend(t, v.ServeHTTP)
-	replica := Replicas(t, Routed(origin.URL, map[string]Options{"": {"redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
+	origin := stack.NewBackend(t, v.ServeHTTP)
+	replica := stack.Replicas(t, stack.Routed(origin.URL, map[string]site.Options{"": {"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}}}))
 	for _, p := range replica {
 		p.Get("/desk")
 		assert.Contains(t, p.Get("/desk").CacheStatus(), "; hit;")
@@ -125,7 +125,7 @@ type purged struct {
 	Field string `json:"field"`
 }
 
-func purgeReply(t *testing.T, r Reply) purged {
+func purgeReply(t *testing.T, r site.Reply) purged {
 	t.Helper()
 	var p purged
 	assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
@@ -135,19 +135,19 @@ func purgeReply(t *testing.T, r Reply) purged {
 }
 
 func TestTraefikPurgeByRequest(t *testing.T) {
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	var version atomic.Int64
-	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+	origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		Page(fmt.Sprintf("%s %d", r.URL, version.Load()), "Cache-Control: max-age=600, stale-while-revalidate=600", "Surrogate-Key: all-pages "+name)(rw, r)
+		site.Page(fmt.Sprintf("%s %d", r.URL, version.Load()), "Cache-Control: max-age=600, stale-while-revalidate=600", "Surrogate-Key: all-pages "+name)(rw, r)
 	})
 	dynamic := func(tenant string) string {
-		return Routed(origin.URL, map[string]Options{"": {
-			"tenant": tenant, "redis": Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "memory": Options{"maxStaleness": "0"},
-			"purge": Options{"secret": TraefikSecret}, "limits": Options{"purgeBody": "1000", "purgeItems": 20},
+		return stack.Routed(origin.URL, map[string]site.Options{"": {
+			"tenant": tenant, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}, "memory": site.Options{"maxStaleness": "0"},
+			"purge": site.Options{"secret": site.TraefikSecret}, "limits": site.Options{"purgeBody": "1000", "purgeItems": 20},
 		}})
 	}
-	replica := Replicas(t, dynamic("shop"))
+	replica := stack.Replicas(t, dynamic("shop"))
 	addresses := []string{"/shop/desk", "/shop/lamp", "/shop/lamp?page=2", "/blog/lamp"}
 	json := "Content-Type: application/json"
 	tests := []struct {
@@ -187,21 +187,21 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 						r := p.Get(address)
 						return r.Body == fmt.Sprintf("%s %d", address, old) && strings.Contains(r.CacheStatus(), "; hit; ttl=") &&
 							!strings.Contains(r.CacheStatus(), "stale")
-					}, Patience, time.Millisecond)
+					}, stack.Patience, time.Millisecond)
 				}
 			}
 			version.Add(1)
-			r := replica[i%2].Do(test.method, test.path, test.body, append([]string{WithKey}, test.headers...)...)
+			r := replica[i%2].Do(test.method, test.path, test.body, append([]string{site.WithKey}, test.headers...)...)
 			require.Equal(t, http.StatusOK, r.Status, r.Body)
 			answer := purgeReply(t, r)
 			assert.Equal(t, "shop", answer.Tenant)
 			assert.Equal(t, map[bool]string{false: "hard", true: "soft"}[test.soft], answer.Kind)
 			assert.Greater(t, answer.Sequence, sequence)
 			sequence = answer.Sequence
-			for _, p := range []*Traefik{replica[(i+1)%2], replica[i%2]} {
+			for _, p := range []*stack.Traefik{replica[(i+1)%2], replica[i%2]} {
 				for _, address := range addresses {
 					want := old
-					if Contains(test.purges, address) {
+					if site.Contains(test.purges, address) {
 						want = old + 1
 					}
 					got := p.Get(address)
@@ -212,7 +212,7 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 				}
 			}
 			// Warm up all with the version that the next case begins with.
-			replica[0].Do("PURGE", "/.odoocache/purge", "", WithKey, "X-Odoo-Purge: *")
+			replica[0].Do("PURGE", "/.odoocache/purge", "", site.WithKey, "X-Odoo-Purge: *")
 		})
 	}
 
@@ -221,7 +221,7 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 		before := replica[1].Get("/shop/desk").Body
 		version.Add(1)
 		want := fmt.Sprintf("/shop/desk %d", version.Load())
-		require.Equal(t, 200, replica[0].Do("PURGE", "/shop/desk", "", WithKey, "X-Odoocache-Purge-Mode: soft").Status)
+		require.Equal(t, 200, replica[0].Do("PURGE", "/shop/desk", "", site.WithKey, "X-Odoocache-Purge-Mode: soft").Status)
 		first := replica[1].Get("/shop/desk")
 		assert.Equal(t, before, first.Body)
 		assert.Contains(t, first.CacheStatus(), "; hit;")
@@ -242,17 +242,17 @@ func TestTraefikPurgeByRequest(t *testing.T) {
 			{"no credentials, PURGE", "PURGE", "/shop/desk", "", nil, 403, ""},
 			{"no credentials, POST", "POST", "/.odoocache/purge", `{"all":true}`, nil, 403, ""},
 			{"another secret", "PURGE", "/shop/desk", "", []string{"Authorization: Bearer e2e-secret-2"}, 403, ""},
-			{"another scheme", "PURGE", "/shop/desk", "", []string{"Authorization: Basic " + TraefikSecret}, 403, ""},
-			{"GET", "GET", "/.odoocache/purge", "", []string{WithKey}, 405, ""},
-			{"nothing named", "POST", "/.odoocache/purge", "", []string{WithKey}, 400, "body"},
-			{"no JSON", "POST", "/.odoocache/purge", "tags=a", []string{WithKey}, 400, "body"},
-			{"an unknown field", "POST", "/.odoocache/purge", `{"tag":["a"]}`, []string{WithKey}, 400, "tag"},
-			{"a field of another type", "POST", "/.odoocache/purge", `{"tags":"a"}`, []string{WithKey}, 400, "tags"},
-			{"a path that is none", "POST", "/.odoocache/purge", `{"paths":["shop"]}`, []string{WithKey}, 400, "paths"},
-			{"a prefix that is none", "POST", "/.odoocache/purge", `{"prefixes":["shop"]}`, []string{WithKey}, 400, "prefixes"},
-			{"too large a body", "POST", "/.odoocache/purge", `{"tags":["` + strings.Repeat("a", 1000) + `"]}`, []string{WithKey}, 413, "body"},
-			{"too many items", "POST", "/.odoocache/purge", many, []string{WithKey}, 413, "items"},
-			{"another endpoint", "GET", "/.odoocache/", "", []string{WithKey}, 404, ""},
+			{"another scheme", "PURGE", "/shop/desk", "", []string{"Authorization: Basic " + site.TraefikSecret}, 403, ""},
+			{"GET", "GET", "/.odoocache/purge", "", []string{site.WithKey}, 405, ""},
+			{"nothing named", "POST", "/.odoocache/purge", "", []string{site.WithKey}, 400, "body"},
+			{"no JSON", "POST", "/.odoocache/purge", "tags=a", []string{site.WithKey}, 400, "body"},
+			{"an unknown field", "POST", "/.odoocache/purge", `{"tag":["a"]}`, []string{site.WithKey}, 400, "tag"},
+			{"a field of another type", "POST", "/.odoocache/purge", `{"tags":"a"}`, []string{site.WithKey}, 400, "tags"},
+			{"a path that is none", "POST", "/.odoocache/purge", `{"paths":["shop"]}`, []string{site.WithKey}, 400, "paths"},
+			{"a prefix that is none", "POST", "/.odoocache/purge", `{"prefixes":["shop"]}`, []string{site.WithKey}, 400, "prefixes"},
+			{"too large a body", "POST", "/.odoocache/purge", `{"tags":["` + strings.Repeat("a", 1000) + `"]}`, []string{site.WithKey}, 413, "body"},
+			{"too many items", "POST", "/.odoocache/purge", many, []string{site.WithKey}, 413, "items"},
+			{"another endpoint", "GET", "/.odoocache/", "", []string{site.WithKey}, 404, ""},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				before := replica[0].Get("/shop/desk")

@@ -25,8 +25,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // websocketAccept is the answer to a key (RFC 6455 §4.2.2).
@@ -86,7 +86,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 
 func echoWebSocket(rw http.ResponseWriter, r *http.Request) {
 	accept := websocketAccept(r.Header.Get("Sec-WebSocket-Key"))
-	c, buffered := Hijack(rw)
+	c, buffered := site.Hijack(rw)
 	defer c.Close()
 	_, _ = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept)
 	for {
@@ -152,18 +152,18 @@ func (s *streamer) serve(rw http.ResponseWriter, r *http.Request) {
 
 // TestTraefikTransparent: promise P8. What is not cached passes as it is.
 func TestTraefikTransparent(t *testing.T) {
-	server := StartRedis(t)
+	server := stack.StartRedis(t)
 	var answer atomic.Value
-	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) { answer.Load().(http.HandlerFunc)(rw, r) })
+	origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) { answer.Load().(http.HandlerFunc)(rw, r) })
 	answers := func(f http.HandlerFunc) { answer.Store(f) }
-	p := StartTraefik(t, Routed(origin.URL, map[string]Options{"": {"tenant": "shop", "redis": Options{"address": server.Address}}}))
+	p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"": {"tenant": "shop", "redis": site.Options{"address": server.Address}}}))
 	request := func(t *testing.T, method, path string, body io.Reader, lines ...string) *http.Request {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		t.Cleanup(cancel)
 		r, err := http.NewRequestWithContext(ctx, method, p.URL+path, body)
 		require.NoError(t, err)
-		r.Header = Fields(lines...)
+		r.Header = site.Fields(lines...)
 		return r
 	}
 
@@ -172,7 +172,7 @@ func TestTraefikTransparent(t *testing.T) {
 		c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 		require.NoError(t, err)
 		defer c.Close()
-		require.NoError(t, c.SetDeadline(time.Now().Add(Patience)))
+		require.NoError(t, c.SetDeadline(time.Now().Add(stack.Patience)))
 		key := base64.StdEncoding.EncodeToString([]byte("sixteen bytes..."))
 		_, err = fmt.Fprintf(c, "GET /websocket HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nOrigin: https://shop.example\r\n\r\n", key)
@@ -207,13 +207,13 @@ func TestTraefikTransparent(t *testing.T) {
 			t.Run(test.name, func(t *testing.T) {
 				s := &streamer{next: make(chan struct{})}
 				answers(func(rw http.ResponseWriter, r *http.Request) {
-					for name, values := range Fields(test.header...) {
+					for name, values := range site.Fields(test.header...) {
 						rw.Header()[name] = values
 					}
 					s.serve(rw, r)
 				})
 				path := "/stream/" + strings.ReplaceAll(strings.ReplaceAll(test.name, " ", "-"), ",", "")
-				resp, err := PlainClient.Do(request(t, http.MethodGet, path, nil, test.request...))
+				resp, err := site.PlainClient.Do(request(t, http.MethodGet, path, nil, test.request...))
 				require.NoError(t, err)
 				defer resp.Body.Close()
 				lines := bufio.NewReader(resp.Body)
@@ -229,7 +229,7 @@ func TestTraefikTransparent(t *testing.T) {
 				_, err = lines.ReadByte()
 				require.Equal(t, io.EOF, err)
 				if test.stored {
-					r, err := Send(http.MethodGet, p.URL+path, "", Fields())
+					r, err := site.Send(http.MethodGet, p.URL+path, "", site.Fields())
 					require.NoError(t, err)
 					assert.Contains(t, r.CacheStatus(), "; hit;")
 					assert.Equal(t, "data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n", r.Body)
@@ -253,7 +253,7 @@ func TestTraefikTransparent(t *testing.T) {
 				_, _ = io.Copy(rw, bigBody())
 			}
 		}
-		answers(Page("warm"))
+		answers(site.Page("warm"))
 		p.Get("/warm") // what the first request allocates is not the body's
 		for _, length := range []bool{true, false} {
 			t.Run(fmt.Sprintf("upload, length known %t", length), func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestTraefikTransparent(t *testing.T) {
 						r.ContentLength = big
 						announced = big
 					}
-					resp, err := PlainClient.Do(r)
+					resp, err := site.PlainClient.Do(r)
 					require.NoError(t, err)
 					defer resp.Body.Close()
 					b, err := io.ReadAll(resp.Body)
@@ -278,7 +278,7 @@ func TestTraefikTransparent(t *testing.T) {
 			t.Run(fmt.Sprintf("download, length known %t", length), func(t *testing.T) {
 				answers(download(length))
 				grown := p.Peak(func() {
-					resp, err := PlainClient.Do(request(t, http.MethodGet, fmt.Sprintf("/download/%t", length), nil))
+					resp, err := site.PlainClient.Do(request(t, http.MethodGet, fmt.Sprintf("/download/%t", length), nil))
 					require.NoError(t, err)
 					defer resp.Body.Close()
 					digest, n, err := digestOf(resp.Body)
@@ -338,7 +338,7 @@ func TestTraefikTransparent(t *testing.T) {
 		methods := make(chan string, 10)
 		answers(func(rw http.ResponseWriter, r *http.Request) {
 			methods <- r.Method
-			Page("hello", "Cache-Control: max-age=60", `Etag: "e"`)(rw, r)
+			site.Page("hello", "Cache-Control: max-age=60", `Etag: "e"`)(rw, r)
 		})
 		first := p.Do(http.MethodHead, "/head", "")
 		assert.Equal(t, "HEAD", <-methods)
@@ -359,7 +359,7 @@ func TestTraefikTransparent(t *testing.T) {
 			rw.Header().Set("Link", "</style.css>; rel=preload")
 			rw.WriteHeader(http.StatusEarlyHints)
 			rw.Header().Set("Link", "</other.css>; rel=preload")
-			Page("hello", "Cache-Control: "+r.URL.Query().Get("cc"))(rw, r)
+			site.Page("hello", "Cache-Control: "+r.URL.Query().Get("cc"))(rw, r)
 		})
 		for _, control := range []string{"max-age=60", "no-store"} {
 			var hints []string
@@ -370,7 +370,7 @@ func TestTraefikTransparent(t *testing.T) {
 					return nil
 				},
 			}))
-			resp, err := PlainClient.Do(r)
+			resp, err := site.PlainClient.Do(r)
 			require.NoError(t, err)
 			b, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
@@ -418,7 +418,7 @@ func TestTraefikTransparent(t *testing.T) {
 				})
 				path := fmt.Sprintf("/trailers/%t/%s", announced, control)
 				for i := 0; i < 2; i++ {
-					resp, err := PlainClient.Do(request(t, http.MethodGet, path, nil))
+					resp, err := site.PlainClient.Do(request(t, http.MethodGet, path, nil))
 					require.NoError(t, err)
 					b, err := io.ReadAll(resp.Body)
 					resp.Body.Close()
@@ -440,7 +440,7 @@ func TestTraefikTransparent(t *testing.T) {
 			for _, control := range []string{"max-age=60", "no-store"} {
 				t.Run(name+" "+control, func(t *testing.T) {
 					answers(func(rw http.ResponseWriter, _ *http.Request) {
-						c, _ := Hijack(rw)
+						c, _ := site.Hijack(rw)
 						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nCache-Control: "+control+"\r\n"+head)
 						c.Close()
 					})
@@ -448,7 +448,7 @@ func TestTraefikTransparent(t *testing.T) {
 					stored := len(server.Entries("shop"))
 					for i := 0; i < 2; i++ {
 						asked := origin.Renders()
-						resp, err := PlainClient.Do(request(t, http.MethodGet, path, nil))
+						resp, err := site.PlainClient.Do(request(t, http.MethodGet, path, nil))
 						if err == nil {
 							_, err = io.ReadAll(resp.Body)
 							resp.Body.Close()
@@ -457,7 +457,7 @@ func TestTraefikTransparent(t *testing.T) {
 						assert.Greater(t, origin.Renders(), asked)
 					}
 					assert.Len(t, server.Entries("shop"), stored)
-					answers(Page("whole", "Cache-Control: max-age=60"))
+					answers(site.Page("whole", "Cache-Control: max-age=60"))
 					assert.Equal(t, "whole", p.Get(path).Body)
 				})
 			}
@@ -472,9 +472,9 @@ func TestTraefikTransparent(t *testing.T) {
 				_, _ = rw.Write(b)
 				return
 			}
-			Page(string(body), "Cache-Control: max-age=60")(rw, r)
+			site.Page(string(body), "Cache-Control: max-age=60")(rw, r)
 		})
-		client := SecureClient()
+		client := stack.SecureClient()
 		for _, want := range []string{"; stored;", "; hit;"} {
 			resp, err := client.Get(p.TLS + "/h2")
 			require.NoError(t, err)
@@ -497,22 +497,22 @@ func TestTraefikTransparent(t *testing.T) {
 // TestTraefikStreamsBeginAtOnce: a browser's EventSource opens when the headers
 // come, which may be long before the first event.
 func TestTraefikStreamsBeginAtOnce(t *testing.T) {
-	NeedTraefik(t)
+	stack.NeedTraefik(t)
 	for _, lines := range [][]string{{"Accept: text/event-stream"}, nil} {
 		gate := make(chan struct{})
-		origin := NewBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
+		origin := stack.NewBackend(t, func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", "text/event-stream")
 			rw.(http.Flusher).Flush()
 			<-gate
 			_, _ = io.WriteString(rw, "data: 1\n\n")
 		})
-		p := StartTraefik(t, Routed(origin.URL, map[string]Options{"": {}}))
+		p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"": {}}))
 		r, err := http.NewRequest(http.MethodGet, p.URL+"/events", nil)
 		require.NoError(t, err)
-		r.Header = Fields(lines...)
-		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		r.Header = site.Fields(lines...)
+		ctx, cancel := context.WithTimeout(context.Background(), stack.Patience)
 		defer cancel()
-		resp, err := PlainClient.Do(r.WithContext(ctx)) // returns when the headers are there
+		resp, err := site.PlainClient.Do(r.WithContext(ctx)) // returns when the headers are there
 		if err != nil {
 			close(gate)
 			require.NoError(t, err, "the headers waited for the first event")

@@ -14,15 +14,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // Press is an origin whose every page tells whose it is, which render of it this
 // is, and when that began. A POST makes a new version of all pages with a tag,
 // and purges them.
 type Press struct {
-	Backend *Backend
+	Backend *stack.Backend
 
 	Groups int64         // the pages of a tenant bear so many tags
 	Render time.Duration // of a page
@@ -63,7 +63,7 @@ func (o *Press) version(host, tag string, more int64) int64 {
 func (o *Press) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		tag := r.URL.Query().Get("tag")
-		Page(strconv.FormatInt(o.version(r.Host, tag, 1), 10), "X-Odoo-Purge: "+tag)(rw, r)
+		site.Page(strconv.FormatInt(o.version(r.Host, tag, 1), 10), "X-Odoo-Purge: "+tag)(rw, r)
 		return
 	}
 	if wreck := o.Wreck.Load(); wreck != nil {
@@ -83,7 +83,7 @@ func (o *Press) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if kind == "" {
 		kind = "text/plain"
 	}
-	Page(o.print(r.Host, r.URL.Path, version, o.count.Add(1), began), lifetime, "Content-Type: "+kind, "Surrogate-Key: "+tag)(rw, r)
+	site.Page(o.print(r.Host, r.URL.Path, version, o.count.Add(1), began), lifetime, "Content-Type: "+kind, "Surrogate-Key: "+tag)(rw, r)
 }
 
 // print is a page. Each of its lines depends on whose it is.
@@ -220,7 +220,7 @@ func (f *Phase) Keyed() int {
 // Shoppers are clients of several tenants, some of them past the cache, and
 // somebody who purges.
 type Shoppers struct {
-	Traefik *Traefik
+	Traefik *stack.Traefik
 	Press   *Press
 	Hosts   []string // with the cache
 	Bare    string   // without; empty: nobody goes past it
@@ -393,7 +393,7 @@ func (c *Shoppers) Ask(host, path string) (class, body, status string) {
 		return broken, "", ""
 	}
 	defer resp.Body.Close()
-	status = Reply{Header: resp.Header}.CacheStatus()
+	status = site.Reply{Header: resp.Header}.CacheStatus()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	sum := crc32.NewIEEE()
 	more := int64(0)
@@ -419,17 +419,17 @@ func (c *Shoppers) purgeNow(i int64) {
 	tag := c.Press.tag(path)
 	what := host + " " + tag
 	s := stamp{sent: sinceStart()}
-	var r Reply
+	var r site.Reply
 	var err error
-	header := Fields("Host: "+host, Bearer)
+	header := site.Fields("Host: "+host, site.Bearer)
 	switch i / int64(len(c.Hosts)) % 3 {
 	case 0:
-		r, err = Send(http.MethodPost, c.Traefik.URL+"/write?tag="+tag, "x", header)
+		r, err = site.Send(http.MethodPost, c.Traefik.URL+"/write?tag="+tag, "x", header)
 	case 1:
-		r, err = Send(http.MethodPost, c.Traefik.URL+"/.odoocache/purge", `{"tags":["`+tag+`"]}`, header)
+		r, err = site.Send(http.MethodPost, c.Traefik.URL+"/.odoocache/purge", `{"tags":["`+tag+`"]}`, header)
 		c.Asked.Add(1)
 	case 2:
-		r, err = Send("PURGE", c.Traefik.URL+path, "", header)
+		r, err = site.Send("PURGE", c.Traefik.URL+path, "", header)
 		what = host + " " + path
 		c.Asked.Add(1)
 	}

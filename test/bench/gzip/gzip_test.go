@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/measure"
-	. "github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/measure"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 const (
@@ -28,7 +28,7 @@ func TestGzipLevels(t *testing.T) {
 		t.Skip("make bench-gzip runs it")
 	}
 	const rounds = 31
-	pages := []string{Captured(t, "product-desk"), Captured(t, "shop")}
+	pages := []string{measure.Captured(t, "product-desk"), measure.Captured(t, "shop")}
 	table := fmt.Sprintf("\n| level | product, %d bytes | bytes | /shop, %d bytes | bytes |\n| --- | --- | --- | --- | --- |\n", len(pages[0]), len(pages[1]))
 	took := make([][][]float64, gzip.BestCompression+1)
 	sizes := make([][]int, gzip.BestCompression+1)
@@ -57,16 +57,16 @@ func TestGzipLevels(t *testing.T) {
 	for level := gzip.BestSpeed; level <= gzip.BestCompression; level++ {
 		table += fmt.Sprintf("| %d", level)
 		for i := range pages {
-			table += fmt.Sprintf(" | %.2f ms | %d", Median(took[level][i]), sizes[level][i])
+			table += fmt.Sprintf(" | %.2f ms | %d", measure.Median(took[level][i]), sizes[level][i])
 		}
 		table += " |\n"
 	}
 	table += "\n"
 	fmt.Print(strings.TrimPrefix(table, "\n"))
-	path := Path(Folder, ProfileFile)
+	path := source.Path(measure.Folder, measure.ProfileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
-	page, err := Into(string(old), gzipBegin, gzipEnd, table)
+	page, err := measure.Into(string(old), gzipBegin, gzipEnd, table)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
 }

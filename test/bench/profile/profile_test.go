@@ -15,10 +15,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/measure"
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/measure"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // Where Traefik's processor time goes, by its own profiler: what a request costs in the
@@ -153,10 +153,10 @@ func TestProfile(t *testing.T) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")
 	}
-	body := Captured(t, "product-desk")
-	redis := StartServer(t, "--appendonly", "no")
-	product, trivial := NewAnswer(body), NewAnswer("ok")
-	origin := NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+	body := measure.Captured(t, "product-desk")
+	redis := stack.StartServer(t, "--appendonly", "no")
+	product, trivial := measure.NewAnswer(body), measure.NewAnswer("ok")
+	origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/trivial") {
 			trivial.Write(rw)
 			return
@@ -166,8 +166,8 @@ func TestProfile(t *testing.T) {
 		}
 		product.Write(rw)
 	})
-	with := func(tenant string, more Options) Options {
-		o := Options{"tenant": tenant, "redis": Options{"address": redis.Address, "timeout": "5s", "dialTimeout": "5s"}, "csrf": Options{"mode": "ignore"}, "earlyRefresh": "false"}
+	with := func(tenant string, more site.Options) site.Options {
+		o := site.Options{"tenant": tenant, "redis": site.Options{"address": redis.Address, "timeout": "5s", "dialTimeout": "5s"}, "csrf": site.Options{"mode": "ignore"}, "earlyRefresh": "false"}
 		for name, value := range more {
 			o[name] = value
 		}
@@ -175,23 +175,23 @@ func TestProfile(t *testing.T) {
 	}
 	cases := []struct {
 		name, host, path string
-		options          Options
+		options          site.Options
 		lines            []string
 	}{
 		{"Traefik alone", "bare.example", "/product", nil, nil},
 		{"hit from memory", "memory.example", "/product", with("memory", nil), nil},
 		{"hit from memory, gzip", "memory.example", "/product", with("memory", nil), []string{"Accept-Encoding: gzip"}},
-		{"hit from Redis", "redis.example", "/product", with("redis", Options{"memory": Options{"bytes": "0"}}), nil},
-		{"hit from Redis, gzip", "redis.example", "/product", with("redis", Options{"memory": Options{"bytes": "0"}}), []string{"Accept-Encoding: gzip"}},
+		{"hit from Redis", "redis.example", "/product", with("redis", site.Options{"memory": site.Options{"bytes": "0"}}), nil},
+		{"hit from Redis, gzip", "redis.example", "/product", with("redis", site.Options{"memory": site.Options{"bytes": "0"}}), []string{"Accept-Encoding: gzip"}},
 		{"Traefik alone, trivial", "bare.example", "/trivial", nil, nil},
-		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", Options{"rules": []Options{{"match": Everything, "bypass": "true"}}}), nil},
+		{"bypass, trivial", "bypass.example", "/trivial", with("bypass", site.Options{"rules": []site.Options{{"match": site.Everything, "bypass": "true"}}}), nil},
 		{"miss", "miss.example", "/product", with("miss", nil), nil},
 	}
 	var names []string
 	var each []map[string]float64
 	var total []float64
 	fill := func(url, host string, lines []string) {
-		got, err := Send(http.MethodGet, url, "", Fields(append([]string{"Host: " + host}, lines...)...))
+		got, err := site.Send(http.MethodGet, url, "", site.Fields(append([]string{"Host: " + host}, lines...)...))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, got.Status)
 	}
@@ -201,14 +201,14 @@ func TestProfile(t *testing.T) {
 		if !only.MatchString(c.name) {
 			continue
 		}
-		p := StartTraefik(t, Routed(origin.URL, map[string]Options{c.host: c.options}), "--api.debug=true")
+		p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{c.host: c.options}), "--api.debug=true")
 		args := []string{"-t2", "-c16", fmt.Sprintf("-d%ds", seconds+2), "-H", "Host: " + c.host}
 		for _, line := range c.lines {
 			args = append(args, "-H", line)
 		}
 		if c.name == "miss" {
 			script := filepath.Join(t.TempDir(), "requests.lua")
-			require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(Counting, 0, time.Now().UnixNano())), 0o600))
+			require.NoError(t, os.WriteFile(script, []byte(fmt.Sprintf(measure.Counting, 0, time.Now().UnixNano())), 0o600))
 			args = append(args, "-s", script)
 		}
 		for i := 0; i < 10; i++ {
@@ -221,13 +221,13 @@ func TestProfile(t *testing.T) {
 			done <- out
 		}()
 		time.Sleep(time.Second)
-		got, err := Send(http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", p.API, seconds), "", http.Header{})
+		got, err := site.Send(http.MethodGet, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", p.API, seconds), "", http.Header{})
 		require.NoError(t, err)
 		require.Equal(t, 200, got.Status)
 		out := <-done
 		used := p.CPU() - before
-		require.NotRegexp(t, WrkErrors, string(out), c.name)
-		count := WrkRequests.FindSubmatch(out)
+		require.NotRegexp(t, measure.WrkErrors, string(out), c.name)
+		count := measure.WrkRequests.FindSubmatch(out)
 		require.NotNil(t, count, "%s", out)
 		requests, _ := strconv.ParseFloat(string(count[1]), 64)
 		file := filepath.Join(t.TempDir(), "profile")
@@ -256,10 +256,10 @@ func TestProfile(t *testing.T) {
 	if len(names) < len(cases) {
 		return
 	}
-	path := Path(Folder, ProfileFile)
+	path := source.Path(measure.Folder, measure.ProfileFile)
 	old, err := os.ReadFile(path)
 	require.NoError(t, err)
-	page, err := Into(string(old), profileBegin, profileEnd, table)
+	page, err := measure.Into(string(old), profileBegin, profileEnd, table)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
 }

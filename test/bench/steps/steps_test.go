@@ -19,10 +19,10 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/rule"
-	. "github.com/odoocache/odoocache/test/measure"
-	. "github.com/odoocache/odoocache/test/site"
-	. "github.com/odoocache/odoocache/test/source"
-	. "github.com/odoocache/odoocache/test/stack"
+	"github.com/odoocache/odoocache/test/measure"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/source"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // The steps of a hit, each as Traefik runs it: interpreted, in a loop that is
@@ -124,8 +124,8 @@ var stepInterpreter struct {
 func loadSteps() error {
 	s := &stepInterpreter
 	s.once.Do(func() {
-		i, err := NewInterpreter(func(dir string) error {
-			b, err := os.ReadFile(Path("testdata", "steps", "steps.go"))
+		i, err := site.NewInterpreter(func(dir string) error {
+			b, err := os.ReadFile(source.Path("testdata", "steps", "steps.go"))
 			if err != nil {
 				return err
 			}
@@ -148,7 +148,7 @@ func loadSteps() error {
 
 // newStepRunner makes the scenes, with a Redis server of its own.
 func newStepRunner(t testing.TB) *stepRunner {
-	if RaceEnabled {
+	if site.RaceEnabled {
 		t.Skip("the race detector sees the interpreter instead of the plugin")
 	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -157,21 +157,21 @@ func newStepRunner(t testing.TB) *stepRunner {
 	require.NoError(t, loadSteps())
 	s := &stepRunner{t: t, w: &stepWriter{header: http.Header{}}}
 	s.run = stepInterpreter.runner.Interface().(func(string, string, http.ResponseWriter, int) int)
-	redis := StartServer(t, "--appendonly", "no")
-	body := Captured(t, "product-desk")
-	for name, o := range map[string]Options{
-		"memory": {"csrf": Options{"mode": "ignore"}, "memory": Options{"maxStaleness": "1h"}}, // the purge state is asked for once
-		"redis":  {"csrf": Options{"mode": "ignore"}, "memory": Options{"bytes": "0"}},
-		"odoo":   {"preset": "odoo", "memory": Options{"maxStaleness": "1h"}},
+	redis := stack.StartServer(t, "--appendonly", "no")
+	body := measure.Captured(t, "product-desk")
+	for name, o := range map[string]site.Options{
+		"memory": {"csrf": site.Options{"mode": "ignore"}, "memory": site.Options{"maxStaleness": "1h"}}, // the purge state is asked for once
+		"redis":  {"csrf": site.Options{"mode": "ignore"}, "memory": site.Options{"bytes": "0"}},
+		"odoo":   {"preset": "odoo", "memory": site.Options{"maxStaleness": "1h"}},
 	} {
-		o["redis"] = Options{"address": redis.Address, "timeout": "5s", "dialTimeout": "5s"}
-		o["tenant"], o["earlyRefresh"] = fmt.Sprintf("steps%d", Tenants.Add(1)), "false"
+		o["redis"] = site.Options{"address": redis.Address, "timeout": "5s", "dialTimeout": "5s"}
+		o["tenant"], o["earlyRefresh"] = fmt.Sprintf("steps%d", site.Tenants.Add(1)), "false"
 		c := stepInterpreter.create.Call(nil)[0]
-		require.NoError(t, Decode(o, c.Interface()))
-		origin := http.Handler(Page(body, "X-Odoo-Cache: public, ttl=86400", "Content-Type: text/html; charset=utf-8", "Surrogate-Key: product_9 website_1",
+		require.NoError(t, site.Decode(o, c.Interface()))
+		origin := http.Handler(site.Page(body, "X-Odoo-Cache: public, ttl=86400", "Content-Type: text/html; charset=utf-8", "Surrogate-Key: product_9 website_1",
 			"X-Content-Type-Options: nosniff", "X-Frame-Options: SAMEORIGIN", "Server: Werkzeug", "Date: "+time.Now().UTC().Format(http.TimeFormat)))
 		out := stepInterpreter.set.Call([]reflect.Value{
-			reflect.ValueOf(name), c, reflect.ValueOf(&origin).Elem(), reflect.ValueOf(s.w), reflect.ValueOf(BrowserRequest("/shop/customizable-desk-9")),
+			reflect.ValueOf(name), c, reflect.ValueOf(&origin).Elem(), reflect.ValueOf(s.w), reflect.ValueOf(site.BrowserRequest("/shop/customizable-desk-9")),
 		})
 		err, _ := out[0].Interface().(error)
 		require.NoError(t, err)
@@ -196,9 +196,9 @@ func (s *stepRunner) do(c step, n int) {
 // time returns how much processor time a step takes, in µs, measured for a while.
 func (s *stepRunner) time(c step, atLeast time.Duration) float64 {
 	for n := 16; ; n *= 2 {
-		begin := ProcessorTime()
+		begin := measure.ProcessorTime()
 		s.do(c, n)
-		if took := ProcessorTime() - begin; took >= atLeast {
+		if took := measure.ProcessorTime() - begin; took >= atLeast {
 			return float64(took.Nanoseconds()) / 1000 / float64(n)
 		}
 	}
@@ -214,9 +214,9 @@ func BenchmarkStep(b *testing.B) {
 			call := s.time(yardstick, 20*time.Millisecond)
 			b.ReportAllocs()
 			b.ResetTimer()
-			begin := ProcessorTime()
+			begin := measure.ProcessorTime()
 			s.do(c, b.N)
-			b.ReportMetric(float64((ProcessorTime()-begin).Nanoseconds())/1000/float64(b.N)/call, "calls/op")
+			b.ReportMetric(float64((measure.ProcessorTime()-begin).Nanoseconds())/1000/float64(b.N)/call, "calls/op")
 			b.ReportMetric(c.calls, "budget-calls/op")
 			b.ReportMetric(c.allocs, "budget-allocs/op")
 		})
@@ -245,14 +245,14 @@ func TestStepTable(t *testing.T) {
 func stepTable(s *stepRunner, calls, took [][]float64) string {
 	out := fmt.Sprintf("%-8s %-24s %9s %9s %8s %15s %8s %8s\n", "scene", "step", "µs", "calls", "budget", "least to most", "allocs", "budget")
 	for i, c := range steps {
-		least, most := Spread(calls[i])
+		least, most := measure.Spread(calls[i])
 		allocs := s.allocs(c)
 		word := ""
-		if Median(calls[i]) > c.calls || allocs > c.allocs {
+		if measure.Median(calls[i]) > c.calls || allocs > c.allocs {
 			word = "  over budget"
 		}
 		out += fmt.Sprintf("%-8s %-24s %9.2f %9.1f %8.0f %7.1f %7.1f %8.0f %8.0f%s\n",
-			c.scene, c.name, Median(took[i]), Median(calls[i]), c.calls, least, most, allocs, c.allocs, word)
+			c.scene, c.name, measure.Median(took[i]), measure.Median(calls[i]), c.calls, least, most, allocs, c.allocs, word)
 	}
 	return out
 }
@@ -282,9 +282,9 @@ func TestStepAllocations(t *testing.T) {
 // is not measured.
 func TestStepsNoticeWhatIsNoHit(t *testing.T) {
 	s := newStepRunner(t)
-	h, err := Interpreted(context.Background(), Page("x"), Options{"tenant": fmt.Sprintf("steps%d", Tenants.Add(1))})
+	h, err := site.Interpreted(context.Background(), site.Page("x"), site.Options{"tenant": fmt.Sprintf("steps%d", site.Tenants.Add(1))})
 	require.NoError(t, err)
-	h.ServeHTTP(s.w, BrowserRequest("/"))
+	h.ServeHTTP(s.w, site.BrowserRequest("/"))
 	require.NotContains(t, s.w.last.Get("Cache-Status"), "; hit")
 	require.Zero(t, s.run("memory", "no such step", s.w, 8))
 	require.Zero(t, s.run("memory", "quick lookup in Redis", s.w, 8), "there is no Redis")
@@ -299,7 +299,7 @@ func TestPlanInterpreted(t *testing.T) {
 	c.Preset = "odoo"
 	s, err := config.Build(c)
 	require.NoError(t, err)
-	text, err := os.ReadFile(Path("testdata", "odoo", "preset.txt"))
+	text, err := os.ReadFile(source.Path("testdata", "odoo", "preset.txt"))
 	require.NoError(t, err)
 	seen := map[string]bool{}
 	for _, path := range strings.Split(string(text), "\n") {

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	. "github.com/odoocache/odoocache/test/odoo"
-	. "github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/odoo"
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // mixRequests is how many requests of visitors the mix has.
@@ -30,19 +30,19 @@ const mixRequests = 10000
 // who fill a cart, some who sign in. It prints what became of each kind's page
 // views, with the reason of every miss.
 func TestOdooVisitMix(t *testing.T) {
-	odoo := NeedOdoo(t)
-	e := odoo.Behind(t, Options{"rules": []Options{}, "purge": Options{"secret": TraefikSecret}})
-	pages := odoo.Sitemap(t)
+	shop := odoo.NeedOdoo(t)
+	e := shop.Behind(t, site.Options{"rules": []site.Options{}, "purge": site.Options{"secret": site.TraefikSecret}})
+	pages := shop.Sitemap(t)
 	pages = append(pages, "/shop?page=2", "/shop?search=desk", "/shop?search=lamp", "/shop?order=list_price+asc")
-	product := odoo.Pages(t)["product"]
+	product := shop.Pages(t)["product"]
 	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
 	require.NoError(t, err)
-	variant := FirstVariant(t, odoo, id)
+	variant := odoo.FirstVariant(t, shop, id)
 
 	const warmUp = "warm-up"
 	var mu sync.Mutex
 	outcome := map[string]map[string]int{}
-	note := func(kind string, r Reply) {
+	note := func(kind string, r site.Reply) {
 		word := "hit"
 		status := r.CacheStatus()
 		if !strings.Contains(status, "; hit") {
@@ -62,7 +62,7 @@ func TestOdooVisitMix(t *testing.T) {
 		outcome[kind][word]++
 	}
 	for _, path := range pages {
-		note(warmUp, e.Visitor(ShopHost, BrowserLanguage).Get(path))
+		note(warmUp, e.Visitor(odoo.ShopHost, odoo.BrowserLanguage).Get(path))
 	}
 
 	var left atomic.Int64
@@ -86,7 +86,7 @@ func TestOdooVisitMix(t *testing.T) {
 				case p < 53:
 					kind = "signed in"
 				}
-				v := e.Visitor(ShopHost, BrowserLanguage)
+				v := e.Visitor(odoo.ShopHost, odoo.BrowserLanguage)
 				view := func(path string) {
 					left.Add(-1)
 					r, err := v.Send(http.MethodGet, path, "")
@@ -108,7 +108,7 @@ func TestOdooVisitMix(t *testing.T) {
 					post("/shop/cart/add", fmt.Sprintf(`{"product_template_id":%d,"product_id":%d,"quantity":1}`, id, variant))
 				case "signed in":
 					left.Add(-1)
-					form := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {TokenPlaceholder}}
+					form := url.Values{"login": {"portal"}, "password": {"portal"}, "csrf_token": {site.TokenPlaceholder}}
 					_, err := v.Send(http.MethodPost, "/web/login", form.Encode(), "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
 					assert.NoError(t, err)
 				case "bot":
@@ -163,15 +163,15 @@ func TestOdooVisitMix(t *testing.T) {
 }
 
 // TestOdooBench measures Odoo directly, and the same pages through the cache. It
-// takes minutes and asserts nothing: make bench-odoo.
+// takes minutes and asserts nothing: make bench-shop.
 func TestOdooBench(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench-odoo runs it")
 	}
-	odoo := NeedOdoo(t)
-	memory := odoo.Behind(t, nil)
-	redis := odoo.Replica(t, memory.Redis, Options{"memory": Options{"bytes": "0"}})
-	found := odoo.Pages(t)
+	shop := odoo.NeedOdoo(t)
+	memory := shop.Behind(t, nil)
+	redis := shop.Replica(t, memory.Redis, site.Options{"memory": site.Options{"bytes": "0"}})
+	found := shop.Pages(t)
 	rows := []struct{ name, path string }{
 		{"home", "/"}, {"shop", "/shop"}, {"shop, page 2", "/shop?page=2"}, {"product", found["product"]},
 		{"category", found["category"]}, {"blog post", found["blog post"]},
@@ -193,13 +193,13 @@ func TestOdooBench(t *testing.T) {
 		if row.path == "" {
 			continue
 		}
-		for _, e := range []*Edge{memory, redis} {
+		for _, e := range []*odoo.Edge{memory, redis} {
 			for i := 0; i < 2; i++ {
-				e.Visitor(ShopHost).Get(row.path)
+				e.Visitor(odoo.ShopHost).Get(row.path)
 			}
-			require.Contains(t, e.Visitor(ShopHost).Get(row.path).CacheStatus(), "; hit", row.path)
+			require.Contains(t, e.Visitor(odoo.ShopHost).Get(row.path).CacheStatus(), "; hit", row.path)
 		}
-		base := line(row.name, "Odoo", odoo.URL, row.path, 0, 30, 8*time.Second)
+		base := line(row.name, "Odoo", shop.URL, row.path, 0, 30, 8*time.Second)
 		line("", "Redis", redis.URL, row.path, base, 500, 3*time.Second)
 		line("", "memory", memory.URL, row.path, base, 500, 3*time.Second)
 	}
@@ -208,7 +208,7 @@ func TestOdooBench(t *testing.T) {
 	stop := make(chan bool)
 	var busy sync.WaitGroup
 	var calls atomic.Int64
-	admin := odoo.Visitor(t, ShopHost)
+	admin := shop.Visitor(t, odoo.ShopHost)
 	admin.SignIn("admin")
 	for n := 0; n < 8; n++ {
 		busy.Add(1)
@@ -228,7 +228,7 @@ func TestOdooBench(t *testing.T) {
 		}()
 	}
 	time.Sleep(time.Second) // the backend is busy
-	direct := measure(t, odoo.URL, "/shop", 1, 10, time.Minute)
+	direct := measure(t, shop.URL, "/shop", 1, 10, time.Minute)
 	loaded := measure(t, memory.URL, "/shop", 1, 500, time.Minute)
 	close(stop)
 	busy.Wait()
@@ -258,7 +258,7 @@ func measure(t *testing.T, address, path string, connections, n int, span time.D
 			for i := 0; (n == 0 || i < n) && time.Since(began) < span; i++ {
 				at := time.Now()
 				req, _ := http.NewRequest(http.MethodGet, address+path, nil)
-				req.Host = ShopHost
+				req.Host = odoo.ShopHost
 				resp, err := client.Do(req)
 				if err != nil {
 					continue
