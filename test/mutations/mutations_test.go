@@ -23,55 +23,56 @@ type mutation struct {
 	name     string
 	folder   string // of the source
 	old, new string // old is there once
+	suite    string // the package below test that has the test
 	test     string // for go test -run
 }
 
 // mutations are faults of the kinds that once were there: each of them lets something of
 // one visitor reach another, or lets a client keep a processor busy.
 var mutations = []mutation{
-	{"nobody looks for signs of a visitor in a page", "cache", "if personal(plain) {", "if false {", "TestReasons"},
-	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "TestCountries"},
-	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "TestSessionsOfUnknownBirth"},
-	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "TestPublicLiftsNothing"},
-	{"a page need not agree with its visitor's context", "cache", "return len(lines) == 1 && lines[0] == context", "return true", "TestContexts"},
+	{"nobody looks for signs of a visitor in a page", "cache", "if personal(plain) {", "if false {", "behaviour", "TestReasons"},
+	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "behaviour", "TestCountries"},
+	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "behaviour", "TestSessionsOfUnknownBirth"},
+	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "behaviour", "TestPublicLiftsNothing"},
+	{"a page need not agree with its visitor's context", "cache", "return len(lines) == 1 && lines[0] == context", "return true", "behaviour", "TestContexts"},
 
 	ofFill("a fill has the visitor's header", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoison/compiled/page$"),
 	ofFill("a fill has the visitor's cookies", `out.Header["Cookie"] = v.r.Header["Cookie"]`, "TestPoison/compiled/page$"),
 	ofFill("a fill has the visitor's address", "out.RemoteAddr = v.r.RemoteAddr", "TestPoison/compiled/page$"),
-	{"a fill has the visitor's context", "cache", "	return fill.Request(ctx, pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "	return fill.Request(v.r.Context(), pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "TestPoison/compiled/page$"},
+	{"a fill has the visitor's context", "cache", "	return fill.Request(ctx, pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "	return fill.Request(v.r.Context(), pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "behaviour", "TestPoison/compiled/page$"},
 	ofFill("a fill has the visitor's TLS state", "out.TLS = v.r.TLS", "TestPoison/compiled/page$"),
 	ofFill("a fill has the request target as it was sent", "out.RequestURI = v.r.RequestURI", "TestPoison/compiled/page$"),
 	ofFill("a fill has the query as it was sent", "out.URL.RawQuery = v.r.URL.RawQuery; out.RequestURI = out.URL.RequestURI()", "TestPoison/compiled/page$"),
 	ofFill("a fill has conditions of the visitor", `out.Header["If-Modified-Since"] = v.r.Header["If-Modified-Since"]`, "TestPoison/compiled/page$"),
 	ofFill("files are filled with the visitor's request", "if v.rule.Terms.AnySession { out.Header = v.r.Header.Clone() }", "TestPoison/compiled/static_file$"),
-	{"what depends on no session is filled for a context", "cache", `		v.context = "" // what`, "		_ = v.context // what", "TestPoison/compiled/static_file$"},
+	{"what depends on no session is filled for a context", "cache", `		v.context = "" // what`, "		_ = v.context // what", "behaviour", "TestPoison/compiled/static_file$"},
 	ofFill("own rules under a preset fill with the visitor's request", `if v.rule.Name == "own" { out.Header = v.r.Header.Clone() }`, "TestPoison/compiled/own_rule$"),
 	ofFill("a refresh has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/refresh_of_what_is_stale_memory$"),
 	ofFill("an early refresh has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/refresh_ahead_of_time_memory$"),
 	ofFill("a confirmation has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/confirmation_by_304_memory$"),
 	ofFill("a leader of a flight has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/coalesced_misses_memory$"),
-	{"a language that is none gets into the key", "keys", "	if codeShape.MatchString(cookie) {", `	if cookie != "" {`, "TestPoisonRedis/compiled/page$"},
+	{"a language that is none gets into the key", "keys", "	if codeShape.MatchString(cookie) {", `	if cookie != "" {`, "behaviour", "TestPoisonRedis/compiled/page$"},
 	{"fields with _ in their names reach the origin", "cache", `			delete(in, name)
 `, `			_ = name
-`, "TestFoldedFields/compiled$"},
-	{"encoded slashes are no bypass", "cache", `	case v.id.odd || v.target.Path == ""`, `	case v.target.Path == ""`, "TestPathsAsOdooRoutesThem/compiled$"},
+`, "behaviour", "TestFoldedFields/compiled$"},
+	{"encoded slashes are no bypass", "cache", `	case v.id.odd || v.target.Path == ""`, `	case v.target.Path == ""`, "behaviour", "TestPathsAsOdooRoutesThem/compiled$"},
 	ofFill("pages of context 0 are filled with a session", `if v.context == "0" { out.Header["Cookie"] = v.r.Header["Cookie"] }`, "TestDeception/compiled/addon,_misjudged$"),
-	{"a body's words tell the country", "cache", "func head(body []byte) []byte {\n", "func head(body []byte) []byte {\n	if true {\n		return body\n	}\n", "TestCountrySignInContent/compiled$"},
-	{"fields of fill.headers are left out of one key", "cache", "		if !hasName(telling, name) {", "		if true {", "TestAFillHeaderThatIsUsual"},
-	{"what is given heeds no Vary", "cache", "rw != nil && (reason != \"\" || !meant(f))", "rw != nil && reason != \"\"", "TestGivenAnswersVary"},
-	{"a page for a country may show an address", "cache", " || showsAddress(v, body)", "", "TestAPageWithAnAddress"},
-	{"a mark that found nothing counts for the next ones", "cache/storage", "	if all { // what", "	if all || true { // what", "TestASessionThatTheAddonKnows"},
-	{"one word of the addon settles a session", "cache/storage", "	if begins {\n", "	if t.remote.Note(v.tenant, session, t.o.SessionTTL, t.o.Sessions) == nil {\n", "TestASessionThatTheAddonKnows"},
-	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "TestCost"},
-	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "TestCost"},
-	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "TestReasons/too_many_parameters"},
+	{"a body's words tell the country", "cache", "func head(body []byte) []byte {\n", "func head(body []byte) []byte {\n	if true {\n		return body\n	}\n", "behaviour", "TestCountrySignInContent/compiled$"},
+	{"fields of fill.headers are left out of one key", "cache", "		if !hasName(telling, name) {", "		if true {", "behaviour", "TestAFillHeaderThatIsUsual"},
+	{"what is given heeds no Vary", "cache", "rw != nil && (reason != \"\" || !meant(f))", "rw != nil && reason != \"\"", "behaviour", "TestGivenAnswersVary"},
+	{"a page for a country may show an address", "cache", " || showsAddress(v, body)", "", "behaviour", "TestAPageWithAnAddress"},
+	{"a mark that found nothing counts for the next ones", "cache/storage", "	if all { // what", "	if all || true { // what", "behaviour", "TestASessionThatTheAddonKnows"},
+	{"one word of the addon settles a session", "cache/storage", "	if begins {\n", "	if t.remote.Note(v.tenant, session, t.o.SessionTTL, t.o.Sessions) == nil {\n", "behaviour", "TestASessionThatTheAddonKnows"},
+	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "bench/cost", "TestCost"},
+	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "bench/cost", "TestCost"},
+	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "behaviour", "TestReasons/too_many_parameters"},
 }
 
 // ofFill is a fault of the request that fills the cache: code that changes it, as out, by
 // what is known of the visit that it is made for.
 func ofFill(name, code, test string) mutation {
 	const made = "fill.Request(ctx, pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})"
-	return mutation{name, "cache", "\treturn " + made, "\tout := " + made + "\n\t" + code + "\n\treturn out", test}
+	return mutation{name, "cache", "\treturn " + made, "\tout := " + made + "\n\t" + code + "\n\treturn out", "behaviour", test}
 }
 
 // TestMutations puts each fault into a copy of this repository, and runs the test that
@@ -85,7 +86,7 @@ func TestMutations(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			known, found := passes[m.test]
 			if !found {
-				out, failed := runCopy(t, nil, m.test)
+				out, failed := runCopy(t, nil, m.suite, m.test)
 				known = !failed
 				passes[m.test] = known
 				assert.False(t, failed, "without the fault:\n%s", stack.Tail(out, 20))
@@ -93,7 +94,7 @@ func TestMutations(t *testing.T) {
 			if !known {
 				t.Skip("the test fails without the fault")
 			}
-			out, failed := runCopy(t, &m, m.test)
+			out, failed := runCopy(t, &m, m.suite, m.test)
 			assert.True(t, failed, "%s does not find it:\n%s", m.test, stack.Tail(out, 5))
 		})
 	}
@@ -101,7 +102,7 @@ func TestMutations(t *testing.T) {
 
 // runCopy runs a test in a copy of this repository with a fault in it. It reports whether
 // the test failed; one that cannot be run, or does not exist, ends this test.
-func runCopy(t *testing.T, m *mutation, test string) (out string, failed bool) {
+func runCopy(t *testing.T, m *mutation, suite, test string) (out string, failed bool) {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, source.CopyAll(dir))
@@ -114,7 +115,7 @@ func runCopy(t *testing.T, m *mutation, test string) (out string, failed bool) {
 	for i, part := range parts {
 		parts[i] = "^" + strings.TrimSuffix(strings.ReplaceAll(part, ".", `\.`), "$") + "$"
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-short", "-count=1", "-run", strings.Join(parts, "/"), ".")
+	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-short", "-count=1", "-run", strings.Join(parts, "/"), "./test/"+suite)
 	cmd.Dir = dir
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b
