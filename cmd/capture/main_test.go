@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/testdata/odoo"
-	"github.com/odoocache/odoocache/testdata/origin"
+	"github.com/odoocache/odoocache/test/origin"
 )
 
 // A capture of the replay is the capture that is replayed.

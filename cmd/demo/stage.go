@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/odoocache/odoocache/testdata/origin"
+	"github.com/odoocache/odoocache/test/origin"
 )
 
 const (

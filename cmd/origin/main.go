@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/odoocache/odoocache/testdata/origin"
+	"github.com/odoocache/odoocache/test/origin"
 )
 
 func main() {

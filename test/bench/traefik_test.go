@@ -846,7 +846,7 @@ func (s *benchSite) report(rounds, seconds int, cases []benchCase) *benchReport 
 			r.Traefik = string(m[1])
 		}
 	}
-	if b, err := os.ReadFile(source.Path("testdata", "traefik", "go.mod")); err == nil && r.Traefik == "dev" { // built by testdata/traefik/build
+	if b, err := os.ReadFile(source.Path("test", "stack", "traefik", "go.mod")); err == nil && r.Traefik == "dev" { // built by test/stack/traefik/build
 		if m := regexp.MustCompile(`traefik/v3 v(\S+)`).FindSubmatch(b); m != nil {
 			r.Traefik = string(m[1])
 		}

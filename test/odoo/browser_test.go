@@ -26,7 +26,7 @@ import (
 )
 
 // The tests of this file drive a headless Chromium, by the program in
-// testdata/browser. They do what visitors do (open, click, type), with the scripts of
+// test/browser. They do what visitors do (open, click, type), with the scripts of
 // Odoo's pages running.
 
 // browser is a running Chromium.
@@ -82,7 +82,7 @@ func startBrowser(t *testing.T) *browser {
 	}
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-o", filepath.Join(dir, "browser"), ".")
-	build.Dir = source.Path("testdata", "browser")
+	build.Dir = source.Path("test", "browser")
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)

@@ -18,7 +18,7 @@ import (
 	"github.com/odoocache/odoocache/test/stack"
 )
 
-// Addresses of whose countries testdata/geoip knows, and one of which nobody does.
+// Addresses of whose countries test/geoip knows, and one of which nobody does.
 var addressesOf = []struct{ country, address string }{
 	{"", "192.0.2.9"},
 	{"FR", "198.51.100.7"},

@@ -24,9 +24,9 @@ import (
 	"github.com/odoocache/odoocache/test/stack"
 )
 
-// The tests named TestOdoo… run against a real Odoo 19 that testdata/odoo19/up has
+// The tests named TestOdoo… run against a real Odoo 19 that test/odoo/19/up has
 // brought up ("make test-odoo" does both). They skip without it. What its
-// database holds is in testdata/odoo19/setup.py: two websites, two languages, and
+// database holds is in test/odoo/19/setup.py: two websites, two languages, and
 // the demo data of shop, blog, events, forum, contact form and newsletter.
 //
 //	odoo := NeedOdoo(t)              // the Odoo without our addon; needOdooAddon: with it
@@ -40,7 +40,7 @@ import (
 // All tests use one Odoo. So a test puts back what it changes (t.Cleanup), or
 // makes records of its own, and each has a tenant and a Redis of its own.
 
-// The websites of the test database (testdata/odoo19/setup.py).
+// The websites of the test database (test/odoo/19/setup.py).
 const (
 	ShopHost   = "shop.localhost"
 	secondHost = "second.localhost" // asks for consent to cookies
@@ -67,7 +67,7 @@ func needOdooAddon(t *testing.T) *Site {
 	return odooFrom(t, "ODOO_ADDON")
 }
 
-// odooFrom reads what testdata/odoo19/up has printed.
+// odooFrom reads what test/odoo/19/up has printed.
 func odooFrom(t *testing.T, prefix string) *Site {
 	t.Helper()
 	o := &Site{

@@ -18,10 +18,10 @@ import (
 	"github.com/odoocache/odoocache/test/stack"
 )
 
-// The tests named TestOdoo14… run against a real Odoo 14 that testdata/odoo14/up
+// The tests named TestOdoo14… run against a real Odoo 14 that test/odoo/14/up
 // has brought up ("make test-odoo14" does both): what it does in another way than
 // Odoo 19. They skip without it. What its database holds is in
-// testdata/odoo14/setup.py.
+// test/odoo/14/setup.py.
 
 // needOdoo14 returns the Odoo 14.
 func needOdoo14(t *testing.T) *Site {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -278,7 +279,7 @@ func TestOdooRoutes(t *testing.T) {
 // checkSnapshot compares a snapshot with what routes.py says in the shell of an Odoo.
 func checkSnapshot(t *testing.T, shell, file string) {
 	t.Helper()
-	script, err := os.ReadFile(source.Path("testdata", "odoo19", "routes.py"))
+	script, err := os.ReadFile(filepath.Join("19", "routes.py"))
 	require.NoError(t, err)
 	want, err := os.ReadFile(source.Path(file))
 	require.NoError(t, err)
@@ -287,7 +288,7 @@ func checkSnapshot(t *testing.T, shell, file string) {
 	got, err := cmd.Output()
 	require.NoError(t, err)
 	if string(want) != string(got) {
-		requireSame(t, string(want), string(got), file+" is old; testdata/odoo19/routes.py says how to make it")
+		requireSame(t, string(want), string(got), file+" is old; test/odoo/19/routes.py says how to make it")
 	}
 }
 

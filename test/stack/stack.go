@@ -30,7 +30,7 @@ import (
 
 // The end-to-end tests run the plugin where it runs in production: in a Traefik
 // process, in front of an origin, with a Redis server beside it. TRAEFIK names
-// the binary; without it testdata/traefik/build makes one.
+// the binary; without it test/stack/traefik/build makes one.
 
 // Patience is how long a poll waits for something that has to happen.
 const Patience = 20 * time.Second
@@ -53,13 +53,13 @@ func NeedTraefik(t *testing.T) string {
 			b.path, b.err = filepath.Abs(b.path)
 			return
 		}
-		cmd := exec.Command(source.Path("testdata", "traefik", "build"))
+		cmd := exec.Command(source.Path("test", "stack", "traefik", "build"))
 		cmd.Stderr = os.Stderr
 		var out []byte
 		out, b.err = cmd.Output()
 		b.path = strings.TrimSpace(string(out))
 	})
-	require.NoError(t, b.err, "testdata/traefik/build")
+	require.NoError(t, b.err, "test/stack/traefik/build")
 	return b.path
 }
 

@@ -26,7 +26,7 @@ import (
 )
 
 // The steps of a hit, each as Traefik runs it: interpreted, in a loop that is
-// interpreted too (testdata/steps).
+// interpreted too (_cache/steps.go).
 //
 // What a step takes is told in calls: as many calls of a function of the standard
 // library (strings.HasPrefix, with its if) take as long, measured in the same
@@ -120,12 +120,12 @@ var stepInterpreter struct {
 	ruleName            reflect.Value
 }
 
-// loadSteps adds testdata/steps to the package cache and has it interpreted.
+// loadSteps adds _cache/steps.go to the package cache and has it interpreted.
 func loadSteps() error {
 	s := &stepInterpreter
 	s.once.Do(func() {
 		i, err := site.NewInterpreter(func(dir string) error {
-			b, err := os.ReadFile(source.Path("testdata", "steps", "steps.go"))
+			b, err := os.ReadFile(filepath.Join("_cache", "steps.go"))
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,6 @@
 // A program that drives Chromium for the tests. A module of its own: it needs what
 // the plugin, which uses the standard library alone, must not require.
-module github.com/odoocache/odoocache/testdata/browser
+module github.com/odoocache/odoocache/test/browser
 
 go 1.25
 

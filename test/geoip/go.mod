@@ -1,6 +1,6 @@
 // A program that writes a database of countries for the tests. A module of its own: it
 // needs what the plugin, which uses the standard library alone, must not require.
-module github.com/odoocache/odoocache/testdata/geoip
+module github.com/odoocache/odoocache/test/geoip
 
 go 1.25
 
