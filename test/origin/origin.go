@@ -14,13 +14,14 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/odoocache/odoocache/testdata/odoo"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // The values of Options.Tokens.
@@ -31,11 +32,11 @@ const (
 	TokensNone = "none"
 )
 
-// Options configure an Origin. The zero value replays the built-in captures
-// without any sleep.
+// Options configure an Origin. The zero value replays the captures of
+// testdata/odoo without any sleep.
 type Options struct {
 	// FS holds index.json and the captures. If nil, Dir is read instead, and if
-	// that is empty the captures of testdata/odoo, which are built in.
+	// that is empty the repository's captures, testdata/odoo.
 	FS  fs.FS
 	Dir string
 
@@ -132,10 +133,15 @@ func New(opts Options) (*Origin, error) {
 	}
 	files := opts.FS
 	if files == nil {
-		files = odoo.FS
-		if opts.Dir != "" {
-			files = os.DirFS(opts.Dir)
+		dir := opts.Dir
+		if dir == "" {
+			root, err := source.Root()
+			if err != nil {
+				return nil, fmt.Errorf("origin: %w (or let Dir name the captures)", err)
+			}
+			dir = filepath.Join(root, "testdata", "odoo")
 		}
+		files = os.DirFS(dir)
 	}
 	o := &Origin{
 		opts:     opts,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/odoocache/odoocache/testdata/odoo"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 const (
@@ -93,7 +94,7 @@ func TestCapturesLoad(t *testing.T) {
 		"cart", "login", "notfound", "image", "asset", "text", "json"} {
 		assert.True(t, kinds[kind], kind)
 	}
-	for _, opts := range []Options{{Dir: "../odoo"}, {FS: odoo.FS}} {
+	for _, opts := range []Options{{Dir: source.Path("testdata", "odoo")}, {FS: os.DirFS(source.Path("testdata", "odoo"))}} {
 		assert.Equal(t, idx, build(t, opts).Index())
 	}
 }
