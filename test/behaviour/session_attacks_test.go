@@ -93,7 +93,7 @@ func TestAPageIsNotStoredWhoseSessionBecameSpecialMeanwhile(t *testing.T) {
 // snapshot, can have the beginning of a session and lack its mark.
 func TestAMarkThatRedisLostIsWrittenAgain(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
-		server := stack.StartRedis(t)
+		server := stack.StartServer(t)
 		s, _ := newOdooLike(t, load, site.Options{"tenant": "lost", "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}})
 		s.Get("/a")
 		cookie := "Cookie: session_id=" + s.Do(http.MethodPost, "/seen", "x").Session()
@@ -113,7 +113,7 @@ func TestAMarkThatRedisLostIsWrittenAgain(t *testing.T) {
 // others out of what is known.
 func TestARequestCannotNameManySessions(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
-		server := stack.StartRedis(t)
+		server := stack.StartServer(t)
 		s, _ := newOdooLike(t, load, site.Options{"tenant": "many", "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}})
 		var cookies strings.Builder
 		for i := 0; i < 5000; i++ {

@@ -755,11 +755,8 @@ func (b benchTimes) asker(length int) (ask func() error, err error) {
 }
 
 func TestBenchmark(t *testing.T) {
-	rounds, _ := strconv.Atoi(os.Getenv("BENCH_ROUNDS"))
-	seconds, _ := strconv.Atoi(os.Getenv("BENCH_SECONDS"))
-	if rounds == 0 || seconds == 0 {
-		t.Skip("make bench runs it")
-	}
+	site.NeedLong(t, "bench")
+	rounds, seconds := site.FromEnv("BENCH_ROUNDS", benchRounds), site.FromEnv("BENCH_SECONDS", 2)
 	stack.NeedTraefik(t)
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")

@@ -324,7 +324,7 @@ func TestFaults(t *testing.T) {
 	p := stack.StartTraefik(t, stack.Routed(pr.URL(), map[string]site.Options{traffic.BareHost: nil}), "--serversTransport.forwardingTimeouts.responseHeaderTimeout=2s")
 	var outcomes []*outcome
 	for i, f := range list {
-		if os.Getenv("FAULTS") == "" && !site.Contains(sample, f.name) {
+		if !site.Long() && !site.Contains(sample, f.name) {
 			continue
 		}
 		t.Run(f.part+" "+f.name, func(t *testing.T) {
@@ -494,7 +494,7 @@ func compare(t *testing.T, list []*outcome, all int) {
 		verdicts = append(verdicts, o.verdict())
 	}
 	if *update {
-		require.Len(t, verdicts, all, "only a whole run can be written down: FAULTS=1")
+		require.Len(t, verdicts, all, "only a whole run can be written down: LONG=1")
 		b, err := json.MarshalIndent(verdicts, "", "  ")
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(source.Path("testdata", "faults.json"), append(b, '\n'), 0o600))
@@ -505,7 +505,7 @@ func compare(t *testing.T, list []*outcome, all int) {
 		known[v.Part+v.Fault] = v
 	}
 	for _, v := range verdicts {
-		assert.Equal(t, known[v.Part+v.Fault], v, "testdata/faults.json says otherwise; go test -run '^TestFaults$' -update writes it anew")
+		assert.Equal(t, known[v.Part+v.Fault], v, "testdata/faults.json says otherwise; LONG=1 go test ./test/faults -update writes it anew")
 	}
 }
 

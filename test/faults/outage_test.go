@@ -21,7 +21,7 @@ import (
 func TestFaultsOutage(t *testing.T) {
 	stack.NeedTraefik(t)
 	const rate = 200
-	seconds := traffic.FromEnv("OUTAGE_SECONDS", 15)
+	seconds := site.FromEnv("OUTAGE_SECONDS", 15)
 	server := stack.StartRedis(t)
 	pr := &traffic.Press{Groups: 5, Filler: 10000}
 	pr.Backend = stack.NewBackend(t, pr.ServeHTTP)

@@ -62,7 +62,7 @@ func TestFaultsAreAllWrittenDown(t *testing.T) {
 	for _, v := range writtenFaults(t) {
 		got = append(got, v.Part+": "+v.Fault)
 	}
-	assert.ElementsMatch(t, want, got, "FAULTS=1 go test -run '^TestFaults$' -update writes testdata/faults.json")
+	assert.ElementsMatch(t, want, got, "LONG=1 go test ./test/faults -update writes testdata/faults.json")
 	for _, name := range sample {
 		assert.Contains(t, strings.Join(want, "\n"), name)
 	}

@@ -3,7 +3,6 @@ package mutations_test
 import (
 	"bytes"
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/odoocache/odoocache/test/site"
 	"github.com/odoocache/odoocache/test/source"
 	"github.com/odoocache/odoocache/test/stack"
 )
@@ -78,9 +78,7 @@ func ofFill(name, code, test string) mutation {
 // TestMutations puts each fault into a copy of this repository, and runs the test that
 // has to find it there. The same test passes without the fault.
 func TestMutations(t *testing.T) {
-	if os.Getenv("MUTATIONS") == "" {
-		t.Skip("takes half a minute for each fault: make test-mutations")
-	}
+	site.NeedLong(t, "test-mutations")
 	passes := map[string]bool{}
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {

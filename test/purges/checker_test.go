@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/odoocache/odoocache/test/site"
 	"github.com/odoocache/odoocache/test/source"
 	"github.com/odoocache/odoocache/test/stack"
 )
@@ -214,7 +215,8 @@ func purgeDuration(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("PURGE_DURATION")
 	if text == "" {
-		t.Skip("needs a minute or more: make test-purge")
+		site.NeedLong(t, "test-purge")
+		text = "60s"
 	}
 	d, err := time.ParseDuration(text)
 	require.NoError(t, err, "PURGE_DURATION")

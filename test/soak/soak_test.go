@@ -86,7 +86,7 @@ func (s *soak) fail(i int, d time.Duration) {
 // again. Memory, goroutines and connections stay where they are.
 func TestSoak(t *testing.T) {
 	stack.NeedTraefik(t)
-	requests := int64(traffic.FromEnv("SOAK_REQUESTS", 20000))
+	requests := int64(site.FromEnv("SOAK_REQUESTS", 20000))
 	keys := requests / 10
 	memory := 64 << 20
 	if requests < shortSoak {

@@ -30,37 +30,32 @@ import (
 
 // The end-to-end tests run the plugin where it runs in production: in a Traefik
 // process, in front of an origin, with a Redis server beside it. TRAEFIK names
-// the binary; without it test/stack/traefik/build makes one.
+// the binary, which test/stack/traefik/build makes.
 
 // Patience is how long a poll waits for something that has to happen.
 const Patience = 20 * time.Second
 
-var traefikBinary struct {
-	once sync.Once
-	path string
-	err  error
+// HasTraefik reports whether a test may start Traefik processes: TRAEFIK names the
+// binary, and -short is not given.
+func HasTraefik() bool {
+	return !testing.Short() && os.Getenv("TRAEFIK") != ""
 }
 
-// NeedTraefik returns the path of the Traefik binary.
+// NeedTraefik returns the path of the Traefik binary, and skips a test where there is
+// none.
 func NeedTraefik(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a Traefik process; not run with -short")
 	}
-	b := &traefikBinary
-	b.once.Do(func() {
-		if b.path = os.Getenv("TRAEFIK"); b.path != "" {
-			b.path, b.err = filepath.Abs(b.path)
-			return
-		}
-		cmd := exec.Command(source.Path("test", "stack", "traefik", "build"))
-		cmd.Stderr = os.Stderr
-		var out []byte
-		out, b.err = cmd.Output()
-		b.path = strings.TrimSpace(string(out))
-	})
-	require.NoError(t, b.err, "test/stack/traefik/build")
-	return b.path
+	binary := os.Getenv("TRAEFIK")
+	if binary == "" {
+		t.Skip("TRAEFIK names no binary; make traefik builds one and prints its path")
+	}
+	if !filepath.IsAbs(binary) {
+		binary = source.Path(binary)
+	}
+	return binary
 }
 
 // Traefik is a Traefik process that interprets the plugin.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand"
 	"net/http"
-	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -465,14 +464,6 @@ func (c *Shoppers) PurgeEvery(pause time.Duration) {
 			}
 		}
 	}()
-}
-
-// FromEnv is a number from the environment, or what is taken without one.
-func FromEnv(name string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return n
-	}
-	return otherwise
 }
 
 // Windows is into how many parts of a run its times are put: what else a machine

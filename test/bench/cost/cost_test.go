@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sort"
 	"strings"
 	"testing"
@@ -309,14 +308,14 @@ func TestCost(t *testing.T) {
 		t.Skip("the race detector takes most of the time")
 	}
 	times := 3
-	if os.Getenv("BENCH_COST") != "" {
+	if site.Long() {
 		times = 15
 	}
 	h, err := site.Interpreted(context.Background(), http.HandlerFunc(costOrigin), site.Merge(costOptions, site.Options{"tenant": "cost"}))
 	require.NoError(t, err)
 	_, _ = costlyAt("/shop").Ask(h) // it is there: hits are what is looked for
 	var nothing, traefiks *costRun
-	if !testing.Short() {
+	if stack.HasTraefik() {
 		nothing, traefiks = newCostRun(t)
 	}
 	table := map[string]cost{}

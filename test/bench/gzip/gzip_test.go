@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/test/measure"
+	"github.com/odoocache/odoocache/test/site"
 	"github.com/odoocache/odoocache/test/source"
 )
 
@@ -24,9 +25,7 @@ const (
 // processor's time and of room, so that the option compression has a default that was
 // chosen for a reason. It is Go's own gzip, which an interpreter calls as it is.
 func TestGzipLevels(t *testing.T) {
-	if os.Getenv("BENCH_GZIP") == "" {
-		t.Skip("make bench-gzip runs it")
-	}
+	site.NeedLong(t, "bench-gzip")
 	const rounds = 31
 	pages := []string{measure.Captured(t, "product-desk"), measure.Captured(t, "shop")}
 	table := fmt.Sprintf("\n| level | product, %d bytes | bytes | /shop, %d bytes | bytes |\n| --- | --- | --- | --- | --- |\n", len(pages[0]), len(pages[1]))

@@ -146,10 +146,8 @@ const (
 
 // TestProfile measures for make bench-profile.
 func TestProfile(t *testing.T) {
-	seconds, _ := strconv.Atoi(os.Getenv("BENCH_PROFILE"))
-	if seconds == 0 {
-		t.Skip("make bench-profile runs it")
-	}
+	site.NeedLong(t, "bench-profile")
+	seconds := site.FromEnv("BENCH_SECONDS", 6)
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Fatal("wrk is missing: apt-get install wrk")
 	}

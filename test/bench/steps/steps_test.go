@@ -226,9 +226,7 @@ func BenchmarkStep(b *testing.B) {
 // TestStepTable prints what the steps of a hit take against their budgets, for
 // make bench-steps.
 func TestStepTable(t *testing.T) {
-	if os.Getenv("BENCH_STEPS") == "" {
-		t.Skip("make bench-steps runs it")
-	}
+	site.NeedLong(t, "bench-steps")
 	s := newStepRunner(t)
 	calls, took := make([][]float64, len(steps)), make([][]float64, len(steps))
 	for round := 0; round < 5; round++ {

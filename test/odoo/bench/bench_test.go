@@ -6,7 +6,6 @@ import (
 	"math/rand"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"sort"
 	"strconv"
@@ -163,11 +162,9 @@ func TestOdooVisitMix(t *testing.T) {
 }
 
 // TestOdooBench measures Odoo directly, and the same pages through the cache. It
-// takes minutes and asserts nothing: make bench-shop.
+// takes minutes and asserts nothing: make bench-odoo.
 func TestOdooBench(t *testing.T) {
-	if os.Getenv("BENCH") == "" {
-		t.Skip("make bench-odoo runs it")
-	}
+	site.NeedLong(t, "bench-odoo")
 	shop := odoo.NeedOdoo(t)
 	memory := shop.Behind(t, nil)
 	redis := shop.Replica(t, memory.Redis, site.Options{"memory": site.Options{"bytes": "0"}})
