@@ -1,3 +1,4 @@
+// Package measure is what benchmarks share: pages, statistics, and places for figures.
 package measure
 
 import (
@@ -39,12 +40,14 @@ type Answer struct {
 	body   []byte
 }
 
+// NewAnswer makes an answer of a body and header lines.
 func NewAnswer(body string, lines ...string) *Answer {
 	a := &Answer{header: site.Fields(append(lines, benchFields...)...), body: []byte(body)}
 	a.header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	return a
 }
 
+// Write writes the answer.
 func (a *Answer) Write(rw http.ResponseWriter) {
 	header := rw.Header()
 	for name, lines := range a.header {
@@ -60,10 +63,13 @@ local threads = 0
 function setup(thread) thread:set("id", threads); threads = threads + 1 end
 function request() n = n + 1; return wrk.format(nil, "/product?n=" .. id .. "-" .. n .. "-%d") end`
 
+// WrkRequests finds in the output of wrk how many requests there were.
 var WrkRequests = regexp.MustCompile(`(\d+) requests in`)
 
+// WrkErrors finds in the output of wrk that some failed.
 var WrkErrors = regexp.MustCompile(`Non-2xx or 3xx responses|Socket errors`)
 
+// Median returns the middle of a list, 0 if it is empty.
 func Median(list []float64) float64 {
 	if len(list) == 0 {
 		return 0
@@ -76,6 +82,7 @@ func Median(list []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
+// Spread returns the least and the most of a list.
 func Spread(list []float64) (least, most float64) {
 	for i, x := range list {
 		if i == 0 || x < least {
@@ -101,6 +108,7 @@ func Into(page, begin, end, text string) (string, error) {
 	return before + begin + text + end + after, nil
 }
 
+// ProfileFile is the page in Folder that measurements are written to.
 const ProfileFile = "performance.md"
 
 // ProcessorTime is what this process has used, its garbage collection included.
@@ -110,4 +118,5 @@ func ProcessorTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// Folder is where figures are shown.
 const Folder = "docs"

@@ -1,3 +1,5 @@
+// Package odoo is what tests have of a real Odoo: visitors who come to it directly, or
+// through Traefik with the plugin.
 package odoo
 
 import (
@@ -218,6 +220,7 @@ func (v *Visitor) do(method, path, body string, lines ...string) site.Reply {
 	return r
 }
 
+// Get sends a GET.
 func (v *Visitor) Get(path string, lines ...string) site.Reply {
 	v.t.Helper()
 	return v.do(http.MethodGet, path, "", lines...)

@@ -1,3 +1,5 @@
+// Package poison sends requests that are odd in some way, and looks for what is odd about
+// them in what others get.
 package poison
 
 import (
@@ -50,6 +52,7 @@ type Request struct {
 }
 
 const (
+	// Host is the host name that every request is for.
 	Host         = "shop.example"
 	poisonRemote = "198.51.100.23:4711"
 )
@@ -225,6 +228,7 @@ func Differing(got, want string) string {
 // Marker is what a thing that is sent odd holds: a number of six digits and the side of a pair.
 var Marker = regexp.MustCompile(`zq[0-9]{6}[ab]`)
 
+// MarkerOf returns a marker by its number and side.
 func MarkerOf(n int, side string) string { return fmt.Sprintf("zq%d%s", n, side) }
 
 // Site is what is poisoned: a cache before an echo, and the same again that nobody
@@ -270,7 +274,7 @@ func newSite(t *testing.T, load site.Loader, o site.Options, page func(n int) st
 	return p
 }
 
-// control sends a request to the control endpoint of a cache.
+// Manage sends a request to the control endpoint of a cache.
 func (p *Site) Manage(h http.Handler, method, path, body string) string {
 	p.T.Helper()
 	q := NobodyAt("/.odoocache/" + path)
@@ -373,6 +377,7 @@ func (p *Site) Judge(what string, q *Request, got site.Reply, clean bool) {
 	p.Fail("%s | at %s nobody gets %s (%s)", what, q.Target, Differing(text, strings.Join(want, "\n")), got.CacheStatus())
 }
 
+// Fail notes what is wrong; Report tells it.
 func (p *Site) Fail(format string, args ...interface{}) {
 	p.Failures = append(p.Failures, fmt.Sprintf(format, args...))
 }

@@ -31,6 +31,7 @@ func spelled(patterns ...string) []Spelling {
 	return list
 }
 
+// Spellings are all ways to write an address.
 var Spellings = append(spelled(
 	"%p", "/%p", "//%p", "/%2f%q", "/%2F%q", "/.%p", "/x/..%p", "/%2e%p", "/x/%2e%2e%p", "/\\%q", "/%5c%q",
 	"%p/", "%p//", "%p/.", "%p/x/..", "%p%2f", "%p.", "%p;", "%p;a=b", "%p;.css", "%p%3b.css", "%p%20", "%p%00", "%p%09",

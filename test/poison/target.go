@@ -26,8 +26,10 @@ type Target struct {
 
 const weekPublic = "Cache-Control: public, max-age=604800"
 
+// Immutable is what Odoo says of files whose address changes with them.
 const Immutable = "Cache-Control: public, max-age=31536000, immutable"
 
+// NumberedPage makes addresses of a pattern; N is the number.
 func NumberedPage(pattern string) func(n int) string {
 	return func(n int) string { return strings.ReplaceAll(pattern, "N", fmt.Sprint(n)) }
 }
@@ -41,6 +43,7 @@ func ownRule(more site.Options) []site.Options {
 	return []site.Options{r}
 }
 
+// Targets are the kinds of addresses.
 var Targets = []Target{
 	{Name: "page", Page: NumberedPage("/pN"), Origin: Echo(site.HTMLText)},
 	{Name: "product", Page: NumberedPage("/shop/lamp-N"), Origin: Echo(site.HTMLText)},
@@ -110,12 +113,14 @@ func (p *Site) OriginAnswers(answer http.HandlerFunc) {
 	p.answer = answer
 }
 
+// Status is what the status endpoint tells.
 type Status struct {
 	Waiting    int            `json:"waiting"`
 	Refreshing int            `json:"refreshing"`
 	Counters   map[string]int `json:"counters"`
 }
 
+// Status asks the status endpoint of the cache.
 func (p *Site) Status() (s Status) {
 	require.NoError(p.T, json.Unmarshal([]byte(p.Manage(p.Handler, http.MethodGet, "status", "")), &s))
 	return s

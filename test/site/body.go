@@ -13,6 +13,7 @@ import (
 // Text is a body that is worth a coding.
 var Text = strings.Repeat("<p>a paragraph of a page</p>\n", 200)
 
+// Unzip returns what a gzip body holds.
 func Unzip(t *testing.T, body string) string {
 	t.Helper()
 	z, err := gzip.NewReader(strings.NewReader(body))
@@ -31,7 +32,8 @@ func Zipped(text string) string {
 	return b.String()
 }
 
-// html is a page as Odoo ends it.
+// HTMLPage is a page as Odoo ends it.
 func HTMLPage(body string) string { return "<html><body>" + body + "</body></html>" }
 
+// HTMLText is the Content-Type of a page.
 const HTMLText = "text/html; charset=utf-8"

@@ -17,12 +17,14 @@ type Gate struct {
 	Ch   chan struct{}
 }
 
+// NewGate returns a gate that is shut, and open when the test ends.
 func NewGate(t *testing.T) *Gate {
 	g := &Gate{Ch: make(chan struct{})}
 	t.Cleanup(g.Open)
 	return g
 }
 
+// Open lets everybody pass.
 func (g *Gate) Open() {
 	g.once.Do(func() { close(g.Ch) })
 }

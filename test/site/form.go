@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 )
 
+// TokenPlaceholder stands in stored pages where a CSRF token was.
 const TokenPlaceholder = "odoocache-csrf-token-placeholder-0000000000-0000000"
 
 // MultipartForm is a form as browsers send it, with a boundary of its own.
@@ -17,6 +18,7 @@ func MultipartForm(parts ...string) string {
 	return body + "--b0undary--\r\n"
 }
 
+// TokenPart is the part of a form with a token that a stored page has.
 const TokenPart = "Content-Disposition: form-data; name=\"csrf_token\"\r\n\r\n" + TokenPlaceholder
 
 // EdgeToken is how a cache with a purge secret names itself.

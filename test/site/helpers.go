@@ -13,6 +13,7 @@ import (
 	"github.com/odoocache/odoocache/test/source"
 )
 
+// Contains reports whether a list has a member.
 func Contains(list []string, s string) bool {
 	for _, member := range list {
 		if member == s {
@@ -22,6 +23,7 @@ func Contains(list []string, s string) bool {
 	return false
 }
 
+// Merge puts options together; later ones go before earlier ones.
 func Merge(list ...Options) Options {
 	all := Options{}
 	for _, o := range list {
@@ -41,6 +43,7 @@ func Hijack(rw http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
 	return c, buffered
 }
 
+// Readme returns the text of README.md.
 func Readme(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(source.Path("README.md"))

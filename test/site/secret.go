@@ -3,7 +3,7 @@ package site
 // Secret allows purges where a test sets it.
 const Secret = "correct horse"
 
-// Bearer is a line of a request that brings secret.
+// Bearer is a line of a request that brings Secret.
 var Bearer = "Authorization: Bearer " + Secret
 
 // TraefikSecret allows purges in a Traefik process.

@@ -1,3 +1,5 @@
+// Package site is what tests of the plugin are made of: a site is an origin with the
+// plugin in front of it, compiled or interpreted, that is reached over HTTP.
 package site
 
 import (
@@ -34,6 +36,7 @@ var Everything = Options{"pathPrefixes": []string{"/"}}
 // interprets, as Traefik does it.
 type Loader func(ctx context.Context, next http.Handler, o Options) (http.Handler, error)
 
+// Compiled makes a middleware of the compiled package.
 func Compiled(ctx context.Context, next http.Handler, o Options) (http.Handler, error) {
 	c := odoocache.CreateConfig()
 	if err := Decode(o, c); err != nil {
@@ -58,6 +61,7 @@ var interpreter struct {
 	construct reflect.Value
 }
 
+// Interpreted makes a middleware in an interpreter that all tests of a package share.
 func Interpreted(ctx context.Context, next http.Handler, o Options) (http.Handler, error) {
 	i := &interpreter
 	i.once.Do(func() { i.create, i.construct, i.err = load() })
@@ -153,6 +157,7 @@ type Site struct {
 	Last   *http.Request // as the origin got it
 }
 
+// Tenants counts tenants, so that each site has one of its own.
 var Tenants atomic.Int64
 
 // New starts a site of a tenant of its own.
@@ -170,7 +175,7 @@ func New(t *testing.T, load Loader, o Options, answer http.HandlerFunc) *Site {
 	return s
 }
 
-// Bare is a field of requests that forwarded leaves as they come.
+// Bare is a field of requests that Forwarded leaves as they come.
 const Bare = "X-Bare"
 
 // Forwarded adds to requests what Traefik adds.
@@ -188,6 +193,7 @@ func Forwarded(next http.Handler) http.Handler {
 	})
 }
 
+// Serve is the origin: it counts the request and answers it.
 func (s *Site) Serve(rw http.ResponseWriter, r *http.Request) {
 	s.Count.Add(1)
 	s.mu.Lock()
@@ -242,6 +248,7 @@ func Fields(lines ...string) http.Header {
 	return h
 }
 
+// PlainClient neither asks for gzip of its own nor follows redirects.
 var PlainClient = &http.Client{
 	Transport:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -255,6 +262,7 @@ func (s *Site) Do(method, path, body string, lines ...string) Reply {
 	return r
 }
 
+// Send sends a request; a header "Host" sets the host.
 func Send(method, url, body string, header http.Header) (Reply, error) {
 	var reader io.Reader
 	if body != "" {
@@ -276,12 +284,13 @@ func Send(method, url, body string, header http.Header) (Reply, error) {
 	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: string(b)}, err
 }
 
+// Get sends a GET.
 func (s *Site) Get(path string, lines ...string) Reply {
 	s.T.Helper()
 	return s.Do(http.MethodGet, path, "", lines...)
 }
 
-// WaitFor and tick are for conditions that come true in the background.
+// WaitFor and Tick are for conditions that come true in the background.
 const (
 	WaitFor = 5 * time.Second
 	Tick    = 5 * time.Millisecond

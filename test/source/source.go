@@ -1,3 +1,4 @@
+// Package source knows where the repository is, and copies what Traefik interprets of it.
 package source
 
 import (

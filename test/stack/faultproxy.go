@@ -44,6 +44,7 @@ type Spoiler func(l *Wire, ask func() ([][]byte, error)) error
 // errCut ends a connection on purpose.
 var errCut = errors.New("cut")
 
+// NewFaultProxy starts a proxy in front of the Redis server at an address.
 func NewFaultProxy(t *testing.T, server string) *FaultProxy {
 	t.Helper()
 	p := &FaultProxy{t: t, Address: FreeAddress(t), server: server, wires: map[*Wire]bool{}}
@@ -258,8 +259,10 @@ func Half(end func(l *Wire) error) Spoiler {
 	})
 }
 
+// FallSilent says nothing more, and keeps the connection.
 func FallSilent(*Wire) error { return nil }
 
+// Reset ends the connection at once.
 func Reset(l *Wire) error {
 	_ = l.client.SetLinger(0)
 	return errCut

@@ -1,3 +1,5 @@
+// Package stack starts what the plugin works with: Traefik processes, Redis servers,
+// origins, and a proxy that lets Redis fail.
 package stack
 
 import (
@@ -79,8 +81,8 @@ func StartTraefik(t *testing.T, dynamic string, flags ...string) *Traefik {
 	return StartEdited(t, nil, dynamic, flags...)
 }
 
-// StartEdited is start with an edited copy of the plugin's source, if edit is not
-// nil: it is given the folder.
+// StartEdited is StartTraefik with an edited copy of the plugin's source, if edit is
+// not nil: it is given the folder.
 func StartEdited(t *testing.T, edit func(dir string), dynamic string, flags ...string) *Traefik {
 	t.Helper()
 	binary := NeedTraefik(t)
@@ -150,6 +152,7 @@ func (p *Traefik) Write(name, content string) {
 	require.NoError(p.T, p.Put(name, content))
 }
 
+// Put is Write for goroutines: it does not end the test.
 func (p *Traefik) Put(name, content string) error {
 	temporary := filepath.Join(p.dir, name+".new")
 	if err := os.WriteFile(temporary, []byte(content), 0o600); err != nil {
@@ -196,11 +199,13 @@ func (p *Traefik) Until(what string, condition func() bool) {
 	}
 }
 
+// Log returns what the process has written.
 func (p *Traefik) Log() string {
 	b, _ := os.ReadFile(filepath.Join(p.dir, "log"))
 	return string(b)
 }
 
+// Tail returns the last lines of a text.
 func Tail(text string, lines int) string {
 	list := strings.Split(strings.TrimSpace(text), "\n")
 	if len(list) > lines {
@@ -218,6 +223,7 @@ func (p *Traefik) Do(method, path, body string, lines ...string) site.Reply {
 	return r
 }
 
+// Get sends a GET.
 func (p *Traefik) Get(path string, lines ...string) site.Reply {
 	p.T.Helper()
 	return p.Do(http.MethodGet, path, "", lines...)
@@ -255,6 +261,7 @@ func (p *Traefik) Answered(status int) (n int) {
 	return n
 }
 
+// Goroutines returns how many goroutines the process has.
 func (p *Traefik) Goroutines() int {
 	p.T.Helper()
 	return p.metric("go_goroutines")
@@ -334,6 +341,7 @@ type Backend struct {
 	count atomic.Int64
 }
 
+// NewBackend starts an origin.
 func NewBackend(t *testing.T, answer http.HandlerFunc) *Backend {
 	t.Helper()
 	b := &Backend{}
@@ -402,6 +410,7 @@ func StartSentinel(t *testing.T, lines ...string) *RedisServer {
 	return s
 }
 
+// Start starts the server, also again after Stop.
 func (s *RedisServer) Start() {
 	s.T.Helper()
 	_, port, _ := net.SplitHostPort(s.Address)
@@ -472,7 +481,7 @@ func readReply(r *bufio.Reader) ([]byte, error) {
 	return []byte(line), nil
 }
 
-// Must is ask for a server that is known to answer.
+// Must is Ask for a server that is known to answer.
 func (s *RedisServer) Must(command string) string {
 	s.T.Helper()
 	b, err := s.Ask(command)
@@ -555,6 +564,7 @@ func (p *Traefik) Live() int {
 	return p.metric("go_memstats_heap_alloc_bytes") / 1024
 }
 
+// Files returns how many files the process has open.
 func (p *Traefik) Files() int {
 	list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Cmd.Process.Pid))
 	return len(list)

@@ -1,3 +1,4 @@
+// Package traffic loads a Traefik with visitors who know what page they have to get.
 package traffic
 
 import (
@@ -42,6 +43,7 @@ func sinceStart() int64 {
 	return int64(time.Since(processStart))
 }
 
+// URL returns the address of the origin.
 func (o *Press) URL() string { return o.Backend.URL }
 
 func (o *Press) tag(path string) string {
@@ -59,6 +61,7 @@ func (o *Press) version(host, tag string, more int64) int64 {
 	return o.versions[host+tag]
 }
 
+// ServeHTTP prints a page, or takes a POST.
 func (o *Press) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		tag := r.URL.Query().Get("tag")
@@ -154,6 +157,7 @@ const (
 	broken = "no whole answer"
 )
 
+// Requests returns how many requests were counted.
 func (f *Tally) Requests() int { return len(f.took) }
 
 // Foreign returns how many answers were of no class among those allowed, and one
@@ -182,6 +186,7 @@ func (f *Tally) Percentile(p float64) time.Duration {
 	return sorted[int(p*float64(len(sorted)-1)+0.5)]
 }
 
+// Add counts what another tally has counted.
 func (f *Tally) Add(g *Tally) {
 	for class, n := range g.Classes {
 		if f.Classes == nil {
@@ -497,6 +502,7 @@ func (f *Phase) AddedIn(percentile float64) (added, noise time.Duration) {
 	return differences.Percentile(0.5), spreads.Percentile(0.5)
 }
 
+// BareHost is the host name of requests that go past the cache.
 const BareHost = "bare.example"
 
 // Warm asks for every page that the clients ask for again.
@@ -519,6 +525,7 @@ func (c *Shoppers) Hit() bool {
 	return true
 }
 
+// Ratio returns a part of a number, 0 if there is nothing.
 func Ratio(part, of int) float64 {
 	if of == 0 {
 		return 0
