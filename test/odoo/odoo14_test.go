@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +19,8 @@ import (
 
 // The tests named TestOdoo14… run against a real Odoo 14 that test/odoo/14/up
 // has brought up ("make test-odoo14" does both): what it does in another way than
-// Odoo 19. They skip without it. What its database holds is in
-// test/odoo/14/setup.py.
+// Odoo 19. What both do is in tests that eachVersion runs. They skip without it. What
+// its database holds is in test/odoo/14/setup.py.
 
 // needOdoo14 returns the Odoo 14.
 func needOdoo14(t *testing.T) *Site {
@@ -521,98 +520,9 @@ func TestOdoo14Files(t *testing.T) {
 	})
 }
 
-// TestOdoo14NeverStored: what belongs to one visitor is neither stored nor answered
-// from the cache, whoever asks.
-func TestOdoo14NeverStored(t *testing.T) {
-	odoo := needOdoo14(t)
-	e := odoo.Behind(t, nil)
-	people := map[string]*Visitor{"new": e.Visitor(ShopHost)}
-	for _, user := range []string{"portal", "admin"} {
-		people[user] = e.Visitor(ShopHost)
-		people[user].SignIn(user)
-	}
-	before := e.stored()
-	for _, path := range []string{
-		"/web", "/web/login", "/web/signup", "/web/reset_password", "/web/database/selector", "/my", "/my/home", "/my/orders", "/my/account",
-		"/shop/cart", "/shop/checkout", "/shop/address", "/shop/payment", "/shop/confirmation", "/shop/wishlist", "/shop/compare", "/shop/terms", "/shop/confirm_order", "/payment/process",
-		"/web/content/1", "/web/content/1-1bfd234/a.pdf", "/web/image/res.users/2/image_128?access_token=x", "/web/webclient/translations/abc1234", "/website/translations/abc1234",
-		"/website/lang/en", "/profile/users", "/website_payment/pay",
-		"/?debug=1", "/shop?pricelist=1", "/members?visibility_password=sesame", "/members", "/contactus?enable_editor=1", "/no-such-page", "/contactus?fw=2",
-	} {
-		t.Run(path, func(t *testing.T) {
-			for name, v := range people {
-				for i := 0; i < 2; i++ {
-					r := v.Get(path)
-					assert.NotContains(t, r.CacheStatus(), "; hit", name)
-					assert.NotContains(t, r.CacheStatus(), "; stored", name)
-					assert.NotEmpty(t, r.CacheStatus(), name)
-				}
-			}
-		})
-	}
-	assert.Equal(t, before, e.stored(), "entries in Redis")
-	t.Run("signed in", func(t *testing.T) {
-		for _, user := range []string{"portal", "admin"} {
-			for _, path := range []string{"/", "/shop", "/blog", "/contactus"} {
-				r := people[user].Get(path)
-				assert.Contains(t, r.Body, signedIn14, "%s sees %s as the user that they are", user, path)
-				assert.NotContains(t, r.CacheStatus(), "; hit")
-				assert.NotContains(t, r.CacheStatus(), "; stored")
-				assert.Contains(t, e.Visitor(ShopHost).Get(path).Body, nobody14, path)
-			}
-		}
-	})
-}
-
-// oldHarmless is what Odoo 14 has beside, or instead of, the routes of harmless.
-var oldHarmless = []harmlessRequest{
-	{"/shop/products/recently_viewed_update", `{"product_id": ID}`},
-	{"/shop/products/recently_viewed", `{}`},
-	{"/shop/products/recently_viewed_delete", `{"product_id": ID}`},
-	{"/sale/get_combination_info_website", `{"product_template_id": ID, "product_id": false, "combination": [], "add_qty": 1, "pricelist_id": false}`},
-	{"/shop/get_product_data", `{"product_ids": [ID]}`},
-	{"/website/google_maps_api_key", `{}`},
-	{"/website_mass_mailing/is_subscriber", `{"list_id": 1}`},
-	{"/website_mass_mailing/get_content", `{"newsletter_id": 1}`},
-	{"/website_mail/is_follower", `{"records": {"blog.post": [1]}}`},
-	{"/event/get_country_event_list", `{}`},
-	{"/mail/chatter_fetch", `{"res_model": "product.template", "res_id": ID}`},
-	{"/mail/chatter_init", `{"res_model": "product.template", "res_id": ID}`},
-	{"/web/webclient/version_info", `{}`},
-	{"/website/lang/en", ""},
-	{"/web/webclient/translations/abc1234?mods=web&lang=en_US", ""},
-	{"/web/webclient/locale/en_US", ""},
-	{"/web/webclient/qweb/abc1234?mods=web", ""},
-	{"/website/translations/abc1234?lang=en_US", ""},
-	{"/web/content/1", ""},
-	{"/web/image?model=product.template&id=ID&field=image_128", ""},
-	{"/web/partner_image/1", ""},
-	{"/web/binary/company_logo", ""},
-	{"/logo.png", ""},
-	{"/website/social/facebook", ""},
-	{"/r/none", ""},
-	{"/mail/font_to_img/1", ""},
-	{"/web_editor/font_to_img/1", ""},
-}
-
-// TestOdoo14Harmless: they change no page of the session that they are sent in.
-func TestOdoo14Harmless(t *testing.T) {
-	odoo := needOdoo14(t)
-	path, id, _ := odoo.oldProduct(t)
-	require.True(t, strings.HasSuffix(path, strconv.Itoa(id)))
-	odoo.keepsDefault(t, path, []string{"/shop", path, "/contactus", "/blog", "/event"}, oldHarmless)
-}
-
 // TestOdoo14Bus: the bus has a process of its own, and passes.
 func TestOdoo14Bus(t *testing.T) {
 	odoo := needOdoo14(t)
 	_, r := odoo.Behind(t, nil).Visitor(ShopHost).rpc("/longpolling/poll", site.Options{"channels": []string{}, "last": 0, "options": site.Options{"peek": true}})
 	assert.Contains(t, r.CacheStatus(), "fwd=method")
-}
-
-// TestOdoo14Routes: the snapshot of the routes, which the preset is checked against,
-// is what this Odoo declares.
-func TestOdoo14Routes(t *testing.T) {
-	needOdoo14(t)
-	checkSnapshot(t, os.Getenv("ODOO14_SHELL"), "testdata/odoo14/routes.json")
 }

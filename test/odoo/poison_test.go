@@ -126,15 +126,10 @@ func (o *Site) poisons(t *testing.T, paths []string, more site.Options) {
 
 // TestOdooPoison: what somebody odd sends shows in no page of Odoo that others get.
 func TestOdooPoison(t *testing.T) {
-	odoo := NeedOdoo(t)
-	pages := odoo.Pages(t)
-	var paths []string
-	for _, kind := range []string{"shop", "category", "product", "search", "blog", "blog post", "contact form", "terms", "forum", "product image", "robots"} {
-		paths = append(paths, pages[kind])
-	}
-	home := odoo.Visitor(t, ShopHost).Get("/").Body
-	paths = append(paths, address(t, home, `/web/assets/.+\.css`), "/web/static/img/favicon.ico", "/fr/shop")
-	odoo.poisons(t, paths, nil)
+	eachVersion(t, func(t *testing.T, v *version, odoo *Site) {
+		home := odoo.Visitor(t, ShopHost).Get("/").Body
+		odoo.poisons(t, append(v.poisoned(t, odoo), address(t, home, v.bundle), v.file, "/fr/shop"), nil)
+	})
 }
 
 // TestOdooAddonPoison is TestOdooPoison with the addon.
@@ -145,16 +140,6 @@ func TestOdooAddonPoison(t *testing.T) {
 	for _, kind := range []string{"shop", "category", "product", "search", "blog post", "contact form", "product image"} {
 		paths = append(paths, pages[kind])
 	}
-	odoo.poisons(t, paths, nil)
-}
-
-// TestOdoo14Poison is TestOdooPoison with an Odoo that reads names of fields as WSGI does,
-// and takes sessions from elsewhere, too.
-func TestOdoo14Poison(t *testing.T) {
-	odoo := needOdoo14(t)
-	paths := odoo.oldPaths(t, "/shop", `/shop/category/[^/]+-\d+`, `/shop/[^/]+-\d+`, `/blog/[^/]+-\d+`, "/contactus", "/event", `/forum/[^/]+-\d+`, "/robots.txt", "/fr/shop")
-	home := odoo.Visitor(t, ShopHost).Get("/").Body
-	paths = append(paths, address(t, home, `/web/content/.+\.css`), "/web/static/lib/jquery/jquery.js")
 	odoo.poisons(t, paths, nil)
 }
 
@@ -357,13 +342,12 @@ func walkable(list []string) []string {
 
 // TestOdooDeception: nobody gets a visitor's page, however its address is spelled.
 func TestOdooDeception(t *testing.T) {
-	odoo := NeedOdoo(t)
-	product := odoo.Pages(t)["product"]
-	id, err := strconv.Atoi(product[strings.LastIndex(product, "-")+1:])
-	require.NoError(t, err)
-	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
-		v.Get(product)
-		v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 3})
+	eachVersion(t, func(t *testing.T, v *version, odoo *Site) {
+		product, fill := v.cart(t, odoo)
+		odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, v.folder+"/preset.txt")), func(v *Visitor) {
+			v.Get(product)
+			fill(v)
+		})
 	})
 }
 
@@ -377,15 +361,5 @@ func TestOdooAddonDeception(t *testing.T) {
 	e.deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, "testdata/odoo/preset.txt")), func(v *Visitor) {
 		v.Get(product)
 		v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": addonVariant(t, odoo, id), "quantity": 3})
-	})
-}
-
-// TestOdoo14Deception is TestOdooDeception with an Odoo 14.
-func TestOdoo14Deception(t *testing.T) {
-	odoo := needOdoo14(t)
-	product, _, variant := odoo.oldProduct(t)
-	odoo.Behind(t, nil).deceives(t, append([]string{product}, ownAddresses...), walkable(poison.OdooExamples(t, "testdata/odoo14/preset.txt")), func(v *Visitor) {
-		v.Get(product)
-		v.rpc("/shop/cart/update_json", site.Options{"product_id": variant, "add_qty": 3})
 	})
 }

@@ -135,9 +135,10 @@ var harmless = []harmlessRequest{
 // TestOdooHarmless: they change no page of the session that they are sent in. The
 // last two do, so that the test is known to see it.
 func TestOdooHarmless(t *testing.T) {
-	odoo := NeedOdoo(t)
-	product := odoo.Pages(t)["product"]
-	odoo.keepsDefault(t, product, []string{"/shop", product, "/contactus", "/blog", "/event"}, harmless)
+	eachVersion(t, func(t *testing.T, v *version, odoo *Site) {
+		product := v.product(t, odoo)
+		odoo.keepsDefault(t, product, []string{"/shop", product, "/contactus", "/blog", "/event"}, v.harmless)
+	})
 }
 
 // keepsDefault checks that pages show the same before and after each request of a

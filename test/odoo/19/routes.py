@@ -2,8 +2,8 @@
 # itself puts them together (base, ir.http.routing_map); run in "odoo shell".
 # The snapshot testdata/odoo/routes.json holds those that a visitor can reach by GET:
 #
-#   (echo SNAPSHOT=1; cat routes.py) | ./shell plain >../odoo/routes.json
-#   (echo SNAPSHOT=1; cat routes.py) | ../odoo14/shell plain >../odoo14/routes.json
+#   (echo SNAPSHOT=1; cat routes.py) | ./shell plain >../../../testdata/odoo/routes.json
+#   (echo SNAPSHOT=1; cat routes.py) | ../14/shell plain >../../../testdata/odoo14/routes.json
 #
 # auth=user wants a session that is signed in, auth=bearer that or an API key; all
 # others let visitors in, some with a token. Without methods a route takes any, but
