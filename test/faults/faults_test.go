@@ -24,7 +24,7 @@ import (
 )
 
 // The fault suite lets things fail one after the other under the traffic of
-// several clients of three tenants, and looks at every answer. FAULTS=1 runs all
+// several clients of three tenants, and looks at every answer. LONG=1 runs all
 // of it, else there is a sample. What it finds, in classes, stands in
 // testdata/faults.json, which -update writes; the README's table is held
 // against that.
@@ -263,7 +263,7 @@ func allFaults() []fault {
 	return append(append(redisFaults(), traefikFaults()...), originFaults()...)
 }
 
-// sample is what runs without FAULTS=1.
+// sample is what runs without LONG=1.
 var sample = []string{"connections refused", "replies of another connection", "reset in mid-body"}
 
 // outcome is what the suite has measured of one fault.
