@@ -1,8 +1,10 @@
 # odoocache. "make" lists what there is.
 
 GO      ?= go
-# Packages below testdata are not part of ./... and are named.
-ALL      = ./... ./testdata/origin
+# Some packages start processes and look at the clock: they run one after the other.
+TEST     = $(GO) test -p 1
+# What prints a report, without go test's own lines.
+REPORT   = sed '/^=== /d; /^ *--- /d; /^PASS/d; /^ok /d'
 FUZZTIME ?= 10s
 OUTAGE_SECONDS ?= 60
 ROUNDS  ?= 5
@@ -10,7 +12,7 @@ ROUNDS  ?= 5
 DURATION ?= 60s
 SECONDS ?= 2
 SOAK_REQUESTS  ?= 1000000
-# The tests against a real Odoo, and the sites they need (testdata/odoo19/up).
+# The tests against a real Odoo, and the sites they need (test/odoo/19/up).
 RUN      ?= ^TestOdoo
 SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
@@ -22,63 +24,63 @@ help: ## this list
 demo: ## Traefik, Redis and replayed Odoo pages: miss, hit, purge (KEEP=1 leaves it running)
 	@.ci/need go
 	@.ci/need redis-server || true
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && $(GO) run ./cmd/demo $(if $(KEEP),-keep)
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && $(GO) run ./cmd/demo $(if $(KEEP),-keep)
 
 test: lint race e2e ## everything that needs no real Odoo
 
 unit: ## compiled and interpreted, without Traefik
 	@.ci/need go
-	$(GO) test -short $(ALL)
+	$(TEST) -short ./...
 
 race: ## compiled, with the race detector
 	@.ci/need go
 	@.ci/need redis-server
-	CGO_ENABLED=1 $(GO) test -race -short $(ALL)
+	CGO_ENABLED=1 $(TEST) -race -short ./...
 
 e2e: ## interpreted, with real Redis, and in a real Traefik
 	@.ci/need go
 	@.ci/need redis-server
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && $(GO) test -timeout 20m $(ALL)
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && $(TEST) -timeout 20m ./...
 
 test-faults: ## everything that can fail, one after the other, and a minute without Redis
 	@.ci/need go
 	@.ci/need redis-server
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && FAULTS=1 OUTAGE_SECONDS=$(OUTAGE_SECONDS) \
-		$(GO) test -v -count=1 -timeout 20m -run '^Test(Faults|FaultProxy|FaultsOutage)$$' .
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 OUTAGE_SECONDS=$(OUTAGE_SECONDS) \
+		$(TEST) -v -count=1 -timeout 20m ./test/stack ./test/faults
 
 soak: ## a day in fast motion: SOAK_REQUESTS requests
 	@.ci/need go
 	@.ci/need redis-server
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && SOAK_REQUESTS=$(SOAK_REQUESTS) \
-		$(GO) test -v -count=1 -timeout 3h -run '^TestSoak$$' .
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && SOAK_REQUESTS=$(SOAK_REQUESTS) \
+		$(GO) test -v -count=1 -timeout 3h ./test/soak
 
 bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 SECONDS=1 CASES='304|tags': quickly)
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need wrk
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
-		$(GO) test -v -count=1 -timeout 60m -run '^TestBenchmark$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
+		$(GO) test -v -count=1 -timeout 60m ./test/bench | $(REPORT)
 
 bench-profile: ## where Traefik's processor time goes, into docs/performance.md (SECONDS=6: of each case; CASES=miss: shown only)
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need wrk
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && BENCH_PROFILE=$(SECONDS) BENCH_CASES='$(CASES)' \
-		$(GO) test -v -count=1 -timeout 20m -run '^TestProfile$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
+		$(GO) test -v -count=1 -timeout 20m ./test/bench/profile | $(REPORT)
 
 bench-gzip: ## what each level of gzip takes, into docs/performance.md
 	@.ci/need go
-	@BENCH_GZIP=1 $(GO) test -v -count=1 -run '^TestGzipLevels$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+	@LONG=1 $(GO) test -v -count=1 ./test/bench/gzip | $(REPORT)
 
 bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, against their budgets
 	@.ci/need go
 	@.ci/need redis-server
-	@BENCH_STEPS=1 $(GO) test -v -count=1 -timeout 10m -run '^TestStepTable$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+	@LONG=1 $(GO) test -v -count=1 -timeout 10m ./test/bench/steps | $(REPORT)
 
 bench-cost: ## processor time of requests that are as large as servers take, inside the interpreter and in Traefik
 	@.ci/need go
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
-		BENCH_COST=1 $(GO) test -v -count=1 -timeout 20m -run '^TestCost$$' . | sed '/^=== RUN/d; /^--- /d; /^PASS/d'
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && \
+		LONG=1 $(GO) test -v -count=1 -timeout 20m ./test/bench/cost | $(REPORT)
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go
@@ -90,21 +92,22 @@ fuzz: ## each fuzz target for FUZZTIME
 test-purge: ## purges under load and faults, in two replicas (DURATION=10m: the long form)
 	@.ci/need go
 	@.ci/need redis-server
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && \
-		PURGE_DURATION=$(DURATION) $(GO) test -v -count=1 -timeout 24h -run '^TestPurge(Ledger|Checker)' .
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && \
+		PURGE_DURATION=$(DURATION) $(GO) test -v -count=1 -timeout 24h ./test/purges
 
 test-mutations: ## puts each fault of a list into a copy of the source, and runs the test that has to find it
 	@.ci/need go
 	@.ci/need redis-server
-	@MUTATIONS=1 $(GO) test -v -count=1 -timeout 60m -run '^TestMutations$$' .
+	@LONG=1 $(GO) test -v -count=1 -timeout 60m ./test/mutations
 
 test-servers: ## what depends on the server, with Redis 6.0, Redis 8 and Valkey 8, on Debian
 	@.ci/need go
-	@TRAEFIK="$$(testdata/traefik/build)" && export TRAEFIK && servers="$$(testdata/servers/get)" && \
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && servers="$$(test/stack/servers/get)" && \
 		echo "$$servers" | while read -r name folder; do \
 			echo "with $$name" && export PATH="$$folder:$$PATH" && \
-			$(GO) test -count=1 ./cache/resp ./cache/storage && \
-			PURGE_DURATION=20s $(GO) test -count=1 -timeout 20m -run '^Test(Traefik|ReadmeACL|TheShortWay|Session|Purge)' . || exit 1; \
+			$(TEST) -count=1 ./cache/resp ./cache/storage/... ./cache/tier && \
+			PURGE_DURATION=20s $(TEST) -count=1 -timeout 20m ./test/traefik ./test/purges && \
+			$(TEST) -count=1 -timeout 20m -run '^Test(ReadmeACL|TheShortWay|Session|Purge)' ./test/repo ./test/behaviour || exit 1; \
 		done
 
 test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one test)
@@ -112,37 +115,37 @@ test-odoo: ## against a real Odoo 19, on Linux as root (RUN=TestOdooAssets: one 
 	@.ci/need redis-server
 	@.ci/need debootstrap
 	@.ci/need chromium || true
-	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up $(SITES))" && \
+	@TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(test/odoo/19/up $(SITES))" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
-		testdata/odoo19/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' -skip '^TestOdoo14' .
-	@[ '$(RUN)' != '^TestOdoo' ] || [ '$(SITES)' = plain ] || testdata/odoo19/selftest
+		test/odoo/table $(GO) test -v -count=1 -timeout 40m -run '$(RUN)' ./test/odoo
+	@[ '$(RUN)' != '^TestOdoo' ] || [ '$(SITES)' = plain ] || test/odoo/19/selftest
 
 test-odoo14: ## against a real Odoo 14, the same way (RUN=TestOdoo14Files: one test)
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need debootstrap
-	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo14/up)" && \
+	@TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(test/odoo/14/up)" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
-		testdata/odoo19/table $(GO) test -v -count=1 -timeout 20m -run '$(if $(filter TestOdoo14%,$(RUN)),$(RUN),^TestOdoo14)' .
+		test/odoo/table $(GO) test -v -count=1 -timeout 20m -run '$(RUN)' ./test/odoo
 
 bench-odoo: ## Odoo directly against the same pages from the cache
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need debootstrap
-	@TRAEFIK="$$(testdata/traefik/build)" && lines="$$(testdata/odoo19/up plain)" && \
+	@TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(test/odoo/19/up plain)" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
-		BENCH=1 $(GO) test -v -count=1 -timeout 30m -run '^TestOdooBench$$' . | sed -n '/milliseconds/I,/^---/p'
+		LONG=1 $(GO) test -v -count=1 -timeout 30m ./test/odoo/bench | sed -n '/milliseconds/I,/^---/p'
 
 odoo: ## start that Odoo and print where it is (FRESH=1: with its first data again)
 	@.ci/need debootstrap
-	@testdata/odoo19/up $(if $(FRESH),--fresh) $(SITES)
+	@test/odoo/19/up $(if $(FRESH),--fresh) $(SITES)
 
 odoo-down: ## stop it, and Odoo 14
-	@testdata/odoo19/down
-	@[ ! -d "$${ODOO14_ROOT:-$${XDG_CACHE_HOME:-$$HOME/.cache}/odoocache/odoo14}" ] || testdata/odoo14/down
+	@test/odoo/19/down
+	@[ ! -d "$${ODOO14_ROOT:-$${XDG_CACHE_HOME:-$$HOME/.cache}/odoocache/odoo14}" ] || test/odoo/14/down
 
 traefik: ## build the Traefik that the tests use, once, and print its path
-	@testdata/traefik/build
+	@test/stack/traefik/build
 
 clean: ## remove what tests have left behind
 	$(GO) clean -testcache

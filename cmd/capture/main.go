@@ -1,5 +1,5 @@
 // Command capture fetches pages of a running Odoo as an anonymous first-time
-// visitor and writes its answers as files that package testdata/origin replays.
+// visitor and writes its answers as files that package test/origin replays.
 //
 //	go run ./cmd/capture -base http://127.0.0.1:8069 -out testdata/odoo
 //

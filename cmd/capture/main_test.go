@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/odoocache/odoocache/testdata/odoo"
-	"github.com/odoocache/odoocache/testdata/origin"
+	"github.com/odoocache/odoocache/test/origin"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 // A capture of the replay is the capture that is replayed.
@@ -43,7 +43,7 @@ func TestCaptureOfAReplay(t *testing.T) {
 	for name, idx := range map[string]*index{"want": &want, "got": &got} {
 		var data []byte
 		if name == "want" {
-			data, err = odoo.FS.ReadFile("index.json")
+			data, err = os.ReadFile(source.Path("testdata", "odoo", "index.json"))
 		} else {
 			data, err = os.ReadFile(filepath.Join(dir, "index.json"))
 		}
@@ -60,7 +60,7 @@ func TestCaptureOfAReplay(t *testing.T) {
 	}
 	assert.Equal(t, want, got)
 	for _, p := range want.Pages {
-		a, err := odoo.FS.ReadFile(p.Name + ".http")
+		a, err := os.ReadFile(source.Path("testdata", "odoo", p.Name+".http"))
 		require.NoError(t, err)
 		b, err := os.ReadFile(filepath.Join(dir, p.Name+".http"))
 		require.NoError(t, err)

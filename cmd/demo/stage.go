@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -13,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/odoocache/odoocache/testdata/origin"
+	"github.com/odoocache/odoocache/test/origin"
+	"github.com/odoocache/odoocache/test/source"
 )
 
 const (
@@ -111,7 +111,7 @@ func (s *stage) startTraefik(ctx context.Context, redis string) error {
 	if err != nil {
 		return err
 	}
-	if err := copyPlugin(filepath.Join(s.dir, "plugins-local", "src", filepath.FromSlash(module))); err != nil {
+	if err := source.Copy(filepath.Join(s.dir, "plugins-local", "src", filepath.FromSlash(module))); err != nil {
 		return err
 	}
 	address, err := freeAddress()
@@ -207,30 +207,6 @@ func dynamicConfig(origin, redis string) string {
           <<: *cache
           memory: {bytes: 0}
 `, origin, storage, secret) // without Redis the second router is never used
-}
-
-// copyPlugin copies what Traefik interprets from the working directory, which
-// is the repository.
-func copyPlugin(to string) error {
-	for _, part := range []string{"plugin.go", ".traefik.yml", "go.mod", "cache", "keys"} {
-		err := filepath.WalkDir(part, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			if err := os.MkdirAll(filepath.Join(to, filepath.Dir(path)), 0o750); err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(to, path), b, 0o600)
-		})
-		if err != nil {
-			return fmt.Errorf("the plugin's source: %w (run from the top of the repository)", err)
-		}
-	}
-	return nil
 }
 
 func freeAddress() (string, error) {

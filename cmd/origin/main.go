@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/odoocache/odoocache/testdata/origin"
+	"github.com/odoocache/odoocache/test/origin"
 )
 
 func main() {
@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags.StringVar(&opts.Tokens, "tokens", origin.TokensSession, "CSRF tokens in pages: session or none")
 	flags.BoolVar(&opts.AppHeaders, "app-headers", false, "send the addon's headers")
 	flags.BoolVar(&opts.KeepAlive, "keep-alive", false, "keep connections open, which Odoo does not")
-	flags.StringVar(&opts.Dir, "dir", "", "folder of captures (default: those built in)")
+	flags.StringVar(&opts.Dir, "dir", "", "folder of captures (default: testdata/odoo of the repository)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

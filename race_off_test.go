@@ -1,5 +1,0 @@
-//go:build !race
-
-package odoocache_test
-
-const raceEnabled = false

@@ -1,0 +1,6 @@
+//go:build !race
+
+package site
+
+// RaceEnabled tells if the race detector watches this process.
+const RaceEnabled = false
