@@ -51,3 +51,18 @@ func asksForConsent(e *storage.Entry) bool {
 	body, err := e.Decoded()
 	return err != nil || bytes.Contains(body, odoo.ConsentSigns[0])
 }
+
+// withOwnCookies returns an entry as this visitor gets it: with the cookies of their campaign,
+// and those given, which the origin has set for them. The entry is stored, and stays as it is.
+func withOwnCookies(h *Handler, v *visit, e *storage.Entry, own []string) *storage.Entry {
+	lines := campaignCookies(h, v, e)
+	if len(own) > 0 {
+		lines = append(own[:len(own):len(own)], lines...)
+	}
+	if len(lines) == 0 {
+		return e
+	}
+	mine := *e
+	mine.Header = cookie.With(e.Header, lines)
+	return &mine
+}

@@ -79,14 +79,7 @@ func (c *capture) WriteHeader(status int) {
 	c.flush = len(c.header["Content-Length"]) == 0 && bodyAllowed(status)
 	c.rw.WriteHeader(status)
 	if c.flush { // a stream has begun, even if its first event is yet to come
-		flushCapture(c)
-	}
-}
-
-// flushCapture sends what has been written on to the client.
-func flushCapture(c *capture) {
-	if f, ok := c.rw.(http.Flusher); ok {
-		f.Flush()
+		flush(c.rw)
 	}
 }
 
@@ -152,7 +145,7 @@ func sendOn(c *capture, p []byte) (int, error) {
 		return n, err
 	}
 	if c.flush {
-		flushCapture(c)
+		flush(c.rw)
 	}
 	return n, nil
 }

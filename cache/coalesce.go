@@ -249,7 +249,7 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	v.head = storage.Head{}
 	v.session = v.cookie
 	v.now = nowMS()
-	examineAgain(h, v)
+	examine(h, v, true)
 	if v.failed {
 		passBlindly(h, rw, v, policy.ReasonInternal)
 		return true
@@ -265,16 +265,6 @@ func lookAgain(h *Handler, rw http.ResponseWriter, v *visit) bool {
 	}
 	sendCoalesced(h, rw, v, v.entry, v.now)
 	return true
-}
-
-func examineAgain(h *Handler, v *visit) {
-	defer func() {
-		if p := recover(); p != nil {
-			v.failed = true
-			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, v.r.URL.Path, p)
-		}
-	}()
-	lookup(h, v)
 }
 
 // deliverCoalesced answers with what a flight has brought, if that is for this
@@ -313,11 +303,7 @@ func deliverCoalesced(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Fl
 // (RFC 9211 §2.6).
 func sendCoalesced(h *Handler, rw http.ResponseWriter, v *visit, e *storage.Entry, now int64) {
 	count(h, "collapsed")
-	if lines := campaignCookies(h, v, e); len(lines) > 0 {
-		own := *e
-		own.Header = cookie.With(e.Header, lines)
-		e = &own
-	}
+	e = withOwnCookies(h, v, e, nil)
 	fwd := v.fwd
 	if v.state == policy.Fresh || v.state == policy.Stale {
 		fwd = "uri-miss" // what the first look has found

@@ -18,13 +18,8 @@ func deliver(h *Handler, rw http.ResponseWriter, v *visit) {
 	} else if v.refreshEarly {
 		detail = "early-refresh"
 	}
-	e := v.entry
 	count(h, "hit")
-	if lines := campaignCookies(h, v, e); len(lines) > 0 {
-		own := *e
-		own.Header = cookie.With(e.Header, lines)
-		e = &own
-	}
+	e := withOwnCookies(h, v, v.entry, nil)
 	sendEntry(h, rw, v.r, e, hitStatus(h, e, v.now, detail), v.now)
 }
 

@@ -1,28 +1,39 @@
 // Package cache is the HTTP handler between Traefik's router and the origin.
 //
-// # Life of a request
+// # Life of a request, and where to read it
 //
-//  0. A GET that was answered before to a client that sent the same is answered from a
-//     table (table.go), as long as what is known of purges licenses it.
-//  1. serve (serve.go) takes requests to the control endpoint out (control.go), and hands
-//     upgrades on with the writer untouched. What a rule bypasses is only looked at on
-//     its way to the client (tap.go).
-//  2. examine (visit.go) finds the rule, the normalised query and the primary
-//     key, or the reason why this request cannot be answered from the cache.
-//  3. lookup (visit.go) asks the storage; a variant list leads to a second key.
-//  4. policy.Reuse says Fresh, Stale or Expired.
-//  5. Fresh and Stale are delivered (deliver.go); Stale starts one background
-//     refresh (refresh.go).
-//  6. Of those who want anything else one asks the origin, the others wait (coalesce.go):
-//     as nobody (nobody.go) or with the visitor's own request (fetch.go). The answer
-//     passes through the one ResponseWriter of ours (capture.go), which decides once, when
-//     status and headers are known, whether to pass, keep or hold it.
-//  7. What policy.Admit lets in is stored (store.go) before its last byte is
-//     delivered, so that whoever asks next finds it.
+// Each step is one file. A file is understood with those that it calls: none calls back up.
+// docs/architecture.md has the same as links from function to function.
 //
-// On the way of every response, purge headers are applied before the first
-// byte reaches the client, and removed (purge.go). docs/architecture.md shows these ways
-// by links from function to function.
+//  1. handler.go     what a middleware holds, and New
+//  2. serve.go       the door: the order of all that follows
+//  3. table.go       a hit that is ready is written. table_key.go says for which requests,
+//     table_fill.go enters pages, sender.go reads who sends a Cookie field
+//  4. bypassed.go    a request that is known to bypass is handed on. away.go does the same
+//     for all while Redis is not asked
+//  5. clean.go       fields that a server may take for others go; oversized requests bypass
+//  6. control.go     purges by request, the status. signature.go checks signed ones
+//  7. upgrade.go     WebSockets are handed on with the writer untouched
+//  8. visit.go       examine: rule, key and what is stored for a request. identity.go
+//     remembers what addresses and refusals say, session.go what cookies say
+//  9. deliver.go     what is stored is the answer. represent.go codes it as the client takes it
+//  10. refresh.go     one refresh in the background. early.go says when before the end
+//  11. coalesce.go    one of those who miss a page asks for it, the others wait. landing.go
+//     tells them how it ended
+//  12. nobody.go      the page is asked for as nobody. judge.go decides on the answer when its
+//     header is known, filled.go when it is whole, country.go for whom it is
+//  13. fetch.go       where no preset says so: the visitor's own request. request.go builds
+//     what Odoo is sent, capture.go is the writer that it answers to
+//  14. admit.go       may it be stored? public.go reads its body for signs of a visitor
+//     (body.go decodes it)
+//  15. store.go       it is stored, before its last byte is delivered
+//  16. tap.go         what is handed on is watched. csrf.go completes forms, campaign.go sets
+//     the cookies of campaigns
+//  17. purge.go       purge headers of every answer, before the first byte reaches the client.
+//     rewarm.go asks for popular pages after a purge
+//
+// shared.go is what middlewares of one storage share, places.go names their storages; status.go
+// and header.go write fields, log.go lines.
 //
 // # Decisions
 //

@@ -126,3 +126,12 @@ func hasName(list []string, name string) bool {
 	}
 	return false
 }
+
+// flush sends what has been written on to the client. The interpreter would not let
+// the origin find a Flush method: responses of unknown length are flushed after every
+// write instead.
+func flush(rw http.ResponseWriter) {
+	if f, ok := rw.(http.Flusher); ok {
+		f.Flush()
+	}
+}

@@ -65,7 +65,7 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 
 // serveVisit answers a request for which the storage may have to be asked.
 func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
-	examine(h, v)
+	examine(h, v, false)
 	if v.failed {
 		passBlindly(h, rw, v, policy.ReasonInternal)
 		return

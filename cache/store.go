@@ -99,10 +99,7 @@ func (f *fetching) deliverValidated(rw http.ResponseWriter, c *capture) bool {
 	}
 	count(h, "revalidated")
 	if rw != nil {
-		own = append(own[:len(own):len(own)], campaignCookies(h, v, &e)...)
-		mine := e // the other one is stored, and is everybody's
-		mine.Header = cookie.With(e.Header, own)
-		sendEntry(h, rw, v.r, &mine, status, now)
+		sendEntry(h, rw, v.r, withOwnCookies(h, v, &e, own), status, now)
 	}
 	return true
 }

@@ -43,7 +43,7 @@ func (t *tap) WriteHeader(status int) {
 	}
 	t.ResponseWriter.WriteHeader(status)
 	if t.flush { // a stream has begun, even if its first event is yet to come
-		flushed(t.ResponseWriter)
+		flush(t.ResponseWriter)
 	}
 }
 
@@ -57,7 +57,7 @@ func (t *tap) Write(p []byte) (int, error) {
 	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {
-		flushed(t.ResponseWriter)
+		flush(t.ResponseWriter)
 	}
 	return n, err
 }
@@ -71,15 +71,6 @@ func watch(t *tap, p []byte) {
 	}
 	if len(own) < len(p) {
 		t.country = nil
-	}
-}
-
-// flushed sends what has been written on to the client. The interpreter would not let
-// the origin find a Flush method: responses of unknown length are flushed after every
-// write instead.
-func flushed(rw http.ResponseWriter) {
-	if f, ok := rw.(http.Flusher); ok {
-		f.Flush()
 	}
 }
 

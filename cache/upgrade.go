@@ -41,7 +41,7 @@ func (t *hijackable) WriteHeader(status int) {
 	}
 	t.ResponseWriter.WriteHeader(status)
 	if t.flush {
-		flushed(t.ResponseWriter)
+		flush(t.ResponseWriter)
 	}
 }
 
@@ -52,7 +52,7 @@ func (t *hijackable) Write(p []byte) (int, error) {
 	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {
-		flushed(t.ResponseWriter)
+		flush(t.ResponseWriter)
 	}
 	return n, err
 }

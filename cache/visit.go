@@ -61,15 +61,18 @@ type visit struct {
 }
 
 // examine finds out what the request is to the cache, and what is stored for it.
+// again says that only the latter has to be found out anew.
 // If that fails by a mistake of ours, the visit is marked as failed.
-func examine(h *Handler, v *visit) {
+func examine(h *Handler, v *visit, again bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			v.failed = true
 			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, v.r.URL.Path, p)
 		}
 	}()
-	identifyVisit(h, v)
+	if !again {
+		identifyVisit(h, v)
+	}
 	if v.bypass == "" {
 		lookup(h, v)
 	}

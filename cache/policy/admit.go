@@ -83,7 +83,7 @@ func Admit(r Request, status int, h http.Header, t Terms) Admission {
 			return a
 		}
 	}
-	a.Life, a.Reason = lifeOf(r, status, h, t, app, d, targeted)
+	a.Life, a.Reason = lifeOf(r, status, h, t, said{app: app, d: d, targeted: targeted})
 	a.Store = a.Reason == ""
 	return a
 }
@@ -182,10 +182,18 @@ func contains(list []string, s string) bool {
 	return false
 }
 
+// said is what a response says of its life.
+type said struct {
+	app      App
+	d        Directives
+	targeted bool // d are of CDN-Cache-Control
+}
+
 // lifeOf computes how long the response lives: by the application's header,
 // else by the rule, else by the origin's directives, else by a guess where the
 // rule allows one.
-func lifeOf(r Request, status int, h http.Header, t Terms, app App, d Directives, targeted bool) (Life, string) {
+func lifeOf(r Request, status int, h http.Header, t Terms, s said) (Life, string) {
+	app, d := s.app, s.d
 	l := Life{
 		Grace: 0, Keep: 0, Shared: shared(d), Public: d.Public,
 		NeverStale: d.MustRevalidate || d.ProxyRevalidate || d.SharedMaxAge != Unset,
@@ -203,7 +211,7 @@ func lifeOf(r Request, status int, h http.Header, t Terms, app App, d Directives
 		l.own(r, h, t.TTL, d)
 		ruled = true
 	default:
-		l.TTL = lifetime(h, d, targeted, r.Received)
+		l.TTL = lifetime(h, d, s.targeted, r.Received)
 		l.Born = r.Received - age0(h, r.Requested, r.Received)
 		if l.TTL == Unset && (t.Heuristic && (heuristicStatus(status) || d.Public)) {
 			l.TTL = heuristicLifetime(h, r.Received)

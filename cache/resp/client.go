@@ -145,7 +145,10 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 	s.conn = nil
 	replies, failed, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
-		return again(c, s, k, deadline, cmds, silent, err)
+		if silent {
+			return again(c, s, k, deadline, cmds)
+		}
+		return nil, failedOn(c, s, k, err)
 	}
 	if failed && refused(c, replies) {
 		hangUp(c.pool, s, k)
@@ -186,14 +189,17 @@ func attempts(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, 
 	return replies, nil
 }
 
-// again closes a connection from the pool on which an exchange has failed, and tries a
-// new one if the other side had closed it before.
-func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command, silent bool, err error) ([]Reply, error) {
+// failedOn closes a connection from the pool on which an exchange has failed.
+func failedOn(c *Client, s *slot, k *conn, err error) error {
 	ended(c, s, k)
-	if silent {
-		return retry(c, s, deadline, cmds)
-	}
-	return nil, counted(c, err)
+	return counted(c, err)
+}
+
+// again closes a connection from the pool that the other side had closed before, and tries a
+// new one.
+func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command) ([]Reply, error) {
+	ended(c, s, k)
+	return retry(c, s, deadline, cmds)
 }
 
 // retry is the second attempt. Its slot is empty, so there is no third one.

@@ -142,7 +142,7 @@ func (c *Cluster) moved(slot int, address string) {
 
 // Expect sends to the node that has the key, as far as is known, and expects its answer, see
 // the function Expect.
-func (c *Cluster) Expect(key string, era int64, now time.Time, request []byte, replies int, expect string, size int, end string) (answer []byte, state Outcome) {
+func (c *Cluster) Expect(key string, era int64, now time.Time, e *Expected) (answer []byte, state Outcome) {
 	slot := c.slotOf(key)
 	c.mu.Lock()
 	var node *Client
@@ -153,7 +153,7 @@ func (c *Cluster) Expect(key string, era int64, now time.Time, request []byte, r
 	if node == nil || c.Era(key) != era {
 		return nil, Differs
 	}
-	answer, state = Expect(node, node.Era(), now, request, replies, expect, size, end, nil)
+	answer, state = Expect(node, node.Era(), now, e)
 	if state == Matches && c.Era(key) != era {
 		return nil, Differs
 	}

@@ -32,17 +32,26 @@ const maxRoom = 64 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Expect sends commands that are encoded already, on a connection that is open
-// already. What is returned for it has to be the bytes of expect, then as many as size
-// says, which are returned, and then those of end, which is to end with the reply to an
-// ECHO. Anything else is left to Do; so the commands must be such as may be sent twice.
-// replies is their number, now the time. The answer is of the server of the given era.
-// If sum is not nil, another answer than that is as good as none.
+// Expected is what is sent to a server, and what has to come back for it: the bytes of Lead,
+// then as many as Size says, and then those of End.
+type Expected struct {
+	Request []byte // commands as they are sent
+	Replies int    // their number
+	Lead    string
+	Size    int
+	End     string    // ends with the reply to an ECHO
+	Sum     *Checksum // another answer than that is as good as none; nil: any is as good
+}
+
+// Expect sends commands on a connection that is open already, and returns the bytes between
+// those that are expected before and after. Anything else is left to Do; so the commands
+// must be such as may be sent twice. The answer is of the server of the given era. now is
+// the time.
 //
 // It is one flat function, for the way of a hit: a call costs an interpreter as much as
 // the function has expressions. Nothing is deferred, since nothing that is called here
 // panics: what is read is compared, not parsed.
-func Expect(c *Client, era int64, now time.Time, request []byte, replies int, expect string, size int, end string, sum *Checksum) (answer []byte, state Outcome) {
+func Expect(c *Client, era int64, now time.Time, e *Expected) (answer []byte, state Outcome) {
 	p := c.pool
 	p.mu.Lock()
 	n := len(p.idle) - 1
@@ -60,7 +69,8 @@ func Expect(c *Client, era int64, now time.Time, request []byte, replies int, ex
 		unsettled(c, s)
 		return nil, Differs
 	}
-	till := len(expect) + size
+	lead, end, sum := e.Lead, e.End, e.Sum
+	till := len(lead) + e.Size
 	all := till + len(end)
 	unseen := all <= maxRoom && sum != nil && sum.Unseen
 	if unseen {
@@ -71,13 +81,13 @@ func Expect(c *Client, era int64, now time.Time, request []byte, replies int, ex
 	n = 0
 	err := k.rw.SetDeadline(now.Add(c.timeout))
 	if err == nil {
-		if _, err = k.rw.Write(request); err == nil {
+		if _, err = k.rw.Write(e.Request); err == nil {
 			n, err = k.in.r.Read(answer)
 		}
 	}
-	if err != nil || n < all || string(answer[:till-size]) != expect || string(answer[till:]) != end || k.in.r.Buffered() != 0 ||
-		sum != nil && crc32.Update(sum.Part, castagnoli, answer[till-size:till]) != sum.Sum {
-		if !expectOther(c, s, answer, n, replies, expect, end, err, sum, &state) {
+	if err != nil || n < all || string(answer[:len(lead)]) != lead || string(answer[till:]) != end || k.in.r.Buffered() != 0 ||
+		sum != nil && crc32.Update(sum.Part, castagnoli, answer[len(lead):till]) != sum.Sum {
+		if state = expectOther(c, s, e, answer, n, err); state != Matches {
 			return nil, state
 		}
 	} else {
@@ -95,7 +105,7 @@ func Expect(c *Client, era int64, now time.Time, request []byte, replies int, ex
 	if unseen {
 		return nil, Matches
 	}
-	return answer[till-size : till : till], Matches
+	return answer[len(lead):till:till], Matches
 }
 
 // roomOf returns a connection's own room for so many bytes.
@@ -163,7 +173,7 @@ func ExpectWords(c *Client, now time.Time, request []byte, n int, end string) (w
 			err = ErrProtocol // what is left of the replies has been read
 		}
 	}
-	if state = expectRest(c, s, k, nil, n+2, end, err); state == TimedOut {
+	if state = expectRest(c, s, k, nil, &Expected{Replies: n + 2, End: end}, err); state == TimedOut {
 		_ = counted(c, ErrTimeout)
 	}
 	return nil, nil, state
@@ -172,7 +182,7 @@ func ExpectWords(c *Client, now time.Time, request []byte, n int, end string) (w
 // takeWords takes words, and the line with the length of the large bulk, off what has
 // been read already. It returns the length, or -2, and takes nothing, if something else
 // is there.
-func takeWords(in *bufio.Reader, words []string) Outcome {
+func takeWords(in *bufio.Reader, words []string) int {
 	chunk, _ := in.Peek(in.Buffered())
 	parts := strings.SplitN(string(chunk), "\r\n", 2*len(words)+2)
 	last := len(parts) - 1
@@ -227,39 +237,39 @@ func readMore(k *conn, answer []byte, n int, expect string) (int, error) {
 	return n + m, err
 }
 
-// expectOther goes on where not all has come yet, or other bytes than were expected: it
-// reports whether it has turned out to be what was expected, and the state if not. It
-// gives the slot back.
-func expectOther(c *Client, s *slot, answer []byte, n, replies int, expect, end string, err error, sum *Checksum, state *Outcome) bool {
+// expectOther goes on where not all has come yet, n bytes, or other bytes than were expected:
+// it may turn out to be what was expected. It gives the slot back.
+func expectOther(c *Client, s *slot, e *Expected, answer []byte, n int, err error) Outcome {
 	k := s.conn
 	s.conn = nil
 	defer put(c.pool, s) // as in run
 	if n < len(answer) && err == nil {
-		n, err = readMore(k, answer, n, expect)
+		n, err = readMore(k, answer, n, e.Lead)
 	}
-	if err == nil && n == len(answer) && string(answer[:len(expect)]) == expect && strings.HasSuffix(string(answer), end) && k.in.r.Buffered() == 0 {
-		s.conn = k
-		*state = Differs
-		return sum == nil || crc32.Update(sum.Part, castagnoli, answer[len(expect):len(answer)-len(end)]) == sum.Sum
+	if err != nil || n < len(answer) || string(answer[:len(e.Lead)]) != e.Lead || !strings.HasSuffix(string(answer), e.End) || k.in.r.Buffered() != 0 {
+		return expectRest(c, s, k, answer[:n], e, err)
 	}
-	*state = expectRest(c, s, k, answer[:n], replies, end, err)
-	return false
+	s.conn = k
+	if e.Sum != nil && crc32.Update(e.Sum.Part, castagnoli, answer[len(e.Lead):len(answer)-len(e.End)]) != e.Sum.Sum {
+		return Differs
+	}
+	return Matches
 }
 
 // expectRest reads on where other bytes came than were expected. The
 // connection goes back to its slot if the bytes are as many replies as have to come,
 // of which the last is the one that end has.
-func expectRest(c *Client, s *slot, k *conn, got []byte, replies int, end string, err error) Outcome {
+func expectRest(c *Client, s *slot, k *conn, got []byte, e *Expected, err error) Outcome {
 	if err == nil {
 		in := source{r: bufio.NewReaderSize(io.MultiReader(bytes.NewReader(got), k.in.r), maxLine)}
 		var last Reply
-		for i := 0; i < replies && err == nil; i++ {
+		for i := 0; i < e.Replies && err == nil; i++ {
 			in.left = c.o.MaxReply
 			last = Reply{}
 			err = readReply(&in, &last, 0)
 		}
 		if err == nil && last.Kind == Bulk && len(last.Body) > 0 && in.r.Buffered() == 0 && k.in.r.Buffered() == 0 &&
-			strings.HasSuffix(end, "\r\n"+string(last.Body)+"\r\n") {
+			strings.HasSuffix(e.End, "\r\n"+string(last.Body)+"\r\n") {
 			s.conn = k
 			return Differs
 		}

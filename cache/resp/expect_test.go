@@ -87,7 +87,7 @@ func TestExpect(t *testing.T) {
 			each(c.replies, func(pieces []string) {
 				client := shortServer(t, 3, patience(c.state), pieces)
 				era := client.Era()
-				answer, state := Expect(client, era, time.Now(), Encoded(ping, ping, ping), 3, "$1\r\n7\r\n$5\r\n", 5, "\r\n"+nonceReply, nil)
+				answer, state := Expect(client, era, time.Now(), &Expected{Request: Encoded(ping, ping, ping), Replies: 3, Lead: "$1\r\n7\r\n$5\r\n", Size: 5, End: "\r\n" + nonceReply})
 				require.Equal(t, c.state, state, "%q", pieces)
 				if state == Matches {
 					require.Equal(t, "hello", string(answer))
@@ -102,7 +102,7 @@ func TestExpect(t *testing.T) {
 // TestShortOfAnotherEra: what comes from another server than was asked is not used.
 func TestExpectOfAnotherEra(t *testing.T) {
 	client := shortServer(t, 1, patience(Matches), []string{"$2\r\nhi\r\n" + nonceReply})
-	_, state := Expect(client, client.Era()-1, time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
+	_, state := Expect(client, client.Era()-1, time.Now(), &Expected{Request: Encoded(ping), Replies: 1, Lead: "$2\r\n", Size: 2, End: "\r\n" + nonceReply})
 	require.Equal(t, Differs, state)
 	require.EqualValues(t, 1, client.Stats().Idle)
 }
@@ -134,7 +134,7 @@ func TestExpectChecksum(t *testing.T) {
 			test := func(pieces []string) {
 				client := shortServer(t, 2, 10*time.Second, pieces)
 				for i := 0; i < 3; i++ { // on the same connection
-					answer, state := Expect(client, client.Era(), time.Now(), Encoded(ping, ping), 2, expect, len(c.reply), "\r\n"+nonceReply, c.sum)
+					answer, state := Expect(client, client.Era(), time.Now(), &Expected{Request: Encoded(ping, ping), Replies: 2, Lead: expect, Size: len(c.reply), End: "\r\n" + nonceReply, Sum: c.sum})
 					require.Equal(t, c.state, state, "%q", pieces)
 					require.Equal(t, c.want, string(answer))
 					require.EqualValues(t, 1, client.Stats().Idle)
@@ -216,9 +216,9 @@ func TestLateBytes(t *testing.T) {
 	defer c.Close()
 	_, err := c.Do(ping)
 	require.NoError(t, err)
-	_, state := Expect(c, c.Era(), time.Now(), Encoded(ping), 1, "$2\r\n", 2, "\r\n"+nonceReply, nil)
+	_, state := Expect(c, c.Era(), time.Now(), &Expected{Request: Encoded(ping), Replies: 1, Lead: "$2\r\n", Size: 2, End: "\r\n" + nonceReply})
 	require.Equal(t, Matches, state)
-	_, state = Expect(c, c.Era(), time.Now(), Encoded(ping), 2, "$2\r\n", 2, "\r\n$3\r\nabe\r\n", nil)
+	_, state = Expect(c, c.Era(), time.Now(), &Expected{Request: Encoded(ping), Replies: 2, Lead: "$2\r\n", Size: 2, End: "\r\n$3\r\nabe\r\n"})
 	require.Equal(t, Differs, state)
 	require.Zero(t, c.Stats().Open)
 }

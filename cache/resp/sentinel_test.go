@@ -134,7 +134,7 @@ func TestSentinelOldConnectionComesBack(t *testing.T) {
 			one(t, s.Client, args("END"))
 			put(s.pool, held)
 			if way == "Expect" {
-				_, state := Expect(s.Client, s.Era(), time.Now(), Encoded(args("GET", "k")), 1, "", 0, "", nil)
+				_, state := Expect(s.Client, s.Era(), time.Now(), &Expected{Request: Encoded(args("GET", "k")), Replies: 1, Lead: "", Size: 0, End: ""})
 				assert.Equal(t, Differs, state)
 			}
 			assert.Equal(t, "b", string(one(t, s.Client, ping).Body))

@@ -97,8 +97,8 @@ type Answer struct {
 	Entry   *Entry // nil: there is none
 	Head    Head   // the tenant's position at that moment; valid with ErrCorrupt, too
 	Session SessionKind
-	Locked  bool   // the lock was claimed
-	Listed  bool   // the list is as it was; else Entry is what is in its place
+	Locked  bool // the lock was claimed
+	Listed  bool // the list is as it was; else Entry is what is in its place
 }
 
 // List is the variant list of a page as it was found. What it says of the next request is

@@ -213,7 +213,7 @@ func fromStorage(t *Tier, n *Tenant, key string, now int64) *Found {
 	a, err := t.store.Find(n.name, &storage.Query{ID: keys.ID(key)})
 	e := a.Entry
 	if e == nil || q == nil || a.Head != q.Head || e.Key != key || e.Tenant != n.name || t.shared.Era(n.name) != q.Era || !purges.ConfirmBy(n.purges, q, asked) {
-		return found(t, n, key, a, err, now, asked)
+		return found(t, n, asking{key, now, asked}, a, err)
 	}
 	if n.guard.failures.Load() > 0 {
 		(*breaker).success(n.guard)
@@ -231,7 +231,7 @@ func findOrLock(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	}
 	asked := storage.Ticks()
 	a, err := t.store.Find(n.name, &storage.Query{ID: w.Lock.ID, Lock: w.Lock, LockTTL: w.LockTTL})
-	f := found(t, n, w.Key, a, err, now, asked)
+	f := found(t, n, asking{w.Key, now, asked}, a, err)
 	f.Locked = a.Locked
 	return f
 }
@@ -252,7 +252,7 @@ func findFor(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	asked := storage.Ticks()
 	a, err := t.store.Find(n.name, q)
 	if e == nil {
-		f := found(t, n, w.Key, a, err, now, asked)
+		f := found(t, n, asking{w.Key, now, asked}, a, err)
 		f.Session = a.Session
 		return f
 	}
@@ -288,7 +288,7 @@ func findVaried(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	if !a.Listed {
 		key = w.List.Entry.Key
 	}
-	f := found(t, n, key, a, err, now, asked)
+	f := found(t, n, asking{key, now, asked}, a, err)
 	f.Session = a.Session
 	if !a.Listed || err != nil || f.Reason != "" && f.Reason != policy.ReasonPurged {
 		return f
@@ -302,12 +302,19 @@ func findVaried(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	return f
 }
 
+// asking is a lookup that a storage is asked for.
+type asking struct {
+	key   string // full
+	now   int64  // Unix ms
+	asked int64  // ticks before it was asked
+}
+
 // found checks what the storage answered.
-func found(t *Tier, n *Tenant, key string, a *storage.Answer, err error, now, asked int64) *Found {
+func found(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Found {
 	if err != nil && !errors.Is(err, storage.ErrCorrupt) {
 		return &Found{Reason: t.failed(n, "lookup", err)}
 	}
-	if reason := inStep(t, n, a.Head, asked); reason != "" {
+	if reason := inStep(t, n, a.Head, q.asked); reason != "" {
 		return &Found{Reason: reason}
 	}
 	f := &Found{Head: (*purges.View).Head(n.purges)}
@@ -317,11 +324,11 @@ func found(t *Tier, n *Tenant, key string, a *storage.Answer, err error, now, as
 		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
 		f.Reason = policy.ReasonStoreCorrupt
 	case e == nil:
-	case e.Tenant != n.name || e.Key != key:
+	case e.Tenant != n.name || e.Key != q.key:
 		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
 		f.Reason = policy.ReasonForeign
 	default:
-		(*Tier).accept(t, n, key, e, now, f)
+		(*Tier).accept(t, n, q.key, e, q.now, f)
 	}
 	return f
 }

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"go/types"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"sort"
@@ -137,4 +138,18 @@ func circles(files []string, calls map[string]map[string][]string) (found [][]st
 		found = append(found, circle)
 	}
 	return found
+}
+
+// TestContents: the table of contents of package cache names each of its files.
+func TestContents(t *testing.T) {
+	contents, err := os.ReadFile(source.Path("cache", "doc.go"))
+	require.NoError(t, err)
+	files, err := filepath.Glob(source.Path("cache", "*.go"))
+	require.NoError(t, err)
+	require.Greater(t, len(files), 30)
+	for _, file := range files {
+		if name := filepath.Base(file); !strings.HasSuffix(name, "_test.go") && name != "doc.go" {
+			assert.Contains(t, string(contents), name)
+		}
+	}
 }

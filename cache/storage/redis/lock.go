@@ -94,12 +94,12 @@ func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry
 func exactly(s *Redis, tenant string, request []byte, replies int, expect string) resp.Outcome {
 	nonce := newNonce()
 	request = append(request, echo+nonce+"\r\n"...)
-	end := "$13\r\n" + nonce + "\r\n"
+	e := &resp.Expected{Request: request, Replies: replies + 1, Lead: expect, End: "$13\r\n" + nonce + "\r\n"}
 	if s.cluster != nil {
-		_, state := s.cluster.Expect(keys.Marks(tenant), s.Era(tenant), time.Now(), request, replies+1, expect, 0, end)
+		_, state := s.cluster.Expect(keys.Marks(tenant), s.Era(tenant), time.Now(), e)
 		return state
 	}
-	_, state := resp.Expect(s.client, (*resp.Client).Era(s.client), time.Now(), request, replies+1, expect, 0, end, nil)
+	_, state := resp.Expect(s.client, (*resp.Client).Era(s.client), time.Now(), e)
 	return state
 }
 

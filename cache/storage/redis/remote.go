@@ -64,19 +64,19 @@ const scoreLead = "$13\r\n"
 
 // Compare implements Remote: one round trip.
 func (s *Redis) Compare(q *storage.Question, session, score string, page *storage.Page, now time.Time) (answer []byte, outcome resp.Outcome) {
-	what, expect, size, replies := q.Ask, q.Expect, 0, 3
+	what, lead, size, replies := q.Ask, q.Expect, 0, 3
 	if session != "" {
 		what += q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
-		expect += scoreLead
+		lead += scoreLead
 		size = 13
 		replies++
 		if score != "" {
-			expect += score + "\r\n"
+			lead += score + "\r\n"
 		}
 	}
 	if page != nil {
 		what += page.Get
-		expect += page.Lead
+		lead += page.Lead
 		size = len(page.Head) + page.Body
 		replies++
 	}
@@ -85,10 +85,11 @@ func (s *Redis) Compare(q *storage.Question, session, score string, page *storag
 	if replies > 3 {
 		end = "\r\n" + end
 	}
+	e := &resp.Expected{Request: []byte(what + echo + nonce), Replies: replies, Lead: lead, Size: size, End: end}
 	if s.cluster != nil {
-		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, []byte(what+echo+nonce), replies, expect, size, end)
+		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, e)
 	}
-	return resp.Expect(s.client, q.Era, now, []byte(what+echo+nonce), replies, expect, size, end, nil)
+	return resp.Expect(s.client, q.Era, now, e)
 }
 
 // Prepare implements Remote. The entry that r has from then on lacks its body.
@@ -135,7 +136,9 @@ func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcom
 		return nil, resp.Differs
 	}
 	end := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	body, outcome = resp.Expect(x.Client, x.Question.Era, now, []byte(x.Request+end), x.Replies, x.Reply, x.Body, "\r\n$13\r\n"+end, x.Sum)
+	body, outcome = resp.Expect(x.Client, x.Question.Era, now, &resp.Expected{
+		Request: []byte(x.Request + end), Replies: x.Replies, Lead: x.Reply, Size: x.Body, End: "\r\n$13\r\n" + end, Sum: x.Sum,
+	})
 	if outcome != resp.Matches || atomic.LoadInt64(x.Licensed) == 0 {
 		return nil, outcome
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/redis"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -51,7 +52,7 @@ func SetScene(name string, c *option.Config, next http.Handler, rw http.Response
 		return errors.New(name + ": the short way does not answer")
 	}
 	v := &visit{r: r, now: nowMS()}
-	examine(h, v)
+	examine(h, v, false)
 	if v.entry == nil || v.state != policy.Fresh {
 		return errors.New(name + ": nothing fresh is stored: " + v.bypass + v.reason)
 	}
