@@ -30,8 +30,8 @@ func isPage(kind string) bool {
 const inflation = 8
 
 // decoded undoes a content coding. It reports false if the coding is not known
-// here, is broken, or makes more than most bytes.
-func decoded(codings []string, body []byte, most int64) ([]byte, bool) {
+// here, is broken, or makes more than limit bytes.
+func decoded(codings []string, body []byte, limit int64) ([]byte, bool) {
 	coding := strings.ToLower(strings.TrimSpace(strings.Join(codings, ",")))
 	switch coding {
 	case "", "identity":
@@ -41,8 +41,8 @@ func decoded(codings []string, body []byte, most int64) ([]byte, bool) {
 		if err != nil {
 			return nil, false
 		}
-		plain, err := io.ReadAll(io.LimitReader(z, most+1))
-		return plain, err == nil && int64(len(plain)) <= most
+		plain, err := io.ReadAll(io.LimitReader(z, limit+1))
+		return plain, err == nil && int64(len(plain)) <= limit
 	}
 	return nil, false
 }

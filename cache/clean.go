@@ -110,9 +110,9 @@ func alias(h *Handler, name string) bool {
 
 // tooMuch reports whether a field of several lines, or a long one, is larger than what is
 // looked at.
-func tooMuch(name string, lines []string, fields, most int) bool {
+func tooMuch(name string, lines []string, fields, limit int) bool {
 	if len(lines) == 1 {
-		return len(lines[0]) > most || crowded(name, lines[0], fields)
+		return len(lines[0]) > limit || crowded(name, lines[0], fields)
 	}
 	if len(lines) > fields {
 		return true
@@ -121,7 +121,7 @@ func tooMuch(name string, lines []string, fields, most int) bool {
 	if name == "Cookie" {
 		all = strings.Join(lines, ";")
 	}
-	return len(all) > most || crowded(name, all, fields)
+	return len(all) > limit || crowded(name, all, fields)
 }
 
 // crowded reports whether a field has more members than are looked at one by one. Those of

@@ -59,8 +59,8 @@ type identities struct {
 // maxAddress bounds what is remembered, in bytes of each.
 const maxAddress = 2048
 
-func newIdentities(most int) *identities {
-	return &identities{max: most, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}, used: map[string]int64{}}
+func newIdentities(limit int) *identities {
+	return &identities{max: limit, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}, used: map[string]int64{}}
 }
 
 // knownIdentity returns the identity of an address, nil if it is not known.

@@ -130,10 +130,10 @@ func markAll(h *Handler, v *visit) {
 
 var paramPattern = regexp.MustCompile(odoo.SessionParam + `=([^&;]{1,128})`)
 
-// around returns a text, or if it is longer than most bytes, what of it stands around the
+// around returns a text, or if it is longer than limit bytes, what of it stands around the
 // places where a word is, as many as one request can mean sessions.
-func around(text, word string, most int) string {
-	if len(text) <= most || word == "" {
+func around(text, word string, limit int) string {
+	if len(text) <= limit || word == "" {
 		return text
 	}
 	parts := ""

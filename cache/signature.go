@@ -128,9 +128,9 @@ type nonceGenerations struct {
 
 var nonces = &nonceMemory{tenants: map[string]*nonceGenerations{}}
 
-// take notes a nonce of a tenant, unless it is known, or most are. now is in ms, of a clock
+// take notes a nonce of a tenant, unless it is known, or limit are. now is in ms, of a clock
 // that nobody sets.
-func (m *nonceMemory) take(tenant, id string, most int, now int64) int {
+func (m *nonceMemory) take(tenant, id string, limit int, now int64) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	g := m.tenants[tenant]
@@ -142,7 +142,7 @@ func (m *nonceMemory) take(tenant, id string, most int, now int64) int {
 	if g.young[id] || g.old[id] {
 		return nonceUsed
 	}
-	if len(g.young)+len(g.old) >= most {
+	if len(g.young)+len(g.old) >= limit {
 		return nonceFull
 	}
 	g.young[id] = true

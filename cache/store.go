@@ -366,14 +366,14 @@ func union(a, b []string) []string {
 }
 
 // pushVariant puts id first in a list of variants and returns those that are
-// beyond most.
-func pushVariant(list []string, id string, most int) (kept, dropped []string) {
+// beyond limit.
+func pushVariant(list []string, id string, limit int) (kept, dropped []string) {
 	kept = append(kept, id)
 	for i := 0; i < len(list); i++ {
 		if list[i] == id {
 			continue
 		}
-		if len(kept) < most {
+		if len(kept) < limit {
 			kept = append(kept, list[i])
 		} else {
 			dropped = append(dropped, list[i])

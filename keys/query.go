@@ -129,14 +129,14 @@ const EmptyQuery = "&"
 // A query that is present but empty ("/shop?") is told from none by forced:
 // Odoo renders alternate links only without a question mark. Its normal form is
 // EmptyQuery.
-func Query(raw string, forced bool, keep, ignore Names, most int) (normal, forward string, more bool) {
+func Query(raw string, forced bool, keep, ignore Names, limit int) (normal, forward string, more bool) {
 	if raw == "" {
 		if forced {
 			return EmptyQuery, "", false
 		}
 		return "", "", false
 	}
-	if strings.Count(raw, "&") >= most {
+	if strings.Count(raw, "&") >= limit {
 		return "", "", true
 	}
 	pairs := strings.Split(raw, "&")

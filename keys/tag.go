@@ -149,9 +149,9 @@ const controls = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10
 
 // checkTag accepts printable ASCII and bytes of UTF-8: what an application can
 // put into a header and name again in a purge.
-func checkTag(tag string, most int) error {
-	if len(tag) > most {
-		return fmt.Errorf("%w: a tag of %d bytes; at most %d are allowed", ErrTagLimit, len(tag), most)
+func checkTag(tag string, limit int) error {
+	if len(tag) > limit {
+		return fmt.Errorf("%w: a tag of %d bytes; at most %d are allowed", ErrTagLimit, len(tag), limit)
 	}
 	if strings.ContainsAny(tag, controls) || strings.ContainsRune(tag, utf8.RuneError) { // or bytes that are no UTF-8
 		return fmt.Errorf("%w: %q has a control character", ErrTag, tag)

@@ -69,20 +69,20 @@ func (p *problems) needed(path, s string) int64 {
 	return p.duration(path, s, 0)
 }
 
-// between reads a duration in ms from 1 to most.
-func (p *problems) between(path, s string, most int64) int64 {
+// between reads a duration in ms from 1 to limit.
+func (p *problems) between(path, s string, limit int64) int64 {
 	ms, err := policy.ParseDuration(s)
-	if err != nil || ms < 1 || ms > most {
-		p.add(path, "%q; expected a duration from 1ms to %s", s, time.Duration(most)*time.Millisecond)
+	if err != nil || ms < 1 || ms > limit {
+		p.add(path, "%q; expected a duration from 1ms to %s", s, time.Duration(limit)*time.Millisecond)
 	}
 	return ms
 }
 
-// number reads an integer between least and most.
-func (p *problems) number(path, s string, least, most int) int {
+// number reads an integer between least and limit.
+func (p *problems) number(path, s string, least, limit int) int {
 	n, err := strconv.Atoi(strings.TrimSpace(s))
-	if err != nil || n < least || n > most {
-		p.add(path, "%q; expected a number from %d to %d", s, least, most)
+	if err != nil || n < least || n > limit {
+		p.add(path, "%q; expected a number from %d to %d", s, least, limit)
 		return least
 	}
 	return n
@@ -98,8 +98,8 @@ var units = []struct {
 	{"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"B", 1},
 }
 
-// size reads a number of bytes from least to most: 65536, 64KiB, 2MB.
-func (p *problems) size(path, s string, least, most int64) int64 {
+// size reads a number of bytes from least to limit: 65536, 64KiB, 2MB.
+func (p *problems) size(path, s string, least, limit int64) int64 {
 	text := strings.TrimSpace(s)
 	factor := int64(1)
 	for i := 0; i < len(units); i++ {
@@ -110,9 +110,9 @@ func (p *problems) size(path, s string, least, most int64) int64 {
 		}
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > most/factor || n*factor < least {
-		p.add(path, "%q; expected a size such as 4MiB, from %s to %s", s, inUnits(least), inUnits(most))
-		return most
+	if err != nil || n < 0 || n > limit/factor || n*factor < least {
+		p.add(path, "%q; expected a size such as 4MiB, from %s to %s", s, inUnits(least), inUnits(limit))
+		return limit
 	}
 	return n * factor
 }

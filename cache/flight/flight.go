@@ -63,14 +63,14 @@ type Waiter struct {
 
 // Join begins a flight for a key, or gets in line for the one under way: then it
 // returns a waiter. It returns neither if too many wait already.
-func Join(g *Group, key string, most int) (*Flight, *Waiter) {
+func Join(g *Group, key string, limit int) (*Flight, *Waiter) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f := g.flights[key]
 	if f == nil {
 		return takeOff(g, key), nil
 	}
-	if g.waiting >= most {
+	if g.waiting >= limit {
 		return nil, nil
 	}
 	w := &Waiter{Flight: f, ch: make(chan struct{})}
@@ -87,10 +87,10 @@ func takeOff(g *Group, key string) *Flight {
 
 // Begin begins a flight in the background, nil if there is one for the key or if
 // most are under way.
-func Begin(g *Group, key string, most int) *Flight {
+func Begin(g *Group, key string, limit int) *Flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.flights[key] != nil || g.refreshing >= most {
+	if g.flights[key] != nil || g.refreshing >= limit {
 		return nil
 	}
 	g.refreshing++
@@ -175,7 +175,7 @@ func SetCancel(g *Group, f *Flight, cancel func()) {
 // Orphan is called when the visitor that a flight began for has gone, or one who waited
 // for it. The flight goes on, since its answer is for everybody; but where most others do
 // so, and nobody waits for this one, it is ended.
-func Orphan(g *Group, f *Flight, most int) {
+func Orphan(g *Group, f *Flight, limit int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f.landed || f.cancel == nil {
@@ -185,7 +185,7 @@ func Orphan(g *Group, f *Flight, most int) {
 		f.orphan = true
 		g.orphans++
 	}
-	if g.orphans <= most {
+	if g.orphans <= limit {
 		return
 	}
 	for i := 0; i < len(f.waiters); i++ {
@@ -217,8 +217,8 @@ func wake(g *Group, w *Waiter) {
 // Wait returns when the flight has landed, after the time given, or when the
 // client is gone. It reports whether the flight has landed. abandoned is how many may go
 // on without their visitor.
-func Wait(ctx context.Context, g *Group, w *Waiter, most time.Duration, abandoned int) bool {
-	timer := time.AfterFunc(most, func() { wake(g, w) })
+func Wait(ctx context.Context, g *Group, w *Waiter, limit time.Duration, abandoned int) bool {
+	timer := time.AfterFunc(limit, func() { wake(g, w) })
 	defer func() { timer.Stop() }()
 	stop := context.AfterFunc(ctx, func() { wake(g, w) })
 	defer func() { stop() }()

@@ -28,7 +28,7 @@ func Varies(h http.Header, t Terms) (names []string, reason string) {
 
 // varyOf reads the lines of Vary into sorted lower-case names, or returns why
 // the response cannot be stored (RFC 9111 §4.1).
-func varyOf(lines []string, most int) (names []string, reason string) {
+func varyOf(lines []string, limit int) (names []string, reason string) {
 	if len(lines) == 0 {
 		return nil, ""
 	}
@@ -47,7 +47,7 @@ func varyOf(lines []string, most int) (names []string, reason string) {
 		seen[name] = true
 		names = append(names, name)
 	}
-	if len(names) > most {
+	if len(names) > limit {
 		return nil, ReasonVaryLimit
 	}
 	sort.Strings(names)

@@ -81,13 +81,13 @@ func (v *View) Pending() int {
 	return n
 }
 
-// Journal keeps purges until they can be written. Beyond most the journal
+// Journal keeps purges until they can be written. Beyond limit the journal
 // becomes one purge of everything, which loses nothing; it reports that.
-func (v *View) Journal(list []Waiting, most int) bool {
+func (v *View) Journal(list []Waiting, limit int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoke()
-	full := len(v.pending)+len(list) > most
+	full := len(v.pending)+len(list) > limit
 	if !full {
 		v.pending = append(v.pending, list...)
 	} else if len(v.pending) > 0 { // the first may be on its way to the storage: it stays where it is
@@ -99,16 +99,16 @@ func (v *View) Journal(list []Waiting, most int) bool {
 	return full
 }
 
-// JournalSessions keeps the marks of sessions until they can be written. Beyond most
+// JournalSessions keeps the marks of sessions until they can be written. Beyond limit
 // nothing is to be known of any session; it reports that.
-func (v *View) JournalSessions(list map[string]*Note, forget *Note, most int) bool {
+func (v *View) JournalSessions(list map[string]*Note, forget *Note, limit int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.revoke()
 	for session, n := range list {
 		v.special[session] = n
 	}
-	full := len(v.special) > most
+	full := len(v.special) > limit
 	if full {
 		forget = &Note{}
 	}

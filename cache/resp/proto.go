@@ -220,10 +220,10 @@ func oneLine(r *Reply, line string) bool {
 
 // readReplies reads a reply to each command. It reports whether one of them is an
 // error, and whether all are such as their commands want them. See readReply for err.
-func readReplies(s *source, most int, cmds []Command, replies []Reply) (failed, wanted bool, err error) {
+func readReplies(s *source, limit int, cmds []Command, replies []Reply) (failed, wanted bool, err error) {
 	wanted = true
 	for i := 0; i < len(replies); i++ {
-		s.left = most
+		s.left = limit
 		r := &replies[i]
 		line, err := s.r.ReadSlice('\n')
 		end := len(line) - 2
@@ -231,7 +231,7 @@ func readReplies(s *source, most int, cmds []Command, replies []Reply) (failed, 
 		if err == nil && end > 0 && line[0] == '$' && line[1] != '+' && line[end] == '\r' {
 			size, _ = strconv.Atoi(string(line[1:end]))
 		}
-		if size <= 0 || size > most {
+		if size <= 0 || size > limit {
 			if err = readLine(s, r, line, err, 0); err != nil {
 				return false, false, err
 			}

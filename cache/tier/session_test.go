@@ -11,13 +11,13 @@ import (
 )
 
 // Special and Forget of the scripted storage.
-func (s *script) Special(tenant string, sessions []string, ttl int64, most int) (bool, error) {
+func (s *script) Special(tenant string, sessions []string, ttl int64, limit int) (bool, error) {
 	after, err := s.enter("special")
 	if err != nil {
 		return false, err
 	}
 	defer after()
-	return s.Storage.Special(tenant, sessions, ttl, most)
+	return s.Storage.Special(tenant, sessions, ttl, limit)
 }
 
 func (s *script) Forget(tenant string) error {

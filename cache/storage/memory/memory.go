@@ -224,23 +224,23 @@ func (m *Memory) used(member string, score int64) {
 }
 
 // Begin implements Storage.
-func (m *Memory) Begin(tenant, session string, ttl int64, most int) error {
+func (m *Memory) Begin(tenant, session string, ttl int64, limit int) error {
 	member := ID(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.sessions[member] == 0 && m.older[member] == 0 {
-		m.note(member, storage.SessionScore(storage.NowMS()+ttl, storage.ScoreDefault), most)
+		m.note(member, storage.SessionScore(storage.NowMS()+ttl, storage.ScoreDefault), limit)
 	}
 	return nil
 }
 
 // Note implements Storage.
-func (m *Memory) Note(tenant, session string, ttl int64, most int) error {
+func (m *Memory) Note(tenant, session string, ttl int64, limit int) error {
 	member := ID(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.sessions[member] == 0 && m.older[member] == 0 {
-		m.note(member, storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), most)
+		m.note(member, storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), limit)
 	}
 	return nil
 }
@@ -277,17 +277,17 @@ func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) (al
 	return found == len(sessions), nil
 }
 
-// note keeps the score of a session that begins. Each time half of most have begun, those
+// note keeps the score of a session that begins. Each time half of limit have begun, those
 // go that have not been used since the time before. If most are in use, any of the older go.
-func (m *Memory) note(member string, score int64, most int) {
-	half := (most + 1) / 2
-	if m.begun >= half || len(m.sessions) >= most {
+func (m *Memory) note(member string, score int64, limit int) {
+	half := (limit + 1) / 2
+	if m.begun >= half || len(m.sessions) >= limit {
 		m.begun = 0
 		m.older = m.sessions
 		m.sessions = map[string]int64{}
 	}
 	for other := range m.older {
-		if len(m.older)+len(m.sessions) < most {
+		if len(m.older)+len(m.sessions) < limit {
 			break
 		}
 		delete(m.older, other)

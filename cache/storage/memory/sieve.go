@@ -232,8 +232,8 @@ func (s *Sieve) drop(i int) {
 }
 
 // shrink evicts until the entries hold most bytes at most.
-func (s *Sieve) shrink(most int64) {
-	for s.bytes > most && len(s.index) > 0 {
+func (s *Sieve) shrink(limit int64) {
+	for s.bytes > limit && len(s.index) > 0 {
 		s.evict(s.largest())
 	}
 }

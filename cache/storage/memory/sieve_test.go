@@ -145,8 +145,8 @@ func (m *model) drop(i int) {
 	}
 }
 
-func (m *model) shrink(most int64) {
-	for m.bytes() > most && len(m.list) > 0 {
+func (m *model) shrink(limit int64) {
+	for m.bytes() > limit && len(m.list) > 0 {
 		for {
 			if m.hand >= len(m.list) {
 				m.hand = 0

@@ -108,11 +108,11 @@ redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1`
 
 // Begin implements Storage: two round trips.
-func (s *Redis) Begin(tenant, session string, ttl int64, most int) error {
+func (s *Redis) Begin(tenant, session string, ttl int64, limit int) error {
 	key := keys.Sessions(tenant)
 	until := storage.NowMS() + ttl
 	begins := strconv.FormatInt(storage.SessionScore(until, storage.ScoreBegins), 10)
-	fresh, err := s.begin(tenant, session, begins, most)
+	fresh, err := s.begin(tenant, session, begins, limit)
 	if err != nil || !fresh {
 		return err
 	}
@@ -130,15 +130,15 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', tonumber(score) - 3), ARGV[1])
 return 1`
 
 // Note implements Storage.
-func (s *Redis) Note(tenant, session string, ttl int64, most int) error {
-	_, err := s.begin(tenant, session, strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), 10), most)
+func (s *Redis) Note(tenant, session string, ttl int64, limit int) error {
+	_, err := s.begin(tenant, session, strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), 10), limit)
 	return err
 }
 
 // begin notes a session as one that begins, with this score. It reports false if something
 // is known of it.
-func (s *Redis) begin(tenant, session, score string, most int) (fresh bool, err error) {
-	replies, err := s.note(tenant, []string{"ZADD", keys.Sessions(tenant), "NX", score, session}, strconv.Itoa(-most-1))
+func (s *Redis) begin(tenant, session, score string, limit int) (fresh bool, err error) {
+	replies, err := s.note(tenant, []string{"ZADD", keys.Sessions(tenant), "NX", score, session}, strconv.Itoa(-limit-1))
 	return err == nil && replies[0].Int != 0, err
 }
 
@@ -149,23 +149,23 @@ func (s *Redis) Settle(tenant, session string) error {
 }
 
 // Special implements Storage.
-func (s *Redis) Special(tenant string, sessions []string, ttl int64, most int) (all bool, err error) {
+func (s *Redis) Special(tenant string, sessions []string, ttl int64, limit int) (all bool, err error) {
 	score := strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, storage.ScoreSpecial), 10)
 	args := []string{"ZADD", keys.Sessions(tenant), "XX", "CH"}
 	for i := 0; i < len(sessions); i++ {
 		args = append(args, score, sessions[i])
 	}
-	replies, err := s.note(tenant, args, strconv.Itoa(-most-1))
+	replies, err := s.note(tenant, args, strconv.Itoa(-limit-1))
 	return err == nil && replies[0].Int == int64(len(sessions)), err
 }
 
 // note runs a command on what is known of sessions, and drops those whose rank is
-// most at most.
-func (s *Redis) note(tenant string, args []string, most string) ([]resp.Reply, error) {
+// limit at most.
+func (s *Redis) note(tenant string, args []string, limit string) ([]resp.Reply, error) {
 	key := keys.Sessions(tenant)
 	replies, err := ask(s,
 		resp.Command{Args: args},
-		resp.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", most}},
+		resp.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", limit}},
 	)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
