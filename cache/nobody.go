@@ -24,7 +24,7 @@ func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
 		reason = ownReason(v)
 	}
 	count(h, reason)
-	t := &tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: reason, cacheable: true}
+	t := &watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: reason, cacheable: true}
 	if v.rule.Nobody {
 		t.country = watchCountry(h)
 	}

@@ -125,7 +125,7 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 	if now >= p.quick || p.exchange == nil || r.Header["Cookie"] != nil || out["Vary"] != nil {
 		return answerChecked(h, rw, r, key, p)
 	}
-	body, got := redis.Fetch(p.exchange, t)
+	body, got := redis.Body(p.exchange, t)
 	if body == nil {
 		return notFetched(h, rw, r, p, got)
 	}
@@ -291,9 +291,9 @@ func bodyFromRedis(h *Handler, r *http.Request, p *readyPage, who *sender) (stor
 	} else {
 		var got resp.Outcome
 		if who == nil {
-			stored, got = redis.Fetch(p.exchange, t)
+			stored, got = redis.Body(p.exchange, t)
 		} else {
-			stored, got = redis.FetchFor(p.exchange, session, score, t)
+			stored, got = redis.BodyFor(p.exchange, session, score, t)
 		}
 		late = stored == nil && tier.NotFetched(h.shared.tier, h.tenant, got)
 	}

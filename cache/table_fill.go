@@ -28,26 +28,26 @@ func makeReady(h *Handler, v *visit) {
 	if v.r.Method == http.MethodGet {
 		key = tableKey(h, v.r)
 	}
-	near := h.shared.tier.PageKey(h.tenant, v.primary)
-	if near == "" || key == "" {
+	at := h.shared.tier.PageKey(h.tenant, v.primary)
+	if at == "" || key == "" {
 		return
 	}
 	plain := e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"])
-	r := h.shared.tier.Prepared(near, e, v.head.Seq, plain)
+	r := h.shared.tier.Prepared(at, e, v.head.Seq, plain)
 	if r == nil {
-		if r = prepare(h, near, v, plain); r == nil {
+		if r = prepare(h, at, v, plain); r == nil {
 			return
 		}
 	}
 	atomic.AddInt64(r.Hits, 1)
 	if !h.s.Debug { // else each hit goes the long way, which writes its line
-		enterTable(h, v, near, key, r, plain)
+		enterTable(h, v, at, key, r, plain)
 	}
 }
 
 // prepare builds what clients of each kind get of a visit's entry, and hands it to the tier.
 // It returns nil if the tier has no room for it.
-func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
+func prepare(h *Handler, at string, v *visit, plain bool) *storage.Ready {
 	e := v.entry
 	r := &storage.Ready{
 		Entry: e, Until: e.Life.Born + e.Life.TTL - earlyWindow(h, e), Seq: v.head.Seq, Recipe: recipe(h, v), Hits: new(int64),
@@ -60,15 +60,15 @@ func prepare(h *Handler, near string, v *visit, plain bool) *storage.Ready {
 		}
 		r.Plain = formOf(plainClient, e, body, len(body))
 	}
-	if !h.shared.tier.Prepare(near, r) {
+	if !h.shared.tier.Prepare(at, r) {
 		return nil
 	}
 	return r
 }
 
 // enterTable enters a page into the table for requests like this one.
-func enterTable(h *Handler, v *visit, near, key string, r *storage.Ready, plain bool) {
-	p := &readyPage{ready: r, form: r.Stored, tierKey: near, rule: v.rule, remote: r.Remote(), asks: !v.consent && hasName(r.Entry.Tags, consentTag)}
+func enterTable(h *Handler, v *visit, at, key string, r *storage.Ready, plain bool) {
+	p := &readyPage{ready: r, form: r.Stored, tierKey: at, rule: v.rule, remote: r.Remote(), asks: !v.consent && hasName(r.Entry.Tags, consentTag)}
 	if plain {
 		p.form = r.Plain
 	}
@@ -100,7 +100,7 @@ func enterTable(h *Handler, v *visit, near, key string, r *storage.Ready, plain 
 			return
 		}
 		keepInTable(h, key, &readyPage{
-			ready: r, tierKey: near, rule: v.rule, varies: true, licensed: p.licensed,
+			ready: r, tierKey: at, rule: v.rule, varies: true, licensed: p.licensed,
 			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
 		})
 		key = keyWith(values, key)

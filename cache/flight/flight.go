@@ -86,7 +86,7 @@ func takeOff(g *Group, key string) *Flight {
 }
 
 // Begin begins a flight in the background, nil if there is one for the key or if
-// most are under way.
+// limit are under way.
 func Begin(g *Group, key string, limit int) *Flight {
 	g.mu.Lock()
 	defer g.mu.Unlock()

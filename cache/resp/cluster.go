@@ -219,7 +219,7 @@ func (c *Cluster) nodeFor(slot int, deadline time.Time) (*Client, error) {
 	wanted := c.stale && (time.Since(c.asked) >= refreshPause || c.asking && len(c.ranges) == 0)
 	c.mu.Unlock()
 	if wanted {
-		c.refresh(deadline)
+		c.reload(deadline)
 	}
 	c.mu.Lock()
 	address := c.addressOf(slot)
@@ -260,10 +260,10 @@ func (c *Cluster) node(address string) (*Client, error) {
 	return node, nil
 }
 
-// refresh asks for the slots: the nodes that are known, then those of the
+// reload asks for the slots: the nodes that are known, then those of the
 // configuration, until one tells. While one request does, the others go by what is
 // known.
-func (c *Cluster) refresh(deadline time.Time) {
+func (c *Cluster) reload(deadline time.Time) {
 	if !c.refreshing.TryLock() {
 		c.mu.Lock()
 		known := len(c.ranges) > 0

@@ -70,7 +70,7 @@ func fetched(t *testing.T, tr *tier.Tier, v *tier.Tenant, tenant string) func() 
 	x := tr.Exchange(v, r, license, nil)
 	require.NotNil(t, x)
 	get := func() string {
-		got, outcome := redis.Fetch(x, time.Now())
+		got, outcome := redis.Body(x, time.Now())
 		require.NotEqual(t, resp.TimedOut, outcome)
 		return string(got)
 	}

@@ -186,7 +186,7 @@ func fromTier(t *Tier, n *Tenant, key string, now int64) *Found {
 func (t *Tier) fromMemory(n *Tenant, key string, e *storage.Entry) *Found {
 	verdict, head, current := n.purges.CheckCurrent(e, storage.Ticks()-t.o.MaxStaleness)
 	if !current {
-		if reason := t.refresh(n); reason != "" {
+		if reason := t.askPosition(n); reason != "" {
 			return &Found{Reason: reason}
 		}
 		verdict, head, _ = n.purges.CheckCurrent(e, 0)
@@ -687,8 +687,8 @@ func (t *Tier) replay(n *Tenant) bool {
 	}
 }
 
-// refresh asks for the tenant's position and what the view lacks.
-func (t *Tier) refresh(n *Tenant) string {
+// askPosition asks for the tenant's position and what the view lacks.
+func (t *Tier) askPosition(n *Tenant) string {
 	if reason := t.ready(n); reason != "" {
 		return reason
 	}

@@ -278,7 +278,7 @@ func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) (al
 }
 
 // note keeps the score of a session that begins. Each time half of limit have begun, those
-// go that have not been used since the time before. If most are in use, any of the older go.
+// go that have not been used since the time before. If limit are in use, any of the older go.
 func (m *Memory) note(member string, score int64, limit int) {
 	half := (limit + 1) / 2
 	if m.begun >= half || len(m.sessions) >= limit {

@@ -28,9 +28,9 @@ func (s *Redis) Find(tenant string, q *storage.Query) (*storage.Answer, error) {
 // lookup asks for an entry, by bytes that are ready to be sent.
 func lookup(s *Redis, tenant, id string) (*storage.Entry, storage.Head, error) {
 	key := keys.Entry(tenant, id)
-	head, _, value, state := inWords(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
+	head, _, value, state := askExpected(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
 	if state != resp.Matches {
-		return lookupAny(s, tenant, key, state)
+		return lookupParsed(s, tenant, key, state)
 	}
 	if value == nil {
 		return nil, head, nil

@@ -45,12 +45,12 @@ func claim(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entr
 	entry := keys.Entry(tenant, l.ID)
 	lock := keys.Lock(tenant, l.ID)
 	if s.cluster != nil {
-		return claimAny(s, tenant, entry, lock, l.Token, ms)
+		return claimParsed(s, tenant, entry, lock, l.Token, ms)
 	}
-	head, _, value, state := inWords(s, tenant, "", fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
+	head, _, value, state := askExpected(s, tenant, "", fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
 		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms))
 	if state != resp.Matches { // if it was claimed, the lock has the token
-		e, head, err = lookupAny(s, tenant, entry, state)
+		e, head, err = lookupParsed(s, tenant, entry, state)
 		return e, head, false, err
 	}
 	if len(value) == 0 {
@@ -63,8 +63,8 @@ func claim(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entr
 	return e, head, false, nil
 }
 
-// claimAny asks for the same where the answer is not as it mostly is.
-func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry, head storage.Head, locked bool, err error) {
+// claimParsed asks for the same where the answer is not as it mostly is.
+func claimParsed(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry, head storage.Head, locked bool, err error) {
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
 		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
@@ -72,7 +72,7 @@ func claimAny(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry
 		resp.Command{Args: []string{"EVAL", claimScript, "2", entry, lock, token, ms}},
 	)
 	if err == nil && replies[2].Kind == resp.Error { // it may be looked up all the same
-		e, head, err = lookupAny(s, tenant, entry, resp.Differs)
+		e, head, err = lookupParsed(s, tenant, entry, resp.Differs)
 		return e, head, false, err
 	}
 	if err == nil {

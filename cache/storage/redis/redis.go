@@ -154,9 +154,9 @@ func ask(s *Redis, cmds ...resp.Command) ([]resp.Reply, error) {
 	return resp.Do(s.client, cmds)
 }
 
-// inWords asks one server for a tenant's position, one score if that is not empty, and a
+// askExpected asks one server for a tenant's position, one score if that is not empty, and a
 // large bulk, see resp.ExpectWords.
-func inWords(s *Redis, tenant, score, large string) (head storage.Head, found string, value []byte, state resp.Outcome) {
+func askExpected(s *Redis, tenant, score, large string) (head storage.Head, found string, value []byte, state resp.Outcome) {
 	if s.cluster != nil {
 		return head, "", nil, resp.Differs
 	}
@@ -183,8 +183,8 @@ func inWords(s *Redis, tenant, score, large string) (head storage.Head, found st
 	return head, list[n-1], value, state
 }
 
-// lookupAny asks for the same where the answer is not as it mostly is.
-func lookupAny(s *Redis, tenant, key string, state resp.Outcome) (*storage.Entry, storage.Head, error) {
+// lookupParsed asks for the same where the answer is not as it mostly is.
+func lookupParsed(s *Redis, tenant, key string, state resp.Outcome) (*storage.Entry, storage.Head, error) {
 	if state == resp.TimedOut {
 		return unanswered(s, tenant, resp.ErrTimeout)
 	}
@@ -451,17 +451,17 @@ func refusedError(r resp.Reply, what string) error {
 func headOf(epoch, seq resp.Reply) (storage.Head, error) {
 	e, err := strconv.ParseUint(string(epoch.Body), 10, 53)
 	if err != nil {
-		return rareHead(epoch, seq)
+		return parsedHead(epoch, seq)
 	}
 	n, err := strconv.ParseUint(string(seq.Body), 10, 53)
 	if err != nil {
-		return rareHead(epoch, seq)
+		return parsedHead(epoch, seq)
 	}
 	return storage.Head{Epoch: int64(e), Seq: int64(n)}, nil
 }
 
-// rareHead reads a position that is not as it mostly is.
-func rareHead(epoch, seq resp.Reply) (storage.Head, error) {
+// parsedHead reads a position that is not as it mostly is.
+func parsedHead(epoch, seq resp.Reply) (storage.Head, error) {
 	if epoch.Null || seq.Null || resp.Code(epoch) == "WRONGTYPE" || resp.Code(seq) == "WRONGTYPE" {
 		return storage.Head{}, nil
 	}

@@ -126,12 +126,12 @@ func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *st
 	}
 }
 
-// Fetch gets the stored body of a page that is ready, or says that it is as it was by
+// Body gets the stored body of a page that is ready, or says that it is as it was by
 // returning what is kept in its place. It is nil if anything is not as it was: then the
 // outcome is to be told, see NotFetched.
 // The license says whether what is known of purges is as it was: it ends with the question.
 // Nothing is confirmed.
-func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome) {
+func Body(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome) {
 	if atomic.LoadInt64(x.Licensed) == 0 || x.Failures.Load() > 0 {
 		return nil, resp.Differs
 	}
@@ -148,9 +148,9 @@ func Fetch(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcom
 	return body, outcome
 }
 
-// FetchFor gets the body for a session, given as its hash, in the same exchange. The session
+// BodyFor gets the body for a session, given as its hash, in the same exchange. The session
 // has to have the score that it had before, by which it is a default one.
-func FetchFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome resp.Outcome) {
+func BodyFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome resp.Outcome) {
 	if len(score) != 13 || !storage.IsDefault(score) {
 		return nil, resp.Differs
 	}
@@ -159,5 +159,5 @@ func FetchFor(x *storage.Exchange, session, score string, now time.Time) (body [
 	with.Request = q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + x.Get + echo
 	with.Reply = q.Expect + scoreLead + score + "\r\n" + x.Reply[len(q.Expect):]
 	with.Replies++
-	return Fetch(&with, now)
+	return Body(&with, now)
 }

@@ -29,17 +29,17 @@ func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, 
 	key := keys.Sessions(tenant)
 	score := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(key)) + "\r\n" + key + "\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 	if id == "" {
-		head, _, found, state := inWords(s, tenant, "", score)
+		head, _, found, state := askExpected(s, tenant, "", score)
 		if n := known(string(found)); state == resp.Matches && n >= 0 {
 			return nil, head, storage.KindOfScore(n, storage.NowMS()), nil
 		}
-		return visitAny(s, tenant, "", session, state)
+		return visitParsed(s, tenant, "", session, state)
 	}
 	key = keys.Entry(tenant, id)
-	head, found, value, state := inWords(s, tenant, score, "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
+	head, found, value, state := askExpected(s, tenant, score, "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
 	n := known(found)
 	if state != resp.Matches || n < 0 {
-		return visitAny(s, tenant, key, session, state)
+		return visitParsed(s, tenant, key, session, state)
 	}
 	if value == nil {
 		return nil, head, storage.KindOfScore(n, storage.NowMS()), nil
@@ -63,8 +63,8 @@ func known(score string) int64 {
 	return int64(n)
 }
 
-// visitAny asks for the same where the answer is not as it mostly is.
-func visitAny(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, storage.SessionKind, error) {
+// visitParsed asks for the same where the answer is not as it mostly is.
+func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, storage.SessionKind, error) {
 	if state == resp.TimedOut {
 		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
 		return e, head, storage.SessionUnknown, err

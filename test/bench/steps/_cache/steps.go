@@ -176,7 +176,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		x, _ := h.table.Load(sc.at)
 		p, _ := x.(*readyPage)
 		for i := 0; i < n && p != nil && p.exchange != nil; i++ {
-			if body, _ := redis.Fetch(p.exchange, time.Now()); body != nil {
+			if body, _ := redis.Body(p.exchange, time.Now()); body != nil {
 				done++
 			}
 		}

@@ -9,11 +9,11 @@ import (
 	"github.com/odoocache/odoocache/cache/odoo"
 )
 
-// tap is the ResponseWriter of a response that the cache only looks at: on its way to
+// watchedWriter is the ResponseWriter of a response that the cache only looks at: on its way to
 // the client it is read for purges, and labelled. Its header is the client's.
 //
 // What is embedded is called without the interpreter.
-type tap struct {
+type watchedWriter struct {
 	http.ResponseWriter
 
 	h       *Handler
@@ -29,7 +29,7 @@ type tap struct {
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (t *tap) WriteHeader(status int) {
+func (t *watchedWriter) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		if t.decided {
 			return
@@ -48,9 +48,9 @@ func (t *tap) WriteHeader(status int) {
 }
 
 // Write implements http.ResponseWriter.
-func (t *tap) Write(p []byte) (int, error) {
+func (t *watchedWriter) Write(p []byte) (int, error) {
 	if !t.decided {
-		(*tap).WriteHeader(t, http.StatusOK)
+		(*watchedWriter).WriteHeader(t, http.StatusOK)
 	}
 	if t.country != nil {
 		watch(t, p)
@@ -63,7 +63,7 @@ func (t *tap) Write(p []byte) (int, error) {
 }
 
 // watch looks for the visitor's country in a part of a page, up to the end of its head.
-func watch(t *tap, p []byte) {
+func watch(t *watchedWriter, p []byte) {
 	own := odoo.Head(p)
 	if bytes.Contains(own, odoo.CountrySign) {
 		learnCountries(t.h, t.country)
@@ -75,7 +75,7 @@ func watch(t *tap, p []byte) {
 }
 
 // passed is called when status and headers of a response are known.
-func passed(t *tap, status int) {
+func passed(t *watchedWriter, status int) {
 	h := t.h
 	header := t.ResponseWriter.Header()
 	if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && odoo.RedirectsElsewhere(t.v.r, status, header) {
@@ -110,17 +110,17 @@ func noteDefaultSession(h *Handler, v *visit, status int, header http.Header) {
 	}
 }
 
-// handOn hands a request on with a tap.
-func handOn(t *tap, r *http.Request) {
+// handOn hands a request on, and watches its response.
+func handOn(t *watchedWriter, r *http.Request) {
 	t.h.next.ServeHTTP(t, r)
 	if !t.decided { // a response without a body
-		(*tap).WriteHeader(t, http.StatusOK)
+		(*watchedWriter).WriteHeader(t, http.StatusOK)
 	}
 }
 
 // passedByRule is called when the header of a bypassed answer is known, where nothing depends on
 // who has asked. It is kept short, since each such request needs it.
-func passedByRule(t *tap, status int) {
+func passedByRule(t *watchedWriter, status int) {
 	h := t.h
 	header := t.ResponseWriter.Header()
 	for _, name := range h.addressed {
@@ -143,7 +143,7 @@ func passedByRule(t *tap, status int) {
 // passByRule hands a request on that a rule bypasses.
 func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
 	atomic.AddInt64(h.tenant.Bypassed, 1)
-	handOn(&tap{h: h, ResponseWriter: rw}, r)
+	handOn(&watchedWriter{h: h, ResponseWriter: rw}, r)
 }
 
 // pass hands a request on that the cache has no part in. Its response is
@@ -158,7 +158,7 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 		}
 	}
 	count(h, v.bypass)
-	handOn(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
+	handOn(&watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
 }
 
 // passUnstored hands a request on whose answer cannot be stored, because the storage does not
@@ -166,7 +166,7 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 func passUnstored(h *Handler, rw http.ResponseWriter, v *visit) {
 	markSessions(h, v)
 	count(h, v.reason)
-	handOn(&tap{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
+	handOn(&watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.reason, cacheable: true}, v.r)
 }
 
 // passBlindly hands on a request that could not be examined, or is not to be. Of its
