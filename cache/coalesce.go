@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"

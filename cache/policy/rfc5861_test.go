@@ -67,7 +67,7 @@ func TestMaxStaleAndMustRevalidate(t *testing.T) {
 		name  string
 		terms policy.Terms
 		lines []string
-		state int
+		state policy.State
 	}{
 		{"must-revalidate", terms(), []string{fresh, "Cache-Control: must-revalidate"}, policy.Expired},
 		{"under a rule", ruled, []string{fresh, "Cache-Control: must-revalidate"}, policy.Expired},

@@ -272,7 +272,7 @@ func TestReuse(t *testing.T) {
 		life          policy.Life
 		age           int64 // seconds
 		request       string
-		state         int
+		state         policy.State
 		reason        string
 	}{
 		{"fresh", "4", plain, 59, "", policy.Fresh, ""},
@@ -336,7 +336,7 @@ func TestSoftPurge(t *testing.T) {
 		grace   int64
 		age     int64
 		request string
-		state   int
+		state   policy.State
 	}{
 		{"may be served while it is refreshed", 30 * second, 1, "", policy.Stale},
 		{"also when it is stale anyway", 30 * second, 89, "", policy.Stale},

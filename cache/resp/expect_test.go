@@ -36,7 +36,7 @@ func shortServer(t *testing.T, commands int, timeout time.Duration, pieces []str
 }
 
 // patience is the timeout of an exchange that ends in a state.
-func patience(state int) time.Duration {
+func patience(state Outcome) time.Duration {
 	if state == TimedOut {
 		return 200 * time.Millisecond
 	}
@@ -61,7 +61,7 @@ const nonceReply = "$3\r\nabc\r\n"
 func TestExpect(t *testing.T) {
 	for _, c := range []struct {
 		name, replies string
-		state         int
+		state         Outcome
 		kept          bool // the connection
 	}{
 		{"what is expected", "$1\r\n7\r\n$5\r\nhello\r\n" + nonceReply, Matches, true},
@@ -117,7 +117,7 @@ func TestExpectChecksum(t *testing.T) {
 		reply string
 		sum   *Checksum
 		want  string
-		state int
+		state Outcome
 	}{
 		{"none", "hello", nil, "hello", Matches},
 		{"the right one", "hello", &Checksum{Part: part, Sum: whole}, "hello", Matches},
@@ -155,7 +155,7 @@ func TestWords(t *testing.T) {
 	for _, c := range []struct {
 		name, replies string
 		want          string // "": none
-		state         int
+		state         Outcome
 		kept          bool
 	}{
 		{"all", "$1\r\n7\r\n$2\r\n10\r\n$5\r\nhello\r\n" + nonceReply, "7 10 hello", Matches, true},

@@ -196,7 +196,7 @@ func TestLookupVaried(t *testing.T) {
 	require.Equal(t, &tier.Found{Head: at, List: list}, f, "there is no variant")
 	require.Empty(t, tr.Store(v, storagetest.Entry(tenant, "k 1", at)))
 	tr.NoteNewSession(v, "s")
-	for session, want := range map[string]int{"": 0, "s": storage.SessionDefault, "t": storage.SessionUnknown} {
+	for session, want := range map[string]storage.SessionKind{"": 0, "s": storage.SessionDefault, "t": storage.SessionUnknown} {
 		f = tr.Find(v, &tier.Wanted{Key: "k 1", Session: session, List: l})
 		require.Equal(t, "k 1", f.Entry.Key)
 		require.Same(t, list, f.List)

@@ -118,9 +118,9 @@ type Found struct {
 	Head   storage.Head   // position of the purge state before the origin is asked; zero: do not store
 	Reason string         // why there is nothing: policy.ReasonStoreError and the like
 
-	Session int            // what was learned of the session that was asked for
-	Locked  bool           // the lock was claimed
-	List    *storage.Entry // the list that was given, if it is as it was
+	Session storage.SessionKind // what was learned of the session that was asked for
+	Locked  bool                // the lock was claimed
+	List    *storage.Entry      // the list that was given, if it is as it was
 }
 
 // Wanted is what is asked of a tier: an entry by its full key, and what else is needed to

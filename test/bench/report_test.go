@@ -266,7 +266,7 @@ func (r *benchReport) svg() string {
 
 // shown is what pages show of the figures, between the marks: by page.
 func (r *benchReport) shown() map[string]string {
-	return map[string]string{"README.md": r.summary(), filepath.Join(benchFolder, profileFile): r.markdown()}
+	return map[string]string{"README.md": r.summary(), filepath.Join(measure.Folder, measure.ProfileFile): r.markdown()}
 }
 
 // summary is what the README shows: three figures and the picture.
@@ -279,8 +279,8 @@ func (r *benchReport) summary() string {
 
 ![Requests a second with the cache, in multiples of Traefik alone](%s/bench.svg)
 
-`, median(l.P50), median(l.Rate), r.Cores, median(r.find("hit from memory").Ratio), median(r.find("hit from Redis").Ratio),
-		median(r.find("hit from memory, 215 kB, gzip").Ratio), benchFolder)
+`, measure.Median(l.P50), measure.Median(l.Rate), r.Cores, measure.Median(r.find("hit from memory").Ratio), measure.Median(r.find("hit from Redis").Ratio),
+		measure.Median(r.find("hit from memory, 215 kB, gzip").Ratio), measure.Folder)
 }
 
 // markdown is what docs/performance.md shows.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // codeLink is a link to a function, method or type: [`name`](../file.go).

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/test/site"
 )
 
 // TestReadmeIsShort: the README is for somebody who has ten minutes, and CONTRIBUTING.md is

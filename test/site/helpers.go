@@ -5,12 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"testing"
-
-	"github.com/stretchr/testify/require"
-
-	"github.com/odoocache/odoocache/test/source"
 )
 
 // Contains reports whether a list has a member.

@@ -66,7 +66,7 @@ func TestABeginningThatComesLate(t *testing.T) {
 		slow := redis.New(resp.New(resp.Options{Address: address, Timeout: 300 * time.Millisecond, DialTimeout: 300 * time.Millisecond}), storagetest.MaxMarks)
 		t.Cleanup(slow.Close)
 		s := storagetest.OpenRedis(t, port)
-		state := func() int {
+		state := func() storage.SessionKind {
 			_, _, known, err := storagetest.Visit(s, tenant, "", "visitor")
 			require.NoError(t, err)
 			return known
@@ -82,6 +82,6 @@ func TestABeginningThatComesLate(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		require.NoError(t, s.Begin(tenant, "visitor", 3600_000, 100))
-		require.Contains(t, []int{storage.SessionBegins, storage.SessionSpecial}, state(), "what is known is not known anew")
+		require.Contains(t, []storage.SessionKind{storage.SessionBegins, storage.SessionSpecial}, state(), "what is known is not known anew")
 	}
 }

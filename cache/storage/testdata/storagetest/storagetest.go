@@ -348,7 +348,7 @@ func flushMembers(t *testing.T, s storage.Storage, tenant string) {
 
 // locks: a storage of one process alone need not tell its callers apart.
 func locks(t *testing.T, s storage.Storage, tenant string) {
-	lock := func(l *storage.Lock) int {
+	lock := func(l *storage.Lock) storage.LockState {
 		state, err := s.Lock(tenant, l, 60000)
 		require.NoError(t, err)
 		return state
