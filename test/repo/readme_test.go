@@ -517,7 +517,7 @@ func aclCommands(text string) []string {
 // and calls of scripts. AUTH needs no permission.
 func redisCommands(t *testing.T) []string {
 	t.Helper()
-	commands := commandsIn(t, "cache/storage/redis.go", "cache/storage/session.go", "cache/storage/lock.go", "cache/storage/once.go", "cache/resp/conn.go")
+	commands := commandsIn(t, "cache/storage/redis/redis.go", "cache/storage/redis/find.go", "cache/storage/redis/session.go", "cache/storage/redis/lock.go", "cache/storage/redis/once.go", "cache/resp/conn.go")
 	require.Greater(t, len(commands), 8)
 	return commands
 }

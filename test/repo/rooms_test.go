@@ -23,7 +23,9 @@ import (
 // can be read from the top of the way of a request down, and be understood with what is below
 // it. What is handed down as a func or an interface is no such call.
 func TestRooms(t *testing.T) {
-	for _, dir := range []string{"cache", "cache/storage", "cache/config", "cache/resp", "cache/policy", "cache/odoo", "keys"} {
+	for _, dir := range []string{
+		"cache", "cache/tier", "cache/purges", "cache/storage/redis", "cache/storage/memory", "cache/config", "cache/resp", "cache/policy", "cache/odoo", "keys",
+	} {
 		files, calls := callsBetweenFiles(t, dir)
 		require.NotEmpty(t, calls, "calls between the files of %s", dir)
 		for _, circle := range circles(files, calls) {

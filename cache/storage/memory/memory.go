@@ -187,12 +187,12 @@ func (st *state) trim(keep int) {
 
 // Lock implements Storage. In one process requests have other means to wait for
 // each other.
-func (m *Memory) Lock(string, *storage.Lock, int64) (storage.LockState, error) {
+func (m *Memory) Lock(_ string, _ *storage.Lock, _ int64) (storage.LockState, error) {
 	return storage.LockClaimed, nil
 }
 
 // Unlock implements Storage.
-func (m *Memory) Unlock(string, *storage.Lock, int64) error {
+func (m *Memory) Unlock(_ string, _ *storage.Lock, _ int64) error {
 	return nil
 }
 
@@ -308,6 +308,6 @@ func (m *Memory) Forget(_ string) error {
 }
 
 // Once implements Storage. Nobody shares this storage, and who asks remembers.
-func (m *Memory) Once(string, string, int64) (bool, error) {
+func (m *Memory) Once(_, _ string, _ int64) (bool, error) {
 	return true, nil
 }
