@@ -68,6 +68,7 @@ func TestDialectFindsEachConstruct(t *testing.T) {
 		{"fmt.Println", "import \"fmt\"\nfunc f() { fmt.Println(1) }", "cache/log.go"},
 		{"log.Printf", "import \"log\"\nfunc f() { log.Printf(\"x\") }", "cache/log.go"},
 		{"println", "func f() { println(1) }", "cache/log.go"},
+		{"parameters without names", "type t struct{}\nfunc (t) f(string, *http.Request) {}", "parameters without names"},
 		{"own Unwrap", "type e struct{}\nfunc (e) Unwrap() error { return nil }", "Unwrap"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -162,6 +163,9 @@ func (d *dialectWalker) visit(n ast.Node) bool {
 	case *ast.FuncDecl:
 		if n.Type.TypeParams != nil {
 			d.report(n, "type parameters")
+		}
+		if list := n.Type.Params.List; len(list) > 1 && len(list[0].Names) == 0 {
+			d.report(n, "parameters without names are mixed up; name them _")
 		}
 		if n.Recv != nil && n.Name.Name == "Unwrap" {
 			d.report(n, "Unwrap of our own is not seen by errors.Is")
