@@ -30,7 +30,7 @@ type mutation struct {
 // mutations are faults of the kinds that once were there: each of them lets something of
 // one visitor reach another, or lets a client keep a processor busy.
 var mutations = []mutation{
-	{"nobody looks for signs of a visitor in a page", "cache", "if personal(plain) {", "if false {", "behaviour", "TestReasons"},
+	{"nobody looks for signs of a visitor in a page", "cache", "if odoo.Personal(plain) {", "if odoo.Personal(plain) && false {", "behaviour", "TestReasons"},
 	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "behaviour", "TestCountries"},
 	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "behaviour", "TestSessionsOfUnknownBirth"},
 	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "behaviour", "TestPublicLiftsNothing"},
@@ -57,8 +57,8 @@ var mutations = []mutation{
 `, "behaviour", "TestFoldedFields/compiled$"},
 	{"encoded slashes are no bypass", "cache", `	case v.id.odd || v.target.Path == ""`, `	case v.target.Path == ""`, "behaviour", "TestPathsAsOdooRoutesThem/compiled$"},
 	ofFill("pages of context 0 are filled with a session", `if v.context == "0" { out.Header["Cookie"] = v.r.Header["Cookie"] }`, "TestDeception/compiled/addon,_misjudged$"),
-	{"a body's words tell the country", "cache", "func head(body []byte) []byte {\n", "func head(body []byte) []byte {\n	if true {\n		return body\n	}\n", "behaviour", "TestCountrySignInContent/compiled$"},
-	{"fields of fill.headers are left out of one key", "cache", "		if !hasName(telling, name) {", "		if true {", "behaviour", "TestAFillHeaderThatIsUsual"},
+	{"a body's words tell the country", "cache/odoo", "func Head(body []byte) []byte {\n", "func Head(body []byte) []byte {\n	if true {\n		return body\n	}\n", "behaviour", "TestCountrySignInContent/compiled$"},
+	{"fields of fill.headers are left out of one key", "cache", "		if !hasName(keyed, name) {", "		if true {", "behaviour", "TestAFillHeaderThatIsUsual"},
 	{"what is given heeds no Vary", "cache", "rw != nil && (reason != \"\" || !meant(f))", "rw != nil && reason != \"\"", "behaviour", "TestGivenAnswersVary"},
 	{"a page for a country may show an address", "cache", " || showsAddress(v, body)", "", "behaviour", "TestAPageWithAnAddress"},
 	{"a mark that found nothing counts for the next ones", "cache/storage", "	if all { // what", "	if all || true { // what", "behaviour", "TestASessionThatTheAddonKnows"},
