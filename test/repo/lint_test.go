@@ -51,6 +51,7 @@ func TestDialectFindsEachConstruct(t *testing.T) {
 		{"generic function", "func f[T any](x T) {}", "type parameters"},
 		{"third party", "import _ \"github.com/redis/go-redis/v9\"", "import"},
 		{"unsafe", "import _ \"unsafe\"", "import"},
+		{"a package of tests", "import _ \"github.com/odoocache/odoocache/test/site\"", "import"},
 		{"slices", "import _ \"slices\"", "import"},
 		{"maps", "import _ \"maps\"", "import"},
 		{"embed", "import _ \"embed\"", "import"},
@@ -121,7 +122,7 @@ func dialect(fset *token.FileSet, file *ast.File) []string {
 	for _, spec := range file.Imports {
 		path, _ := strconv.Unquote(spec.Path.Value)
 		own := path == module || strings.HasPrefix(path, module+"/")
-		if refusedImports[path] || (!own && strings.Contains(strings.Split(path, "/")[0], ".")) {
+		if refusedImports[path] || (!own && strings.Contains(strings.Split(path, "/")[0], ".")) || strings.HasPrefix(path, module+"/test/") {
 			d.report(spec, "import of "+path)
 		}
 	}

@@ -69,7 +69,7 @@ func TestTraefikWithABrokenRedis(t *testing.T) {
 				}
 				require.Equal(t, 200, got.Status)
 				require.Equal(t, "from the origin", got.Body)
-				require.Regexp(t, "detail=store-(error|open)", got.CacheStatus())
+				require.Regexp(t, "detail=(store-error|breaker-open)", got.CacheStatus())
 			}
 			assert.Less(t, longest, 2*stack.RedisTimeout+stack.Slack)
 			t.Logf("longest wait %v", longest)
