@@ -20,6 +20,11 @@ func campaignCookies(h *Handler, v *visit, e *storage.Entry) []string {
 	if !h.s.Campaigns || v.forward == v.r.URL.RawQuery || !strings.Contains(v.r.URL.RawQuery, "utm_") {
 		return nil
 	}
+	return campaignLines(v, e)
+}
+
+// campaignLines returns these lines for a visitor who comes by a campaign.
+func campaignLines(v *visit, e *storage.Entry) []string {
 	if !odoo.Consents(v.r.Header["Cookie"]) && asksForConsent(e) {
 		return nil
 	}

@@ -29,6 +29,7 @@ var errCut = errors.New("odoocache: nobody reads the rest of this answer")
 type capture struct {
 	rw     http.ResponseWriter // nil for a background refresh
 	header http.Header
+	out    http.Header // the client's, once the answer goes there; nil before
 	status int
 	mode   captureMode
 	decide func(c *capture) // sets mode, and changes header as needed
@@ -45,8 +46,8 @@ type capture struct {
 // Header implements http.ResponseWriter. After the decision it is the client's
 // header map, so that trailers reach it.
 func (c *capture) Header() http.Header {
-	if c.rw != nil && (c.mode == passing || c.mode == teeing) {
-		return c.rw.Header()
+	if c.out != nil {
+		return c.out
 	}
 	return c.header
 }
@@ -75,7 +76,8 @@ func (c *capture) WriteHeader(status int) {
 	if c.mode != passing && c.mode != teeing {
 		return
 	}
-	copyHeader(c.rw.Header(), c.header)
+	c.out = c.rw.Header()
+	copyHeader(c.out, c.header)
 	c.flush = len(c.header["Content-Length"]) == 0 && bodyAllowed(status)
 	c.rw.WriteHeader(status)
 	if c.flush { // a stream has begun, even if its first event is yet to come

@@ -15,6 +15,21 @@ import (
 // finishFilling stores and answers when the origin is done. See fillPage.
 func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	h, v, g := f.h, f.v, f.filling
+	if g.solo || g.given || g.passing || g.refused != "" || f.standIn || f.aborted || f.validated {
+		return finishOther(f, rw, c)
+	}
+	reason := storeFetched(f, c, c.status, storedHeader(f, c.header))
+	if reason != "" {
+		return finishUnstored(f, rw, reason)
+	}
+	shared(h.identities, v)
+	count(h, "stored")
+	return deliverFilled(f, rw)
+}
+
+// finishOther answers with what is not to be stored, or was confirmed, or has failed.
+func finishOther(f *fetching, rw http.ResponseWriter, c *capture) bool {
+	h, v, g := f.h, f.v, f.filling
 	switch {
 	case g.solo:
 		if f.aborted {
@@ -41,29 +56,32 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	case f.validated:
 		return f.deliverValidated(rw, c)
 	}
-	if g.given {
-		if c.status < 500 {
-			gone(f)
-		}
-		e := givenEntry(f, c)
-		if e == nil {
-			return refuseGiven(f, c)
-		}
-		if reason := withheld(v, e); rw != nil && (reason != "" || !meant(f)) {
-			if v.own = reason; reason == "" {
-				v.own = reasonOf(f)
-			}
-			tell(f, e, reasonOf(f))
-			return false
-		}
-		return give(f, rw, e, reasonOf(f))
+	return finishGiven(f, rw, c)
+}
+
+// finishGiven answers all who wait with what is not stored.
+func finishGiven(f *fetching, rw http.ResponseWriter, c *capture) bool {
+	v := f.v
+	if c.status < 500 {
+		gone(f)
 	}
-	reason := storeFetched(f, c, c.status, storedHeader(f, c.header))
-	if reason == "" {
-		shared(h.identities, v)
-		count(h, "stored")
-		return deliverFilled(f, rw)
+	e := givenEntry(f, c)
+	if e == nil {
+		return refuseGiven(f, c)
 	}
+	if reason := withheld(v, e); rw != nil && (reason != "" || !meant(f)) {
+		if v.own = reason; reason == "" {
+			v.own = reasonOf(f)
+		}
+		tell(f, e, reasonOf(f))
+		return false
+	}
+	return give(f, rw, e, reasonOf(f))
+}
+
+// finishUnstored goes on where a whole answer was not stored.
+func finishUnstored(f *fetching, rw http.ResponseWriter, reason string) bool {
+	h, v, g := f.h, f.v, f.filling
 	count(h, reason)
 	switch {
 	case reason == reasonLocate:

@@ -12,7 +12,7 @@ import (
 
 // judge is called when status and header of the origin's answer to nobody are known.
 func judge(f *fetching, c *capture) {
-	h, v, g := f.h, f.v, f.filling
+	h, g := f.h, f.filling
 	f.rendered = nowMS() - f.requested
 	applyPurgeHeaders(h, c.header)
 	c.mode = holding
@@ -20,45 +20,58 @@ func judge(f *fetching, c *capture) {
 		g.passing = true
 		return
 	}
-	if c.status == http.StatusNotModified && v.entry != nil {
-		f.validated = true
-		return
-	}
-	if (policy.IsError(c.status) || passingStatus(c.status)) && mayStandIn(f) {
-		f.standIn = true
-		return
-	}
-	if passingStatus(c.status) {
-		g.passing = true
-		f.admission.Reason = policy.ReasonStatus
+	if c.status != http.StatusOK && judgeStatus(f, c) {
 		return
 	}
 	f.admission = admit(f, c.status, c.header, nowMS())
 	length := contentLength(c.header)
+	if !f.admission.Store && !judgeUnstored(f, c, length) {
+		return
+	}
+	if length > c.limit {
+		outgrow(f, c)
+		return
+	}
+	c.mode = keeping
+	if length > 0 {
+		c.body = make([]byte, 0, length)
+	}
+}
+
+// judgeStatus reports whether a status decides alone on an answer.
+func judgeStatus(f *fetching, c *capture) bool {
 	switch {
-	case f.admission.Store || givable(h, v, c.status, c.header):
-		if g.given = !f.admission.Store; g.given {
-			names, reason := policy.Varies(c.header, v.rule.Terms)
-			if reason != "" {
-				refuse(f, reason)
-				return
-			}
-			f.admission.Vary = notOurs(names, v.rule)
-		}
-		if length > c.limit {
-			outgrow(f, c)
-			return
-		}
-		c.mode = keeping
-		if length > 0 {
-			c.body = make([]byte, 0, length)
-		}
+	case c.status == http.StatusNotModified && f.v.entry != nil:
+		f.validated = true
+	case (policy.IsError(c.status) || passingStatus(c.status)) && mayStandIn(f):
+		f.standIn = true
+	case passingStatus(c.status):
+		f.filling.passing = true
+		f.admission.Reason = policy.ReasonStatus
 	default:
+		return false
+	}
+	return true
+}
+
+// judgeUnstored reports whether an answer that is not stored may be given to all who wait for
+// it. If not, it is refused.
+func judgeUnstored(f *fetching, c *capture, length int64) bool {
+	if !givable(f.h, f.v, c.status, c.header) {
 		refuse(f, refusalOf(f, c))
 		if length < 0 || length > drained {
 			c.mode = cutting
 		}
+		return false
 	}
+	f.filling.given = true
+	names, reason := policy.Varies(c.header, f.v.rule.Terms)
+	if reason != "" {
+		refuse(f, reason)
+		return false
+	}
+	f.admission.Vary = notOurs(names, f.v.rule)
+	return true
 }
 
 // drained is the longest body, in bytes, of an answer for nobody that is read to its end,
@@ -165,7 +178,8 @@ func outgrowBegun(f *fetching, c *capture) {
 	if c.mode != passing {
 		return
 	}
-	copyHeader(c.rw.Header(), c.header)
+	c.out = c.rw.Header()
+	copyHeader(c.out, c.header)
 	c.flush = true
 	c.rw.WriteHeader(c.status)
 	_, c.failed = c.rw.Write(c.body)

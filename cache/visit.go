@@ -176,7 +176,7 @@ func forContext(v *visit) {
 	}
 }
 
-// lookup asks the storage and decides whether what it has may be used.
+// lookup asks the storage, and decides whether what it has may be used.
 func lookup(h *Handler, v *visit) {
 	v.fwd = "uri-miss"
 	v.drops = h.shared.dropped.count.Load()
@@ -196,10 +196,13 @@ func lookup(h *Handler, v *visit) {
 		v.soft = false
 		find(h, v)
 	}
-	e := v.entry
-	if e == nil {
-		return
+	if v.entry != nil {
+		decideReuse(h, v, v.entry)
 	}
+}
+
+// decideReuse decides whether what is stored may be used.
+func decideReuse(h *Handler, v *visit, e *storage.Entry) {
 	v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
 	if reason := withheld(v, e); reason != "" {
 		v.state, v.reason, v.fwd = 0, reason, "request"
@@ -266,7 +269,17 @@ func find(h *Handler, v *visit) {
 	if w.Lock != nil {
 		noteLocked(v, w.Lock, f)
 	}
-	if f.Entry != nil && f.Entry.IsList() {
+	if f.Entry != nil {
+		f = findListed(h, v, f)
+	}
+	v.reason = f.Reason
+	v.head = f.Head
+	v.soft = f.Soft
+}
+
+// findListed takes over what was found. Of a variant list that is the variant which it leads to.
+func findListed(h *Handler, v *visit, f *tier.Found) *tier.Found {
+	if f.Entry.IsList() {
 		v.list = f.Entry
 		setList(h.identities, v, h.shared.tier.Remember(f.Entry))
 		f = h.shared.tier.FindVariant(h.tenant, f.Entry, keys.Variant(v.primary, f.Entry.Vary, v.r.Header))
@@ -274,15 +287,13 @@ func find(h *Handler, v *visit) {
 			v.fwd = "vary-miss"
 		}
 	}
-	v.reason = f.Reason
-	v.head = f.Head
-	v.soft = f.Soft
 	if f.Entry != nil && !f.Entry.IsList() {
 		v.entry = f.Entry
 		if v.list != nil {
 			useVariant(h.identities, keys.ID(f.Entry.Key))
 		}
 	}
+	return f
 }
 
 // noteListed notes whether the list of a page's variants is as it was.

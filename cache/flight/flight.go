@@ -108,10 +108,13 @@ func End(g *Group, f *Flight) {
 // Land ends a flight and wakes all who wait. The first to tell how it ended counts.
 func Land(g *Group, f *Flight, l Landing) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if f.landed {
-		return
+	if !f.landed {
+		landLocked(g, f, l)
 	}
+	g.mu.Unlock()
+}
+
+func landLocked(g *Group, f *Flight, l Landing) {
 	f.landed = true
 	f.Landing = l
 	if f.orphan {

@@ -65,9 +65,12 @@ func understood(status int) bool {
 // Admit decides whether a response may be stored for others (RFC 9111 §3).
 // The conditions stand in the order of the RFC; privacy goes before freshness.
 func Admit(r Request, status int, h http.Header, t Terms) Admission {
-	app, err := ParseApp(h[t.AppHeader])
-	if err != nil {
-		return refuse(ReasonAppHeader)
+	app := App{TTL: Unset, Grace: Unset, StaleIfError: Unset}
+	if lines := h[t.AppHeader]; lines != nil {
+		var err error
+		if app, err = ParseApp(lines); err != nil {
+			return refuse(ReasonAppHeader)
+		}
 	}
 	targeted := false
 	d := newDirectives()
@@ -211,11 +214,7 @@ func lifeOf(r Request, status int, h http.Header, t Terms, s said) (Life, string
 		l.own(r, h, t.TTL, d)
 		ruled = true
 	default:
-		l.TTL = lifetime(h, d, s.targeted, r.Received)
-		l.Born = r.Received - age0(h, r.Requested, r.Received)
-		if l.TTL == Unset && (t.Heuristic && (heuristicStatus(status) || d.Public)) {
-			l.TTL = heuristicLifetime(h, r.Received)
-		}
+		l.ofOrigin(r, h, s, t.Heuristic && (heuristicStatus(status) || d.Public))
 	}
 	if l.TTL == Unset {
 		return l, ReasonNoTTL
@@ -274,4 +273,13 @@ func first(a, b int64) int64 {
 		return a
 	}
 	return b
+}
+
+// ofOrigin sets how long a response lives by the origin's own words, or by a guess.
+func (l *Life) ofOrigin(r Request, h http.Header, s said, guess bool) {
+	l.TTL = lifetime(h, s.d, s.targeted, r.Received)
+	l.Born = r.Received - age0(h, r.Requested, r.Received)
+	if l.TTL == Unset && guess {
+		l.TTL = heuristicLifetime(h, r.Received)
+	}
 }

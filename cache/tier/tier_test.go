@@ -112,18 +112,6 @@ func (s *script) Find(tenant string, q *storage.Query) (*storage.Answer, error) 
 	return s.Storage.Find(tenant, q)
 }
 
-// lookupIn asks a storage for an entry.
-func lookupIn(s storage.Storage, tenant, id string) (*storage.Entry, storage.Head, error) {
-	a, err := s.Find(tenant, &storage.Query{ID: id})
-	return a.Entry, a.Head, err
-}
-
-// visitIn asks a storage for an entry, unless id is empty, and for a session.
-func visitIn(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, storage.SessionKind, error) {
-	a, err := s.Find(tenant, &storage.Query{ID: id, Session: session})
-	return a.Entry, a.Head, a.Session, err
-}
-
 func (s *script) Store(tenant, id string, e *storage.Entry, ttl int64) error {
 	after, err := s.enter("store")
 	if err != nil {
