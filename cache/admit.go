@@ -105,7 +105,7 @@ func tagReason(err error) string {
 // hashTags returns everything by which a page can be purged: the tenant, its
 // addresses, the application's tags and the rule's.
 func hashTags(v *visit, tags []string) []string {
-	hashed := keys.URLTags(purgeHost(v.target), v.id.path, v.target.Query)
+	hashed := keys.URLTags(v.id.host, v.id.path, v.target.Query)
 	hashed = append(hashed, tenantTag)
 	for i := 0; i < len(v.rule.Tags); i++ {
 		hashed = append(hashed, keys.HashTag("t", v.rule.Tags[i]))

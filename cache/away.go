@@ -78,6 +78,6 @@ func ruleOf(h *Handler, r *http.Request) (ru *rule.Rule) {
 	if !sure {
 		return nil
 	}
-	ru, _ = firstRule(h, r, &target, path)
+	ru, _ = firstRule(h, r, keys.FoldHost(purgeHost(&target)), path)
 	return ru
 }

@@ -52,21 +52,12 @@ func coalesce(h *Handler, rw http.ResponseWriter, v *visit) {
 			leads++
 			continue
 		}
-		v.lock = nil // it is of the one who leads
-		if w == nil || !flight.Wait(v.r.Context(), h.shared.flights, w, time.Until(until), h.s.Fill.Abandoned) {
-			tired = true
-			break
-		}
-		if deliverCoalesced(h, rw, v, w.Flight) {
+		answered := false
+		if answered, tired = await(h, rw, v, w, until); answered {
 			return
 		}
-		if w.Flight.Refused {
-			v.own = w.Flight.Reason
+		if tired || w.Flight.Refused {
 			break
-		}
-		v.waited = true
-		if w.Flight.Entry != nil && lookAgain(h, rw, v) { // it is stored as another variant
-			return
 		}
 	}
 	v.now = nowMS()
@@ -74,6 +65,25 @@ func coalesce(h *Handler, rw http.ResponseWriter, v *visit) {
 		defer func() { h.shared.tier.Unlock(h.tenant, v.lock, 0) }()
 	}
 	askAlone(h, rw, v, tired)
+}
+
+// await waits for what another request brings, and answers with it. w is nil if too many wait
+// already. tired says that nothing has come in time. Where it is not for this visitor v.own
+// says so.
+func await(h *Handler, rw http.ResponseWriter, v *visit, w *flight.Waiter, until time.Time) (answered, tired bool) {
+	v.lock = nil // it is of the one who leads
+	if w == nil || !flight.Wait(v.r.Context(), h.shared.flights, w, time.Until(until), h.s.Fill.Abandoned) {
+		return false, true
+	}
+	if deliverCoalesced(h, rw, v, w.Flight) {
+		return true, false
+	}
+	if w.Flight.Refused {
+		v.own = w.Flight.Reason
+		return false, false
+	}
+	v.waited = true
+	return w.Flight.Entry != nil && lookAgain(h, rw, v), false // it is stored as another variant
 }
 
 // askAlone asks the origin for one visit. tired says that it has waited for another's
@@ -138,6 +148,13 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until 
 		v.flight = nil
 		return answered
 	}
+	leadOwn(h, rw, v, f)
+	return true
+}
+
+// leadOwn asks the origin with the visitor's own request for all who wait. It goes on for them
+// if the visitor leaves.
+func leadOwn(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight) {
 	mine := v.r.Context()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mine))
 	defer cancel()
@@ -151,7 +168,6 @@ func lead(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until 
 	defer func() { stop() }()
 	v.r = v.r.WithContext(ctx)
 	fetch(h, rw, v)
-	return true
 }
 
 // giveBack releases a lock of which is not known whether it was claimed: Redis did not

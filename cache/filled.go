@@ -194,7 +194,7 @@ func givenEntry(f *fetching, c *capture) *storage.Entry {
 	}
 	f.plain = body
 	return &storage.Entry{
-		Tenant: f.h.s.Tenant, Key: flightKey(v), Host: keys.FoldHost(purgeHost(v.target)), Path: v.id.path,
+		Tenant: f.h.s.Tenant, Key: flightKey(v), Host: v.id.host, Path: v.id.path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: givenTags(f, c.header), Life: policy.Life{Born: f.requested},
 		Status: c.status, Header: header, Body: body,
 	}
@@ -212,7 +212,7 @@ func giveTimeout(f *fetching, rw http.ResponseWriter) bool {
 	count(f.h, policy.ReasonTimeout)
 	f.plain = []byte("Gateway Timeout")
 	return give(f, rw, &storage.Entry{
-		Tenant: f.h.s.Tenant, Key: flightKey(v), Host: keys.FoldHost(purgeHost(v.target)), Path: v.id.path,
+		Tenant: f.h.s.Tenant, Key: flightKey(v), Host: v.id.host, Path: v.id.path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: hashTags(v, nil), Life: policy.Life{Born: f.requested},
 		Status: http.StatusGatewayTimeout, Header: http.Header{"Content-Type": []string{"text/plain; charset=utf-8"}, "Cache-Control": []string{"no-store"}}, Body: f.plain,
 	}, policy.ReasonTimeout)

@@ -19,6 +19,7 @@ import (
 type identity struct {
 	rule    *rule.Rule
 	target  keys.Target
+	host    string      // by which a page is purged, folded
 	path    string      // as Odoo routes it
 	odd     bool        // servers may read the path in another way
 	passed  http.Header // fields that middlewares in front have set for Odoo, nil: none
@@ -347,9 +348,10 @@ func identify(h *Handler, r *http.Request, at string) *identity {
 	return identifyNew(h, r, at)
 }
 
-// firstRule finds the rule that takes a request, and whether its header decides on that.
-func firstRule(h *Handler, r *http.Request, target *keys.Target, path string) (first *rule.Rule, byHeader bool) {
-	return rule.First(h.s.Plan, h.s.Default, r.Method, keys.FoldHost(purgeHost(target)), path, r)
+// firstRule finds the rule that takes a request to a folded host and a path, and whether its
+// header decides on that.
+func firstRule(h *Handler, r *http.Request, host, path string) (first *rule.Rule, byHeader bool) {
+	return rule.First(h.s.Plan, h.s.Default, r.Method, host, path, r)
 }
 
 // withPassed adds to the key of an address what middlewares in front have set.
@@ -375,7 +377,8 @@ func identifyNew(h *Handler, r *http.Request, at string) *identity {
 	sure := true
 	id.path, sure = keys.RoutedPath(r.URL)
 	id.odd = !sure
-	id.rule, id.byHeader = firstRule(h, r, &id.target, id.path)
+	id.host = keys.FoldHost(purgeHost(&id.target))
+	id.rule, id.byHeader = firstRule(h, r, id.host, id.path)
 	if id.rule.Nobody && (id.target.Path != id.path || r.URL.RawPath != "") {
 		id.target.Path = keys.EscapePath(id.path)
 	}

@@ -184,7 +184,7 @@ func pagesAt(h *Handler, v *visit, u *url.URL, list []string) []string {
 	r := &http.Request{Method: http.MethodGet, URL: &at, Host: v.r.Host, Header: v.r.Header, TLS: v.r.TLS}
 	target := keys.TargetOf(r)
 	path, _ := keys.RoutedPath(&at)
-	ru, _ := firstRule(h, r, &target, path)
+	ru, _ := firstRule(h, r, keys.FoldHost(purgeHost(&target)), path)
 	if ru.Bypass || ru.Nobody {
 		return list
 	}

@@ -261,7 +261,7 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 	}
 	e := &storage.Entry{
 		Tenant: h.s.Tenant, Key: v.primary,
-		Host: keys.FoldHost(purgeHost(v.target)), Path: v.id.path,
+		Host: v.id.host, Path: v.id.path,
 		Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags, Life: f.admission.Life,
 		Status: status, Render: f.rendered, Header: header, Body: trimmed(body),
 	}

@@ -23,6 +23,7 @@ type visit struct {
 	target  *keys.Target
 	forward string // the query for the origin
 	cookie  bool   // it carries a session cookie
+	whole   bool   // it is a GET for the whole page, by nobody in particular
 	session bool   // of a session that may be special
 	begins  bool   // of one that was noted as one that begins
 	sid     string // hash of the session, empty if there is none or it cannot be told
@@ -96,6 +97,7 @@ func identifyVisit(h *Handler, v *visit) {
 	if v.bypass = bypassReason(h, v); v.bypass != "" {
 		return
 	}
+	v.whole = r.Method == http.MethodGet && r.Header["Range"] == nil && r.Header["Authorization"] == nil
 	v.primary = id.key
 	if id.varies {
 		sure := true
@@ -331,16 +333,10 @@ func mayLock(h *Handler, v *visit) bool {
 
 // isShareable reports whether the request is one whose answer may be for others, too.
 func isShareable(h *Handler, v *visit) bool {
-	if v.rule.Nobody {
-		return h.s.Limits.CoalesceWait > 0 && !v.cc.Present && fills(v)
-	}
-	return h.s.Limits.CoalesceWait > 0 && v.r.Method == http.MethodGet && !v.cc.Present &&
-		!v.session && v.r.Header["Range"] == nil && v.r.Header["Authorization"] == nil
+	return v.whole && !v.cc.Present && h.s.Limits.CoalesceWait > 0 && (!v.session || v.rule.Nobody && fills(v))
 }
 
 // fills reports whether a visit may be answered with what is asked for as nobody.
 func fills(v *visit) bool {
-	in := v.r.Header
-	return v.r.Method == http.MethodGet && in["Range"] == nil && in["Authorization"] == nil && !v.cc.NoStore &&
-		(!v.session || v.context != "" || v.rule.Terms.AnySession)
+	return v.whole && !v.cc.NoStore && (!v.session || v.context != "" || v.rule.Terms.AnySession)
 }

@@ -32,9 +32,8 @@ func HashTag(kind, value string) string {
 
 // URLTags returns the hashed tags under which a page can be purged by its
 // address: on this host and on any host of the tenant, with and without its
-// query. path is decoded, query normalised. An empty query is none.
+// query. host is folded, path decoded, query normalised. An empty query is none.
 func URLTags(host, path, query string) []string {
-	host = FoldHost(host)
 	tags := []string{HashTag("p", path), HashTag("p", host+path)}
 	if query != "" && query != EmptyQuery {
 		query = strings.ReplaceAll(query, "#", "%23") // of an address it would be the fragment

@@ -72,17 +72,8 @@ func (r *Rule) Alternatives(req *http.Request) [][]string {
 func Asking(r *Rule, parts []string) (header http.Header, cookies []string, robot bool) {
 	header = http.Header{}
 	at := 0
-	for i := 0; i < len(r.Headers) && at < len(parts); i++ {
-		if value := strings.TrimPrefix(parts[at], "h "+r.Headers[i]); strings.HasPrefix(value, "=") {
-			header[http.CanonicalHeaderKey(r.Headers[i])] = []string{value[1:]}
-		}
-		at++
-	}
-	for i := 0; i < len(r.Cookies) && at < len(parts); i++ {
-		if value := strings.TrimPrefix(parts[at], "c "+r.Cookies[i]); strings.HasPrefix(value, "=") {
-			cookies = append(cookies, r.Cookies[i]+value)
-		}
-		at++
+	if len(r.Headers)+len(r.Cookies) > 0 {
+		at, cookies = askingBy(r, parts, header)
 	}
 	if r.Language == nil || at >= len(parts) {
 		return header, cookies, false
@@ -95,6 +86,24 @@ func Asking(r *Rule, parts []string) (header http.Header, cookies []string, robo
 		cookies = append(cookies, odoo.LanguageCookie+"="+value)
 	}
 	return header, cookies, robot
+}
+
+// askingBy sets the fields, and returns the cookies, that the rule names. at is how many parts
+// of the key these are.
+func askingBy(r *Rule, parts []string, header http.Header) (at int, cookies []string) {
+	for i := 0; i < len(r.Headers) && at < len(parts); i++ {
+		if value := strings.TrimPrefix(parts[at], "h "+r.Headers[i]); strings.HasPrefix(value, "=") {
+			header[http.CanonicalHeaderKey(r.Headers[i])] = []string{value[1:]}
+		}
+		at++
+	}
+	for i := 0; i < len(r.Cookies) && at < len(parts); i++ {
+		if value := strings.TrimPrefix(parts[at], "c "+r.Cookies[i]); strings.HasPrefix(value, "=") {
+			cookies = append(cookies, r.Cookies[i]+value)
+		}
+		at++
+	}
+	return at, cookies
 }
 
 // PickedLanguage returns the language among the parts of a key of the rule, "" if it is

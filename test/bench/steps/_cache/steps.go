@@ -136,7 +136,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		m.Path, m.RawQuery = "/product", "n=0-17-1234567890"
 		last := &http.Request{Method: r.Method, URL: &m, Host: r.Host, Header: r.Header}
 		for i := 0; i < n; i++ {
-			if found, _ := firstRule(h, last, &v.id.target, last.URL.Path); found != nil {
+			if found, _ := firstRule(h, last, v.id.host, last.URL.Path); found != nil {
 				done++
 			}
 		}
