@@ -208,7 +208,7 @@ func TestPurgeHitsPage(t *testing.T) {
 		page, err := url.ParseRequestURI(address) // what net/http does with a request line
 		require.NoError(t, err)
 		normal, _, _ := keys.Query(page.RawQuery, page.ForceQuery, keys.Names{}, keys.Names{}, 64)
-		tags := keys.URLTags(host, page.Path, normal)
+		tags := keys.URLTags(keys.FoldHost(host), page.Path, normal)
 
 		shuffled := strings.ReplaceAll(shuffle(page.RawQuery, rng.Int63()), "#", "%23")
 		spelt := page.EscapedPath()
