@@ -16,7 +16,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-mutations test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-mutations test-conformance test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -99,6 +99,14 @@ test-mutations: ## puts each fault of a list into a copy of the source, and runs
 	@.ci/need go
 	@.ci/need redis-server
 	@LONG=1 $(GO) test -v -count=1 -timeout 60m ./test/mutations
+
+test-conformance: ## the public suite for HTTP caches (CACHE_TESTS=folder: a checkout of http-tests/cache-tests)
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need node
+	@[ -d '$(CACHE_TESTS)' ] || { echo "CACHE_TESTS names no checkout of https://github.com/http-tests/cache-tests" >&2; exit 1; }
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && CACHE_TESTS='$(CACHE_TESTS)' \
+		$(GO) test -v -count=1 -timeout 20m ./test/conformance | $(REPORT)
 
 test-servers: ## what depends on the server, with Redis 6.0, Redis 8 and Valkey 8, on Debian
 	@.ci/need go

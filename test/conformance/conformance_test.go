@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 		cmd.Env = append(os.Environ(), environment...)
 		return cmd
 	}
-	require.NoError(t, exec.Command("cp", "-R", filepath.Join(from, "."), suite).Run())
+	require.NoError(t, exec.Command("cp", "-R", from+"/.", suite).Run())
 	if _, err := os.Stat(filepath.Join(suite, "node_modules", "undici")); err != nil {
 		require.NoError(t, node(nil, "npm", "install", "--silent", "--no-audit", "--no-save", "undici", "liquidjs", "marked").Run())
 	}
@@ -69,7 +69,7 @@ func TestConformance(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &kinds))
 
 	begun := time.Now()
-	out, err = node([]string{"npm_config_base=" + edge.URL, "npm_config_id="}, "node", "--no-warnings", "test-engine/cli.mjs").Output()
+	out, err = node([]string{"npm_config_base=" + edge.URL, "npm_package_config_id="}, "node", "--no-warnings", "test-engine/cli.mjs").Output()
 	require.NoError(t, err)
 	var results map[string]interface{}
 	require.NoError(t, json.Unmarshal(out[bytes.IndexByte(out, '{'):], &results), "%.500s", out)
