@@ -1,5 +1,7 @@
 # odoocache. "make" lists what there is.
 
+# A failure on the left of a pipe counts.
+SHELL    = bash
 GO      ?= go
 # Some packages start processes and look at the clock: they run one after the other.
 TEST     = $(GO) test -p 1
@@ -58,28 +60,28 @@ bench: ## hits, misses and bypasses against Traefik alone, in ratios (ROUNDS=1 S
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need wrk
-	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 BENCH_ROUNDS=$(ROUNDS) BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 60m ./test/bench | $(REPORT)
 
 bench-profile: ## where Traefik's processor time goes, into docs/performance.md (SECONDS=6: of each case; CASES=miss: shown only)
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need wrk
-	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 BENCH_SECONDS=$(SECONDS) BENCH_CASES='$(CASES)' \
 		$(GO) test -v -count=1 -timeout 20m ./test/bench/profile | $(REPORT)
 
 bench-gzip: ## what each level of gzip takes, into docs/performance.md
 	@.ci/need go
-	@LONG=1 $(GO) test -v -count=1 ./test/bench/gzip | $(REPORT)
+	@set -o pipefail; LONG=1 $(GO) test -v -count=1 ./test/bench/gzip | $(REPORT)
 
 bench-steps: ## the steps of hits, misses and bypasses inside the interpreter, against their budgets
 	@.ci/need go
 	@.ci/need redis-server
-	@LONG=1 $(GO) test -v -count=1 -timeout 10m ./test/bench/steps | $(REPORT)
+	@set -o pipefail; LONG=1 $(GO) test -v -count=1 -timeout 10m ./test/bench/steps | $(REPORT)
 
 bench-cost: ## processor time of requests that are as large as servers take, inside the interpreter and in Traefik
 	@.ci/need go
-	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && \
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && \
 		LONG=1 $(GO) test -v -count=1 -timeout 20m ./test/bench/cost | $(REPORT)
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
@@ -105,7 +107,7 @@ test-conformance: ## the public suite for HTTP caches (CACHE_TESTS=folder: a che
 	@.ci/need redis-server
 	@.ci/need node
 	@[ -d '$(CACHE_TESTS)' ] || { echo "CACHE_TESTS names no checkout of https://github.com/http-tests/cache-tests" >&2; exit 1; }
-	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && CACHE_TESTS='$(CACHE_TESTS)' \
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && CACHE_TESTS='$(CACHE_TESTS)' \
 		$(GO) test -v -count=1 -timeout 20m ./test/conformance | $(REPORT)
 
 test-servers: ## what depends on the server, with Redis 6.0, Redis 8 and Valkey 8, on Debian
@@ -140,7 +142,7 @@ bench-odoo: ## Odoo directly against the same pages from the cache
 	@.ci/need go
 	@.ci/need redis-server
 	@.ci/need debootstrap
-	@TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(test/odoo/19/up plain)" && \
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(test/odoo/19/up plain)" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
 		LONG=1 $(GO) test -v -count=1 -timeout 30m ./test/odoo/bench | sed -n '/milliseconds/I,/^---/p'
 
