@@ -1,9 +1,14 @@
 package tier
 
 import (
+	"errors"
+	"fmt"
 	"math/rand"
 	"sync"
 	"sync/atomic"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // breaker keeps requests from waiting for a storage that does not answer.
@@ -82,4 +87,22 @@ func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int(b.failures.Load()) >= b.threshold
+}
+
+// failed counts a failure of the storage, and says so in the log.
+func (t *Tier) failed(n *Tenant, what string, err error) string {
+	n.guard.failure(storage.Ticks())
+	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
+	return policy.ReasonStoreError
+}
+
+// unwritten notes that something could not be written that may be lost. A storage that refuses it at once
+// costs nobody time, and goes on answering lookups: that is no reason not to ask
+// it any more.
+func (t *Tier) unwritten(n *Tenant, what string, err error) string {
+	if !errors.Is(err, storage.ErrRefused) {
+		return t.failed(n, what, err)
+	}
+	t.o.Log(fmt.Sprintf("odoocache: %s: %v", what, err))
+	return policy.ReasonStoreError
 }

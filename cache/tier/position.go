@@ -1,0 +1,113 @@
+package tier
+
+import (
+	"fmt"
+
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/purges"
+	"github.com/odoocache/odoocache/cache/storage"
+)
+
+// settle sees to it that the tenant's purge state is of the server that answers now,
+// before it is relied on.
+func (t *Tier) settle(n *Tenant) string {
+	n.settling.Lock()
+	defer n.settling.Unlock()
+	for i := 0; i < 3; i++ { // the connection for the question may be a new one
+		if !moved(t, n) {
+			return ""
+		}
+		era := t.shared.Era(n.name)
+		dropped, err := t.shared.Attach(n.name)
+		if err != nil {
+			return t.failed(n, "settle", err)
+		}
+		if dropped && n.purges.Head().Epoch != 0 {
+			t.o.Log(fmt.Sprintf("odoocache: tenant %s: another server, or another run of it, answers; its cache begins anew", n.name))
+		}
+		if era != 0 && t.shared.Era(n.name) == era {
+			n.guard.success()
+			n.purges.Settled(era)
+			return ""
+		}
+	}
+	t.o.Log("odoocache: settle: connections to the storage come and go; it is not relied on")
+	return policy.ReasonStoreError
+}
+
+// moved reports whether another server may answer than the one that the view's state
+// was read from.
+func moved(t *Tier, n *Tenant) bool {
+	if t.shared == nil {
+		return false
+	}
+	era := t.shared.Era(n.name)
+	return !n.purges.IsOf(era)
+}
+
+// sync brings the view up to head, a position read at or after now.
+func (t *Tier) sync(n *Tenant, head storage.Head, now int64) string {
+	if head.Epoch == 0 {
+		return t.begin(n, now)
+	}
+	if (*purges.View).At(n.purges, head, now) {
+		return ""
+	}
+	return t.pull(n, now)
+}
+
+// pull reads the marks that the view lacks. now must be before the request.
+func (t *Tier) pull(n *Tenant, now int64) string {
+	local, ask := n.purges.NextDelta()
+	d, err := t.store.Marks(n.name, local)
+	if err != nil {
+		return t.failed(n, "marks", err)
+	}
+	if d.Head.Epoch == 0 {
+		return t.begin(n, now)
+	}
+	if d.Head.Epoch == local.Epoch && d.Head.Seq < local.Seq {
+		return t.restart(n, local, d.Head, now)
+	}
+	n.purges.Apply(d, ask, now)
+	return ""
+}
+
+// restart handles a storage whose number is lower than one that this view had
+// from it before: it has lost purges (restored from a snapshot, failed over to a
+// replica that lagged). Then everything of the tenant counts as purged.
+func (t *Tier) restart(n *Tenant, local, head storage.Head, now int64) string {
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: the storage went back from purge %d to %d; its cache begins anew", n.name, local.Seq, head.Seq))
+	if err := t.store.Forget(n.name); err != nil { // marks of sessions may be lost, too
+		return t.failed(n, "forget", err)
+	}
+	if _, err := t.store.Reset(n.name); err != nil {
+		return t.failed(n, "reset", err)
+	}
+	return t.begin(n, now)
+}
+
+// begin starts the purge state of a tenant that has none: a new tenant, or one
+// whose state was evicted. Whatever is stored is invalid then. Another process may
+// take the state away at once, to begin anew: that is no fault of the storage.
+func (t *Tier) begin(n *Tenant, now int64) string {
+	for i := 0; i < beginTries; i++ {
+		if _, err := t.store.Head(n.name); err != nil {
+			return t.failed(n, "head", err)
+		}
+		_, ask := n.purges.NextDelta()
+		d, err := t.store.Marks(n.name, storage.Head{})
+		if err != nil {
+			return t.failed(n, "marks", err)
+		}
+		if d.Head.Epoch != 0 {
+			n.purges.Apply(d, ask, now)
+			return ""
+		}
+	}
+	t.o.Log(fmt.Sprintf("odoocache: tenant %s: its purge state is gone each time it is begun", n.name))
+	return policy.ReasonStoreError
+}
+
+// beginTries is how often one request begins the purge state of its tenant.
+const beginTries = 3
