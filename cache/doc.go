@@ -15,7 +15,8 @@
 //  6. control.go     purges by request, the status. signature.go checks signed ones
 //  7. upgrade.go     WebSockets are handed on with the writer untouched
 //  8. visit.go       examine: rule, key and what is stored for a request. identity.go
-//     remembers what addresses and refusals say, session.go what cookies say
+//     remembers what addresses say, variants.go which variants a page has, refused.go what
+//     is not worth asking as nobody; session.go reads what cookies say
 //  9. deliver.go     what is stored is the answer. represent.go codes it as the client takes it
 //  10. refresh.go     one refresh in the background. early.go says when before the end
 //  11. coalesce.go    one of those who miss a page asks for it, the others wait. landing.go

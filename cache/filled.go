@@ -22,7 +22,7 @@ func finishFilling(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	if reason != "" {
 		return finishUnstored(f, rw, reason)
 	}
-	shared(h.identities, v)
+	endStreak(h.identities, v)
 	count(h, "stored")
 	return deliverFilled(f, rw)
 }
