@@ -179,6 +179,8 @@ type Remote interface {
 	// what is known of it, too, or whether that is the score. With a page it asks for its
 	// entry. The answer is the last of these; see resp.Expect for its outcome.
 	Compare(q *Question, session, score string, page *Page, now time.Time) (answer []byte, outcome resp.Outcome)
+	// Score is Compare for a session alone, which every hit of one asks for.
+	Score(q *Question, session string, now time.Time) (score []byte, outcome resp.Outcome)
 	// Prepare sets r.Page, which is how an entry is asked for by its identity.
 	Prepare(r *Ready, id string) error
 	// Exchange returns what gets the body of a page that is ready, nil where there is none.

@@ -7,6 +7,7 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/purges"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/cache/storage/memory"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -38,24 +39,16 @@ type Wanted struct {
 // the entry, and never taken from this process, since its last request may have gone to
 // another.
 func (t *Tier) Find(n *Tenant, w *Wanted) *Found {
-	now := storage.NowMS()
-	switch {
-	case w.List != nil:
-		return findVaried(t, n, w, now)
-	case w.Session != "":
-		return findFor(t, n, w, now)
-	case w.Newer:
-		f := fromStorage(t, n, w.Key, now)
-		if f.Entry != nil { // it may be about to be refreshed
-			noteAsked(n, w.Key)
-		}
-		return f
+	if w.List != nil || w.Session != "" || w.Newer {
+		return findWith(t, n, w)
 	}
-	if f := fromTier(t, n, w.Key, now); f != nil {
-		if e := f.Entry; e != nil && (now >= e.Life.Born+e.Life.TTL || f.Soft) {
-			noteAsked(n, w.Key)
+	now := storage.NowMS()
+	if t.memory != nil {
+		if e := (*memory.Sieve).Get(t.memory, w.Key, now); e != nil {
+			if f := fromMemory(t, n, w.Key, e, now); f != nil {
+				return f
+			}
 		}
-		return f
 	}
 	if w.Lock != nil && t.shared != nil {
 		return findOrLock(t, n, w, now)
@@ -63,28 +56,32 @@ func (t *Tier) Find(n *Tenant, w *Wanted) *Found {
 	return fromStorage(t, n, w.Key, now)
 }
 
-// Lookup returns what is stored under a full key.
-func (t *Tier) Lookup(n *Tenant, key string) *Found {
-	return t.Find(n, &Wanted{Key: key})
+// findWith asks for more than an entry, or for one past the memory tier.
+func findWith(t *Tier, n *Tenant, w *Wanted) *Found {
+	now := storage.NowMS()
+	if w.List != nil {
+		return findVaried(t, n, w, now)
+	}
+	if w.Session != "" {
+		return findFor(t, n, w, now)
+	}
+	f := fromStorage(t, n, w.Key, now)
+	if f.Entry != nil { // it may be about to be refreshed
+		noteAsked(n, w.Key)
+	}
+	return f
 }
 
-// fromTier returns what the memory tier has, nil if it has nothing usable.
-func fromTier(t *Tier, n *Tenant, key string, now int64) *Found {
-	if t.memory == nil {
-		return nil
-	}
-	e := t.memory.Get(key, now)
-	if e == nil {
-		return nil
-	}
-	return t.fromMemory(n, key, e)
+// Lookup returns what is stored under a full key.
+func (t *Tier) Lookup(n *Tenant, key string) *Found {
+	return (*Tier).Find(t, n, &Wanted{Key: key})
 }
 
 // fromMemory checks an entry of the memory tier, asking for the purge state
 // first if what is known of it is too old (promise P3). It returns nil if the
 // entry has been purged.
-func (t *Tier) fromMemory(n *Tenant, key string, e *storage.Entry) *Found {
-	verdict, head, current := n.purges.CheckCurrent(e, storage.Ticks()-t.o.MaxStaleness)
+func fromMemory(t *Tier, n *Tenant, key string, e *storage.Entry, now int64) *Found {
+	verdict, head, current := (*purges.View).CheckCurrent(n.purges, e, storage.Ticks()-t.o.MaxStaleness)
 	if !current {
 		if reason := t.askPosition(n); reason != "" {
 			return &Found{Reason: reason}
@@ -95,6 +92,9 @@ func (t *Tier) fromMemory(n *Tenant, key string, e *storage.Entry) *Found {
 		noteAsked(n, key)
 		t.memory.Remove(key)
 		return nil
+	}
+	if now >= e.Life.Born+e.Life.TTL || verdict == purges.SoftPurged { // it will be stored anew
+		noteAsked(n, key)
 	}
 	return &Found{Entry: e, Memory: true, Head: head, Soft: verdict == purges.SoftPurged}
 }

@@ -58,16 +58,32 @@ func NotFetched(t *Tier, n *Tenant, outcome resp.Outcome) (late bool) {
 // QuickSession reports whether a session, given as its hash, is known to be a default
 // one, and the score that says so. For late see Confirm.
 func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, late bool) {
+	q := purges.MadeQuestion(n.purges)
+	if q == nil || n.guard.failures.Load() > 0 {
+		return firstSession(t, n, session)
+	}
+	now := time.Now()
+	answer, outcome := t.shared.Score(q, session, now)
+	if outcome != resp.Matches {
+		return "", false, NotFetched(t, n, outcome)
+	}
+	if !purges.ConfirmBy(n.purges, q, storage.StartedMS+now.Sub(storage.Started).Milliseconds()) { // as ticks
+		return "", false, false
+	}
+	score = string(answer)
+	return score, storage.IsDefault(score), false
+}
+
+// firstSession is QuickSession where no question has been made: the storage is of this process,
+// or the position has changed.
+func firstSession(t *Tier, n *Tenant, session string) (score string, known, late bool) {
 	if t.shared == nil {
 		a, err := t.store.Find(n.name, &storage.Query{Session: session})
 		return "", err == nil && a.Session == storage.SessionDefault, false
 	}
 	answer, q, late := compare(t, n, session, "", nil)
-	if q == nil {
-		return "", false, late
-	}
 	score = string(answer)
-	return score, storage.IsDefault(score), false
+	return score, q != nil && storage.IsDefault(score), late
 }
 
 // Quick asks for an entry that is on a server alone: it returns what was prepared, without

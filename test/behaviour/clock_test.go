@@ -33,14 +33,14 @@ func TestTheClockDoesNotRuleWhatIsKnownOfPurges(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i, err := site.NewInterpreter(func(dir string) error {
-				file := filepath.Join(dir, "cache", "storage", "memory.go")
+				file := filepath.Join(dir, "cache", "storage", "clock.go")
 				b, err := os.ReadFile(file)
 				if err != nil {
 					return err
 				}
-				changed := bytes.Replace(b, []byte("var startedMS = Started.UnixMilli()"), []byte("var startedMS = "+c.start), 1)
+				changed := bytes.Replace(b, []byte("var StartedMS = Started.UnixMilli()"), []byte("var StartedMS = "+c.start), 1)
 				if c.name != "as it is" && bytes.Equal(changed, b) {
-					return fmt.Errorf("%s has no startedMS", file)
+					return fmt.Errorf("%s has no StartedMS", file)
 				}
 				return os.WriteFile(file, changed, 0o600)
 			})

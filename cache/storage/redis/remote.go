@@ -62,6 +62,19 @@ const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 // scoreLead is how the score of a session begins: Unix ms, as of this century.
 const scoreLead = "$13\r\n"
 
+// Score implements Remote: one round trip.
+func (s *Redis) Score(q *storage.Question, session string, now time.Time) (score []byte, outcome resp.Outcome) {
+	nonce := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
+	e := &resp.Expected{
+		Request: []byte(q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + echo + nonce),
+		Replies: 4, Lead: q.Expect + scoreLead, Size: 13, End: "\r\n$13\r\n" + nonce,
+	}
+	if s.cluster != nil {
+		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, e)
+	}
+	return resp.Expect(s.client, q.Era, now, e)
+}
+
 // Compare implements Remote: one round trip.
 func (s *Redis) Compare(q *storage.Question, session, score string, page *storage.Page, now time.Time) (answer []byte, outcome resp.Outcome) {
 	what, lead, size, replies := q.Ask, q.Expect, 0, 3
