@@ -104,15 +104,12 @@ func fromMemory(t *Tier, n *Tenant, key string, e *storage.Entry, now int64) *Fo
 func fromStorage(t *Tier, n *Tenant, key string, now int64) *Found {
 	q := purges.MadeQuestion(n.purges)
 	if q == nil || n.guard.failures.Load() > 0 || t.shared.Era(n.name) != q.Era {
-		if reason := (*Tier).ready(t, n); reason != "" {
-			return &Found{Reason: reason}
-		}
-		q = purges.QuestionOf(n.purges)
+		return fromUnasked(t, n, key, now)
 	}
 	asked := storage.Ticks()
 	a, err := t.store.Find(n.name, &storage.Query{ID: keys.ID(key)})
 	e := a.Entry
-	if e == nil || q == nil || a.Head != q.Head || e.Key != key || e.Tenant != n.name || t.shared.Era(n.name) != q.Era || !purges.ConfirmBy(n.purges, q, asked) {
+	if e == nil || a.Head != q.Head || e.Key != key || e.Tenant != n.name || t.shared.Era(n.name) != q.Era || !purges.ConfirmBy(n.purges, q, asked) {
 		return found(t, n, asking{key, now, asked}, a, err)
 	}
 	if n.guard.failures.Load() > 0 {
@@ -121,6 +118,17 @@ func fromStorage(t *Tier, n *Tenant, key string, now int64) *Found {
 	f := &Found{Head: a.Head}
 	(*Tier).accept(t, n, key, e, now, f)
 	return f
+}
+
+// fromUnasked is fromStorage where no question stands, or another server may answer.
+func fromUnasked(t *Tier, n *Tenant, key string, now int64) *Found {
+	if reason := (*Tier).ready(t, n); reason != "" {
+		return &Found{Reason: reason}
+	}
+	purges.QuestionOf(n.purges)
+	asked := storage.Ticks()
+	a, err := t.store.Find(n.name, &storage.Query{ID: keys.ID(key)})
+	return found(t, n, asking{key, now, asked}, a, err)
 }
 
 // findOrLock asks for an entry that is not expected to be there, and claims the lock with it,
