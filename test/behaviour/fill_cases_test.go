@@ -55,6 +55,22 @@ func TestPlainRulesKnowNoSessions(t *testing.T) {
 	})
 }
 
+// TestWhatDependsOnNoSessionIsOfNoContext: a file is one for all, whatever the context cookie
+// says: Odoo is asked for it once, in the context of nobody.
+func TestWhatDependsOnNoSessionIsOfNoContext(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(site.Options{"session": "ignore"}), func(rw http.ResponseWriter, r *http.Request) {
+			site.Page(r.Header.Get("X-Odoo-Cache-Context")+r.Header.Get("Cookie"), "Content-Type: image/png")(rw, r)
+		})
+		for _, cookie := range []string{"odoocache_context=a-context.that-is-signed", "odoocache_context=private", "odoocache_context=0; session_id=" + site.SessionID(1), "a=b"} {
+			got := s.Get("/image", "Cookie: "+cookie)
+			assert.Equal(t, "0", got.Body, cookie)
+			assert.NotContains(t, got.CacheStatus(), "detail", cookie)
+		}
+		assert.Equal(t, 1, s.Renders())
+	})
+}
+
 // TestALargeFileLeavesTheSession: the session that Odoo begins for nobody does not take the
 // place of the visitor's.
 func TestALargeFileLeavesTheSession(t *testing.T) {

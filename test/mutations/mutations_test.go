@@ -23,56 +23,56 @@ type mutation struct {
 	name     string
 	folder   string // of the source
 	old, new string // old is there once
-	suite    string // the package below test that has the test
+	suite    string // the folder that has the test
 	test     string // for go test -run
 }
 
 // mutations are faults of the kinds that once were there: each of them lets something of
 // one visitor reach another, or lets a client keep a processor busy.
 var mutations = []mutation{
-	{"nobody looks for signs of a visitor in a page", "cache", "if odoo.Personal(plain) {", "if false {", "behaviour", "TestReasons"},
-	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "behaviour", "TestCountries"},
-	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "behaviour", "TestSessionsOfUnknownBirth"},
-	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "behaviour", "TestPublicLiftsNothing"},
-	{"a page need not agree with its visitor's context", "cache", "return len(lines) == 1 && lines[0] == context", "return true", "behaviour", "TestContexts"},
+	{"nobody looks for signs of a visitor in a page", "cache", "if odoo.Personal(plain) {", "if false {", "test/behaviour", "TestReasons"},
+	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "test/behaviour", "TestCountries"},
+	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "test/behaviour", "TestSessionsOfUnknownBirth"},
+	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "test/behaviour", "TestPublicLiftsNothing"},
+	{"a page need not agree with its visitor's context", "cache", "return len(lines) == 1 && lines[0] == context", "return true", "test/behaviour", "TestContexts"},
 
 	ofFill("a fill has the visitor's header", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoison/compiled/page$"),
 	ofFill("a fill has the visitor's cookies", `out.Header["Cookie"] = v.r.Header["Cookie"]`, "TestPoison/compiled/page$"),
 	ofFill("a fill has the visitor's address", "out.RemoteAddr = v.r.RemoteAddr", "TestPoison/compiled/page$"),
-	{"a fill has the visitor's context", "cache", "	return fill.Request(ctx, pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "	return fill.Request(v.r.Context(), pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "behaviour", "TestPoison/compiled/page$"},
+	{"a fill has the visitor's context", "cache", "	return fill.Request(ctx, pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "	return fill.Request(v.r.Context(), pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})", "test/behaviour", "TestPoison/compiled/page$"},
 	ofFill("a fill has the visitor's TLS state", "out.TLS = v.r.TLS", "TestPoison/compiled/page$"),
 	ofFill("a fill has the request target as it was sent", "out.RequestURI = v.r.RequestURI", "TestPoison/compiled/page$"),
 	ofFill("a fill has the query as it was sent", "out.URL.RawQuery = v.r.URL.RawQuery; out.RequestURI = out.URL.RequestURI()", "TestPoison/compiled/page$"),
 	ofFill("a fill has conditions of the visitor", `out.Header["If-Modified-Since"] = v.r.Header["If-Modified-Since"]`, "TestPoison/compiled/page$"),
 	ofFill("files are filled with the visitor's request", "if v.rule.Terms.AnySession { out.Header = v.r.Header.Clone() }", "TestPoison/compiled/static_file$"),
-	{"what depends on no session is filled for a context", "cache", `		v.context = "" // what`, "		_ = v.context // what", "behaviour", "TestPoison/compiled/static_file$"},
+	{"what depends on no session is filled for a context", "cache", `		v.context = "" // what`, "		_ = v.context // what", "test/behaviour", "TestWhatDependsOnNoSessionIsOfNoContext/compiled$"},
 	ofFill("own rules under a preset fill with the visitor's request", `if v.rule.Name == "own" { out.Header = v.r.Header.Clone() }`, "TestPoison/compiled/own_rule$"),
 	ofFill("a refresh has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/refresh_of_what_is_stale_memory$"),
 	ofFill("an early refresh has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/refresh_ahead_of_time_memory$"),
 	ofFill("a confirmation has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/confirmation_by_304_memory$"),
 	ofFill("a leader of a flight has fields of the visitor's request", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoisonFills/compiled/coalesced_misses_memory$"),
-	{"a language that is none gets into the key", "keys", "	if codeShape.MatchString(cookie) {", `	if cookie != "" {`, "behaviour", "TestPoisonRedis/compiled/page$"},
+	{"a language that is none gets into the key", "keys", "	if codeShape.MatchString(cookie) {", `	if cookie != "" {`, "keys", "TestUnknownLanguages$"},
 	{"fields with _ in their names reach the origin", "cache", `			delete(in, name)
 `, `			_ = name
-`, "behaviour", "TestFoldedFields/compiled$"},
-	{"encoded slashes are no bypass", "cache", `	case v.id.odd || v.target.Path == ""`, `	case v.target.Path == ""`, "behaviour", "TestPathsAsOdooRoutesThem/compiled$"},
+`, "test/behaviour", "TestFoldedFields/compiled$"},
+	{"encoded slashes are no bypass", "cache", `	case v.id.odd || v.target.Path == ""`, `	case v.target.Path == ""`, "test/behaviour", "TestPathsAsOdooRoutesThem/compiled$"},
 	ofFill("pages of context 0 are filled with a session", `if v.context == "0" { out.Header["Cookie"] = v.r.Header["Cookie"] }`, "TestDeception/compiled/addon,_misjudged$"),
-	{"a body's words tell the country", "cache/odoo", "func Head(body []byte) []byte {\n", "func Head(body []byte) []byte {\n	if true {\n		return body\n	}\n", "behaviour", "TestCountrySignInContent/compiled$"},
-	{"fields of fill.headers are left out of one key", "cache", "		if !hasName(keyed, name) {", "		if true {", "behaviour", "TestAFillHeaderThatIsUsual"},
-	{"what is given heeds no Vary", "cache", "rw != nil && (reason != \"\" || !meant(f))", "rw != nil && reason != \"\"", "behaviour", "TestGivenAnswersVary"},
-	{"a page for a country may show an address", "cache", " || showsAddress(v, body)", "", "behaviour", "TestAPageWithAnAddress"},
-	{"a mark that found nothing counts for the next ones", "cache/tier", "	if all { // what", "	if all || true { // what", "behaviour", "TestASessionThatTheAddonKnows"},
-	{"one word of the addon settles a session", "cache/tier", "	if begins {\n", "	if t.store.Note(n.name, session, t.o.SessionTTL, t.o.Sessions) == nil {\n", "behaviour", "TestASessionThatTheAddonKnows"},
-	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "bench/cost", "TestCost"},
-	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "bench/cost", "TestCost"},
-	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "behaviour", "TestReasons/too_many_parameters"},
+	{"a body's words tell the country", "cache/odoo", "func Head(body []byte) []byte {\n", "func Head(body []byte) []byte {\n	if true {\n		return body\n	}\n", "test/behaviour", "TestCountrySignInContent/compiled$"},
+	{"fields of fill.headers are left out of one key", "cache", "		if !hasName(keyed, name) {", "		if true {", "test/behaviour", "TestAFillHeaderThatIsUsual"},
+	{"what is given heeds no Vary", "cache", "rw != nil && (reason != \"\" || !meant(f))", "rw != nil && reason != \"\"", "test/behaviour", "TestGivenAnswersVary"},
+	{"a page for a country may show an address", "cache", " || showsAddress(v, body)", "", "test/behaviour", "TestAPageWithAnAddress"},
+	{"a mark that found nothing counts for the next ones", "cache/tier", "	if all { // what", "	if all || true { // what", "test/behaviour", "TestASessionThatTheAddonKnows"},
+	{"one word of the addon settles a session", "cache/tier", "	if begins {\n", "	if t.store.Note(n.name, session, t.o.SessionTTL, t.o.Sessions) == nil {\n", "test/behaviour", "TestASessionThatTheAddonKnows"},
+	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "test/bench/cost", "TestCost"},
+	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "test/bench/cost", "TestCost"},
+	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "test/behaviour", "TestReasons/too_many_parameters"},
 }
 
 // ofFill is a fault of the request that fills the cache: code that changes it, as out, by
 // what is known of the visit that it is made for.
 func ofFill(name, code, test string) mutation {
 	const made = "fill.Request(ctx, pageOf(v), &fill.Options{EdgeHeader: h.s.EdgeHeader, Edge: h.s.Edge, Address: h.s.Fill.Address})"
-	return mutation{name, "cache", "\treturn " + made, "\tout := " + made + "\n\t" + code + "\n\treturn out", "behaviour", test}
+	return mutation{name, "cache", "\treturn " + made, "\tout := " + made + "\n\t" + code + "\n\treturn out", "test/behaviour", test}
 }
 
 // TestMutations puts each fault into a copy of this repository, and runs the test that
@@ -113,7 +113,7 @@ func runCopy(t *testing.T, m *mutation, suite, test string) (out string, failed 
 	for i, part := range parts {
 		parts[i] = "^" + strings.TrimSuffix(strings.ReplaceAll(part, ".", `\.`), "$") + "$"
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-short", "-count=1", "-run", strings.Join(parts, "/"), "./test/"+suite)
+	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-short", "-count=1", "-run", strings.Join(parts, "/"), "./"+suite)
 	cmd.Dir = dir
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b
