@@ -23,7 +23,7 @@ func campaignCookies(h *Handler, v *visit, e *storage.Entry) []string {
 	return campaignLines(v, e)
 }
 
-// campaignLines returns these lines for a visitor who comes by a campaign.
+// campaignLines returns the Set-Cookie lines for a visitor who comes by a campaign.
 func campaignLines(v *visit, e *storage.Entry) []string {
 	if !odoo.Consents(v.r.Header["Cookie"]) && asksForConsent(e) {
 		return nil

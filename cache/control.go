@@ -162,7 +162,7 @@ func (h *Handler) purgeAddress(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	target := keys.TargetOf(r)
-	h.execute(rw, purgeOrder{soft: soft, paths: []string{h.address(&visit{r: r, target: &target})}})
+	h.execute(rw, purgeOrder{soft: soft, paths: []string{h.purgeAddressOf(&visit{r: r, target: &target})}})
 }
 
 // mode reads ModeHeader. It answers a request that says anything but one mode, and then

@@ -13,7 +13,7 @@
 //     for all while Redis is not asked
 //  5. clean.go       fields that a server may take for others go; oversized requests bypass
 //  6. control.go     purges by request, the status. signature.go checks signed ones
-//  7. upgrade.go     WebSockets are handed on with the writer untouched
+//  7. upgrade.go     WebSockets are handed on with a writer that gives the connection away
 //  8. visit.go       examine: rule, key and what is stored for a request. identity.go
 //     remembers what addresses say, variants.go which variants a page has, refused.go what
 //     is not worth asking as nobody; session.go reads what cookies say
@@ -39,8 +39,7 @@
 // # Decisions
 //
 // The response writer that a plugin hands on loses Flush and ReadFrom on its way
-// through the interpreter. So what can be seen from the request to be a stream
-// is handed on with Traefik's own writer, and the writer of ours flushes after
+// through the interpreter; Hijack alone is found. So the writers of ours flush after
 // each write of a response whose length is not known.
 //
 // A response with a known length is kept back until it is whole: then its

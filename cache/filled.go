@@ -63,7 +63,7 @@ func finishOther(f *fetching, rw http.ResponseWriter, c *capture) bool {
 func finishGiven(f *fetching, rw http.ResponseWriter, c *capture) bool {
 	v := f.v
 	if c.status < 500 {
-		gone(f)
+		dropStored(f)
 	}
 	e := givenEntry(f, c)
 	if e == nil {

@@ -33,7 +33,7 @@ type identity struct {
 
 	varies bool // by cookies, language or header: there are several pages
 
-	asks int32 // atomic: 1 if its page differs for those who agree to optional cookies
+	byConsent int32 // atomic: 1 if its page differs for those who agree to optional cookies
 
 	byHeader bool // another header could have another rule
 }
@@ -144,7 +144,7 @@ func passedFields(h *Handler, r *http.Request) http.Header {
 	return passed
 }
 
-// addressOf is address but for what middlewares in front have set.
+// addressOf returns what a request's address says, without what middlewares in front have set.
 func addressOf(r *http.Request) string {
 	proto := r.Header["X-Forwarded-Proto"]
 	host := r.Header["X-Forwarded-Host"]

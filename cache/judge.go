@@ -99,13 +99,13 @@ func refusalOf(f *fetching, c *capture) string {
 func refuse(f *fetching, reason string) {
 	f.filling.refused = reason
 	f.v.own = reason
-	gone(f)
+	dropStored(f)
 	unshared(f.h, f.v, reason)
 }
 
-// gone drops what is stored of a page whose new answer is not to be stored: that is what the
+// dropStored drops what is stored of a page whose new answer is not to be stored: that is what the
 // origin has now.
-func gone(f *fetching) {
+func dropStored(f *fetching) {
 	if f.v.entry != nil {
 		f.h.shared.tier.Remove(f.h.tenant, []string{f.v.entry.Key})
 	}
@@ -152,7 +152,7 @@ func outgrow(f *fetching, c *capture) {
 	f.admission.Store, f.admission.Reason = false, policy.ReasonTooLarge
 	v.own = policy.ReasonTooLarge
 	if c.status < 500 {
-		gone(f)
+		dropStored(f)
 	}
 	if g.rw == nil || !meant(f) || knownByCountry(h) && !g.located ||
 		v.cookie && !v.rule.Terms.AnySession { // else the tokens are of another session than the visitor's

@@ -101,8 +101,8 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	noteNewSession(h, v, status, header)
 }
 
-// noteDefaultSession notes what the addon says of a session of which nothing is known: it has looked. See
-// storage.Tier.Hear.
+// noteDefaultSession notes what the addon says of a session of which nothing is known: it has
+// looked, and found a default one.
 func noteDefaultSession(h *Handler, v *visit, status int, header http.Header) {
 	lines := header[odoo.ContextHeader]
 	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && !odoo.RedirectsElsewhere(v.r, status, header) {

@@ -242,9 +242,9 @@ func droppedSince(sh *Shared, primary string, count int64) bool {
 	return d.recent[id] > count || d.before[id] > count
 }
 
-// address is the address of a request as the tags of its page have it: without
+// purgeAddressOf returns the address of a request as the tags of its page have it: without
 // the parameters that its rule does not count.
-func (h *Handler) address(v *visit) string {
+func (h *Handler) purgeAddressOf(v *visit) string {
 	ru := h.cacheableRule(v)
 	address := "//" + keys.FoldHost(purgeHost(v.target)) + v.r.URL.EscapedPath()
 	query, _, more := keys.Query(v.r.URL.RawQuery, false, ru.Keep, ru.Ignore, h.s.Limits.QueryParams)

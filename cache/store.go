@@ -310,7 +310,7 @@ func storeVariant(h *Handler, v *visit, e *storage.Entry, vary []string) string 
 	e.Key = keys.Variant(v.primary, names, v.sent)
 	id := keys.ID(e.Key)
 	if len(before) >= h.s.Limits.Variants && !known.Has(id) { // another would have to go for it
-		if !h.shared.tier.Asked(h.tenant, e.Key) {
+		if !h.shared.tier.NoteAsked(h.tenant, e.Key) {
 			return policy.ReasonAdmission
 		}
 		before = spare(h.identities, before)

@@ -43,7 +43,7 @@ type readyPage struct {
 	until       int64
 	licensed    *int64            // Until of its license
 	counted     *int64            // Hits of what is ready
-	served      *int64            // Served of the handler's view
+	served      *int64            // Served of the handler's tenant
 	names       []string          // of form
 	values      [][]string        // of form
 	body        []byte            // of form; nil: it is in Redis alone
@@ -53,9 +53,9 @@ type readyPage struct {
 	decoded     bool              // it has to be decoded each time
 	exchange    *storage.Exchange // if remote: by which it is asked for; nil: Tier.Quick does it
 
-	varies   bool // by cookies, language or header: this only says so, there is one for each combination
-	asks     bool // it is another one for those who agree to optional cookies
-	personal bool // it varies by the session, or the context
+	varies    bool // by cookies, language or header: this only says so, there is one for each combination
+	byConsent bool // it is another one for those who agree to optional cookies
+	personal  bool // it varies by the session, or the context
 }
 
 // answerFromMemory writes a page of the table that is in memory. The answer is not from before
@@ -335,7 +335,7 @@ func pageFor(h *Handler, r *http.Request, p *readyPage, key string, lines []stri
 		}
 		p, _ = x.(*readyPage)
 	}
-	if p.asks && who.agrees {
+	if p.byConsent && who.agrees {
 		x, known := h.table.Load(consenting + key)
 		if !known {
 			return nil, nil, "", outcomeGoOn

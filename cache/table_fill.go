@@ -68,7 +68,7 @@ func prepare(h *Handler, at string, v *visit, plain bool) *storage.Ready {
 
 // enterTable enters a page into the table for requests like this one.
 func enterTable(h *Handler, v *visit, at, key string, r *storage.Ready, plain bool) {
-	p := &readyPage{ready: r, form: r.Stored, tierKey: at, rule: v.rule, remote: r.Remote(), asks: !v.consent && hasName(r.Entry.Tags, consentTag)}
+	p := &readyPage{ready: r, form: r.Stored, tierKey: at, rule: v.rule, remote: r.Remote(), byConsent: !v.consent && hasName(r.Entry.Tags, consentTag)}
 	if plain {
 		p.form = r.Plain
 	}

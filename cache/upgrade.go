@@ -84,9 +84,8 @@ func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bo
 	return true
 }
 
-// transparent names requests whose answer must reach the client through
-// Traefik's own writer: a change of protocol takes the connection over. Only a
-// GET or CONNECT asks for one; any other answer may carry a purge.
+// transparent returns why the answer to a request may take its connection over, "" if it may
+// not. Only a GET or CONNECT asks for another protocol.
 func transparent(r *http.Request) string {
 	lines := r.Header["Upgrade"]
 	if len(lines) == 0 || (r.Method != http.MethodGet && r.Method != http.MethodConnect) {

@@ -113,7 +113,7 @@ func identifyVisit(h *Handler, v *visit) {
 	if v.context != "" {
 		forContext(v)
 	}
-	if v.agrees && atomic.LoadInt32(&id.asks) != 0 {
+	if v.agrees && atomic.LoadInt32(&id.byConsent) != 0 {
 		askConsenting(v)
 	}
 	if id.tooMany || len(v.primary) > h.s.Limits.KeyBytes {
@@ -161,7 +161,7 @@ func forConsent(h *Handler, v *visit, e *storage.Entry) bool {
 	if !v.agrees || v.consent || !hasName(e.Tags, consentTag) {
 		return true
 	}
-	atomic.StoreInt32(&v.id.asks, 1)
+	atomic.StoreInt32(&v.id.byConsent, 1)
 	askConsenting(v)
 	return false
 }

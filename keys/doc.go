@@ -7,5 +7,8 @@
 // compared when it is read; what stands in Redis is their SHA-256, so that no
 // URL, host or cookie value can be read off a key listing.
 //
+// key.go builds keys, path.go reads a path as servers do, query.go sorts and filters
+// parameters, language.go chooses a language as Odoo does, tag.go reads and hashes tags.
+//
 // Everything here is a pure function.
 package keys

@@ -45,7 +45,8 @@ func (l Languages) Pick(cookie, accept string) (code string, sure bool) {
 	return Pick(&l, cookie, accept)
 }
 
-// Pick is the method of that name, for an interpreter, to which a call of a method is dear.
+// Pick chooses the language that the key of a request holds, see Languages.Pick. It is a
+// function since a call of a method is dear in an interpreter.
 func Pick(l *Languages, cookie, accept string) (code string, sure bool) {
 	if l.unknown {
 		return asked(cookie, accept)

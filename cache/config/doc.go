@@ -4,4 +4,8 @@
 // Each option is a string, see package option, and is parsed here, where a mistake can be
 // reported with its path and what is expected, together with all the others. An option that
 // nobody knows is a mistake, too: a misspelt bypass must not go unnoticed.
+//
+// settings.go is all of it but for rules.go, fill.go and redis.go, which are parts of the
+// options. parse.go reads numbers, times and lists, pattern.go expressions, fields.go names
+// of header fields and cookies.
 package config

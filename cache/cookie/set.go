@@ -1,5 +1,5 @@
 // Package cookie reads and writes the fields Cookie and Set-Cookie as servers do, who do not
-// agree: where two may see different values, it says so.
+// agree: where two may see different values, it says so. request.go has Cookie, set.go Set-Cookie.
 package cookie
 
 import (

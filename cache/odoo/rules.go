@@ -58,7 +58,7 @@ func Rules(languages []string, country string) []option.Rule {
 			Bypass: "true",
 		},
 		{
-			// See HarmlessPosts.
+			// Posts that change nothing of a session.
 			Name:    "odoo-harmless-posts",
 			Match:   option.Match{Methods: []string{"POST"}, PathRegexp: either(HarmlessPosts())},
 			Bypass:  "true",
@@ -68,20 +68,20 @@ func Rules(languages []string, country string) []option.Rule {
 	rules = append(rules, fileRules()...)
 	rules = append(rules,
 		option.Rule{
-			// See HarmlessGets.
+			// Pages that are not stored, and change nothing of a session.
 			Name:    "odoo-harmless",
 			Match:   option.Match{Methods: []string{"GET"}, PathRegexp: either(HarmlessGets())},
 			Bypass:  "true",
 			Session: "keep",
 		},
 		option.Rule{
-			// See SpecialPaths.
+			// What belongs to one visitor, or does something: see SpecialPaths.
 			Name:   "odoo-personal",
 			Match:  option.Match{PathRegexp: inAnyLanguage + `/(?:` + alternatives(SpecialPaths()) + `)(?:/|$)`},
 			Bypass: "true",
 		},
 		option.Rule{
-			// See personalNames. Parameters that are left out anyway do not count:
+			// Parameters that are for one visitor, see personalNames. Those that are left out anyway do not count:
 			// click ids look like tokens.
 			Name:   "odoo-personal-params",
 			Match:  option.Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryWords: "true"},
@@ -99,7 +99,7 @@ func Rules(languages []string, country string) []option.Rule {
 			Bypass: "true",
 		},
 		option.Rule{
-			// See looksPersonal.
+			// A token in the path opens what is somebody's.
 			Name:   "odoo-tokens",
 			Match:  option.Match{PathRegexp: looksPersonal},
 			Bypass: "true",

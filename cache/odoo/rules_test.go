@@ -65,7 +65,7 @@ func decision(r *rule.Rule) string {
 	return fmt.Sprintf("%d min", r.Terms.TTL/minute)
 }
 
-// route is one of routes.json, in which testdata/odoo19/routes.py writes down
+// route is one of routes.json, in which test/odoo/19/routes.py writes down
 // what a real Odoo offers to visitors.
 type route struct {
 	Rule    string   `json:"rule"`

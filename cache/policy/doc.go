@@ -6,6 +6,11 @@
 // connection or logs: the time is an argument, the answer a value, and every
 // "no" carries a named reason.
 //
+// admit.go says what may be stored, reuse.go and freshness.go for how long it may be used,
+// revalidate.go how it is confirmed, and vary.go for whom it is. directive.go and targeted.go
+// read Cache-Control and its kin, odoo.go the field of Odoo's addon, coding.go
+// Accept-Encoding. reason.go names each reason.
+//
 // All instants are Unix times in milliseconds and all durations are
 // milliseconds, as int64: arithmetic on plain numbers is what the interpreter
 // does cheapest.

@@ -110,7 +110,7 @@ func memberValue(s string) int {
 	return bareItem(s)
 }
 
-// innerList is memberValue for "(a b;c=1)" (RFC 8941 §4.2.1.2).
+// innerList returns the length of a member such as "(a b;c=1)", -1 if it is none (RFC 8941 §4.2.1.2).
 func innerList(s string) int {
 	n := 1
 	for {
@@ -162,7 +162,7 @@ func bareItem(s string) int {
 	return -1
 }
 
-// structuredString is bareItem for a string: printable ASCII, in which only
+// structuredString returns the length of a string, -1 if it is none: printable ASCII, in which only
 // quotes and backslashes are escaped (RFC 8941 §3.3.3).
 func structuredString(s string) int {
 	end := closingQuote(s, 1)
@@ -184,8 +184,8 @@ func structuredString(s string) int {
 	return end + 1
 }
 
-// structuredNumber is bareItem for an integer of at most 15 digits or a decimal
-// of at most 12 and 3 (RFC 8941 §3.3.1, §3.3.2).
+// structuredNumber returns the length of an integer of at most 15 digits or a decimal
+// of at most 12 and 3, -1 if it is none (RFC 8941 §3.3.1, §3.3.2).
 func structuredNumber(s string) int {
 	n := 0
 	if s[0] == '-' {

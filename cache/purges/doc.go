@@ -12,8 +12,8 @@
 //
 // A View holds the marks. What it says counts as long as its storage was heard of lately: a
 // License is given for what is ready to be written, is prolonged by each answer that says
-// that there is no new purge (confirm), and ends with anything new (revoke).
+// that there is no new purge (confirm, ConfirmBy), and ends with anything new (revoke).
 //
 // What could not be written to the storage waits in the journal of the view. While anything
-// waits, nothing of the tenant is used.
+// waits, nothing of the tenant is used. view.go has the View, journal.go its journal.
 package purges

@@ -111,7 +111,8 @@ func (c *Client) Do(cmds ...Command) ([]Reply, error) {
 	return run(c, c.o.Timeout, cmds)
 }
 
-// Do is Client.Do. A call of a function costs an interpreter a third of that of a method.
+// Do sends commands in one round trip and returns their replies, as the method does. A call of
+// a function costs an interpreter a third of that of a method.
 func Do(c *Client, cmds []Command) ([]Reply, error) {
 	return run(c, c.o.Timeout, cmds)
 }
@@ -121,8 +122,8 @@ func (c *Client) DoTimeout(timeout time.Duration, cmds ...Command) ([]Reply, err
 	return run(c, timeout, cmds)
 }
 
-// run does it on a connection that is open already, if there is one; everything else
-// is for others, so that an interpreter has little to call. The deferred put gives the
+// run sends commands on a connection that is open already, if there is one. What is seldom
+// needed has functions of its own, so that an interpreter has little to call. The deferred put gives the
 // slot back whatever happens.
 //
 // The connection is out of its slot until it has proved to be clean, so that
@@ -158,7 +159,7 @@ func run(c *Client, timeout time.Duration, cmds []Command) ([]Reply, error) {
 	return replies, nil
 }
 
-// nothing is run where there is nothing to do, or no time for it.
+// nothing answers where there is nothing to send, or no time for it.
 func nothing(c *Client, cmds []Command) ([]Reply, error) {
 	if len(cmds) == 0 {
 		return nil, nil

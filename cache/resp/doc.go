@@ -9,6 +9,10 @@
 //  3. exchange: all commands are written, then all replies are read.
 //  4. put: the slot goes to the longest waiting caller, or becomes idle.
 //
+// client.go has Do and what leads there, pool.go the slots, conn.go one connection, proto.go
+// the protocol. sentinel.go finds the master of a replicated server, cluster.go the node
+// of a key. expect.go has the quick way of the next paragraph.
+//
 // What most exchanges take has functions of its own, which are short: ready in place of
 // take, takeShort in place of a readReply for each. Expect and ExpectWords do all of it for
 // questions that are asked at every hit, and leave whatever is not as expected to Do.

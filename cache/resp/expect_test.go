@@ -99,7 +99,7 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-// TestShortOfAnotherEra: what comes from another server than was asked is not used.
+// TestExpectOfAnotherEra: what comes from another server than was asked is not used.
 func TestExpectOfAnotherEra(t *testing.T) {
 	client := shortServer(t, 1, patience(Matches), []string{"$2\r\nhi\r\n" + nonceReply})
 	_, state := Expect(client, client.Era()-1, time.Now(), &Expected{Request: Encoded(ping), Replies: 1, Lead: "$2\r\n", Size: 2, End: "\r\n" + nonceReply})
@@ -107,7 +107,7 @@ func TestExpectOfAnotherEra(t *testing.T) {
 	require.EqualValues(t, 1, client.Stats().Idle)
 }
 
-// TestShortChecksum: an answer of another checksum is none, and the connection is kept.
+// TestExpectChecksum: an answer of another checksum is none, and the connection is kept.
 func TestExpectChecksum(t *testing.T) {
 	whole := crc32.Checksum([]byte("head, hello"), castagnoli)
 	part := crc32.Checksum([]byte("head, "), castagnoli)

@@ -177,7 +177,8 @@ func put(p *pool, s *slot) {
 	putOther(p, s)
 }
 
-// putOther is the rest of put. The pool is locked.
+// putOther gives a slot back whose connection was lost, or for which somebody waits. The pool is
+// locked.
 func putOther(p *pool, s *slot) {
 	if s.conn == nil {
 		lost(p, s) // closed already, but for a panic

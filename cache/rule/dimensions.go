@@ -23,7 +23,7 @@ func (r *Rule) Dimensions(req *http.Request) (parts []string, sure bool) {
 	return []string{"l " + picked}, sure
 }
 
-// dimensions is Dimensions of a rule that varies by more than the language.
+// dimensions returns what a rule varies by, where that is more than the language.
 func dimensions(r *Rule, req *http.Request) (parts []string, sure bool) {
 	sure = true
 	parts = make([]string, 0, len(r.Headers)+len(r.Cookies)+1)

@@ -1,5 +1,8 @@
 // Package rule holds compiled route rules: which requests a rule takes, and
 // what it says of their responses.
+//
+// rule.go has what a rule is, plan.go finds the first one that takes a request, dimensions.go
+// reads what it varies by.
 package rule
 
 import (

@@ -23,7 +23,7 @@ var Started = time.Now()
 // StartedMS is Started in Unix ms, as the clock was then.
 var StartedMS = Started.UnixMilli()
 
-// Ticks is a time in ms that only goes forward, unlike nowMS: after a step of
+// Ticks is a time in ms that only goes forward, unlike NowMS: after a step of
 // the clock backwards, what is known of a purge state must not count as
 // current for longer, nor a breaker stay open.
 func Ticks() int64 {

@@ -4,6 +4,9 @@
 // tier puts a memory tier, a breaker and a journal in front of one. storagetest, below
 // testdata, is the suite that every storage has to pass.
 //
+// storage.go is the contract, entry.go what is stored and codec.go its form, page.go what is kept
+// of an entry that is ready to be written, clock.go the times.
+//
 // All marks of a tenant stand or fall together: they live in one key, under an
 // epoch that changes when they are lost, above a floor that rises when old
 // ones are dropped. What is lost counts as purged, never as valid.

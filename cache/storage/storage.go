@@ -130,14 +130,15 @@ type Storage interface {
 	Purge(tenant string, p Purge) (Head, error)
 	// Reset begins a new state: every entry of the tenant is invalid.
 	Reset(tenant string) (Head, error)
-	// Note notes an unknown session as one that begins, for ttl ms. Settle makes a default
+	// NoteBeginning notes an unknown session as one that begins, for ttl ms. Settle makes a default
 	// one of it, unless it has become special since.
-	Note(tenant, session string, ttl int64, limit int) error
+	NoteBeginning(tenant, session string, ttl int64, limit int) error
 	Settle(tenant, session string) error
-	// Begin notes a session that has just begun, unless it is known already, for
-	// ttl ms. Of limit sessions at most is anything known; the oldest go, or those
-	// that were not used for longest. If it returns an error, the session is not a default one, and Settle alone makes one of it.
-	Begin(tenant, session string, ttl int64, limit int) error
+	// NoteDefault notes a session that has just begun as a default one, unless it is known
+	// already, for ttl ms. Of limit sessions at most is anything known; the oldest go, or those
+	// that were not used for longest. If it returns an error, the session is not a default
+	// one, and Settle alone makes one of it.
+	NoteDefault(tenant, session string, ttl int64, limit int) error
 	// Special notes that sessions are not default ones any more. Of one that is not
 	// known nothing is noted: whoever makes ids up takes nobody's place. all says that each
 	// was known.
@@ -181,10 +182,11 @@ type Remote interface {
 	Compare(q *Question, session, score string, page *Page, now time.Time) (answer []byte, outcome resp.Outcome)
 	// Score is Compare for a session alone, which every hit of one asks for.
 	Score(q *Question, session string, now time.Time) (score []byte, outcome resp.Outcome)
-	// Prepare sets r.Page, which is how an entry is asked for by its identity.
+	// Prepare sets r.Page, r.Request and r.Reply, by which an entry is asked for, and takes
+	// the bodies out of r.
 	Prepare(r *Ready, id string) error
 	// Exchange returns what gets the body of a page that is ready, nil where there is none.
-	// kept is what Fetch is to return in place of the stored body, nil if that.
+	// kept is what redis.Body is to return in place of the stored body, nil if that.
 	Exchange(q *Question, r *Ready, kept []byte) *Exchange
 	// Stats returns the counters of the connections.
 	Stats() resp.Stats

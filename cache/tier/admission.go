@@ -49,8 +49,8 @@ func noteAsked(n *Tenant, key string) {
 	}
 }
 
-// Asked remembers that a page was asked for, and reports whether it was so before.
-func (t *Tier) Asked(n *Tenant, key string) bool {
+// NoteAsked remembers that a page was asked for, and reports whether it was so before.
+func (t *Tier) NoteAsked(n *Tenant, key string) bool {
 	return n.admission == nil || askedAt(n.admission, key, storage.Ticks())
 }
 

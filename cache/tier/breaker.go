@@ -24,7 +24,7 @@ type breaker struct {
 	pause    int64
 	until    atomic.Int64 // ticks; 0: it is closed; read without the lock, too
 	probing  bool         // one request tries
-	opened   int64        // how often, for the status
+	opened   int64        // how often, for tests
 }
 
 // allow reports whether the storage may be asked now.
@@ -82,7 +82,7 @@ func (b *breaker) failure(now int64) {
 	b.until.Store(now + b.pause/2 + rand.Int63n(b.pause/2+1))
 }
 
-// open reports whether the breaker is open, for the status.
+// open reports whether the breaker is open, for tests.
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

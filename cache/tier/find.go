@@ -50,7 +50,7 @@ func (t *Tier) Find(n *Tenant, w *Wanted) *Found {
 			}
 		}
 	}
-	if w.Lock != nil && t.shared != nil {
+	if w.Lock != nil && t.remote != nil {
 		return findOrLock(t, n, w, now)
 	}
 	return fromStorage(t, n, w.Key, now)
@@ -78,7 +78,7 @@ func (t *Tier) Lookup(n *Tenant, key string) *Found {
 }
 
 // fromMemory checks an entry of the memory tier, asking for the purge state
-// first if what is known of it is too old (promise P3). It returns nil if the
+// first if what is known of it is too old. It returns nil if the
 // entry has been purged.
 func fromMemory(t *Tier, n *Tenant, key string, e *storage.Entry, now int64) *Found {
 	verdict, head, current := (*purges.View).CheckCurrent(n.purges, e, storage.Ticks()-t.o.MaxStaleness)
@@ -103,14 +103,14 @@ func fromMemory(t *Tier, n *Tenant, key string, e *storage.Entry, now int64) *Fo
 // to be found out before or after.
 func fromStorage(t *Tier, n *Tenant, key string, now int64) *Found {
 	q := purges.MadeQuestion(n.purges)
-	if q == nil || n.guard.failures.Load() > 0 || t.shared.Era(n.name) != q.Era {
+	if q == nil || n.guard.failures.Load() > 0 || t.remote.Era(n.name) != q.Era {
 		return fromUnasked(t, n, key, now)
 	}
 	asked := storage.Ticks()
 	a, err := t.store.Find(n.name, &storage.Query{ID: keys.ID(key)})
 	e := a.Entry
-	if e == nil || a.Head != q.Head || e.Key != key || e.Tenant != n.name || t.shared.Era(n.name) != q.Era || !purges.ConfirmBy(n.purges, q, asked) {
-		return found(t, n, asking{key, now, asked}, a, err)
+	if e == nil || a.Head != q.Head || e.Key != key || e.Tenant != n.name || t.remote.Era(n.name) != q.Era || !purges.ConfirmBy(n.purges, q, asked) {
+		return foundOther(t, n, asking{key, now, asked}, a, err)
 	}
 	if n.guard.failures.Load() > 0 {
 		(*breaker).success(n.guard)
@@ -120,25 +120,49 @@ func fromStorage(t *Tier, n *Tenant, key string, now int64) *Found {
 	return f
 }
 
-// fromUnasked is fromStorage where no question stands, or another server may answer.
+// fromUnasked asks the storage for an entry after it has found out whether it may be relied on:
+// no question stands, or another server may answer.
 func fromUnasked(t *Tier, n *Tenant, key string, now int64) *Found {
-	if reason := (*Tier).ready(t, n); reason != "" {
+	if reason := (*Tier).notReady(t, n); reason != "" {
 		return &Found{Reason: reason}
 	}
 	purges.QuestionOf(n.purges)
-	asked := storage.Ticks()
-	a, err := t.store.Find(n.name, &storage.Query{ID: keys.ID(key)})
+	a, asked, err := ask(t, n, &storage.Query{ID: keys.ID(key)})
 	return found(t, n, asking{key, now, asked}, a, err)
+}
+
+// foundOther checks an answer that is not as it mostly is. Connections may have ended before the
+// question was sent: then it is asked again.
+func foundOther(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Found {
+	if err == nil && moved(t, n) {
+		return fromUnasked(t, n, q.key, q.now)
+	}
+	return found(t, n, q, a, err)
+}
+
+// ask puts a question to the storage, and returns the time of asking, in ticks. Where all
+// connections have ended meanwhile, such as those that nobody has used for long, another server
+// may have answered: then it is asked once more, when it is known which one that is.
+func ask(t *Tier, n *Tenant, q *storage.Query) (a *storage.Answer, asked int64, err error) {
+	asked = storage.Ticks()
+	a, err = t.store.Find(n.name, q)
+	if err != nil || !moved(t, n) || t.settle(n) != "" {
+		return a, asked, err
+	}
+	locked := a.Locked
+	asked = storage.Ticks()
+	a, err = t.store.Find(n.name, q)
+	a.Locked = a.Locked || locked
+	return a, asked, err
 }
 
 // findOrLock asks for an entry that is not expected to be there, and claims the lock with it,
 // in one round trip. If it has not got it, the lock may be of this process all the same.
 func findOrLock(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
-	if reason := (*Tier).ready(t, n); reason != "" {
+	if reason := (*Tier).notReady(t, n); reason != "" {
 		return &Found{Reason: reason}
 	}
-	asked := storage.Ticks()
-	a, err := t.store.Find(n.name, &storage.Query{ID: w.Lock.ID, Lock: w.Lock, LockTTL: w.LockTTL})
+	a, asked, err := ask(t, n, &storage.Query{ID: w.Lock.ID, Lock: w.Lock, LockTTL: w.LockTTL})
 	f := found(t, n, asking{w.Key, now, asked}, a, err)
 	f.Locked = a.Locked
 	return f
@@ -154,11 +178,10 @@ func findFor(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	if e == nil {
 		q.ID = keys.ID(w.Key)
 	}
-	if reason := (*Tier).ready(t, n); reason != "" {
+	if reason := (*Tier).notReady(t, n); reason != "" {
 		return &Found{Reason: reason}
 	}
-	asked := storage.Ticks()
-	a, err := t.store.Find(n.name, q)
+	a, asked, err := ask(t, n, q)
 	if e == nil {
 		f := found(t, n, asking{w.Key, now, asked}, a, err)
 		f.Session = a.Session
@@ -187,11 +210,10 @@ func findFor(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 // entry that it returns is what is there in place of the list if that has changed: another
 // list, or a page that varies no more; else List tells that it has not.
 func findVaried(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
-	if reason := t.ready(n); reason != "" {
+	if reason := t.notReady(n); reason != "" {
 		return &Found{Reason: reason}
 	}
-	asked := storage.Ticks()
-	a, err := t.store.Find(n.name, &storage.Query{ID: keys.ID(w.Key), Session: w.Session, List: w.List})
+	a, asked, err := ask(t, n, &storage.Query{ID: keys.ID(w.Key), Session: w.Session, List: w.List})
 	key := w.Key
 	if !a.Listed {
 		key = w.List.Entry.Key
@@ -284,7 +306,7 @@ func (t *Tier) FindVariant(n *Tenant, list *storage.Entry, key string) *Found {
 // Remember returns a list to ask by, nil if that is of no use: where there is a memory
 // tier, the list is in it.
 func (t *Tier) Remember(list *storage.Entry) *storage.List {
-	if t.shared == nil || t.memory != nil {
+	if t.remote == nil || t.memory != nil {
 		return nil
 	}
 	raw, err := storage.Encode(list)
@@ -296,19 +318,19 @@ func (t *Tier) Remember(list *storage.Entry) *storage.List {
 
 // askPosition asks for the tenant's position and what the view lacks.
 func (t *Tier) askPosition(n *Tenant) string {
-	if reason := t.ready(n); reason != "" {
+	if reason := t.notReady(n); reason != "" {
 		return reason
 	}
 	now := storage.Ticks()
 	head, err := t.store.Head(n.name)
+	if err == nil && moved(t, n) && t.settle(n) == "" { // as in ask
+		now = storage.Ticks()
+		head, err = t.store.Head(n.name)
+	}
 	if err != nil {
 		return t.failed(n, "head", err)
 	}
-	n.guard.success()
-	if moved(t, n) {
-		return policy.ReasonStoreError
-	}
-	return t.sync(n, head, now)
+	return inStep(t, n, head, now)
 }
 
 // Has reports whether an entry of a full key is in this process, and has not been

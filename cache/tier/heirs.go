@@ -10,9 +10,9 @@ import (
 
 // A tier keeps what it could not write to its storage. If the options of the storage
 // change meanwhile (the password that was wrong, the timeout that was too short), another
-// tier takes its place, with a view of its own. So the tiers of this process know of each
+// tier takes its place, with a state of its own. So the tiers of this process know of each
 // other: what one of them keeps, all others that have the same tenant keep, too, and a
-// view that is made later begins with it. What nobody could take over is a debt.
+// tenant that is made later begins with it. What nobody could take over is a debt.
 //
 // A tier whose password is wrong keeps it until it is closed. The next one with the right
 // password writes it. Those that come after must not write it again: that would purge what
@@ -46,7 +46,7 @@ func Join(t *Tier) {
 	tiers = append(tiers, t)
 }
 
-// tenantOf returns the view of a tenant, nil if a tier has none.
+// tenantOf returns what a tier has of a tenant, nil if that is nothing.
 func tenantOf(t *Tier, tenant string) *Tenant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,8 +66,8 @@ func unseen(l purges.Load, seen map[*purges.Note]bool) purges.Load {
 	return l
 }
 
-// inherit hands what the tier of a view keeps to the others that have the same tenant.
-// The view keeps it already: a view that is made between the two takes it over.
+// inherit hands what a tier keeps for a tenant to the other tiers that have it.
+// The tier keeps it already: one that is made between the two takes it over.
 func inherit(t *Tier, n *Tenant, l purges.Load) {
 	if t.o.Place == "" {
 		return
@@ -119,7 +119,7 @@ func hand(t *Tier, n *Tenant, l purges.Load) {
 	t.take(n, l)
 }
 
-// takeOver gives a new view what other tiers could not write, and what those that are
+// takeOver gives a new tenant what other tiers could not write, and what those that are
 // closed have left. The debt to another place stays, for the case that it is used again.
 func takeOver(t *Tier, n *Tenant) {
 	if t.o.Place == "" {

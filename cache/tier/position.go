@@ -17,15 +17,15 @@ func (t *Tier) settle(n *Tenant) string {
 		if !moved(t, n) {
 			return ""
 		}
-		era := t.shared.Era(n.name)
-		dropped, err := t.shared.Attach(n.name)
+		era := t.remote.Era(n.name)
+		dropped, err := t.remote.Attach(n.name)
 		if err != nil {
 			return t.failed(n, "settle", err)
 		}
 		if dropped && n.purges.Head().Epoch != 0 {
 			t.o.Log(fmt.Sprintf("odoocache: tenant %s: another server, or another run of it, answers; its cache begins anew", n.name))
 		}
-		if era != 0 && t.shared.Era(n.name) == era {
+		if era != 0 && t.remote.Era(n.name) == era {
 			n.guard.success()
 			n.purges.Settled(era)
 			return ""
@@ -38,10 +38,10 @@ func (t *Tier) settle(n *Tenant) string {
 // moved reports whether another server may answer than the one that the view's state
 // was read from.
 func moved(t *Tier, n *Tenant) bool {
-	if t.shared == nil {
+	if t.remote == nil {
 		return false
 	}
-	era := t.shared.Era(n.name)
+	era := t.remote.Era(n.name)
 	return !n.purges.IsOf(era)
 }
 

@@ -13,7 +13,7 @@ import (
 // returns anything whose origin was asked before. When it returns an error, the
 // purge is kept and applied before the tenant's cache is used again.
 func (t *Tier) Purge(n *Tenant, p storage.Purge) (storage.Head, error) {
-	if reason := t.ready(n); reason != "" {
+	if reason := t.notReady(n); reason != "" {
 		t.keep(n, p)
 		return storage.Head{}, fmt.Errorf("%w: %s; the purge is kept and will be applied", storage.ErrUnavailable, reason)
 	}
@@ -70,9 +70,9 @@ func (t *Tier) writeSessions(n *Tenant) bool {
 	}
 }
 
-// ready reports why the storage must not be asked for this tenant now: the
+// notReady reports why the storage must not be asked for this tenant now: the
 // breaker is open, or purges are waiting that cannot be written.
-func (t *Tier) ready(n *Tenant) string {
+func (t *Tier) notReady(n *Tenant) string {
 	if !(*breaker).allow(n.guard, storage.Ticks()) {
 		return refusal(n)
 	}
@@ -182,7 +182,7 @@ func (t *Tier) replay(n *Tenant) bool {
 	}
 }
 
-// NotAsked returns why the storage is not asked now for the tenant of a view, "" if it may
+// NotAsked returns why the storage is not asked now for a tenant, "" if it may
 // be, or if what is in this process may be relied on without it.
 func NotAsked(n *Tenant) string {
 	now := storage.Ticks()

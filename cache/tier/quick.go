@@ -15,7 +15,7 @@ import (
 // known. late is true if the storage did not answer in time: then it should not be asked
 // again for the same request.
 func (t *Tier) Confirm(n *Tenant) (known, late bool) {
-	if t.shared == nil {
+	if t.remote == nil {
 		return false, false
 	}
 	_, q, late := compare(t, n, "", "", nil)
@@ -35,7 +35,7 @@ func compare(t *Tier, n *Tenant, session, score string, page *storage.Page) (ans
 	if n.guard.failures.Load() > 0 { // it has just failed: Find can tell what is wrong
 		return nil, nil, false
 	}
-	answer, outcome := t.shared.Compare(q, session, score, page, now)
+	answer, outcome := t.remote.Compare(q, session, score, page, now)
 	if outcome != resp.Matches {
 		return nil, nil, NotFetched(t, n, outcome)
 	}
@@ -63,7 +63,7 @@ func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, lat
 		return firstSession(t, n, session)
 	}
 	now := time.Now()
-	answer, outcome := t.shared.Score(q, session, now)
+	answer, outcome := t.remote.Score(q, session, now)
 	if outcome != resp.Matches {
 		return "", false, NotFetched(t, n, outcome)
 	}
@@ -74,10 +74,10 @@ func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, lat
 	return score, storage.IsDefault(score), false
 }
 
-// firstSession is QuickSession where no question has been made: the storage is of this process,
-// or the position has changed.
+// firstSession asks for a session where no question has been made: the storage is of this
+// process, or the position has changed.
 func firstSession(t *Tier, n *Tenant, session string) (score string, known, late bool) {
-	if t.shared == nil {
+	if t.remote == nil {
 		a, err := t.store.Find(n.name, &storage.Query{Session: session})
 		return "", err == nil && a.Session == storage.SessionDefault, false
 	}
@@ -110,14 +110,14 @@ func (t *Tier) Quick(n *Tenant, key, session, score string, now int64) (r *stora
 // what is known cannot be relied on. kept is what is to be returned in place of the stored
 // body, nil if that.
 func (t *Tier) Exchange(n *Tenant, r *storage.Ready, l *purges.License, kept []byte) *storage.Exchange {
-	if r.Page == nil || t.shared == nil {
+	if r.Page == nil || t.remote == nil {
 		return nil
 	}
 	q := purges.QuestionOf(n.purges)
 	if q == nil || q.Head.Seq != r.Seq || q.Head.Epoch != r.Entry.Epoch {
 		return nil
 	}
-	x := t.shared.Exchange(q, r, kept)
+	x := t.remote.Exchange(q, r, kept)
 	if x != nil {
 		x.Failures = &n.guard.failures
 		x.Licensed = &l.Until

@@ -83,7 +83,7 @@ func (t *Tier) Prepare(at string, r *storage.Ready) bool {
 // server sends each time. A decoded one is kept: what is sent tells whether it still is the
 // same.
 func prepareBare(t *Tier, key string, r *storage.Ready) bool {
-	if err := t.shared.Prepare(r, keys.ID(key)); err != nil {
+	if err := t.remote.Prepare(r, keys.ID(key)); err != nil {
 		return false
 	}
 	p := r.Page

@@ -5,10 +5,10 @@ import "github.com/odoocache/odoocache/cache/storage"
 // NoteNewSession notes that a session has begun. It must return before the session's id
 // reaches the visitor. A session that could not be noted stays unknown.
 func (t *Tier) NoteNewSession(n *Tenant, session string) {
-	if t.ready(n) != "" {
+	if t.notReady(n) != "" {
 		return
 	}
-	if err := t.store.Begin(n.name, session, t.o.SessionTTL, t.o.Sessions); err != nil {
+	if err := t.store.NoteDefault(n.name, session, t.o.SessionTTL, t.o.Sessions); err != nil {
 		t.unwritten(n, "session", err)
 		return
 	}
@@ -20,14 +20,14 @@ func (t *Tier) NoteNewSession(n *Tenant, session string) {
 // begins: whatever has changed it since then has found that note, too, and made another of
 // it. So it takes two requests.
 func (t *Tier) NoteDefaultSession(n *Tenant, session string, begins bool) {
-	if t.ready(n) != "" {
+	if t.notReady(n) != "" {
 		return
 	}
 	var err error
 	if begins {
 		err = t.store.Settle(n.name, session)
 	} else {
-		err = t.store.Note(n.name, session, t.o.SessionTTL, t.o.Sessions)
+		err = t.store.NoteBeginning(n.name, session, t.o.SessionTTL, t.o.Sessions)
 	}
 	if err != nil {
 		t.unwritten(n, "session", err)
@@ -44,7 +44,7 @@ func (t *Tier) Special(n *Tenant, sessions []string) {
 	if len(todo) == 0 {
 		return
 	}
-	if t.ready(n) != "" {
+	if t.notReady(n) != "" {
 		t.keepSessions(n, todo)
 		return
 	}
@@ -60,7 +60,7 @@ func (t *Tier) Special(n *Tenant, sessions []string) {
 	}
 }
 
-// maxNoted bounds the sessions that a view knows to be noted as special, and
+// maxNoted bounds the sessions that a tenant knows to be noted as special, and
 // notedFor how long, in ms, it trusts that the storage has not lost the note: one
 // that another server takes over may have the session's beginning and not that.
 const (

@@ -78,14 +78,14 @@ func (t *Tier) Drop(n *Tenant, fullKeys []string) {
 	ids := make([]string, 0, len(fullKeys))
 	for i := 0; i < len(fullKeys); i++ {
 		if s := t.memory; s != nil {
-			s.Remove(fullKeys[i]) // variants are not taken from there without their list, see LookupVariant
+			s.Remove(fullKeys[i]) // variants are not taken from there without their list, see FindVariant
 		}
 		if t.bare {
 			t.pages.Remove(fullKeys[i])
 		}
 		ids = append(ids, keys.ID(fullKeys[i]))
 	}
-	if len(ids) == 0 || t.ready(n) != "" {
+	if len(ids) == 0 || t.notReady(n) != "" {
 		return
 	}
 	if err := t.store.Drop(n.name, ids); err != nil {

@@ -27,9 +27,9 @@ type Tenant struct {
 	noted   map[string]int64 // when sessions were written down as special, in ticks
 }
 
-func newTenant(name string, patience int64, shared storage.Remote) *Tenant {
+func newTenant(name string, patience int64, remote storage.Remote) *Tenant {
 	v := purges.New(name, patience, func(tenant string, head storage.Head, era int64) *storage.Question {
-		return shared.Question(tenant, head, era)
+		return remote.Question(tenant, head, era)
 	})
 	return &Tenant{name: name, purges: v, Served: new(int64), Bypassed: new(int64), noted: map[string]int64{}}
 }

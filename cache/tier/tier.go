@@ -2,7 +2,7 @@
 // is known of the purges of each tenant, a journal of what could not be written, and a
 // breaker. It never returns an entry that a purge known to this process has made wrong.
 //
-// tier.go is what there is; find.go looks entries up and store.go keeps them; purge.go
+// tier.go is what there is, tenant.go what it has of a tenant; find.go looks entries up and store.go keeps them; purge.go
 // writes purges or journals them, heirs.go hands the journal on; position.go follows what
 // others have purged; ready.go and quick.go are the short ways of hits, admission.go says what
 // is worth its place, sessions.go what is known of sessions, breaker.go when nothing is asked.
@@ -38,7 +38,7 @@ type Options struct {
 type Tier struct {
 	o       Options
 	store   storage.Storage
-	shared  storage.Remote // the part of it that other processes share, nil: it is of this one alone
+	remote  storage.Remote // the part of it that other processes share, nil: it is of this one alone
 	breaker breaker
 
 	// memory is the memory tier, nil if there is none. pages holds what is ready to be
@@ -61,14 +61,14 @@ type Tier struct {
 
 // New puts a tier in front of a storage.
 func New(store storage.Storage, o Options) *Tier {
-	t := &Tier{o: o, store: store, shared: store.Remote(), tenants: map[string]*Tenant{}, patience: o.MaxStaleness}
+	t := &Tier{o: o, store: store, remote: store.Remote(), tenants: map[string]*Tenant{}, patience: o.MaxStaleness}
 	t.take = func(n *Tenant, l purges.Load) { t.journal(n, l) }
 	t.breaker.threshold, t.breaker.min, t.breaker.max = o.Failures, o.MinPause, o.MaxPause
 	if o.MemoryBytes > 0 {
 		t.memory = memory.NewSieve(o.MemoryBytes)
 	}
 	t.pages = t.memory
-	if t.memory == nil && t.shared != nil {
+	if t.memory == nil && t.remote != nil {
 		t.pages = memory.NewSieve(o.PreparedBytes)
 		t.bare = true
 	}
@@ -96,10 +96,10 @@ func (t *Tier) Tenant(name string) *Tenant {
 	defer tiersMu.Unlock()
 	n := tenantOf(t, name)
 	if n == nil {
-		n = newTenant(name, t.patience, t.shared)
+		n = newTenant(name, t.patience, t.remote)
 		n.guard = &t.breaker
 		n.admission = newAdmission(t.o.Admission)
-		if t.shared != nil && t.shared.Apart() {
+		if t.remote != nil && t.remote.Apart() {
 			n.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
 		}
 		takeOver(t, n)
@@ -122,12 +122,12 @@ func (t *Tier) Close() {
 
 // Shared reports whether other processes use the storage, too.
 func (t *Tier) Shared() bool {
-	return t.shared != nil
+	return t.remote != nil
 }
 
 // Remote returns the part of the storage that other processes share, nil if there is none.
 func (t *Tier) Remote() storage.Remote {
-	return t.shared
+	return t.remote
 }
 
 // Memory returns the memory tier, nil if there is none.

@@ -256,7 +256,7 @@ func (r *replica) purge(t *testing.T, members ...string) storage.Head {
 	return h
 }
 
-// The table of promise P3: what a purge does to a page, by when the page's
+// What a purge does to a page, by when the page's
 // origin was asked.
 func TestPurgeOrder(t *testing.T) {
 	var many []string

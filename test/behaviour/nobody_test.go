@@ -764,7 +764,7 @@ func TestPublicLiftsNothing(t *testing.T) {
 	})
 }
 
-// presetOptions are those of a shop.
+// asPreset returns those of a shop.
 func asPreset(more site.Options) site.Options {
 	return site.Merge(site.Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}, more)
 }

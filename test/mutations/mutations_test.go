@@ -62,7 +62,7 @@ var mutations = []mutation{
 	{"what is given heeds no Vary", "cache", "rw != nil && (reason != \"\" || !meant(f))", "rw != nil && reason != \"\"", "test/behaviour", "TestGivenAnswersVary"},
 	{"a page for a country may show an address", "cache", " || showsAddress(v, body)", "", "test/behaviour", "TestAPageWithAnAddress"},
 	{"a mark that found nothing counts for the next ones", "cache/tier", "	if all { // what", "	if all || true { // what", "test/behaviour", "TestASessionThatTheAddonKnows"},
-	{"one word of the addon settles a session", "cache/tier", "	if begins {\n", "	if t.store.Note(n.name, session, t.o.SessionTTL, t.o.Sessions) == nil {\n", "test/behaviour", "TestASessionThatTheAddonKnows"},
+	{"one word of the addon settles a session", "cache/tier", "	if begins {\n", "	if t.store.NoteBeginning(n.name, session, t.o.SessionTTL, t.o.Sessions) == nil {\n", "test/behaviour", "TestASessionThatTheAddonKnows"},
 	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "test/bench/cost", "TestCost"},
 	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "test/bench/cost", "TestCost"},
 	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "test/behaviour", "TestReasons/too_many_parameters"},

@@ -162,7 +162,7 @@ type deceived struct {
 	secrets []string
 }
 
-// signs of a page that was rendered for somebody.
+// personalSigns are in a page that was rendered for somebody.
 var personalSigns = regexp.MustCompile(`"is_public": ?false|"is_website_user": ?false| data-order-id="\d+"|"uid": ?[1-9]`)
 
 // victims are a guest with a cart, a user of the portal with one, and an employee, and

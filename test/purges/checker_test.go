@@ -235,7 +235,7 @@ func purgeSeed(t *testing.T) int64 {
 	return seed
 }
 
-// TestPurgeChecker: promise P3 under load and faults: no answer that is older than a
+// TestPurgeChecker loads the cache while parts of it fail: no answer that is older than a
 // purge which was acknowledged before it was asked for.
 func TestPurgeChecker(t *testing.T) {
 	total, seed := purgeDuration(t), purgeSeed(t)

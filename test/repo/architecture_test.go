@@ -47,6 +47,43 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
+// TestPackagesImportDown: a package imports only those that stand further down the table of
+// packages, and each package stands there.
+func TestPackagesImportDown(t *testing.T) {
+	_, table, found := strings.Cut(site.Document(t, "docs/architecture.md"), "| package |")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	place, folders := map[string]int{}, []string{}
+	for i, row := range regexp.MustCompile(`(?m)^\| .*?\|`).FindAllString(table, -1) {
+		for _, link := range regexp.MustCompile(`\]\(\.\./([^)]+)\)`).FindAllStringSubmatch(row, -1) {
+			folder := filepath.Dir(link[1])
+			place[folder] = i
+			folders = append(folders, folder)
+		}
+	}
+	require.Greater(t, len(folders), 10)
+	for _, folder := range folders {
+		for _, imported := range importsOf(t, folder) {
+			at, stands := place[imported]
+			assert.True(t, stands && at > place[folder], "%s imports %s", folder, imported)
+		}
+	}
+}
+
+// importsOf returns the folders of this repository's packages that the code of one imports.
+func importsOf(t *testing.T, folder string) (folders []string) {
+	for _, name := range codeOf(t, folder) {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, i := range file.Imports {
+			if path, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "github.com/odoocache/odoocache/"); ours {
+				folders = append(folders, path)
+			}
+		}
+	}
+	return folders
+}
+
 // TestArchitectureFindsWhatIsMissing: the check above can fail.
 func TestArchitectureFindsWhatIsMissing(t *testing.T) {
 	dir := t.TempDir()

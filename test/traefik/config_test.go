@@ -17,7 +17,7 @@ import (
 	"github.com/odoocache/odoocache/test/stack"
 )
 
-// everyKind is a configuration with lists, maps, booleans and numbers, and what
+// everyKindYAML is a configuration with lists, maps, booleans and numbers, and what
 // it does. It is written three times: in YAML, in TOML and as labels.
 const everyKindYAML = `
 http:

@@ -41,7 +41,7 @@ func number(t *testing.T, body string) int64 {
 	return n
 }
 
-// TestTraefikPurgeByResponse: promise P3. With memory.maxStaleness 0 no request
+// TestTraefikPurgeByResponse: with memory.maxStaleness 0 no request
 // that starts after the purging response has come gets an older page, from
 // either replica, while others keep both replicas busy with that page.
 func TestTraefikPurgeByResponse(t *testing.T) {

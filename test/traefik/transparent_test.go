@@ -150,7 +150,7 @@ func (s *streamer) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestTraefikTransparent: promise P8. What is not cached passes as it is.
+// TestTraefikTransparent: what is not cached passes as it is.
 func TestTraefikTransparent(t *testing.T) {
 	server := stack.StartRedis(t)
 	var answer atomic.Value

@@ -1,3 +1,6 @@
+// Package memory keeps entries in this process. memory.go is a whole storage, for those who have
+// no Redis. sieve.go is a bounded set of entries that forgets what is not asked for; it is the
+// memory tier, too.
 package memory
 
 import (
@@ -212,37 +215,36 @@ func (m *Memory) sessionOf(tenant, session string) storage.SessionKind {
 	}
 	state := storage.KindOfScore(score, storage.NowMS())
 	if !recent && state == storage.SessionDefault {
-		m.used(member, score)
+		m.keepUsed(member, score)
 	}
 	return state
 }
 
-// used moves an older session to those used of late, and keeps its score.
-func (m *Memory) used(member string, score int64) {
+// keepUsed moves an older session to those used of late, and keeps its score.
+func (m *Memory) keepUsed(member string, score int64) {
 	delete(m.older, member)
 	m.sessions[member] = score
 }
 
-// Begin implements Storage.
-func (m *Memory) Begin(tenant, session string, ttl int64, limit int) error {
-	member := ID(tenant, session)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sessions[member] == 0 && m.older[member] == 0 {
-		m.note(member, storage.SessionScore(storage.NowMS()+ttl, storage.ScoreDefault), limit)
-	}
+// NoteDefault implements Storage.
+func (m *Memory) NoteDefault(tenant, session string, ttl int64, limit int) error {
+	m.noteUnknown(ID(tenant, session), storage.SessionScore(storage.NowMS()+ttl, storage.ScoreDefault), limit)
 	return nil
 }
 
-// Note implements Storage.
-func (m *Memory) Note(tenant, session string, ttl int64, limit int) error {
-	member := ID(tenant, session)
+// NoteBeginning implements Storage.
+func (m *Memory) NoteBeginning(tenant, session string, ttl int64, limit int) error {
+	m.noteUnknown(ID(tenant, session), storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), limit)
+	return nil
+}
+
+// noteUnknown notes a session with a score, unless something is known of it.
+func (m *Memory) noteUnknown(member string, score int64, limit int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.sessions[member] == 0 && m.older[member] == 0 {
-		m.note(member, storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), limit)
+		m.note(member, score, limit)
 	}
-	return nil
 }
 
 // Settle implements Storage.

@@ -16,7 +16,7 @@ func TestSessionsInMemory(t *testing.T) {
 		begun := 0
 		for i := 0; i < 500; i++ {
 			begun++
-			require.NoError(t, m.Begin("t", fmt.Sprint(begun), 3600000, most))
+			require.NoError(t, m.NoteDefault("t", fmt.Sprint(begun), 3600000, most))
 			for j := begun; j > begun-most && j > 0; j-- { // as many as may be are in use
 				if i%3 == 0 {
 					m.sessionOf("t", fmt.Sprint(j))

@@ -231,7 +231,7 @@ func (s *Sieve) drop(i int) {
 	s.bytes -= n.size
 }
 
-// shrink evicts until the entries hold most bytes at most.
+// shrink evicts until the entries hold limit bytes at most.
 func (s *Sieve) shrink(limit int64) {
 	for s.bytes > limit && len(s.index) > 0 {
 		s.evict(s.largest())
@@ -249,9 +249,9 @@ func (s *Sieve) largest() *lane {
 	return &s.lanes[at]
 }
 
-// used reports whether a slot has been used since the hand came by. Hits of what is ready
+// takeUsed reports whether a slot has been used since the hand came by, once. Hits of what is ready
 // count themselves, without asking for it here.
-func used(n *slot) bool {
+func takeUsed(n *slot) bool {
 	visited := n.visited
 	n.visited = false
 	if n.ready != nil {
@@ -267,7 +267,7 @@ func (s *Sieve) evict(l *lane) {
 	if i == none {
 		i = l.oldest
 	}
-	for steps := 2 * len(s.index); steps > 0 && used(&s.slots[i]); steps-- { // hits go on meanwhile
+	for steps := 2 * len(s.index); steps > 0 && takeUsed(&s.slots[i]); steps-- { // hits go on meanwhile
 		i = s.slots[i].newer
 		if i == none {
 			i = l.oldest

@@ -384,11 +384,11 @@ func TestSieveCountsHits(t *testing.T) {
 		require.Contains(t, s.index, "popular")
 	}
 	n := &s.slots[s.index["popular"]]
-	used(n)
-	require.False(t, used(n), "nobody has asked for it since the hand came by")
+	takeUsed(n)
+	require.False(t, takeUsed(n), "nobody has asked for it since the hand came by")
 	atomic.AddInt64(hits, 1)
-	require.True(t, used(n))
-	require.False(t, used(n))
+	require.True(t, takeUsed(n))
+	require.False(t, takeUsed(n))
 }
 
 // TestHotKeysCount: what hits alone add stays within the bound, too.
@@ -417,7 +417,7 @@ func TestHotKeysCount(t *testing.T) {
 	require.Positive(t, s.Len())
 }
 
-// TestStill: a key in the table that nobody would take out of it any more does not stay:
+// TestAnnounced: a key in the table that nobody would take out of it any more does not stay:
 // others of the same page may have been announced since.
 func TestAnnounced(t *testing.T) {
 	s := NewSieve(200_000)

@@ -71,7 +71,7 @@ func TestABeginningThatComesLate(t *testing.T) {
 			require.NoError(t, err)
 			return known
 		}
-		require.ErrorIs(t, slow.Begin(tenant, "visitor", 3600_000, 100), storage.ErrUnavailable)
+		require.ErrorIs(t, slow.NoteDefault(tenant, "visitor", 3600_000, 100), storage.ErrUnavailable)
 		require.NotEqual(t, storage.SessionDefault, state())
 		_, err := s.Special(tenant, []string{"visitor"}, 3600_000, 100)
 		require.NoError(t, err)
@@ -81,7 +81,7 @@ func TestABeginningThatComesLate(t *testing.T) {
 			require.NotEqual(t, storage.SessionDefault, state(), "%q", word)
 			time.Sleep(10 * time.Millisecond)
 		}
-		require.NoError(t, s.Begin(tenant, "visitor", 3600_000, 100))
+		require.NoError(t, s.NoteDefault(tenant, "visitor", 3600_000, 100))
 		require.Contains(t, []storage.SessionKind{storage.SessionBegins, storage.SessionSpecial}, state(), "what is known is not known anew")
 	}
 }

@@ -63,7 +63,7 @@ func claim(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entr
 	return e, head, false, nil
 }
 
-// claimParsed asks for the same where the answer is not as it mostly is.
+// claimParsed asks for an entry and claims its lock by commands whose replies are parsed.
 func claimParsed(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry, head storage.Head, locked bool, err error) {
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,

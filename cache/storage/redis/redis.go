@@ -1,3 +1,8 @@
+// Package redis is the storage in Redis, and the only place that spells its commands out.
+//
+// redis.go stores, purges and removes; find.go looks entries up, varied.go those that depend on
+// request fields. session.go notes sessions, lock.go claims entries, once.go remembers what may
+// be used once. remote.go has the short questions of hits, as bytes that are ready to be sent.
 package redis
 
 import (
@@ -50,12 +55,12 @@ func (s *Redis) Era(tenant string) int64 {
 	return (*resp.Client).Era(s.client)
 }
 
-// settleScript drops a tenant's purge state and sessions if they were written by
+// attachScript drops a tenant's purge state and sessions if they were written by
 // another run of the server than the one that answers.
 //
 // KEYS[1] the run that the state is of, the state, the sessions; ARGV[1] the run that
 // answers.
-const settleScript = `
+const attachScript = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('SET', KEYS[1], ARGV[1])
@@ -82,7 +87,7 @@ func (s *Redis) Attach(tenant string) (bool, error) {
 	}
 	run := string(found[1])
 	replies, err = s.do(resp.Command{Args: []string{
-		"EVAL", settleScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant), run,
+		"EVAL", attachScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant), run,
 	}})
 	if err != nil {
 		return false, err
@@ -183,7 +188,8 @@ func askExpected(s *Redis, tenant, score, large string) (head storage.Head, foun
 	return head, list[n-1], value, state
 }
 
-// lookupParsed asks for the same where the answer is not as it mostly is.
+// lookupParsed asks for an entry by commands whose replies are parsed. It is for answers that
+// are not as they mostly are.
 func lookupParsed(s *Redis, tenant, key string, state resp.Outcome) (*storage.Entry, storage.Head, error) {
 	if state == resp.TimedOut {
 		return unanswered(s, tenant, resp.ErrTimeout)

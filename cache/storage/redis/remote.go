@@ -141,7 +141,8 @@ func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *st
 
 // Body gets the stored body of a page that is ready, or says that it is as it was by
 // returning what is kept in its place. It is nil if anything is not as it was: then the
-// outcome is to be told, see NotFetched.
+// outcome is to be told, see tier.NotFetched.
+//
 // The license says whether what is known of purges is as it was: it ends with the question.
 // Nothing is confirmed.
 func Body(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome) {

@@ -63,7 +63,7 @@ func known(score string) int64 {
 	return int64(n)
 }
 
-// visitParsed asks for the same where the answer is not as it mostly is.
+// visitParsed asks for an entry and a session by commands whose replies are parsed.
 func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, storage.SessionKind, error) {
 	if state == resp.TimedOut {
 		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
@@ -107,8 +107,8 @@ if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 return 1`
 
-// Begin implements Storage: two round trips.
-func (s *Redis) Begin(tenant, session string, ttl int64, limit int) error {
+// NoteDefault implements Storage: two round trips.
+func (s *Redis) NoteDefault(tenant, session string, ttl int64, limit int) error {
 	key := keys.Sessions(tenant)
 	until := storage.NowMS() + ttl
 	begins := strconv.FormatInt(storage.SessionScore(until, storage.ScoreBegins), 10)
@@ -120,17 +120,17 @@ func (s *Redis) Begin(tenant, session string, ttl int64, limit int) error {
 	return err
 }
 
-// begunScript makes a default session of one that begins.
+// settleScript makes a default session of one that begins.
 //
 // KEYS[1] the sessions; ARGV[1] the session.
-const begunScript = `
+const settleScript = `
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) % 4 ~= 3 then return 0 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', tonumber(score) - 3), ARGV[1])
 return 1`
 
-// Note implements Storage.
-func (s *Redis) Note(tenant, session string, ttl int64, limit int) error {
+// NoteBeginning implements Storage.
+func (s *Redis) NoteBeginning(tenant, session string, ttl int64, limit int) error {
 	_, err := s.begin(tenant, session, strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), 10), limit)
 	return err
 }
@@ -144,7 +144,7 @@ func (s *Redis) begin(tenant, session, score string, limit int) (fresh bool, err
 
 // Settle implements Storage.
 func (s *Redis) Settle(tenant, session string) error {
-	_, err := s.do(resp.Command{Args: []string{"EVAL", begunScript, "1", keys.Sessions(tenant), session}})
+	_, err := s.do(resp.Command{Args: []string{"EVAL", settleScript, "1", keys.Sessions(tenant), session}})
 	return err
 }
 

@@ -2,7 +2,7 @@
 //
 // Go ignores a dependency's replace directives, so those of Traefik's own
 // go.mod are repeated here.
-module github.com/odoocache/odoocache/testdata/traefik
+module github.com/odoocache/odoocache/test/stack/traefik
 
 go 1.26.0
 

@@ -451,8 +451,8 @@ func heard(t *testing.T, s storage.Storage, tenant string) {
 	require.NoError(t, s.Settle(tenant, "h"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "h"), "nothing was noted")
 	require.False(t, special(t, s, tenant, []string{"h"}, hour, most))
-	require.NoError(t, s.Note(tenant, "h", hour, most))
-	require.NoError(t, s.Note(tenant, "i", hour, most))
+	require.NoError(t, s.NoteBeginning(tenant, "h", hour, most))
+	require.NoError(t, s.NoteBeginning(tenant, "i", hour, most))
 	require.Equal(t, storage.SessionBegins, state(t, s, tenant, "h"))
 	require.True(t, special(t, s, tenant, []string{"i"}, hour, most))
 	for _, session := range []string{"h", "i", "h"} {
@@ -460,8 +460,8 @@ func heard(t *testing.T, s storage.Storage, tenant string) {
 	}
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "i"))
-	require.NoError(t, s.Note(tenant, "h", hour, most))
-	require.NoError(t, s.Note(tenant, "i", hour, most))
+	require.NoError(t, s.NoteBeginning(tenant, "h", hour, most))
+	require.NoError(t, s.NoteBeginning(tenant, "i", hour, most))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"), "it is known")
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "i"))
 }
@@ -469,9 +469,9 @@ func heard(t *testing.T, s storage.Storage, tenant string) {
 func sessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 100
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "a"))
-	require.NoError(t, s.Begin(tenant, "a", hour, most))
-	require.NoError(t, s.Begin(tenant, "b", hour, most))
-	require.NoError(t, s.Begin(tenant, "short", 1, most))
+	require.NoError(t, s.NoteDefault(tenant, "a", hour, most))
+	require.NoError(t, s.NoteDefault(tenant, "b", hour, most))
+	require.NoError(t, s.NoteDefault(tenant, "short", 1, most))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "a"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, Tenant(), "a"), "another tenant's")
 	require.Eventually(t, func() bool { return state(t, s, tenant, "short") == storage.SessionUnknown }, 5*time.Second, time.Millisecond)
@@ -480,8 +480,8 @@ func sessions(t *testing.T, s storage.Storage, tenant string) {
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "c"))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "b"))
-	require.NoError(t, s.Begin(tenant, "a", hour, most))
-	require.NoError(t, s.Begin(tenant, "c", hour, most))
+	require.NoError(t, s.NoteDefault(tenant, "a", hour, most))
+	require.NoError(t, s.NoteDefault(tenant, "c", hour, most))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"), "it stays special")
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "c"), "it was made up when it was marked")
 
@@ -502,7 +502,7 @@ func manySessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 10
 	known := 0
 	for i := 0; i < 25; i++ {
-		require.NoError(t, s.Begin(tenant, fmt.Sprintf("s%02d", i), hour+int64(i), most))
+		require.NoError(t, s.NoteDefault(tenant, fmt.Sprintf("s%02d", i), hour+int64(i), most))
 	}
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "s24"))
 	for i := 0; i < 25; i++ {
@@ -518,7 +518,7 @@ func manySessions(t *testing.T, s storage.Storage, tenant string) {
 func inventedSessions(t *testing.T, s storage.Storage, tenant string) {
 	const hour, most = 3600 * 1000, 10
 	for i := 0; i < most-1; i++ {
-		require.NoError(t, s.Begin(tenant, fmt.Sprint("s", i), hour, most))
+		require.NoError(t, s.NoteDefault(tenant, fmt.Sprint("s", i), hour, most))
 	}
 	special(t, s, tenant, []string{"s0"}, hour, most)
 	for i := 0; i < 10*most; i++ {

@@ -1,6 +1,6 @@
 // Pins the lego module that build copies, and holds the package that takes
 // the place of its providers/dns.
-module github.com/odoocache/odoocache/testdata/traefik/dns
+module github.com/odoocache/odoocache/test/stack/traefik/dns
 
 go 1.26.0
 
