@@ -146,7 +146,7 @@ func foundOther(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Fou
 func ask(t *Tier, n *Tenant, q *storage.Query) (a *storage.Answer, asked int64, err error) {
 	asked = storage.Ticks()
 	a, err = t.store.Find(n.name, q)
-	if err != nil || !moved(t, n) || t.settle(n) != "" {
+	if err != nil || !settledAnew(t, n) {
 		return a, asked, err
 	}
 	locked := a.Locked
@@ -323,7 +323,7 @@ func (t *Tier) askPosition(n *Tenant) string {
 	}
 	now := storage.Ticks()
 	head, err := t.store.Head(n.name)
-	if err == nil && moved(t, n) && t.settle(n) == "" { // as in ask
+	if err == nil && settledAnew(t, n) { // of another server, perhaps
 		now = storage.Ticks()
 		head, err = t.store.Head(n.name)
 	}

@@ -45,6 +45,12 @@ func moved(t *Tier, n *Tenant) bool {
 	return !n.purges.IsOf(era)
 }
 
+// settledAnew reports whether another server may have answered, and it is known by now which one
+// answers: then the question is to be put again.
+func settledAnew(t *Tier, n *Tenant) bool {
+	return moved(t, n) && t.settle(n) == ""
+}
+
 // sync brings the view up to head, a position read at or after now.
 func (t *Tier) sync(n *Tenant, head storage.Head, now int64) string {
 	if head.Epoch == 0 {

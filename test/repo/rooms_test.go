@@ -23,14 +23,18 @@ var rooms = []string{
 	"cache", "cache/tier", "cache/purges", "cache/storage/redis", "cache/storage/memory", "cache/config", "cache/resp", "cache/policy", "cache/odoo", "cache/rule", "cache/storage", "cache/cookie", "keys",
 }
 
+// apart are those whose files call nothing of each other.
+var apart = map[string]bool{"cache/storage": true, "cache/cookie": true}
+
 // TestRooms sees that no file of a package calls, by way of others, a file that calls it: each
 // can be read from the top of the way of a request down, and be understood with what is below
 // it. What is handed down as a func or an interface is no such call.
 func TestRooms(t *testing.T) {
-	found := 0
 	for _, dir := range rooms {
 		files, calls := callsBetweenFiles(t, dir)
-		found += len(calls)
+		if !apart[dir] {
+			require.NotEmpty(t, calls, "calls between the files of %s", dir)
+		}
 		for _, circle := range circles(files, calls) {
 			var lines []string
 			for _, from := range circle {
@@ -43,7 +47,6 @@ func TestRooms(t *testing.T) {
 			assert.Fail(t, "files that call each other", "in %s:\n%s", dir, strings.Join(lines, "\n"))
 		}
 	}
-	require.Greater(t, found, 50, "files that call others")
 }
 
 // TestRoomsFindsCircles gives circles a set of calls that has two.
