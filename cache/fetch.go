@@ -136,7 +136,7 @@ func decideToPass(f *fetching, c *capture, length int64) {
 	}
 	if c.rw != nil {
 		if v.cookie && !v.rule.KeepsSession && odoo.RedirectsElsewhere(v.r, c.status, c.header) {
-			markAll(h, v) // before the visitor goes where it leads
+			markAll(h, v, false) // before the visitor goes where it leads
 		}
 		cookie.Add(c.header, campaignCookies(h, v, nil))
 		noteNewSession(h, v, c.status, c.header)

@@ -27,8 +27,12 @@ func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
 	t := &watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: reason, cacheable: true}
 	if v.rule.Nobody {
 		t.country = watchCountry(h)
+		t.evidence = lookForEvidence(h, v)
 	}
 	handOn(t, v.r)
+	if t.evidence != nil {
+		weigh(t)
+	}
 }
 
 // ownReason says why a visitor asks for themselves where nobody has been asked.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/odoo"
+	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // watchedWriter is the ResponseWriter of a response that the cache only looks at: on its way to
@@ -26,6 +27,9 @@ type watchedWriter struct {
 	cacheable bool // by its rule
 
 	country *country // to be told if the body shows one, nil: nothing is
+
+	changes  bool      // its request may have changed the session, which is to be marked again
+	evidence *evidence // of the session, nil: none is looked for
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -55,6 +59,9 @@ func (t *watchedWriter) Write(p []byte) (int, error) {
 	if t.country != nil {
 		watch(t, p)
 	}
+	if t.evidence != nil {
+		keepEvidence(t.evidence, p)
+	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {
 		flush(t.ResponseWriter)
@@ -79,7 +86,14 @@ func passed(t *watchedWriter, status int) {
 	h := t.h
 	header := t.ResponseWriter.Header()
 	if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && odoo.RedirectsElsewhere(t.v.r, status, header) {
-		markAll(h, t.v) // before the visitor goes where it leads
+		markAll(h, t.v, false) // before the visitor goes where it leads
+	}
+	if t.changes {
+		t.changes = false
+		markSessions(h, t.v)
+	}
+	if t.evidence != nil && !mayShow(t, status, header) {
+		t.evidence = nil
 	}
 	passedFor(h, t.v, status, header)
 	if t.country != nil && (header[odoo.ContextHeader] != nil || !isPage(header.Get("Content-Type"))) {
@@ -92,8 +106,8 @@ func passed(t *watchedWriter, status int) {
 // passedFor does what depends on who has asked.
 func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	applyPurges(h, v, status, header)
-	if v.sid != "" && v.session && header[odoo.ContextHeader] != nil {
-		noteDefaultSession(h, v, status, header)
+	if v.score != 0 && v.session && header[odoo.ContextHeader] != nil {
+		heedContext(h, v, status, header)
 	}
 	if v.newSession != "" && !cookie.Sets(header, h.s.Session) {
 		cookie.Add(header, []string{v.newSession})
@@ -101,12 +115,12 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 	noteNewSession(h, v, status, header)
 }
 
-// noteDefaultSession notes what the addon says of a session of which nothing is known: it has
-// looked, and found a default one.
-func noteDefaultSession(h *Handler, v *visit, status int, header http.Header) {
+// heedContext notes what the addon says of a session: it has looked, and found a default one.
+// What Odoo itself says goes before all that was seen.
+func heedContext(h *Handler, v *visit, status int, header http.Header) {
 	lines := header[odoo.ContextHeader]
 	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && !odoo.RedirectsElsewhere(v.r, status, header) {
-		h.shared.tier.NoteDefaultSession(h.tenant, v.sid, v.begins)
+		h.shared.tier.Settle(h.tenant, v.sid, v.score, storage.AllRules)
 	}
 }
 
@@ -149,7 +163,7 @@ func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
 // pass hands a request on that the cache has no part in. Its response is
 // watched for purges: Odoo's answers to changes are POSTs.
 func pass(h *Handler, rw http.ResponseWriter, v *visit) {
-	markSessions(h, v)
+	changes := markSessions(h, v)
 	out := v.r
 	if h.s.CSRF.Complete && unsafeMethod(v.r.Method) {
 		done := ""
@@ -158,7 +172,18 @@ func pass(h *Handler, rw http.ResponseWriter, v *visit) {
 		}
 	}
 	count(h, v.bypass)
-	handOn(&watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass}, out)
+	t := &watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: v.bypass, changes: changes && v.r.Header["Cookie"] != nil}
+	if t.changes {
+		defer func() { markUnanswered(t) }()
+	}
+	handOn(t, out)
+}
+
+// markUnanswered marks the sessions of a request again that broke off without an answer.
+func markUnanswered(t *watchedWriter) {
+	if t.changes {
+		t.h.markBlindly(t.v)
+	}
 }
 
 // passUnstored hands a request on whose answer cannot be stored, because the storage does not

@@ -14,9 +14,11 @@ import (
 // A session cookie does not tell whether its session is special: signed in, a
 // cart, another pricelist. But a session that Odoo was seen to begin, in an
 // answer to a request that changes nothing, is a default one until a request of
-// it passes that could change what pages show. That is noted where all
-// replicas see it, before the request is forwarded. All other sessions are
-// unknown, and are treated like special ones.
+// it passes that could change what pages show: then it is special if that is known to
+// change pages, else in doubt. That is noted where all replicas see it, before the request is
+// forwarded, and again before its answer is, since meanwhile a page may have shown how
+// the session was before. Of all other sessions nothing is known. Doubt is settled by
+// evidence, see evidence.go.
 //
 // With the Odoo addon a cookie says what the visitor's pages are rendered for,
 // its context, and the response says so, too.
@@ -77,17 +79,19 @@ func changesSession(v *visit) bool {
 	return true
 }
 
-// markSessions notes that the sessions of a request are special. All that the
-// request could mean are meant: cookies that are given twice, and where older
-// versions of Odoo look, too (Odoo 14: odoo/http.py, Root.setup_session).
-func markSessions(h *Handler, v *visit) {
-	if changesSession(v) {
-		markAll(h, v)
+// markSessions marks the sessions of a request that may change them. It reports whether it
+// may. All that the request could mean are meant: cookies that are given twice, and where
+// older versions of Odoo look, too (Odoo 14: odoo/http.py, Root.setup_session).
+func markSessions(h *Handler, v *visit) bool {
+	if !changesSession(v) {
+		return false
 	}
+	markAll(h, v, v.rule.MarksSession)
+	return true
 }
 
-// markAll notes that all sessions that a request may mean are special.
-func markAll(h *Handler, v *visit) {
+// markAll marks all sessions that a request may mean, as special or in doubt.
+func markAll(h *Handler, v *visit, special bool) {
 	if h.s.Session == "" {
 		return
 	}
@@ -124,7 +128,7 @@ func markAll(h *Handler, v *visit) {
 		return
 	}
 	if len(list) > 0 {
-		h.shared.tier.Special(h.tenant, list)
+		h.shared.tier.Mark(h.tenant, list, special)
 	}
 }
 
@@ -168,7 +172,7 @@ func (h *Handler) markBlindly(v *visit) {
 			h.logf("%s %s: %v", v.r.Method, v.r.URL.Path, p)
 		}
 	}()
-	markAll(h, v)
+	markAll(h, v, false)
 }
 
 func addSessions(list []string, found [][]string) []string {

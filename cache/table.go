@@ -355,14 +355,14 @@ func pageFor(h *Handler, r *http.Request, p *readyPage, key string, lines []stri
 	if who.inDefault {
 		return p, nil, key, outcomeDone
 	}
-	if p.remote && who.score != "" {
+	if p.remote && who.score != "" && storage.ScoreGives(who.score, p.rule.Evidence, nowMS()) {
 		return p, who, key, outcomeDone
 	}
-	score, known, late := h.shared.tier.QuickSession(h.tenant, who.session)
-	if !known {
+	score, late := h.shared.tier.QuickSession(h.tenant, who.session)
+	if !storage.ScoreGives(score, p.rule.Evidence, nowMS()) {
 		return nil, nil, "", missOutcome(late)
 	}
-	if p.remote && score != "" {
+	if p.remote {
 		rememberSender(h.identities, lines[0], withScore(who, score))
 	}
 	return p, nil, key, outcomeDone

@@ -25,7 +25,7 @@ type visit struct {
 	cookie  bool   // it carries a session cookie
 	whole   bool   // it is a GET for the whole page, by nobody in particular
 	session bool   // of a session that may be special
-	begins  bool   // of one that was noted as one that begins
+	score   int64  // what was known of the session before the origin is asked, see storage.KindOfScore
 	sid     string // hash of the session, empty if there is none or it cannot be told
 	context string // what the addon's cookie says that pages are rendered for
 	agrees  bool   // to optional cookies
@@ -42,6 +42,7 @@ type visit struct {
 	primary string         // full primary key
 	list    *storage.Entry // variant list of the resource
 	entry   *storage.Entry // what is stored for the request
+	witness *storage.Entry // what is stored, where it is withheld from the session
 	soft    bool
 	head    storage.Head // position of the purge state before the origin is asked
 	state   policy.State // 0: nothing stored
@@ -207,6 +208,9 @@ func lookup(h *Handler, v *visit) {
 func decideReuse(h *Handler, v *visit, e *storage.Entry) {
 	v.state, v.reason = policy.Reuse(e.Life, v.cc, v.soft, v.now)
 	if reason := withheld(v, e); reason != "" {
+		if reason == policy.ReasonSession && v.state == policy.Fresh {
+			v.witness = e
+		}
 		v.state, v.reason, v.fwd = 0, reason, "request"
 		v.entry = nil
 		if reason == policy.ReasonRedirect {
@@ -262,8 +266,8 @@ func find(h *Handler, v *visit) {
 	f := h.shared.tier.Find(h.tenant, w)
 	v.looked = true
 	if w.Session != "" {
-		v.session = f.Session != storage.SessionDefault
-		v.begins = f.Session == storage.SessionBegins
+		v.score = f.Score
+		v.session = !storage.GivesNobodys(f.Score, v.rule.Evidence, v.now)
 	}
 	if w.List != nil {
 		noteListed(h, v, f)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -139,6 +141,23 @@ func asNobody(r *rule.Rule, d defaults, nobody bool) {
 	}
 }
 
+// evidenceBit returns the bit of a rule in what evidence has shown of a session, see
+// storage.GivesNobodys. Rules of the operator share those that the preset leaves.
+func evidenceBit(name string, preset bool) int {
+	for i := 0; i < len(odoo.EvidenceGroups) && preset; i++ {
+		if odoo.EvidenceGroups[i] == name {
+			return i + 1
+		}
+	}
+	if preset {
+		return 0
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	first := len(odoo.EvidenceGroups) + 1
+	return first + int(h.Sum32()%uint32(storage.EvidenceBits-first))
+}
+
 // maxOrder is the largest number that a rule can be put in order by.
 const maxOrder = 1000000
 
@@ -200,6 +219,7 @@ func (p *problems) rule(path string, c option.Rule, d defaults) *rule.Rule {
 		nobody = p.oneOf(path+"fill", c.Fill, "nobody", "visitor") == "nobody"
 	}
 	asNobody(r, d, nobody)
+	r.Evidence = evidenceBit(r.Name, d.preset)
 	p.vary(path+"vary.", c.Vary, r, d.sessions)
 	r.Country = countryOf(r.Headers, d.country)
 	if c.MaxBody != "" {

@@ -21,7 +21,8 @@ type Waiting struct {
 
 // Note says where something has been written since it was kept.
 type Note struct {
-	places []string
+	Special bool // of a session: it is special, not only in doubt
+	places  []string
 }
 
 // notesMu guards all notes. No other lock is taken under it.
@@ -106,14 +107,16 @@ func (v *View) JournalSessions(list map[string]*Note, forget *Note, limit int) b
 	defer v.mu.Unlock()
 	v.revoke()
 	for session, n := range list {
-		v.special[session] = n
+		if was := v.marks[session]; was == nil || n.Special || !was.Special {
+			v.marks[session] = n
+		}
 	}
-	full := len(v.special) > limit
+	full := len(v.marks) > limit
 	if full {
 		forget = &Note{}
 	}
 	if forget != nil {
-		v.special = map[string]*Note{}
+		v.marks = map[string]*Note{}
 		v.forgets = forget
 	}
 	(*View).weigh(v)
@@ -123,7 +126,7 @@ func (v *View) JournalSessions(list map[string]*Note, forget *Note, limit int) b
 // weigh counts what has still to be written. The caller holds the view's lock.
 func (v *View) weigh() {
 	v.waits = len(v.pending)
-	if v.forgets != nil || len(v.special) > 0 {
+	if v.forgets != nil || len(v.marks) > 0 {
 		v.waits++
 	}
 }
@@ -133,7 +136,7 @@ func (v *View) Kept() Load {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	l := Load{Sessions: map[string]*Note{}, Forget: v.forgets}
-	for session, n := range v.special {
+	for session, n := range v.marks {
 		l.Sessions[session] = n
 	}
 	l.Purges = append(l.Purges, v.pending...)
@@ -161,31 +164,38 @@ func (v *View) OldestWritten() {
 // maxMarked bounds the sessions that one command marks.
 const maxMarked = 500
 
-// FirstSessions returns sessions whose marks have still to be written, or that all are
-// to be forgotten first.
-func (v *View) FirstSessions() (list []string, forget bool) {
+// FirstSessions returns sessions of one kind whose marks have still to be written, or that all
+// are to be forgotten first.
+func (v *View) FirstSessions() (list []string, special, forget bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.forgets != nil {
-		return nil, true
+		return nil, false, true
 	}
-	for session := range v.special {
+	for session, n := range v.marks {
+		if len(list) == 0 {
+			special = n.Special
+		}
+		if n.Special != special {
+			continue
+		}
 		if list = append(list, session); len(list) == maxMarked {
 			break
 		}
 	}
-	return list, false
+	return list, special, false
 }
 
-// SessionsWritten notes that marks were written at a place.
-func (v *View) SessionsWritten(list []string, forgot bool, place string) {
+// SessionsWritten notes that marks of one kind were written at a place. A mark of the other kind
+// that has come meanwhile stays.
+func (v *View) SessionsWritten(list []string, special, forgot bool, place string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i := 0; i < len(list); i++ {
-		if n := v.special[list[i]]; n != nil {
+		if n := v.marks[list[i]]; n != nil && n.Special == special {
 			n.Written(place)
+			delete(v.marks, list[i])
 		}
-		delete(v.special, list[i])
 	}
 	if forgot && v.forgets != nil {
 		v.forgets.Written(place)

@@ -33,7 +33,7 @@ type View struct {
 	prefixes []prefixMark
 	question *storage.Question // nil: there is none, or it has to be made
 	pending  []Waiting         // purges that could not be written yet
-	special  map[string]*Note  // sessions, hashed, of which that could not be written yet
+	marks    map[string]*Note  // of sessions, hashed, that could not be written yet
 	forgets  *Note             // these were too many: all that is known of sessions is to be forgotten
 	waits    int               // what has still to be written
 	retrying bool
@@ -63,7 +63,7 @@ const MaxPrefixes = 64
 // New returns the view of a tenant of which nothing is known. patience is how old, in ms,
 // what is known may be for what is in this process. ask makes questions, see Remote.
 func New(tenant string, patience int64, ask func(tenant string, head storage.Head, era int64) *storage.Question) *View {
-	return &View{tenant: tenant, patience: patience, ask: ask, hard: map[string]int64{}, soft: map[string]int64{}, special: map[string]*Note{}}
+	return &View{tenant: tenant, patience: patience, ask: ask, hard: map[string]int64{}, soft: map[string]int64{}, marks: map[string]*Note{}}
 }
 
 // Head returns the view's position.

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/resp"
@@ -47,16 +46,6 @@ type Purge struct {
 	Members []string // TagMark and PrefixMark
 }
 
-// SessionKind is what is known of a session.
-type SessionKind int
-
-const (
-	SessionUnknown SessionKind = 0
-	SessionDefault SessionKind = 1 // it was seen to begin, and nothing since that could have changed what its pages show
-	SessionSpecial SessionKind = 2
-	SessionBegins  SessionKind = 3 // like a special one, and a default one once it is settled
-)
-
 // The kinds of purge marks. Tags are hashed, a prefix stands in clear text.
 const (
 	HardTag    = "ht:"
@@ -94,11 +83,11 @@ type Query struct {
 
 // Answer is what a storage has found.
 type Answer struct {
-	Entry   *Entry // nil: there is none
-	Head    Head   // the tenant's position at that moment; valid with ErrCorrupt, too
-	Session SessionKind
-	Locked  bool // the lock was claimed
-	Listed  bool // the list is as it was; else Entry is what is in its place
+	Entry  *Entry // nil: there is none
+	Head   Head   // the tenant's position at that moment; valid with ErrCorrupt, too
+	Score  int64  // what is known of the session, see KindOfScore
+	Locked bool   // the lock was claimed
+	Listed bool   // the list is as it was; else Entry is what is in its place
 }
 
 // List is the variant list of a page as it was found. What it says of the next request is
@@ -130,19 +119,20 @@ type Storage interface {
 	Purge(tenant string, p Purge) (Head, error)
 	// Reset begins a new state: every entry of the tenant is invalid.
 	Reset(tenant string) (Head, error)
-	// NoteBeginning notes an unknown session as one that begins, for ttl ms. Settle makes a default
-	// one of it, unless it has become special since.
-	NoteBeginning(tenant, session string, ttl int64, limit int) error
-	Settle(tenant, session string) error
+	// NoteBeginning notes an unknown session as one that begins, for ttl ms, and returns its
+	// score, 0 if it is known.
+	NoteBeginning(tenant, session string, ttl int64, limit int) (score int64, err error)
+	// Settle notes what was found out of a session when it had a score, unless it has
+	// another one now: see SettledScore.
+	Settle(tenant, session string, was int64, bit int) error
 	// NoteDefault notes a session that has just begun as a default one, unless it is known
 	// already, for ttl ms. Of limit sessions at most is anything known; the oldest go, or those
 	// that were not used for longest. If it returns an error, the session is not a default
 	// one, and Settle alone makes one of it.
 	NoteDefault(tenant, session string, ttl int64, limit int) error
-	// Special notes that sessions are not default ones any more. Of one that is not
-	// known nothing is noted: whoever makes ids up takes nobody's place. all says that each
-	// was known.
-	Special(tenant string, sessions []string, ttl int64, limit int) (all bool, err error)
+	// Mark notes that sessions are special, or else in doubt, for ttl ms at least. Of one that
+	// is not known nothing is noted: whoever makes ids up takes nobody's place.
+	Mark(tenant string, sessions []string, special bool, ttl int64) error
 	// Forget drops what is known of all sessions.
 	Forget(tenant string) error
 	// Lock claims what has the identity id for ttl ms at most, so that one process
@@ -210,36 +200,3 @@ const (
 	LockHeld    LockState = 3 // by another
 	LockRefused LockState = 4 // its last owner got an answer that cannot be stored
 )
-
-// SessionScore makes the score of a session that is known until a time in Unix ms.
-func SessionScore(until, kind int64) int64 {
-	return until - until%4 + kind
-}
-
-// KindOfScore reads the score of a session, at a time in Unix ms.
-func KindOfScore(score, now int64) SessionKind {
-	switch {
-	case score == 0:
-		return SessionUnknown
-	case score%4 == ScoreBegins && score > now:
-		return SessionBegins
-	case score%2 != 0:
-		return SessionSpecial
-	case score > now:
-		return SessionDefault
-	}
-	return SessionUnknown
-}
-
-// The kinds of scores, modulo 4. Those of special sessions are odd.
-const (
-	ScoreDefault = 0
-	ScoreSpecial = 1
-	ScoreBegins  = 3
-)
-
-// IsDefault reports whether a score is that of a default session.
-func IsDefault(score string) bool {
-	n, err := strconv.ParseInt(score, 10, 64)
-	return err == nil && KindOfScore(n, time.Now().UnixMilli()) == SessionDefault
-}

@@ -19,9 +19,9 @@ type Found struct {
 	Head   storage.Head   // position of the purge state before the origin is asked; zero: do not store
 	Reason string         // why there is nothing: policy.ReasonStoreError and the like
 
-	Session storage.SessionKind // what was learned of the session that was asked for
-	Locked  bool                // the lock was claimed
-	List    *storage.Entry      // the list that was given, if it is as it was
+	Score  int64          // of the session that was asked for
+	Locked bool           // the lock was claimed
+	List   *storage.Entry // the list that was given, if it is as it was
 }
 
 // Wanted is what is asked of a tier: an entry by its full key, and what else is needed to
@@ -184,7 +184,7 @@ func findFor(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	a, asked, err := ask(t, n, q)
 	if e == nil {
 		f := found(t, n, asking{w.Key, now, asked}, a, err)
-		f.Session = a.Session
+		f.Score = a.Score
 		return f
 	}
 	if err != nil {
@@ -200,10 +200,10 @@ func findFor(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 	if verdict == purges.Purged {
 		t.memory.Remove(w.Key)
 		f := fromStorage(t, n, w.Key, now)
-		f.Session = a.Session
+		f.Score = a.Score
 		return f
 	}
-	return &Found{Entry: e, Memory: true, Head: n.purges.Head(), Soft: verdict == purges.SoftPurged, Session: a.Session}
+	return &Found{Entry: e, Memory: true, Head: n.purges.Head(), Soft: verdict == purges.SoftPurged, Score: a.Score}
 }
 
 // findVaried asks for a variant by the list that led to it before, in one round trip. The
@@ -219,7 +219,7 @@ func findVaried(t *Tier, n *Tenant, w *Wanted, now int64) *Found {
 		key = w.List.Entry.Key
 	}
 	f := found(t, n, asking{key, now, asked}, a, err)
-	f.Session = a.Session
+	f.Score = a.Score
 	if !a.Listed || err != nil || f.Reason != "" && f.Reason != policy.ReasonPurged {
 		return f
 	}

@@ -75,14 +75,14 @@ func TestWhatATierKeepsIsHandedOn(t *testing.T) {
 			a.put(t, "k", "x")
 			a.put(t, "other", "y")
 			a.NoteNewSession(a.v, "visitor")
-			broken.fail("purge", "special")
+			broken.fail("purge", "mark")
 			b := c.do(t, a, func() *replica { return joinedReplica(t, server, "redis:1") })
 			require.Equal(t, 2, b.v.Pending())
 			f := b.Lookup(b.v, "k")
 			require.Nil(t, f.Entry)
 			require.Equal(t, policy.ReasonPurged, f.Reason)
 			require.NotNil(t, b.Lookup(b.v, "other").Entry)
-			require.Equal(t, storage.SessionSpecial, b.Find(b.v, &Wanted{Key: "other", Session: "visitor"}).Session)
+			require.Equal(t, storage.SessionSpecial, kindOf(b.Find(b.v, &Wanted{Key: "other", Session: "visitor"})))
 			require.Zero(t, b.v.Pending())
 			require.Contains(t, b.logged(), "written to this one before it is used")
 		})
@@ -93,7 +93,7 @@ func (r *replica) keepOne(t *testing.T) {
 	t.Helper()
 	_, err := r.Tier.Purge(r.v, purgeOfX)
 	require.Error(t, err)
-	r.Tier.Special(r.v, []string{"visitor"})
+	r.Tier.Mark(r.v, []string{"visitor"}, true)
 }
 
 // TestWhatIsOwedToAnotherPlace: whoever used another server meanwhile finds what was not
@@ -103,7 +103,7 @@ func TestWhatIsOwedToAnotherPlace(t *testing.T) {
 	first, second := newScript(), newScript()
 	a := joinedReplica(t, first, "redis:1")
 	a.put(t, "k", "x")
-	first.fail("purge", "special")
+	first.fail("purge", "mark")
 	a.keepOne(t)
 	b := joinedReplica(t, second, "redis:2")
 	require.Equal(t, 2, b.v.Pending())
@@ -122,7 +122,7 @@ func TestNothingIsOwedWhereAnotherTierHasIt(t *testing.T) {
 	server := newScript()
 	broken := &script{Storage: server.Storage, counts: map[string]int{}, before: map[string]func(int) error{}, after: map[string]func(int){}}
 	a := joinedReplica(t, broken, "redis:1")
-	broken.fail("purge", "special")
+	broken.fail("purge", "mark")
 	a.keepOne(t)
 	b := joinedReplica(t, server, "redis:1")
 	b.put(t, "k", "x")
@@ -140,7 +140,7 @@ func TestWhatIsKeptIsWrittenOnce(t *testing.T) {
 				forgetDebts(t)
 				server := newScript()
 				broken := &script{Storage: server.Storage, counts: map[string]int{}, before: map[string]func(int) error{}, after: map[string]func(int){}}
-				broken.fail("purge", "special", "marks", "head")
+				broken.fail("purge", "mark", "marks", "head")
 				a := joinedReplica(t, broken, "redis:1")
 				a.keepOne(t)
 				first, second := joinedReplica(t, server, place), joinedReplica(t, server, place)
@@ -191,7 +191,7 @@ func TestManyDebts(t *testing.T) {
 		debts = append(debts, debt{place: "redis:1", tenant: string(rune('a' + i)), load: purges.Load{Purges: []purges.Waiting{{Purge: purgeOfX, Note: &purges.Note{}}}}})
 	}
 	a := joinedReplica(t, newScript(), "redis:2")
-	a.store.(*script).fail("purge", "special")
+	a.store.(*script).fail("purge", "mark")
 	a.keepOne(t)
 	a.Close()
 	require.Len(t, debts, 2)

@@ -52,12 +52,12 @@ func (t *Tier) write(n *Tenant, p storage.Purge) (storage.Head, error) {
 // is left.
 func (t *Tier) writeSessions(n *Tenant) bool {
 	for {
-		list, forget := n.purges.FirstSessions()
+		list, special, forget := n.purges.FirstSessions()
 		var err error
 		if forget {
 			err = t.store.Forget(n.name)
 		} else if len(list) > 0 {
-			_, err = t.store.Special(n.name, list, t.o.SessionTTL, t.o.Sessions)
+			err = t.store.Mark(n.name, list, special, t.o.SessionTTL)
 		} else {
 			return true
 		}
@@ -66,7 +66,7 @@ func (t *Tier) writeSessions(n *Tenant) bool {
 			return false
 		}
 		n.guard.success()
-		n.purges.SessionsWritten(list, forget, placeOf(t, n.name))
+		n.purges.SessionsWritten(list, special, forget, placeOf(t, n.name))
 	}
 }
 
@@ -104,10 +104,10 @@ func (t *Tier) keep(n *Tenant, p storage.Purge) {
 }
 
 // keepSessions journals marks of sessions.
-func (t *Tier) keepSessions(n *Tenant, sessions []string) {
+func (t *Tier) keepSessions(n *Tenant, sessions []string, special bool) {
 	l := purges.Load{Sessions: make(map[string]*purges.Note, len(sessions))}
 	for i := 0; i < len(sessions); i++ {
-		l.Sessions[sessions[i]] = &purges.Note{}
+		l.Sessions[sessions[i]] = &purges.Note{Special: special}
 	}
 	t.journal(n, l)
 	inherit(t, n, l)
@@ -119,7 +119,7 @@ func (t *Tier) journal(n *Tenant, l purges.Load) {
 		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d purges wait for the storage; they became a purge of everything", n.name, t.o.Journal))
 	}
 	if (len(l.Sessions) > 0 || l.Forget != nil) && n.purges.JournalSessions(l.Sessions, l.Forget, t.o.Sessions) {
-		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be noted as special; nothing is known of any session now", n.name, t.o.Sessions))
+		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be marked; nothing is known of any session now", n.name, t.o.Sessions))
 	}
 	t.retryLater(n)
 }

@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/purges"
@@ -55,9 +56,9 @@ func NotFetched(t *Tier, n *Tenant, outcome resp.Outcome) (late bool) {
 	return true
 }
 
-// QuickSession reports whether a session, given as its hash, is known to be a default
-// one, and the score that says so. For late see Confirm.
-func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, late bool) {
+// QuickSession returns the score of a session, given as its hash, as it is stored; empty: it is
+// not known, or could not be asked for. For late see Confirm.
+func (t *Tier) QuickSession(n *Tenant, session string) (score string, late bool) {
 	q := purges.MadeQuestion(n.purges)
 	if q == nil || n.guard.failures.Load() > 0 {
 		return firstSession(t, n, session)
@@ -65,33 +66,36 @@ func (t *Tier) QuickSession(n *Tenant, session string) (score string, known, lat
 	now := time.Now()
 	answer, outcome := t.remote.Score(q, session, now)
 	if outcome != resp.Matches {
-		return "", false, NotFetched(t, n, outcome)
+		return "", NotFetched(t, n, outcome)
 	}
 	if !purges.ConfirmBy(n.purges, q, storage.StartedMS+now.Sub(storage.Started).Milliseconds()) { // as ticks
-		return "", false, false
+		return "", false
 	}
-	score = string(answer)
-	return score, storage.IsDefault(score), false
+	return string(answer), false
 }
 
 // firstSession asks for a session where no question has been made: the storage is of this
 // process, or the position has changed.
-func firstSession(t *Tier, n *Tenant, session string) (score string, known, late bool) {
+func firstSession(t *Tier, n *Tenant, session string) (score string, late bool) {
 	if t.remote == nil {
 		a, err := t.store.Find(n.name, &storage.Query{Session: session})
-		return "", err == nil && a.Session == storage.SessionDefault, false
+		if err != nil {
+			return "", false
+		}
+		return strconv.FormatInt(a.Score, 10), false
 	}
 	answer, q, late := compare(t, n, session, "", nil)
-	score = string(answer)
-	return score, q != nil && storage.IsDefault(score), late
+	if q == nil {
+		return "", late
+	}
+	return string(answer), false
 }
 
 // Quick asks for an entry that is on a server alone: it returns what was prepared, without
 // bodies, and the stored body. With a session, given as its hash, that is asked for in the
-// same exchange: it has to have the score that it had before, by which it is a default one.
-// For late see Confirm.
+// same exchange: it has to have the score that it had before. For late see Confirm.
 func (t *Tier) Quick(n *Tenant, key, session, score string, now int64) (r *storage.Ready, body []byte, late bool) {
-	if !t.bare || session != "" && (len(score) != 13 || !storage.IsDefault(score)) {
+	if !t.bare {
 		return nil, nil, false
 	}
 	r = t.pages.Ready(key)

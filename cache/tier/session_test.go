@@ -10,14 +10,14 @@ import (
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
-// Special and Forget of the scripted storage.
-func (s *script) Special(tenant string, sessions []string, ttl int64, limit int) (bool, error) {
-	after, err := s.enter("special")
+// Mark and Forget of the scripted storage.
+func (s *script) Mark(tenant string, sessions []string, special bool, ttl int64) error {
+	after, err := s.enter("mark")
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer after()
-	return s.Storage.Special(tenant, sessions, ttl, limit)
+	return s.Storage.Mark(tenant, sessions, special, ttl)
 }
 
 func (s *script) Forget(tenant string) error {
@@ -29,6 +29,10 @@ func (s *script) Forget(tenant string) error {
 	return s.Storage.Forget(tenant)
 }
 
+func kindOf(f *Found) storage.SessionKind {
+	return storage.KindOfScore(f.Score, storage.NowMS())
+}
+
 // TestSessionsOfReplicas: a session that one replica marks is special to the
 // other at once, also where that has the page in memory.
 func TestSessionsOfReplicas(t *testing.T) {
@@ -38,19 +42,17 @@ func TestSessionsOfReplicas(t *testing.T) {
 	b.o.SessionTTL, b.o.Sessions = 3600000, 100
 	a.NoteNewSession(a.v, "visitor")
 	for _, r := range []*replica{a, b} {
-		require.Equal(t, storage.SessionDefault, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Session)
+		require.Equal(t, storage.SessionDefault, kindOf(r.Find(r.v, &Wanted{Key: "k", Session: "visitor"})))
 	}
 	b.put(t, "k")
 	f := b.Find(b.v, &Wanted{Key: "k", Session: "visitor"})
 	require.NotNil(t, f.Entry)
 	require.True(t, f.Memory)
-	require.Equal(t, storage.SessionDefault, f.Session)
+	require.Equal(t, storage.SessionDefault, kindOf(f))
 
-	a.Special(a.v, []string{"visitor"})
+	a.Mark(a.v, []string{"visitor"}, true)
 	f = b.Find(b.v, &Wanted{Key: "k", Session: "visitor"})
-	require.Equal(t, storage.SessionSpecial, f.Session)
-	a.Special(a.v, []string{"visitor"})
-	require.Equal(t, 1, s.count("special"), "noted once")
+	require.Equal(t, storage.SessionSpecial, kindOf(f))
 
 	_, err := a.Tier.Purge(a.v, storage.Purge{All: true})
 	require.NoError(t, err)
@@ -66,12 +68,12 @@ func TestAMarkThatCannotBeWritten(t *testing.T) {
 	r.NoteNewSession(r.v, "visitor")
 	r.put(t, "k")
 	require.NotNil(t, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Entry)
-	s.fail("special")
-	r.Special(r.v, []string{"visitor"})
+	s.fail("mark")
+	r.Mark(r.v, []string{"visitor"}, true)
 	require.Equal(t, policy.ReasonPurgePending, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Reason)
 	s.heal()
 	f := r.Find(r.v, &Wanted{Key: "k", Session: "visitor"})
-	require.Equal(t, storage.SessionSpecial, f.Session)
+	require.Equal(t, storage.SessionSpecial, kindOf(f))
 	require.NotNil(t, f.Entry, "what is stored is good")
 	require.Empty(t, s.written(), "nothing had to be purged")
 }
@@ -87,28 +89,50 @@ func TestManyMarksThatCannotBeWritten(t *testing.T) {
 	for _, session := range []string{"visitor", "another", "third"} {
 		r.NoteNewSession(r.v, session)
 	}
-	s.fail("special", "forget")
-	r.Special(r.v, []string{"visitor"})
+	s.fail("mark", "forget")
+	r.Mark(r.v, []string{"visitor"}, true)
 	for i := 0; i < 1500; i++ {
-		r.Special(r.v, []string{fmt.Sprint("invented", i)})
+		r.Mark(r.v, []string{fmt.Sprint("invented", i)}, true)
 	}
 	require.Equal(t, 1, r.v.Pending())
 	s.heal()
-	require.Equal(t, storage.SessionSpecial, r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Session)
-	require.Equal(t, storage.SessionDefault, r.Find(r.v, &Wanted{Key: "k", Session: "another"}).Session)
+	require.Equal(t, storage.SessionSpecial, kindOf(r.Find(r.v, &Wanted{Key: "k", Session: "visitor"})))
+	require.Equal(t, storage.SessionDefault, kindOf(r.Find(r.v, &Wanted{Key: "k", Session: "another"})))
 	require.Zero(t, r.v.Pending())
 
-	s.fail("special", "forget")
+	s.fail("mark", "forget")
 	for i := 0; i < 2100; i++ {
-		r.Special(r.v, []string{fmt.Sprint("also invented", i)})
+		r.Mark(r.v, []string{fmt.Sprint("also invented", i)}, true)
 	}
-	r.Special(r.v, []string{"third"})
+	r.Mark(r.v, []string{"third"}, true)
 	s.heal()
 	for _, session := range []string{"another", "third"} {
 		f := r.Find(r.v, &Wanted{Key: "k", Session: session})
-		require.Equal(t, storage.SessionUnknown, f.Session)
+		require.Equal(t, storage.SessionUnknown, kindOf(f))
 		require.NotNil(t, f.Entry, "what is stored is good")
 	}
 	require.Zero(t, r.v.Pending())
 	require.Empty(t, s.written(), "nothing had to be purged")
+}
+
+// TestMarksOfBothKindsThatCannotBeWritten: each is written as what it was, and of one session
+// the stronger.
+func TestMarksOfBothKindsThatCannotBeWritten(t *testing.T) {
+	s := newScript()
+	r := newReplica(s, forever)
+	r.o.SessionTTL, r.o.Sessions = 3600000, 100
+	r.Failures(100)
+	want := map[string]storage.SessionKind{"doubted": storage.SessionDoubted, "special": storage.SessionSpecial, "both": storage.SessionSpecial, "again": storage.SessionSpecial}
+	for session := range want {
+		r.NoteNewSession(r.v, session)
+	}
+	s.fail("mark")
+	r.Mark(r.v, []string{"doubted", "both"}, false)
+	r.Mark(r.v, []string{"special", "both", "again"}, true)
+	r.Mark(r.v, []string{"again"}, false)
+	s.heal()
+	for session, kind := range want {
+		require.Equal(t, kind, kindOf(r.Find(r.v, &Wanted{Key: "k", Session: session})), session)
+	}
+	require.Zero(t, r.v.Pending())
 }

@@ -204,7 +204,7 @@ func TestLookupVaried(t *testing.T) {
 		f = tr.Find(v, &tier.Wanted{Key: "k 1", Session: session, List: l})
 		require.Equal(t, "k 1", f.Entry.Key)
 		require.Same(t, list, f.List)
-		require.Equal(t, want, f.Session, session)
+		require.Equal(t, want, storage.KindOfScore(f.Score, storage.NowMS()), session)
 	}
 	f = tr.Find(v, &tier.Wanted{Key: "k 1", Session: "", List: tr.Remember(listOf("X-B"))})
 	require.Nil(t, f.List, "the list is another one")

@@ -22,16 +22,13 @@ type Tenant struct {
 	replayMu sync.Mutex // one replay of the journal at a time
 
 	admission *admission // nil: everything is stored
-
-	notedMu sync.RWMutex
-	noted   map[string]int64 // when sessions were written down as special, in ticks
 }
 
 func newTenant(name string, patience int64, remote storage.Remote) *Tenant {
 	v := purges.New(name, patience, func(tenant string, head storage.Head, era int64) *storage.Question {
 		return remote.Question(tenant, head, era)
 	})
-	return &Tenant{name: name, purges: v, Served: new(int64), Bypassed: new(int64), noted: map[string]int64{}}
+	return &Tenant{name: name, purges: v, Served: new(int64), Bypassed: new(int64)}
 }
 
 // OpenUntil returns until when the tenant's storage is not asked, in ticks: 0 unless the

@@ -47,7 +47,7 @@ func (m *Memory) Entries() *Sieve {
 func (m *Memory) Find(tenant string, q *storage.Query) (*storage.Answer, error) {
 	a := &storage.Answer{}
 	if q.Session != "" {
-		a.Session = m.sessionOf(tenant, q.Session)
+		a.Score = m.sessionOf(tenant, q.Session)
 	}
 	if q.ID != "" {
 		a.Entry = m.entries.Get(ID(tenant, q.ID), storage.NowMS())
@@ -204,8 +204,8 @@ func (m *Memory) StoreAndUnlock(tenant, id string, e *storage.Entry, ttl int64, 
 	return m.Store(tenant, id, e, ttl)
 }
 
-// sessionOf returns what is known of a session. A default one counts as used by that.
-func (m *Memory) sessionOf(tenant, session string) storage.SessionKind {
+// sessionOf returns the score of a session, 0 if there is none. A default one counts as used by that.
+func (m *Memory) sessionOf(tenant, session string) int64 {
 	member := ID(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -213,11 +213,10 @@ func (m *Memory) sessionOf(tenant, session string) storage.SessionKind {
 	if !recent {
 		score = m.older[member]
 	}
-	state := storage.KindOfScore(score, storage.NowMS())
-	if !recent && state == storage.SessionDefault {
+	if !recent && storage.KindOfScore(score, storage.NowMS()) == storage.SessionDefault {
 		m.keepUsed(member, score)
 	}
-	return state
+	return score
 }
 
 // keepUsed moves an older session to those used of late, and keeps its score.
@@ -233,50 +232,62 @@ func (m *Memory) NoteDefault(tenant, session string, ttl int64, limit int) error
 }
 
 // NoteBeginning implements Storage.
-func (m *Memory) NoteBeginning(tenant, session string, ttl int64, limit int) error {
-	m.noteUnknown(ID(tenant, session), storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), limit)
-	return nil
+func (m *Memory) NoteBeginning(tenant, session string, ttl int64, limit int) (int64, error) {
+	score := storage.BeginningScore(storage.NowMS() + ttl)
+	if !m.noteUnknown(ID(tenant, session), score, limit) {
+		score = 0
+	}
+	return score, nil
 }
 
 // noteUnknown notes a session with a score, unless something is known of it.
-func (m *Memory) noteUnknown(member string, score int64, limit int) {
+func (m *Memory) noteUnknown(member string, score int64, limit int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sessions[member] == 0 && m.older[member] == 0 {
-		m.note(member, score, limit)
+	if m.sessions[member] != 0 || m.older[member] != 0 {
+		return false
 	}
+	m.note(member, score, limit)
+	return true
 }
 
 // Settle implements Storage.
-func (m *Memory) Settle(tenant, session string) error {
+func (m *Memory) Settle(tenant, session string, was int64, bit int) error {
 	member := ID(tenant, session)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if score := m.sessions[member]; score != 0 && score%4 == storage.ScoreBegins {
-		m.sessions[member] = score - storage.ScoreBegins
-	} else if score := m.older[member]; score != 0 && score%4 == storage.ScoreBegins {
-		m.older[member] = score - storage.ScoreBegins
+	if score := m.sessions[member]; score != 0 {
+		settle(m.sessions, member, storage.SettledScore(score, was, bit))
+	} else if score := m.older[member]; score != 0 {
+		settle(m.older, member, storage.SettledScore(score, was, bit))
 	}
 	return nil
 }
 
-// Special implements Storage.
-func (m *Memory) Special(tenant string, sessions []string, ttl int64, _ int) (all bool, err error) {
+func settle(sessions map[string]int64, member string, score int64) {
+	if score != 0 {
+		sessions[member] = score
+	}
+}
+
+// Mark implements Storage.
+func (m *Memory) Mark(tenant string, sessions []string, special bool, ttl int64) error {
+	kind := int64(storage.ScoreDoubted)
+	if special {
+		kind = storage.ScoreSpecial
+	}
+	until := storage.NowMS() + ttl
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	score := storage.SessionScore(storage.NowMS()+ttl, storage.ScoreSpecial)
-	found := 0
 	for i := 0; i < len(sessions); i++ {
 		member := ID(tenant, sessions[i])
-		if _, known := m.sessions[member]; known {
-			m.sessions[member] = score
-			found++
-		} else if _, known := m.older[member]; known {
-			m.older[member] = score
-			found++
+		if score := m.sessions[member]; score != 0 {
+			m.sessions[member] = storage.MarkedScore(score, until, kind)
+		} else if score := m.older[member]; score != 0 {
+			m.older[member] = storage.MarkedScore(score, until, kind)
 		}
 	}
-	return found == len(sessions), nil
+	return nil
 }
 
 // note keeps the score of a session that begins. Each time half of limit have begun, those

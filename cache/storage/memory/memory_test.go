@@ -14,6 +14,7 @@ func TestSessionsInMemory(t *testing.T) {
 	for _, most := range []int{1, 2, 3, 10} {
 		m := New(1000, 10)
 		begun := 0
+		kind := func(session string) storage.SessionKind { return storage.KindOfScore(m.sessionOf("t", session), storage.NowMS()) }
 		for i := 0; i < 500; i++ {
 			begun++
 			require.NoError(t, m.NoteDefault("t", fmt.Sprint(begun), 3600000, most))
@@ -23,11 +24,10 @@ func TestSessionsInMemory(t *testing.T) {
 				}
 			}
 			require.LessOrEqual(t, len(m.sessions)+len(m.older), most)
-			require.Equal(t, storage.SessionDefault, m.sessionOf("t", fmt.Sprint(begun)))
+			require.Equal(t, storage.SessionDefault, kind(fmt.Sprint(begun)))
 			if marked := fmt.Sprint(begun - i%most); i%5 == 0 {
-				_, err := m.Special("t", []string{marked}, 3600000, most)
-				require.NoError(t, err)
-				require.NotEqual(t, storage.SessionDefault, m.sessionOf("t", marked))
+				require.NoError(t, m.Mark("t", []string{marked}, true, 3600000))
+				require.NotEqual(t, storage.SessionDefault, kind(marked))
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func findWith(s *Redis, tenant string, q *storage.Query) (*storage.Answer, error
 	if q.Lock != nil {
 		a.Entry, a.Head, a.Locked, err = claim(s, tenant, q.Lock, strconv.FormatInt(q.LockTTL, 10))
 	} else {
-		a.Entry, a.Head, a.Session, err = visit(s, tenant, q.ID, q.Session)
+		a.Entry, a.Head, a.Score, err = visit(s, tenant, q.ID, q.Session)
 	}
 	return a, err
 }

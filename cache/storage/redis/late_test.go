@@ -73,8 +73,7 @@ func TestABeginningThatComesLate(t *testing.T) {
 		}
 		require.ErrorIs(t, slow.NoteDefault(tenant, "visitor", 3600_000, 100), storage.ErrUnavailable)
 		require.NotEqual(t, storage.SessionDefault, state())
-		_, err := s.Special(tenant, []string{"visitor"}, 3600_000, 100)
-		require.NoError(t, err)
+		require.NoError(t, s.Mark(tenant, []string{"visitor"}, true, 3600_000))
 		proceed <- true
 		<-arrived
 		for i := 0; i < 20; i++ { // what has arrived is answered within that time

@@ -59,15 +59,15 @@ func bulk(n int64) string {
 // echo begins a command to repeat a nonce, see ask.
 const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 
-// scoreLead is how the score of a session begins: Unix ms, as of this century.
-const scoreLead = "$13\r\n"
+// scoreLead is how the score of a session begins.
+var scoreLead = "$" + strconv.Itoa(storage.ScoreBytes) + "\r\n"
 
 // Score implements Remote: one round trip.
 func (s *Redis) Score(q *storage.Question, session string, now time.Time) (score []byte, outcome resp.Outcome) {
 	nonce := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
 	e := &resp.Expected{
 		Request: []byte(q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + echo + nonce),
-		Replies: 4, Lead: q.Expect + scoreLead, Size: 13, End: "\r\n$13\r\n" + nonce,
+		Replies: 4, Lead: q.Expect + scoreLead, Size: storage.ScoreBytes, End: "\r\n$13\r\n" + nonce,
 	}
 	if s.cluster != nil {
 		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, e)
@@ -81,7 +81,7 @@ func (s *Redis) Compare(q *storage.Question, session, score string, page *storag
 	if session != "" {
 		what += q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 		lead += scoreLead
-		size = 13
+		size = storage.ScoreBytes
 		replies++
 		if score != "" {
 			lead += score + "\r\n"
@@ -163,11 +163,8 @@ func Body(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome
 }
 
 // BodyFor gets the body for a session, given as its hash, in the same exchange. The session
-// has to have the score that it had before, by which it is a default one.
+// has to have the score that it had before, by which it is given the page.
 func BodyFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome resp.Outcome) {
-	if len(score) != 13 || !storage.IsDefault(score) {
-		return nil, resp.Differs
-	}
 	q := x.Question
 	with := *x
 	with.Request = q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + x.Get + echo

@@ -3,35 +3,34 @@ package redis
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
 
-// What is known of a session is one number, the score of its hash in a sorted
-// set: the Unix time in ms until which it is known, made even for a default
-// session and odd for a special one. A session that is not in the set is
-// unknown, and an unknown session is treated like a special one: so it does no
-// harm to lose a member, or the whole set.
+// What is known of a session is the score of its hash in a sorted set, see
+// storage.SessionScore. A session that is not in the set is unknown, and is treated like one
+// in doubt: so it does no harm to lose a member, or the whole set.
 //
-// A mark as special replaces the note of a beginning, and is made of nothing else: so
+// A mark replaces the note of a beginning, and is made of nothing else: so
 // whoever makes ids up adds nothing to the set. For that no note of a beginning may
 // come after a mark that found nothing. A command that was sent can arrive after its
 // sender has given up waiting, so a beginning takes two: the first notes that the
-// session is about to begin, which counts as special, and only if that was answered the
+// session is about to begin, which counts as in doubt, and only if that was answered the
 // second makes a default one of exactly this note. Whichever of them is late, a mark
 // that the visitor's later requests make finds the note, or the second command does
 // not.
 
 // visit asks for an entry, unless id is empty, and for a session.
-func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, storage.SessionKind, error) {
+func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, int64, error) {
 	key := keys.Sessions(tenant)
 	score := "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(key)) + "\r\n" + key + "\r\n$" + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
 	if id == "" {
 		head, _, found, state := askExpected(s, tenant, "", score)
 		if n := known(string(found)); state == resp.Matches && n >= 0 {
-			return nil, head, storage.KindOfScore(n, storage.NowMS()), nil
+			return nil, head, n, nil
 		}
 		return visitParsed(s, tenant, "", session, state)
 	}
@@ -42,13 +41,13 @@ func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, 
 		return visitParsed(s, tenant, key, session, state)
 	}
 	if value == nil {
-		return nil, head, storage.KindOfScore(n, storage.NowMS()), nil
+		return nil, head, n, nil
 	}
 	e, err := storage.Decode(value)
 	if err != nil {
-		return nil, head, storage.KindOfScore(n, storage.NowMS()), err
+		return nil, head, n, err
 	}
-	return e, head, storage.KindOfScore(n, storage.NowMS()), nil
+	return e, head, n, nil
 }
 
 // known reads a session's score, 0 if there is none, and -1 if it is something else.
@@ -64,10 +63,10 @@ func known(score string) int64 {
 }
 
 // visitParsed asks for an entry and a session by commands whose replies are parsed.
-func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, storage.SessionKind, error) {
+func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, int64, error) {
 	if state == resp.TimedOut {
 		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
-		return e, head, storage.SessionUnknown, err
+		return e, head, 0, err
 	}
 	marks := keys.Marks(tenant)
 	commands := []resp.Command{
@@ -81,102 +80,119 @@ func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*st
 	replies, err := ask(s, commands...)
 	if err != nil {
 		e, head, err := unanswered(s, tenant, err)
-		return e, head, storage.SessionUnknown, err
+		return e, head, 0, err
 	}
 	head, err := headOf(replies[1], replies[0])
 	if err != nil {
-		return nil, head, storage.SessionUnknown, err
+		return nil, head, 0, err
 	}
 	score, err := number64(replies[2], "session")
 	if err != nil {
-		return nil, storage.Head{}, storage.SessionUnknown, err
+		return nil, storage.Head{}, 0, err
 	}
-	found := storage.KindOfScore(score, storage.NowMS())
 	if key == "" {
-		return nil, head, found, nil
+		return nil, head, score, nil
 	}
 	e, head, err := entryOf(replies[3], head)
-	return e, head, found, err
+	return e, head, score, err
 }
 
-// bearScript makes a default session of one that is about to begin.
+// settleScript is storage.SettledScore.
 //
-// KEYS[1] the sessions; ARGV[1] the session, ARGV[2] its score, ARGV[3] the one that it gets.
-const bearScript = `
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+// KEYS[1] the sessions; ARGV[1] the session, ARGV[2] the score that it had, ARGV[3] what the
+// bit is in a score, 0: all.
+var settleScript = `
+local score, was, bit = redis.call('ZSCORE', KEYS[1], ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+if not score then return 0 end
+score = tonumber(score)
+local since = score - score % ` + scoreUnit + `
+if since ~= was - was % ` + scoreUnit + ` or score % 4 ~= was % 4 or was % 4 == 3 and score ~= was then return 0 end
+if bit == 0 then
+  score = since
+elseif score % (2 * bit) < bit then
+  score = score + bit
+end
+redis.call('ZADD', KEYS[1], string.format('%.0f', score), ARGV[1])
 return 1`
+
+var scoreUnit = strconv.Itoa(storage.ScoreUnit)
 
 // NoteDefault implements Storage: two round trips.
 func (s *Redis) NoteDefault(tenant, session string, ttl int64, limit int) error {
-	key := keys.Sessions(tenant)
-	until := storage.NowMS() + ttl
-	begins := strconv.FormatInt(storage.SessionScore(until, storage.ScoreBegins), 10)
-	fresh, err := s.begin(tenant, session, begins, limit)
-	if err != nil || !fresh {
+	begins, err := s.NoteBeginning(tenant, session, ttl, limit)
+	if err != nil || begins == 0 {
 		return err
 	}
-	_, err = s.do(resp.Command{Args: []string{"EVAL", bearScript, "1", key, session, begins, strconv.FormatInt(storage.SessionScore(until, storage.ScoreDefault), 10)}})
-	return err
+	return s.Settle(tenant, session, begins, storage.AllRules)
 }
-
-// settleScript makes a default session of one that begins.
-//
-// KEYS[1] the sessions; ARGV[1] the session.
-const settleScript = `
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score or tonumber(score) % 4 ~= 3 then return 0 end
-redis.call('ZADD', KEYS[1], string.format('%.0f', tonumber(score) - 3), ARGV[1])
-return 1`
 
 // NoteBeginning implements Storage.
-func (s *Redis) NoteBeginning(tenant, session string, ttl int64, limit int) error {
-	_, err := s.begin(tenant, session, strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, storage.ScoreBegins), 10), limit)
-	return err
-}
-
-// begin notes a session as one that begins, with this score. It reports false if something
-// is known of it.
-func (s *Redis) begin(tenant, session, score string, limit int) (fresh bool, err error) {
-	replies, err := s.note(tenant, []string{"ZADD", keys.Sessions(tenant), "NX", score, session}, strconv.Itoa(-limit-1))
-	return err == nil && replies[0].Int != 0, err
+func (s *Redis) NoteBeginning(tenant, session string, ttl int64, limit int) (int64, error) {
+	score := storage.BeginningScore(storage.NowMS() + ttl)
+	replies, err := s.note(tenant,
+		[]string{"ZADD", keys.Sessions(tenant), "NX", strconv.FormatInt(score, 10), session},
+		resp.Command{Args: []string{"ZREMRANGEBYRANK", keys.Sessions(tenant), "0", strconv.Itoa(-limit - 1)}})
+	if err != nil || replies[0].Int == 0 {
+		score = 0
+	}
+	return score, err
 }
 
 // Settle implements Storage.
-func (s *Redis) Settle(tenant, session string) error {
-	_, err := s.do(resp.Command{Args: []string{"EVAL", settleScript, "1", keys.Sessions(tenant), session}})
+func (s *Redis) Settle(tenant, session string, was int64, bit int) error {
+	evidence := int64(0)
+	if bit != storage.AllRules {
+		evidence = storage.EvidenceOf(bit)
+	}
+	_, err := s.do(resp.Command{Args: []string{
+		"EVAL", settleScript, "1", keys.Sessions(tenant), session, strconv.FormatInt(was, 10), strconv.FormatInt(evidence, 10),
+	}})
 	return err
 }
 
-// Special implements Storage.
-func (s *Redis) Special(tenant string, sessions []string, ttl int64, limit int) (all bool, err error) {
-	score := strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, storage.ScoreSpecial), 10)
-	args := []string{"ZADD", keys.Sessions(tenant), "XX", "CH"}
-	for i := 0; i < len(sessions); i++ {
-		args = append(args, score, sessions[i])
+// markScript is storage.MarkedScore, for sessions of which something is known.
+//
+// KEYS[1] the sessions; ARGV[1] the score without a kind, ARGV[2] the kind, ARGV[3] and on
+// the sessions.
+var markScript = `
+for i = 3, #ARGV do
+  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if score then
+    score = tonumber(score)
+    local to, kind = tonumber(ARGV[1]), tonumber(ARGV[2])
+    local after = score - score % ` + scoreUnit + ` + ` + scoreUnit + `
+    if after > to then to = after end
+    if score % 4 == 1 then kind = 1 end
+    redis.call('ZADD', KEYS[1], string.format('%.0f', to + kind), ARGV[i])
+  end
+end
+return 0`
+
+// Mark implements Storage.
+func (s *Redis) Mark(tenant string, sessions []string, special bool, ttl int64) error {
+	kind := storage.ScoreDoubted
+	if special {
+		kind = storage.ScoreSpecial
 	}
-	replies, err := s.note(tenant, args, strconv.Itoa(-limit-1))
-	return err == nil && replies[0].Int == int64(len(sessions)), err
+	args := []string{"EVAL", markScript, "1", keys.Sessions(tenant), strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, 0), 10), strconv.Itoa(kind)}
+	_, err := s.note(tenant, append(args, sessions...))
+	return err
 }
 
-// note runs a command on what is known of sessions, and drops those whose rank is
-// limit at most.
-func (s *Redis) note(tenant string, args []string, limit string) ([]resp.Reply, error) {
-	key := keys.Sessions(tenant)
-	replies, err := ask(s,
-		resp.Command{Args: args},
-		resp.Command{Args: []string{"ZREMRANGEBYRANK", key, "0", limit}},
-	)
+// note runs commands on what is known of sessions.
+func (s *Redis) note(tenant string, args []string, more ...resp.Command) ([]resp.Reply, error) {
+	commands := append([]resp.Command{{Args: args}}, more...)
+	replies, err := ask(s, commands...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
-	if resp.Code(replies[0]) == "WRONGTYPE" { // something else stands in its place
+	if replies[0].Kind == resp.Error && strings.Contains(replies[0].Text, "WRONGTYPE") { // something else stands in its place
 		if err := s.Forget(tenant); err != nil {
 			return nil, err
 		}
 		return s.do(resp.Command{Args: args})
 	}
-	return replies, firstError(replies, "ZADD")
+	return replies, firstError(replies, args[0])
 }
 
 // Forget implements Storage.

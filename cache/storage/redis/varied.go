@@ -35,11 +35,9 @@ func (s *Redis) varied(tenant string, q *storage.Query) (*storage.Answer, error)
 		return a, err
 	}
 	if q.Session != "" {
-		score, err := number64(replies[2], "session")
-		if err != nil {
+		if a.Score, err = number64(replies[2], "session"); err != nil {
 			return &storage.Answer{}, err
 		}
-		a.Session = storage.KindOfScore(score, storage.NowMS())
 	}
 	last := replies[len(commands)-1]
 	switch {

@@ -51,7 +51,7 @@ func Lookup(s storage.Storage, tenant, id string) (*storage.Entry, storage.Head,
 // Visit asks a storage for an entry, unless id is empty, and for a session.
 func Visit(s storage.Storage, tenant, id, session string) (*storage.Entry, storage.Head, storage.SessionKind, error) {
 	a, err := s.Find(tenant, &storage.Query{ID: id, Session: session})
-	return a.Entry, a.Head, a.Session, err
+	return a.Entry, a.Head, storage.KindOfScore(a.Score, storage.NowMS()), err
 }
 
 // LookupOrLock asks a tr for an entry, and for its lock if it is not there.
@@ -89,6 +89,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"a position ahead of the state", ahead},
 		{"sessions", sessions},
 		{"sessions that are heard of", heard},
+		{"sessions in doubt", doubted},
 		{"sessions are bounded", manySessions},
 		{"sessions that are made up", inventedSessions},
 		{"entries are dropped with their variants", dropped},
@@ -436,34 +437,93 @@ func state(t *testing.T, s storage.Storage, tenant, session string) storage.Sess
 	return known
 }
 
-// special notes sessions as special, and returns whether each was known.
-func special(t *testing.T, s storage.Storage, tenant string, list []string, ttl int64, most int) bool {
+// score is the number that a storage has of a session.
+func score(t *testing.T, s storage.Storage, tenant, session string) int64 {
 	t.Helper()
-	all, err := s.Special(tenant, list, ttl, most)
+	a, err := s.Find(tenant, &storage.Query{Session: session})
 	require.NoError(t, err)
-	return all
+	return a.Score
+}
+
+// special marks sessions as special.
+func special(t *testing.T, s storage.Storage, tenant string, list ...string) {
+	t.Helper()
+	require.NoError(t, s.Mark(tenant, list, true, 3600*1000))
+}
+
+// beginning notes a session as one that begins.
+func beginning(t *testing.T, s storage.Storage, tenant, session string) int64 {
+	t.Helper()
+	n, err := s.NoteBeginning(tenant, session, 3600*1000, 100)
+	require.NoError(t, err)
+	return n
 }
 
 // heard is what becomes of a session of which nothing was seen: it is a default one from the
 // second step on, if it was not marked since the first.
 func heard(t *testing.T, s storage.Storage, tenant string) {
-	const hour, most = 3600 * 1000, 100
-	require.NoError(t, s.Settle(tenant, "h"))
+	require.NoError(t, s.Settle(tenant, "h", storage.BeginningScore(storage.NowMS()), storage.AllRules))
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "h"), "nothing was noted")
-	require.False(t, special(t, s, tenant, []string{"h"}, hour, most))
-	require.NoError(t, s.NoteBeginning(tenant, "h", hour, most))
-	require.NoError(t, s.NoteBeginning(tenant, "i", hour, most))
+	special(t, s, tenant, "h")
+	h, i := beginning(t, s, tenant, "h"), beginning(t, s, tenant, "i")
+	require.Equal(t, h, score(t, s, tenant, "h"))
 	require.Equal(t, storage.SessionBegins, state(t, s, tenant, "h"))
-	require.True(t, special(t, s, tenant, []string{"i"}, hour, most))
-	for _, session := range []string{"h", "i", "h"} {
-		require.NoError(t, s.Settle(tenant, session))
-	}
+	special(t, s, tenant, "i")
+	require.NoError(t, s.Settle(tenant, "h", h, storage.AllRules))
+	require.NoError(t, s.Settle(tenant, "i", i, storage.AllRules))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "i"))
-	require.NoError(t, s.NoteBeginning(tenant, "h", hour, most))
-	require.NoError(t, s.NoteBeginning(tenant, "i", hour, most))
-	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"), "it is known")
+	require.Zero(t, beginning(t, s, tenant, "h"), "it is known")
+	require.Zero(t, beginning(t, s, tenant, "i"))
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "h"))
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "i"))
+
+	require.NoError(t, s.Forget(tenant))
+	require.NotEqual(t, h, beginning(t, s, tenant, "h"), "another beginning")
+	require.NoError(t, s.Settle(tenant, "h", h, storage.AllRules))
+	require.Equal(t, storage.SessionBegins, state(t, s, tenant, "h"), "what was found out is of the one before")
+}
+
+// doubted is what becomes of a session in doubt: evidence settles it rule by rule, if it was
+// not marked since it was looked at.
+func doubted(t *testing.T, s storage.Storage, tenant string) {
+	const first, last = 0, storage.EvidenceBits - 1
+	gives := func(bit int) bool { return storage.GivesNobodys(score(t, s, tenant, "d"), bit, storage.NowMS()) }
+	doubt := func() int64 {
+		require.NoError(t, s.Mark(tenant, []string{"d"}, false, 3600*1000))
+		return score(t, s, tenant, "d")
+	}
+	require.Zero(t, doubt(), "nothing is noted of an unknown session")
+	require.NoError(t, s.NoteDefault(tenant, "d", 3600*1000, 100))
+	require.True(t, gives(first) && gives(last))
+	before := doubt()
+	require.Equal(t, storage.SessionDoubted, state(t, s, tenant, "d"))
+	require.False(t, gives(first) || gives(last))
+
+	require.NoError(t, s.Settle(tenant, "d", before, last))
+	require.NoError(t, s.Settle(tenant, "d", before, last))
+	require.True(t, gives(last), "and twice is as good")
+	require.False(t, gives(first))
+	require.NoError(t, s.Settle(tenant, "d", before, first))
+	require.True(t, gives(first) && gives(last), "evidence of one rule does not take that of another away")
+	require.Equal(t, storage.SessionDoubted, state(t, s, tenant, "d"))
+
+	again := doubt()
+	require.Greater(t, again, before)
+	require.False(t, gives(first) || gives(last), "what was shown counts no more")
+	require.NoError(t, s.Settle(tenant, "d", before, first))
+	require.False(t, gives(first), "it was shown of how the session was before")
+	require.NoError(t, s.Settle(tenant, "d", again, storage.AllRules))
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "d"), "Odoo has said so")
+
+	special(t, s, tenant, "d")
+	was := score(t, s, tenant, "d")
+	require.Greater(t, doubt(), was)
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "d"), "what is special is not in doubt")
+	require.NoError(t, s.Settle(tenant, "d", was, storage.AllRules))
+	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "d"))
+	require.NoError(t, s.Settle(tenant, "d", score(t, s, tenant, "d"), storage.AllRules))
+	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "d"), "Odoo has said so")
 }
 
 func sessions(t *testing.T, s storage.Storage, tenant string) {
@@ -476,7 +536,7 @@ func sessions(t *testing.T, s storage.Storage, tenant string) {
 	require.Equal(t, storage.SessionUnknown, state(t, s, Tenant(), "a"), "another tenant's")
 	require.Eventually(t, func() bool { return state(t, s, tenant, "short") == storage.SessionUnknown }, 5*time.Second, time.Millisecond)
 
-	special(t, s, tenant, []string{"a", "c"}, hour, most)
+	special(t, s, tenant, "a", "c")
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "a"))
 	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, "c"))
 	require.Equal(t, storage.SessionDefault, state(t, s, tenant, "b"))
@@ -520,9 +580,9 @@ func inventedSessions(t *testing.T, s storage.Storage, tenant string) {
 	for i := 0; i < most-1; i++ {
 		require.NoError(t, s.NoteDefault(tenant, fmt.Sprint("s", i), hour, most))
 	}
-	special(t, s, tenant, []string{"s0"}, hour, most)
+	special(t, s, tenant, "s0")
 	for i := 0; i < 10*most; i++ {
-		special(t, s, tenant, []string{fmt.Sprint("a", i), fmt.Sprint("b", i)}, hour, most)
+		special(t, s, tenant, fmt.Sprint("a", i), fmt.Sprint("b", i))
 		require.Equal(t, storage.SessionUnknown, state(t, s, tenant, fmt.Sprint("a", i)))
 	}
 	require.Equal(t, storage.SessionSpecial, state(t, s, tenant, "s0"))
