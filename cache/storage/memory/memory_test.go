@@ -14,7 +14,9 @@ func TestSessionsInMemory(t *testing.T) {
 	for _, most := range []int{1, 2, 3, 10} {
 		m := New(1000, 10)
 		begun := 0
-		kind := func(session string) storage.SessionKind { return storage.KindOfScore(m.sessionOf("t", session), storage.NowMS()) }
+		kind := func(session string) storage.SessionKind {
+			return storage.KindOfScore(m.sessionOf("t", session), storage.NowMS())
+		}
 		for i := 0; i < 500; i++ {
 			begun++
 			require.NoError(t, m.NoteDefault("t", fmt.Sprint(begun), 3600000, most))
