@@ -122,21 +122,26 @@ func givable(h *Handler, v *visit, status int, header http.Header) bool {
 		return true
 	case status == http.StatusMovedPermanently || status == http.StatusFound || status == http.StatusSeeOther ||
 		status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect:
-		return leadsHome(v, header.Get("Location"))
+		return leadsHome(v, status, header.Get("Location"))
 	}
 	return false
 }
 
-// leadsHome reports whether a redirect leads to the page's own address, to it in another
-// language, or to another page of its module that is no higher up. One that goes up, or
-// follows on parameters, may be of an address that changes something for its visitor.
-func leadsHome(v *visit, location string) bool {
+// leadsHome reports whether a redirect is for all: it stays on the site, and is one of a route
+// that is known to change nothing, is said to be permanent, or leads to the page's own address,
+// to it in another language, or to another page of its module that is no higher up. Another one
+// that goes up, or follows on parameters, may be of an address that changes something for
+// its visitor.
+func leadsHome(v *visit, status int, location string) bool {
 	to, err := v.r.URL.Parse(location)
 	if err != nil || location == "" || to.User != nil || to.Opaque != "" {
 		return false
 	}
 	if to.Host != "" && keys.FoldHost(to.Host) != keys.FoldHost(purgeHost(v.target)) {
 		return false
+	}
+	if v.rule.KeepsSession || status == http.StatusMovedPermanently || status == http.StatusPermanentRedirect {
+		return true
 	}
 	from, there := odoo.BarePath(v.id.path), odoo.BarePath(to.Path)
 	return from == there || odoo.Module(from) != "" && odoo.Module(from) == odoo.Module(there) &&

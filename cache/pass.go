@@ -119,7 +119,7 @@ func passedFor(h *Handler, v *visit, status int, header http.Header) {
 // What Odoo itself says goes before all that was seen.
 func heedContext(h *Handler, v *visit, status int, header http.Header) {
 	lines := header[odoo.ContextHeader]
-	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && !odoo.RedirectsElsewhere(v.r, status, header) {
+	if len(lines) == 1 && lines[0] == odoo.DefaultContext && !changesSession(v) && (v.rule.KeepsSession || !odoo.RedirectsElsewhere(v.r, status, header)) {
 		h.shared.tier.Settle(h.tenant, v.sid, v.score, storage.AllRules)
 	}
 }
@@ -163,6 +163,9 @@ func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
 // pass hands a request on that the cache has no part in. Its response is
 // watched for purges: Odoo's answers to changes are POSTs.
 func pass(h *Handler, rw http.ResponseWriter, v *visit) {
+	if v.rule.ReadsSession {
+		readCall(v)
+	}
 	changes := markSessions(h, v)
 	out := v.r
 	if h.s.CSRF.Complete && unsafeMethod(v.r.Method) {

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -66,17 +68,28 @@ func changesSession(v *visit) bool {
 	if v.id != nil && v.id.odd {
 		return true // it may lead anywhere
 	}
-	if v.rule.KeepsSession {
-		return false
-	}
-	if v.r.ContentLength != 0 {
+	safe := !unsafeMethod(v.r.Method)
+	if safe && v.r.ContentLength != 0 {
 		return true // Odoo reads the form of a GET like that of a POST
 	}
-	switch v.r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return v.rule.Bypass || v.rule.MarksSession
+	if v.rule.KeepsSession || v.reads {
+		return false
 	}
-	return true
+	return !safe || v.rule.Bypass || v.rule.MarksSession
+}
+
+// readCall finds out whether the body of a request says that it changes nothing. A body that is
+// too long to be looked at, or of unknown length, says nothing.
+func readCall(v *visit) {
+	r := v.r
+	if r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > odoo.CallBytes || len(r.Header["Content-Encoding"]) > 0 {
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, r.ContentLength))
+	out := r.Clone(r.Context())
+	out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body)) // an error comes again
+	v.r = out
+	v.reads = err == nil && odoo.OnlyReads(body)
 }
 
 // markSessions marks the sessions of a request that may change them. It reports whether it
@@ -194,7 +207,7 @@ func noteNewSession(h *Handler, v *visit, status int, header http.Header) {
 // noteSessionOf notes the session that one of a response's Set-Cookie lines begins, if the
 // request could not have made it a special one.
 func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
-	if h.s.Session == "" || v.cookie || changesSession(v) || odoo.RedirectsElsewhere(v.r, status, header) ||
+	if h.s.Session == "" || (v.cookie || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && !v.rule.KeepsSession && !signsOut(v) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}
@@ -208,7 +221,13 @@ func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines [
 		}
 		id = cookie.SetValue(lines[i])
 	}
-	if odoo.SessionID.MatchString(id) {
+	if odoo.SessionID.MatchString(id) && keys.SessionID(id) != v.sid {
 		h.shared.tier.NoteNewSession(h.tenant, keys.SessionID(id))
 	}
+}
+
+// signsOut reports whether a visit ends its session, so that the one that its answer begins is a
+// default one.
+func signsOut(v *visit) bool {
+	return v.id != nil && !v.id.odd && odoo.SignsOut(v.id.path) && v.r.Method == http.MethodGet && v.r.ContentLength == 0
 }

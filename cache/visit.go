@@ -25,6 +25,7 @@ type visit struct {
 	cookie  bool   // it carries a session cookie
 	whole   bool   // it is a GET for the whole page, by nobody in particular
 	session bool   // of a session that may be special
+	reads   bool   // its body says that it changes nothing
 	score   int64  // what was known of the session before the origin is asked, see storage.KindOfScore
 	sid     string // hash of the session, empty if there is none or it cannot be told
 	context string // what the addon's cookie says that pages are rendered for

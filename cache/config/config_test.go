@@ -113,7 +113,7 @@ func TestOrderOfRules(t *testing.T) {
 	})
 	assert.Equal(t, "mine", s.Rules[0].Name)
 	assert.Equal(t, "rule1", s.Rules[1].Name)
-	assert.Equal(t, "odoo-session-params", s.Rules[2].Name)
+	assert.Equal(t, "odoo-state-params", s.Rules[2].Name)
 	assert.Equal(t, one+`rules[0].name: "odoo-pages" is the name of another rule; expected one of its own`,
 		problem(t, func(c *option.Config) {
 			c.Preset = "odoo"
@@ -140,7 +140,7 @@ func TestRulesInOrder(t *testing.T) {
 		for _, r := range s.Rules[:len(pairs)/2] {
 			names = append(names, r.Name)
 		}
-		assert.Equal(t, "odoo-session-params", s.Rules[len(pairs)/2].Name, "the preset's come after them")
+		assert.Equal(t, "odoo-state-params", s.Rules[len(pairs)/2].Name, "the preset's come after them")
 		return names
 	}
 	assert.Equal(t, []string{"a", "b", "c"}, named("a", "", "b", "", "c", ""))
@@ -896,7 +896,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"session", func(r *option.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore", "keep", "mark"},
-			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore, keep, mark`},
+			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore, keep, mark, reads`},
 		},
 		{
 			"fill", func(r *option.Rule, v string) { r.Fill = v }, []string{"", "nobody", "visitor"},

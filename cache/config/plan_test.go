@@ -102,7 +102,7 @@ var planQueries = []string{
 func TestPlanOfThePreset(t *testing.T) {
 	s := build(t, func(c *option.Config) { c.Preset, c.Languages = "odoo", []string{"en_US", "fr_FR"} })
 	seen := map[string]bool{}
-	pages := []string{"/slides", "/jobs", "/web/content/638-1bfd234/1/web.assets_frontend.css", "/web/assets/638-1bfd234/web.assets_frontend.css", "/web/static/a.js", "/x/Xy12AbQ9"}
+	pages := []string{"/slides", "/jobs", "/web/content/638-1bfd234/1/web.assets_frontend.css", "/web/assets/638-1bfd234/web.assets_frontend.css", "/web/static/a.js", "/x/Xy12AbQ9", "/mail/action"}
 	for _, folder := range []string{"odoo", "odoo14"} {
 		text, err := os.ReadFile("../../testdata/" + folder + "/preset.txt")
 		require.NoError(t, err)

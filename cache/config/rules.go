@@ -210,9 +210,10 @@ func (p *problems) rule(path string, c option.Rule, d defaults) *rule.Rule {
 	}
 	p.useless(path, c, r)
 	if c.Session != "" {
-		word := p.oneOf(path+"session", c.Session, "bypass", "ignore", "keep", "mark")
+		word := p.oneOf(path+"session", c.Session, "bypass", "ignore", "keep", "mark", "reads")
 		r.KeepsSession = word == "keep" || word == "ignore"
 		r.MarksSession = word == "mark"
+		r.ReadsSession = word == "reads"
 	}
 	nobody := d.nobody
 	if c.Fill != "" {

@@ -8,7 +8,7 @@ import "bytes"
 // prices of its own on products alone.
 var EvidenceGroups = []string{
 	"odoo-home", "odoo-shop", "odoo-shop-filter", "odoo-product", "odoo-search", "odoo-blog", "odoo-events", "odoo-event", "odoo-event-times",
-	"odoo-forum", "odoo-courses", "odoo-jobs", "odoo-pages",
+	"odoo-forum", "odoo-courses", "odoo-jobs", "odoo-shapes", "odoo-pages",
 }
 
 // SamePage reports whether two pages show the same: they are equal but for their CSRF tokens,

@@ -16,26 +16,33 @@ func Noise() []string {
 	}
 }
 
+// StateParams lists parameters that write to the session what later pages show. A request with
+// one bypasses the cache, and its session is special from then on.
+func StateParams() []string {
+	return []string{
+		"debug",                  // web/models/ir_http.py, _handle_debug: stays in the session
+		"pricelist",              // website_sale/controllers/main.py, product: the session's pricelist
+		"visibility_password",    // website/models/ir_ui_view.py, _handle_visibility: opens a page
+		"fw", "force_website_id", // Odoo until 14: the website that the session is forced to
+		"db", "session_id", // odoo/http.py: another database; until early Odoo 17: another session
+		"coupon", "promo", "code", // what custom modules take discounts from
+	}
+}
+
 // SessionParams lists parameters that write to the session, show what is not
 // public, or turn a page into one for editors. A request with one bypasses the
-// cache, and its session is special from then on. A name that ends in * stands for
+// cache, and its session is in doubt from then on. A name that ends in * stands for
 // all that begin so.
 func SessionParams() []string {
 	return []string{
-		"debug",                           // web/models/ir_http.py, _handle_debug: stays in the session
-		"pricelist",                       // website_sale/controllers/main.py, product: the session's pricelist
 		"affiliate_id",                    // website_sale/models/ir_http.py, _pre_dispatch
 		"auth_login", "auth_signup_token", // auth_signup/models/ir_http.py, _pre_dispatch
-		"visibility_password",              // website/models/ir_ui_view.py, _handle_visibility: opens a page
 		"access_token", "token", "token_*", // odoo/addons/portal: documents of one customer; calendar/models/ir_http.py
 		"signup_token", "answer_token", "invite_token", "reset_token", "share_token", "id_token", "csrf_token",
 		"invite_partner_id", "invite_hash", // website_slides/controllers/main.py, slide_channel_invite
-		"pid",                    // portal/utils.py: who comments, with token or hash
-		"fw", "force_website_id", // Odoo until 14: the website that the session is forced to
-		"db", "session_id", // odoo/http.py: another database; until early Odoo 17: another session
+		"pid",                                                                                             // portal/utils.py: who comments, with token or hash
 		"enable_editor", "edit_translations", "editable", "translatable", "enable_seo", "website_preview", // html_editor/models/ir_http.py; website
 		"preview", "preview_*", "mobile_preview", "theme_preview",
-		"coupon", "promo", "code", // what custom modules take discounts from
 		"oauth_*", "otp", "password", "signature", "secret", "jwt", "api_key",
 	}
 }

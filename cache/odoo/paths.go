@@ -30,8 +30,8 @@ const looksPersonal = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-` +
 	`login|logout|oauth|oauth2|oidc|openid|saml|pay|print|profile|refuse|register|registration|reject|reset|return|saml2|set|sign|signin|signout|signup|start|submit|` +
 	`subscribe|success|switch|token|track|unlock|unsubscribe|upload|validate|verify|vote|webhook|(?:invoices?|orders?|tickets?|quotes?|quotations?|tasks?|subscriptions?)/[0-9]+)(?:/|$)`
 
-// SpecialPaths are routes that bypass the cache and after which the session may
-// be special: their answers belong to one visitor, or a GET of theirs does
+// SpecialPaths are routes that bypass the cache and after which the session is
+// in doubt: their answers belong to one visitor, or a GET of theirs does
 // something. They are regular expressions of what follows a language, up to the
 // end of a segment.
 func SpecialPaths() []string {
@@ -107,6 +107,15 @@ func HarmlessGets() []string {
 		// bus/controllers/websocket.py: the handshake. What is sent over it belongs
 		// to the live chat.
 		`/bus/websocket_worker_bundle$`, `/websocket$`,
+		// web/controllers/home.py, web_login; auth_signup/controllers/main.py, web_auth_signup
+		// and web_auth_reset_password; website_sale/controllers/cart.py, cart;
+		// website_sale_wishlist/controllers/main.py, get_wishlist;
+		// website_sale_comparison/controllers/main.py, product_compare: pages that show a
+		// form or what the visitor has. What writes to the session there are POSTs, and
+		// parameters of StateParams and SessionParams.
+		`/web/(?:login|signup|reset_password)/?$`, `/shop/(?:cart|wishlist|compare)/?$`,
+		// portal/controllers/portal.py, home: who is not signed in is sent to sign in.
+		`/my(?:/home)?/?$`,
 		// website/controllers/main.py, change_lang: it sets frontend_lang, which
 		// the key goes by, and sends back to the page. website_sale renames the
 		// lines of a cart, if there is one.
@@ -164,6 +173,13 @@ func HarmlessPosts() []string {
 		// portal/controllers/portal_thread.py: comments and ratings below a
 		// product or post: read.
 		`/mail/(?:chatter_fetch|chatter_init)$`, `/portal/chatter_init$`,
+		// mail/controllers/webclient.py, mail_data: it is for reading, and Odoo opens the
+		// database for that alone. thread.py and discuss/channel.py: messages, members and
+		// files. Odoo 17: mail_init_messaging. They belong to a live chat, and to
+		// reviews and comments.
+		`/mail/(?:data|thread/messages|init_messaging)$`, `/discuss/channel/(?:messages|members|attachments|pinned_messages)$`,
+		// im_livechat/controllers/main.py, Odoo 14 to 17: is an operator there?
+		`/im_livechat/init$`,
 		// web/controllers/webclient.py and session.py: read.
 		`/web/webclient/(?:bootstrap_translations|version_info|translations)$`, `/web/session/get_lang_list$`,
 		// bus/controllers: notifications. A first poll leaves a mark in the
@@ -185,4 +201,30 @@ func either(paths []string) string {
 
 func alternatives(list []string) string {
 	return strings.Join(list, "|")
+}
+
+// StatePaths are routes that are known to change what later pages show: a cart, a pricelist, a
+// coupon, an address, a wishlist, another website. They are written as SpecialPaths are.
+// Signing in is none of them: it gives the visitor another session, of which nothing is known.
+func StatePaths() []string {
+	return []string{
+		// What website_sale/controllers writes to the session (cart.py, main.py, delivery.py, payment.py),
+		// website_sale_loyalty, website_sale_wishlist and website_sale_stock.
+		`shop/(?:cart/[^/]+|checkout|address|update_address|billing_address|extra_info|payment|confirmation|confirm_order|pricelist|change_pricelist|` +
+			`wishlist/[^/]+|claimreward|add|save_shop_layout_mode|set_delivery_method|delivery_methods|express_checkout|express)`,
+		`coupon`, `loyalty/[^/]+`, `payment`, `donation`,
+		// website/controllers/main.py, website_force.
+		`website/force`,
+	}
+}
+
+// Calls are routes of which the body says what is called, see OnlyReads.
+func Calls() []string {
+	return []string{`/mail/action$`}
+}
+
+// SignsOut reports whether a path ends the visitor's session and begins a new one
+// (web/controllers/session.py, logout).
+func SignsOut(path string) bool {
+	return strings.TrimSuffix(path, "/") == "/web/session/logout"
 }

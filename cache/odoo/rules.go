@@ -6,7 +6,7 @@ import "github.com/odoocache/odoocache/cache/option"
 // a request counts, so their order is what they mean:
 //
 //  1. parameters that write to the session or open what is not public: bypass;
-//  2. routes that change nothing: sessions stay default ones;
+//  2. routes that change nothing: sessions stay as they are;
 //  3. files: bundles, static files, images, robots.txt;
 //  4. routes that belong to one visitor, or do something: bypass;
 //  5. parameters that hold personal data or look like tokens: bypass;
@@ -14,9 +14,11 @@ import "github.com/odoocache/odoocache/cache/option"
 //  7. the rest of these modules, and paths that look personal: bypass;
 //  8. any other page, for website.page has free paths.
 //
-// A bypass marks the visitor's session as special: afterwards its pages come
-// from Odoo. Where a rule says session: keep, the request was found to leave
-// alone what pages show.
+// A bypass puts the visitor's session in doubt: afterwards its pages come from Odoo until one
+// has shown that it is nobody's. Where a rule says session: mark, what pages show was found to
+// change, and no page can show otherwise. Where it says session: keep, the request was found to
+// leave alone what pages show. This is said of the pages that the lists name, too: their routes
+// send a visitor on, but change nothing.
 //
 // What stands between step 8 and a custom module's personal page: it is cached
 // only for visitors whose session is a default one, so it can show no more than
@@ -50,7 +52,14 @@ const (
 func Rules(languages []string, country string) []option.Rule {
 	rules := []option.Rule{
 		{
-			// See SessionParams. It stands first because Odoo reads debug,
+			// See StateParams.
+			Name:    "odoo-state-params",
+			Match:   option.Match{AnyQuery: anyOf(StateParams())},
+			Bypass:  "true",
+			Session: "mark",
+		},
+		{
+			// See SessionParams. These two stand first because Odoo reads debug,
 			// affiliate_id and auth_login on any route, images and JSON included
 			// (ir_http._pre_dispatch of web, website_sale, auth_signup).
 			Name:   "odoo-session-params",
@@ -64,8 +73,15 @@ func Rules(languages []string, country string) []option.Rule {
 			Bypass:  "true",
 			Session: "keep",
 		},
+		{
+			// Posts whose body says whether they change something, see OnlyReads.
+			Name:    "odoo-calls",
+			Match:   option.Match{Methods: []string{"POST"}, PathRegexp: either(Calls())},
+			Bypass:  "true",
+			Session: "reads",
+		},
 	}
-	rules = append(rules, fileRules()...)
+	rules = append(rules, fileRules(languages)...)
 	rules = append(rules,
 		option.Rule{
 			// Pages that are not stored, and change nothing of a session.
@@ -73,6 +89,13 @@ func Rules(languages []string, country string) []option.Rule {
 			Match:   option.Match{Methods: []string{"GET"}, PathRegexp: either(HarmlessGets())},
 			Bypass:  "true",
 			Session: "keep",
+		},
+		option.Rule{
+			// What is known to change pages: see StatePaths.
+			Name:    "odoo-state",
+			Match:   option.Match{PathRegexp: inAnyLanguage + `/(?:` + alternatives(StatePaths()) + `)(?:/|$)`},
+			Bypass:  "true",
+			Session: "mark",
 		},
 		option.Rule{
 			// What belongs to one visitor, or does something: see SpecialPaths.
@@ -119,9 +142,9 @@ func Rules(languages []string, country string) []option.Rule {
 	return rules
 }
 
-// fileRules take what is no page. They vary by no language: Odoo answers these
+// fileRules take what is no page. Nearly all vary by no language: Odoo answers these
 // routes in none, or in the one that the address names.
-func fileRules() []option.Rule {
+func fileRules(languages []string) []option.Rule {
 	cookies := option.Cookies{Drop: []string{SessionCookie, LanguageCookie}}
 	get := []string{"GET"}
 	return []option.Rule{
@@ -202,12 +225,18 @@ func fileRules() []option.Rule {
 			// depend on nothing else (web/controllers/webclient.py, translations;
 			// http_routing/controllers/main.py, get_website_translations); without,
 			// on the language cookie. What /website has Odoo redirects by language,
-			// but only to the same with a language before it.
+			// but only to the same with a language before it: so the language is in the key.
+			// Odoo 19 asks with Cache-Control: no-cache at each page view
+			// (web/static/src/core/l10n/localization_service.js), though the hash is of what
+			// was there when the page was made: so these are younger than other files.
 			Name:  "odoo-translations",
 			Match: option.Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]interface{}{"lang": ".", "hash": "."}, Methods: get},
-			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
-			Status:  []string{"200"},
-			Cookies: cookies,
+			TTL:   textTTL, Grace: grace, StaleIfError: staleIfError,
+			Session:           "ignore",
+			RequestDirectives: "ignore",
+			Status:            []string{"200", "302", "303"},
+			Cookies:           option.Cookies{Drop: []string{SessionCookie, VisitorCookie}, Keep: []string{LanguageCookie}},
+			Vary:              languagesOf(languages),
 		},
 		{
 			// The same in older versions, with the hash in the path.
@@ -350,18 +379,24 @@ func page(name, path, ttl string, languages []string) option.Rule {
 		Query:             option.Query{Ignore: Noise()},
 		Cookies:           option.Cookies{Drop: append([]string{SessionCookie, VisitorCookie}, AddonCookies...), Keep: []string{LanguageCookie}},
 		Status:            []string{"200"},
-		Vary:              option.Vary{Languages: languages},
+		Vary:              languagesOf(languages),
 	}
 	if path != "" {
 		r.Match.PathRegexp = inLanguage + path
-	}
-	switch len(languages) {
-	case 0:
-		r.Vary.Languages = []string{option.AnyLanguage}
-	case 1:
-		r.Vary.Languages = nil // nobody is sent elsewhere
+		r.Session = "keep"
 	}
 	return r
+}
+
+// languagesOf says how a page varies by language.
+func languagesOf(languages []string) option.Vary {
+	switch len(languages) {
+	case 0:
+		languages = []string{option.AnyLanguage}
+	case 1:
+		languages = nil // nobody is sent elsewhere
+	}
+	return option.Vary{Languages: languages}
 }
 
 func varying(r option.Rule, cookies ...string) option.Rule {

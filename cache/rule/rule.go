@@ -36,6 +36,7 @@ type Rule struct {
 
 	KeepsSession bool // requests of this rule leave a default session one
 	MarksSession bool // a request of this rule that reaches the origin makes its session special
+	ReadsSession bool // a request of this rule leaves its session as it is if its body says that it reads
 	Evidence     int  // the bit of this rule's group in what is known of a session, see storage.GivesNobodys
 
 	// ClientDirectives says whether Cache-Control of a request is heeded.
