@@ -1,18 +1,13 @@
 package cache
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/odoo"
-	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
-	"github.com/odoocache/odoocache/cache/tier"
 )
 
 // A session in doubt is asked for with its cookies. If its answer is the page that nobody gets,
@@ -80,24 +75,6 @@ func mayShow(t *watchedWriter, status int, header http.Header) bool {
 	return t.evidence.bit != storage.AllRules || strings.HasPrefix(kind, "text/html")
 }
 
-// weigh compares a visitor's own answer, which has been sent, with nobody's. If none is stored,
-// it is asked for in the background.
-func weigh(t *watchedWriter) {
-	h, v, e := t.h, t.v, t.evidence
-	if e.over || len(e.body) == 0 {
-		return
-	}
-	own, ok := decoded(t.ResponseWriter.Header()["Content-Encoding"], e.body, inflation*e.limit)
-	if !ok {
-		return
-	}
-	if v.witness == nil {
-		askForWitness(h, v, e, own)
-		return
-	}
-	judgeEvidence(h, v, e, v.witness, own)
-}
-
 // judgeEvidence settles a session if its own answer is what is stored for nobody.
 func judgeEvidence(h *Handler, v *visit, e *evidence, stored *storage.Entry, own []byte) {
 	plain, err := stored.Decoded()
@@ -110,44 +87,6 @@ func judgeEvidence(h *Handler, v *visit, e *evidence, stored *storage.Entry, own
 	}
 	count(h, "settled")
 	h.shared.tier.Settle(h.tenant, v.sid, v.score, e.bit)
-}
-
-// askForWitness asks for a page as nobody, and compares it with a visitor's own answer.
-func askForWitness(h *Handler, v *visit, e *evidence, own []byte) {
-	if refusedFor(h.identities, v, false) != "" {
-		return
-	}
-	f := flight.Begin(h.shared.flights, flightKey(v), h.s.Limits.Refreshes)
-	if f == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ownContext(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
-	b := *v
-	b.r = asNobody(ctx, h, v)
-	b.now = nowMS()
-	b.cc = policy.Directives{}
-	b.cookie = false // the request has no cookie of a session
-	b.session = false
-	b.sid = ""
-	b.flight = f
-	b.lock = nil
-	go func() {
-		defer cancel()
-		defer func() { flight.End(h.shared.flights, f) }() // the interpreter drops a deferred call of a method of ours here
-		defer func() {
-			if p := recover(); p != nil {
-				count(h, policy.ReasonPanic)
-				if p != http.ErrAbortHandler {
-					h.logf("evidence of %s: %v", b.r.URL.Path, p)
-				}
-			}
-		}()
-		fillPage(h, nil, &b, nil)
-		count(h, "witness")
-		if found := h.shared.tier.Find(h.tenant, &tier.Wanted{Key: flightKey(&b)}); found.Entry != nil && !found.Entry.IsList() {
-			judgeEvidence(h, v, e, found.Entry, own)
-		}
-	}()
 }
 
 // doubts are the pauses between comparisons of sessions whose pages have differed.

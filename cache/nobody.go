@@ -16,44 +16,6 @@ import (
 // or whose page turns out to be none for everybody, asks for themselves with their own
 // request, of which nothing is stored.
 
-// passOwn hands a visitor's own request on. Nothing of its answer is stored.
-func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
-	markSessions(h, v)
-	reason := v.own
-	if reason == "" {
-		reason = ownReason(v)
-	}
-	count(h, reason)
-	t := &watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: reason, cacheable: true}
-	if v.rule.Nobody {
-		t.country = watchCountry(h)
-		t.evidence = lookForEvidence(h, v)
-	}
-	handOn(t, v.r)
-	if t.evidence != nil {
-		weigh(t)
-	}
-}
-
-// ownReason says why a visitor asks for themselves where nobody has been asked.
-func ownReason(v *visit) string {
-	switch {
-	case v.reason == policy.ReasonStoreError || v.reason == policy.ReasonSession:
-		return v.reason
-	case v.r.Method != http.MethodGet:
-		return policy.ReasonMethod
-	case v.r.Header["Authorization"] != nil:
-		return policy.ReasonAuthorization
-	case v.r.Header["Range"] != nil:
-		return policy.ReasonPartial
-	case v.cc.NoStore:
-		return policy.ReasonRequestNoStore
-	case v.session && v.context == "" && !v.rule.Terms.AnySession:
-		return policy.ReasonSession
-	}
-	return v.reason
-}
-
 // fillState is what belongs to a request that is built from a key.
 type fillState struct {
 	cancel  func()

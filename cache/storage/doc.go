@@ -5,7 +5,8 @@
 // testdata, is the suite that every storage has to pass.
 //
 // storage.go is the contract, entry.go what is stored and codec.go its form, page.go what is kept
-// of an entry that is ready to be written, clock.go the times.
+// of an entry that is ready to be written, session.go what is known of a session, clock.go the
+// times.
 //
 // All marks of a tenant stand or fall together: they live in one key, under an
 // epoch that changes when they are lost, above a floor that rises when old

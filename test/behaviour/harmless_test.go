@@ -57,7 +57,9 @@ func TestWhatLeavesASessionAsItIs(t *testing.T) {
 			hit  bool
 		}{
 			{"live chat looks around", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/mail/action", livechatCall, json, cookie) }, true},
-			{"in another language", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/fr/mail/action", livechatCall, json, cookie) }, true},
+			{"in another language", func(s *site.Site, cookie string) {
+				s.Do(http.MethodPost, "/fr/mail/action", livechatCall, json, cookie)
+			}, true},
 			{"the mail store is read", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/mail/data", livechatCall, json, cookie) }, true},
 			{"a channel is made", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/mail/action", channelCall, json, cookie) }, false},
 			{"a call that is too long to be looked at", func(s *site.Site, cookie string) {

@@ -1,0 +1,105 @@
+package cache
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/odoocache/odoocache/cache/flight"
+	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/tier"
+)
+
+// passOwn hands a visitor's own request on. Nothing of its answer is stored.
+func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
+	markSessions(h, v)
+	reason := v.own
+	if reason == "" {
+		reason = ownReason(v)
+	}
+	count(h, reason)
+	t := &watchedWriter{h: h, ResponseWriter: rw, v: v, fwd: v.fwd, reason: reason, cacheable: true}
+	if v.rule.Nobody {
+		t.country = watchCountry(h)
+		t.evidence = lookForEvidence(h, v)
+	}
+	handOn(t, v.r)
+	if t.evidence != nil {
+		weigh(t)
+	}
+}
+
+// ownReason says why a visitor asks for themselves where nobody has been asked.
+func ownReason(v *visit) string {
+	switch {
+	case v.reason == policy.ReasonStoreError || v.reason == policy.ReasonSession:
+		return v.reason
+	case v.r.Method != http.MethodGet:
+		return policy.ReasonMethod
+	case v.r.Header["Authorization"] != nil:
+		return policy.ReasonAuthorization
+	case v.r.Header["Range"] != nil:
+		return policy.ReasonPartial
+	case v.cc.NoStore:
+		return policy.ReasonRequestNoStore
+	case v.session && v.context == "" && !v.rule.Terms.AnySession:
+		return policy.ReasonSession
+	}
+	return v.reason
+}
+
+// weigh compares a visitor's own answer, which has been sent, with nobody's. If none is stored,
+// it is asked for in the background.
+func weigh(t *watchedWriter) {
+	h, v, e := t.h, t.v, t.evidence
+	if e.over || len(e.body) == 0 {
+		return
+	}
+	own, ok := decoded(t.ResponseWriter.Header()["Content-Encoding"], e.body, inflation*e.limit)
+	if !ok {
+		return
+	}
+	if v.witness == nil {
+		askForWitness(h, v, e, own)
+		return
+	}
+	judgeEvidence(h, v, e, v.witness, own)
+}
+
+// askForWitness asks for a page as nobody, and compares it with a visitor's own answer.
+func askForWitness(h *Handler, v *visit, e *evidence, own []byte) {
+	if refusedFor(h.identities, v, false) != "" {
+		return
+	}
+	f := flight.Begin(h.shared.flights, flightKey(v), h.s.Limits.Refreshes)
+	if f == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ownContext(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
+	b := *v
+	b.r = asNobody(ctx, h, v)
+	b.now = nowMS()
+	b.cc = policy.Directives{}
+	b.cookie = false // the request has no cookie of a session
+	b.session = false
+	b.sid = ""
+	b.flight = f
+	b.lock = nil
+	go func() {
+		defer cancel()
+		defer func() { flight.End(h.shared.flights, f) }() // the interpreter drops a deferred call of a method of ours here
+		defer func() {
+			if p := recover(); p != nil {
+				count(h, policy.ReasonPanic)
+				if p != http.ErrAbortHandler {
+					h.logf("evidence of %s: %v", b.r.URL.Path, p)
+				}
+			}
+		}()
+		fillPage(h, nil, &b, nil)
+		count(h, "witness")
+		if found := h.shared.tier.Find(h.tenant, &tier.Wanted{Key: flightKey(&b)}); found.Entry != nil && !found.Entry.IsList() {
+			judgeEvidence(h, v, e, found.Entry, own)
+		}
+	}()
+}
