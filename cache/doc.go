@@ -24,7 +24,7 @@
 //  12. nobody.go      the page is asked for as nobody. judge.go decides on the answer when its
 //     header is known, filled.go when it is whole, country.go for whom it is. Who is not
 //     given nobody's page asks with their own request: own.go; evidence.go says what its
-//     answer shows of their session
+//     answer shows of their session, trail.go what that shows of others
 //  13. fetch.go       where no preset says so: the visitor's own request. request.go builds
 //     what Odoo is sent, capture.go is the writer that it answers to
 //  14. admit.go       may it be stored? public.go reads its body for signs of a visitor

@@ -83,8 +83,10 @@ func judgeEvidence(h *Handler, v *visit, e *evidence, stored *storage.Entry, own
 	}
 	if stored.Status != http.StatusOK || !odoo.SamePage(own, plain) {
 		pause(h.doubts, pauseKey(v), nowMS())
+		judgeTrail(h.trails, v.sid, false, nowMS())
 		return
 	}
+	judgeTrail(h.trails, v.sid, true, nowMS())
 	count(h, "settled")
 	h.shared.tier.Settle(h.tenant, v.sid, v.score, e.bit)
 }

@@ -22,6 +22,7 @@ type Handler struct {
 	openUntil  *atomic.Int64 // 0: the storage may be asked; else tier.NotAsked tells
 	identities *identities
 	doubts     *doubts
+	trails     *trails
 	serial     int64 // by which Shared finds it, 0: it does not
 
 	table  *sync.Map // of *readyPage, by tableKey
@@ -44,7 +45,7 @@ type Handler struct {
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant), identities: newIdentities(s.Limits.Addresses), doubts: &doubts{max: s.Limits.Addresses}}
+	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant), identities: newIdentities(s.Limits.Addresses), doubts: &doubts{max: s.Limits.Addresses}, trails: &trails{max: s.Limits.Addresses}}
 	h.passing = s.Fill.Headers
 	h.keyFields = append(append([]string{}, keyFields...), s.Fill.Headers...)
 	h.ignoredFields = ignoredFieldsOf(h.keyFields)

@@ -90,7 +90,9 @@ func passed(t *watchedWriter, status int) {
 	}
 	if t.changes {
 		t.changes = false
-		markSessions(h, t.v)
+		if !changedNothing(h, t.v, status, header) {
+			markSessions(h, t.v)
+		}
 	}
 	if t.evidence != nil && !mayShow(t, status, header) {
 		t.evidence = nil

@@ -140,8 +140,13 @@ func markAll(h *Handler, v *visit, special bool) {
 		v.r.RequestURI = v.r.URL.RequestURI()
 		return
 	}
-	if len(list) > 0 {
-		h.shared.tier.Mark(h.tenant, list, special)
+	if len(list) == 0 {
+		return
+	}
+	had, have := h.shared.tier.Mark(h.tenant, list, special)
+	if len(had) == 1 && list[0] == v.sid {
+		v.had = had[0]
+		v.have = have[0]
 	}
 }
 

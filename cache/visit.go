@@ -26,6 +26,8 @@ type visit struct {
 	whole   bool   // it is a GET for the whole page, by nobody in particular
 	session bool   // of a session that may be special
 	reads   bool   // its body says that it changes nothing
+	had     int64  // what was known of the session before it was marked for this request
+	have    int64  // and since
 	score   int64  // what was known of the session before the origin is asked, see storage.KindOfScore
 	sid     string // hash of the session, empty if there is none or it cannot be told
 	context string // what the addon's cookie says that pages are rendered for

@@ -66,6 +66,14 @@ func MarkedScore(score, until, kind int64) int64 {
 	return to + kind
 }
 
+// MarkKind is the kind that a mark makes.
+func MarkKind(special bool) int64 {
+	if special {
+		return ScoreSpecial
+	}
+	return ScoreDoubted
+}
+
 // SettledScore makes the score of a session that has one, after what was found out when it had
 // another: with a bit it may be given nobody's pages of that group of rules, with AllRules it is
 // a default one. It returns 0 if the session is not as it was.

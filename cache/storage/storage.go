@@ -130,9 +130,10 @@ type Storage interface {
 	// that were not used for longest. If it returns an error, the session is not a default
 	// one, and Settle alone makes one of it.
 	NoteDefault(tenant, session string, ttl int64, limit int) error
-	// Mark notes that sessions are special, or else in doubt, for ttl ms at least. Of one that
-	// is not known nothing is noted: whoever makes ids up takes nobody's place.
-	Mark(tenant string, sessions []string, special bool, ttl int64) error
+	// Mark notes that sessions are special, or else in doubt, until a time in Unix ms at least.
+	// It returns the scores that they had: MarkedScore makes those of them that they have now.
+	// Of one that is not known nothing is noted: whoever makes ids up takes nobody's place.
+	Mark(tenant string, sessions []string, special bool, until int64) (had []int64, err error)
 	// Forget drops what is known of all sessions.
 	Forget(tenant string) error
 	// Lock claims what has the identity id for ttl ms at most, so that one process

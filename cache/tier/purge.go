@@ -57,7 +57,7 @@ func (t *Tier) writeSessions(n *Tenant) bool {
 		if forget {
 			err = t.store.Forget(n.name)
 		} else if len(list) > 0 {
-			err = t.store.Mark(n.name, list, special, t.o.SessionTTL)
+			_, err = t.store.Mark(n.name, list, special, storage.NowMS()+t.o.SessionTTL)
 		} else {
 			return true
 		}

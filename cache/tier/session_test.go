@@ -11,13 +11,13 @@ import (
 )
 
 // Mark and Forget of the scripted storage.
-func (s *script) Mark(tenant string, sessions []string, special bool, ttl int64) error {
+func (s *script) Mark(tenant string, sessions []string, special bool, until int64) ([]int64, error) {
 	after, err := s.enter("mark")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer after()
-	return s.Storage.Mark(tenant, sessions, special, ttl)
+	return s.Storage.Mark(tenant, sessions, special, until)
 }
 
 func (s *script) Forget(tenant string) error {
@@ -135,4 +135,39 @@ func TestMarksOfBothKindsThatCannotBeWritten(t *testing.T) {
 		require.Equal(t, kind, kindOf(r.Find(r.v, &Wanted{Key: "k", Session: session})), session)
 	}
 	require.Zero(t, r.v.Pending())
+}
+
+// TestAMarkIsTakenBack: a session that was marked is what it was before, unless it was marked
+// again.
+func TestAMarkIsTakenBack(t *testing.T) {
+	r := newReplica(newScript(), forever)
+	r.o.SessionTTL, r.o.Sessions = 3600000, 100
+	gives := func(bit int) bool {
+		return storage.GivesNobodys(r.Find(r.v, &Wanted{Key: "k", Session: "visitor"}).Score, bit, storage.NowMS())
+	}
+	visitor := []string{"visitor"}
+	had, have := r.Mark(r.v, visitor, false)
+	require.Equal(t, [][]int64{{0}, {0}}, [][]int64{had, have}, "nothing is known of it")
+	r.NoteNewSession(r.v, "visitor")
+	had, have = r.Mark(r.v, visitor, false)
+	require.False(t, gives(3))
+	r.Restore(r.v, "visitor", had[0], have[0])
+	require.True(t, gives(3) && gives(4))
+
+	_, have = r.Mark(r.v, visitor, false)
+	r.Settle(r.v, "visitor", have[0], 3)
+	had, have = r.Mark(r.v, visitor, false)
+	require.False(t, gives(3))
+	r.Restore(r.v, "visitor", had[0], have[0])
+	require.True(t, gives(3))
+	require.False(t, gives(4))
+
+	had, have = r.Mark(r.v, visitor, false)
+	r.Mark(r.v, visitor, false)
+	r.Restore(r.v, "visitor", had[0], have[0])
+	require.False(t, gives(3), "it was marked again")
+
+	had, have = r.Mark(r.v, visitor, true)
+	r.Restore(r.v, "visitor", had[0], have[0])
+	require.Equal(t, storage.SessionSpecial, kindOf(r.Find(r.v, &Wanted{Key: "k", Session: "visitor"})))
 }

@@ -1,5 +1,7 @@
 package tier
 
+import "github.com/odoocache/odoocache/cache/storage"
+
 // NoteNewSession notes that a session has begun. It must return before the session's id
 // reaches the visitor. A session that could not be noted stays unknown.
 func (t *Tier) NoteNewSession(n *Tenant, session string) {
@@ -42,16 +44,43 @@ func (t *Tier) wrote(n *Tenant, err error) {
 
 // Mark notes that sessions are special, or else in doubt. It must return before the request
 // that makes them so is forwarded. What cannot be written is kept like a purge:
-// this process does not use the tenant's cache until it is.
-func (t *Tier) Mark(n *Tenant, sessions []string, special bool) {
+// this process does not use the tenant's cache until it is. It returns the scores that they
+// had, and have now; none if they are not known.
+func (t *Tier) Mark(n *Tenant, sessions []string, special bool) (had, have []int64) {
 	if t.notReady(n) != "" {
 		t.keepSessions(n, sessions, special)
-		return
+		return nil, nil
 	}
-	if err := t.store.Mark(n.name, sessions, special, t.o.SessionTTL); err != nil {
+	until := storage.NowMS() + t.o.SessionTTL
+	had, err := t.store.Mark(n.name, sessions, special, until)
+	if err != nil {
 		t.failed(n, "session", err)
 		t.keepSessions(n, sessions, special)
-		return
+		return nil, nil
 	}
 	n.guard.success()
+	have = make([]int64, len(had))
+	for i := 0; i < len(had); i++ {
+		if had[i] != 0 {
+			have[i] = storage.MarkedScore(had[i], until, storage.MarkKind(special))
+		}
+	}
+	return had, have
+}
+
+// Restore gives a session that was put in doubt what it had before, unless it has been marked
+// again since: what made the mark was found to have changed nothing.
+func (t *Tier) Restore(n *Tenant, session string, had, have int64) {
+	if have%4 != storage.ScoreDoubted {
+		return
+	}
+	if had%4 == storage.ScoreDefault {
+		t.Settle(n, session, have, storage.AllRules)
+		return
+	}
+	for bit := 0; bit < storage.EvidenceBits && had%4 == storage.ScoreDoubted; bit++ {
+		if had&storage.EvidenceOf(bit) != 0 {
+			t.Settle(n, session, have, bit)
+		}
+	}
 }

@@ -45,6 +45,9 @@ func (o *shopLike) serve(rw http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		o.sessions[id] = r.URL.Query().Get("into")
 		o.mu.Unlock()
+		if r.URL.Query().Get("cookie") != "" {
+			rw.Header().Add("Set-Cookie", "session_id="+id+"; HttpOnly; Path=/")
+		}
 		rw.WriteHeader(http.StatusOK)
 		return
 	}
@@ -237,5 +240,75 @@ func TestEvidenceIsLookedForNowAndThen(t *testing.T) {
 			asked += odoo.count(fmt.Sprint("/a/", i))
 		}
 		require.LessOrEqual(t, asked, 3, "nobody's page costs a render each time")
+	})
+}
+
+// visit is one page of a visitor whose module posts with each page. It reports whether that
+// was a hit.
+func (o *shopLike) visit(s *site.Site, cookie, post string, i int) bool {
+	s.Get(fmt.Sprint("/a/", i))
+	hit := strings.Contains(s.Get(fmt.Sprint("/a/", i), cookie).CacheStatus(), "hit")
+	s.Do(http.MethodPost, post, "", cookie)
+	return hit
+}
+
+// TestARouteIsTrustedThatChangesNothing: a module that posts with each page costs its visitors
+// no hits once some pages have shown that it changes nothing. It is looked at now and then,
+// and the first page that differs ends the trust, for everybody.
+func TestARouteIsTrustedThatChangesNothing(t *testing.T) {
+	storages(t, func(t *testing.T, load site.Loader, o site.Options) {
+		s, odoo := newShopLike(t, load, o)
+		visitors := []string{begin(t, s), begin(t, s)}
+		hits := 0
+		for i := 0; i < 24; i++ {
+			if odoo.visit(s, visitors[i%2], fmt.Sprint("/module/count/", i), i) {
+				hits++
+			} else if i > 6 {
+				assert.Equal(t, 1, odoo.count(fmt.Sprint("/a/", i, " own")))
+			}
+		}
+		require.GreaterOrEqual(t, hits, 18)
+		require.Less(t, hits, 22, "it has to be shown first, and to be looked at again")
+
+		third := begin(t, s)
+		s.Do(http.MethodPost, "/module/other", "", third)
+		require.NotContains(t, s.Get("/a/1", third).CacheStatus(), "hit", "another route")
+
+		differs := 0
+		for i := 0; i < 40; i++ { // now it does change something
+			cookie := visitors[i%2]
+			s.Do(http.MethodPost, fmt.Sprint("/module/count/", i, "?into=all"), "", cookie)
+			if strings.Contains(s.Get(fmt.Sprint("/a/", i%20), cookie).Body, "of ") {
+				differs++
+			}
+		}
+		require.GreaterOrEqual(t, differs, 40-16, "once that is found out, by a probe at the latest")
+		fourth := begin(t, s)
+		s.Do(http.MethodPost, "/module/count/7", "", fourth)
+		require.NotContains(t, s.Get("/a/1", fourth).CacheStatus(), "hit", "the trust has ended for everybody")
+	})
+}
+
+// TestARouteThatSetsTheCookieIsNotTrusted: Odoo says so that the session has changed.
+func TestARouteThatSetsTheCookieIsNotTrusted(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s, odoo := newShopLike(t, load, nil)
+		visitor := begin(t, s)
+		require.True(t, odoo.visit(s, visitor, "/module/count?cookie=1", 0))
+		for i := 1; i < 12; i++ {
+			require.False(t, odoo.visit(s, visitor, "/module/count?cookie=1", i))
+		}
+	})
+}
+
+// TestWhatIsKnownIsNotLearned: a rule that says mark is never trusted.
+func TestWhatIsKnownIsNotLearned(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s, odoo := newShopLike(t, load, nil)
+		for i := 0; i < 12; i++ {
+			visitor := begin(t, s)
+			odoo.visit(s, visitor, "/known/count", i)
+			require.False(t, odoo.visit(s, visitor, "/known/count", i))
+		}
 	})
 }

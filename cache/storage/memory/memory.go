@@ -271,23 +271,20 @@ func settle(sessions map[string]int64, member string, score int64) {
 }
 
 // Mark implements Storage.
-func (m *Memory) Mark(tenant string, sessions []string, special bool, ttl int64) error {
-	kind := int64(storage.ScoreDoubted)
-	if special {
-		kind = storage.ScoreSpecial
-	}
-	until := storage.NowMS() + ttl
+func (m *Memory) Mark(tenant string, sessions []string, special bool, until int64) ([]int64, error) {
+	kind := storage.MarkKind(special)
+	had := make([]int64, len(sessions))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := 0; i < len(sessions); i++ {
 		member := ID(tenant, sessions[i])
-		if score := m.sessions[member]; score != 0 {
-			m.sessions[member] = storage.MarkedScore(score, until, kind)
-		} else if score := m.older[member]; score != 0 {
-			m.older[member] = storage.MarkedScore(score, until, kind)
+		if had[i] = m.sessions[member]; had[i] != 0 {
+			m.sessions[member] = storage.MarkedScore(had[i], until, kind)
+		} else if had[i] = m.older[member]; had[i] != 0 {
+			m.older[member] = storage.MarkedScore(had[i], until, kind)
 		}
 	}
-	return nil
+	return had, nil
 }
 
 // note keeps the score of a session that begins. Each time half of limit have begun, those

@@ -28,7 +28,8 @@ func TestSessionsInMemory(t *testing.T) {
 			require.LessOrEqual(t, len(m.sessions)+len(m.older), most)
 			require.Equal(t, storage.SessionDefault, kind(fmt.Sprint(begun)))
 			if marked := fmt.Sprint(begun - i%most); i%5 == 0 {
-				require.NoError(t, m.Mark("t", []string{marked}, true, 3600000))
+				_, err := m.Mark("t", []string{marked}, true, storage.NowMS()+3600000)
+				require.NoError(t, err)
 				require.NotEqual(t, storage.SessionDefault, kind(marked))
 			}
 		}

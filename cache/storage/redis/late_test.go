@@ -73,7 +73,8 @@ func TestABeginningThatComesLate(t *testing.T) {
 		}
 		require.ErrorIs(t, slow.NoteDefault(tenant, "visitor", 3600_000, 100), storage.ErrUnavailable)
 		require.NotEqual(t, storage.SessionDefault, state())
-		require.NoError(t, s.Mark(tenant, []string{"visitor"}, true, 3600_000))
+		_, err := s.Mark(tenant, []string{"visitor"}, true, storage.NowMS()+3600_000)
+		require.NoError(t, err)
 		proceed <- true
 		<-arrived
 		for i := 0; i < 20; i++ { // what has arrived is answered within that time

@@ -150,13 +150,16 @@ func (s *Redis) Settle(tenant, session string, was int64, bit int) error {
 	return err
 }
 
-// markScript is storage.MarkedScore, for sessions of which something is known.
+// markScript is storage.MarkedScore, for sessions of which something is known. It returns the
+// scores that they had.
 //
 // KEYS[1] the sessions; ARGV[1] the score without a kind, ARGV[2] the kind, ARGV[3] and on
 // the sessions.
 var markScript = `
+local had = {}
 for i = 3, #ARGV do
   local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  had[i - 2] = score or '0'
   if score then
     score = tonumber(score)
     local to, kind = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -166,17 +169,24 @@ for i = 3, #ARGV do
     redis.call('ZADD', KEYS[1], string.format('%.0f', to + kind), ARGV[i])
   end
 end
-return 0`
+return had`
 
 // Mark implements Storage.
-func (s *Redis) Mark(tenant string, sessions []string, special bool, ttl int64) error {
-	kind := storage.ScoreDoubted
-	if special {
-		kind = storage.ScoreSpecial
+func (s *Redis) Mark(tenant string, sessions []string, special bool, until int64) ([]int64, error) {
+	args := []string{
+		"EVAL", markScript, "1", keys.Sessions(tenant), strconv.FormatInt(storage.SessionScore(until, 0), 10), strconv.FormatInt(storage.MarkKind(special), 10),
 	}
-	args := []string{"EVAL", markScript, "1", keys.Sessions(tenant), strconv.FormatInt(storage.SessionScore(storage.NowMS()+ttl, 0), 10), strconv.Itoa(kind)}
-	_, err := s.note(tenant, append(args, sessions...))
-	return err
+	replies, err := s.note(tenant, append(args, sessions...))
+	if err != nil {
+		return nil, err
+	}
+	had := make([]int64, len(sessions))
+	for i := 0; i < len(had) && i < len(replies[0].Items); i++ {
+		if had[i], err = number64(replies[0].Items[i], "session"); err != nil {
+			return nil, err
+		}
+	}
+	return had, nil
 }
 
 // note runs commands on what is known of sessions.

@@ -448,7 +448,8 @@ func score(t *testing.T, s storage.Storage, tenant, session string) int64 {
 // special marks sessions as special.
 func special(t *testing.T, s storage.Storage, tenant string, list ...string) {
 	t.Helper()
-	require.NoError(t, s.Mark(tenant, list, true, 3600*1000))
+	_, err := s.Mark(tenant, list, true, storage.NowMS()+3600*1000)
+	require.NoError(t, err)
 }
 
 // beginning notes a session as one that begins.
@@ -490,8 +491,16 @@ func doubted(t *testing.T, s storage.Storage, tenant string) {
 	const first, last = 0, storage.EvidenceBits - 1
 	gives := func(bit int) bool { return storage.GivesNobodys(score(t, s, tenant, "d"), bit, storage.NowMS()) }
 	doubt := func() int64 {
-		require.NoError(t, s.Mark(tenant, []string{"d"}, false, 3600*1000))
-		return score(t, s, tenant, "d")
+		before := score(t, s, tenant, "d")
+		until := storage.NowMS() + 3600*1000
+		had, err := s.Mark(tenant, []string{"unknown", "d"}, false, until)
+		require.NoError(t, err)
+		require.Equal(t, []int64{0, before}, had)
+		after := score(t, s, tenant, "d")
+		if before != 0 {
+			require.Equal(t, storage.MarkedScore(before, until, storage.ScoreDoubted), after)
+		}
+		return after
 	}
 	require.Zero(t, doubt(), "nothing is noted of an unknown session")
 	require.NoError(t, s.NoteDefault(tenant, "d", 3600*1000, 100))
