@@ -3,8 +3,8 @@ package cache
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -15,8 +15,8 @@ import (
 // from then on. So it does not matter which module, script or address made the doubt, and a
 // visitor without a cart comes back by their next page.
 //
-// Where nothing is known of a session at all, one page settles it for all rules: a cart, a
-// wishlist or a user shows on each. What is known to change pages makes a session special,
+// Where nothing is known of a session at all, one page with Odoo's header settles it for all
+// rules: a cart, a wishlist or a user shows there. What is known to change pages makes a session special,
 // which no evidence lifts: a price of one's own may show on one product and not on the next.
 // Only Odoo's own word does, see heedContext.
 //
@@ -28,10 +28,10 @@ import (
 
 // evidence is what a visitor's own answer shows of their session.
 type evidence struct {
-	bit   int    // of the rules that it counts for
-	limit int64  // bytes that are kept
-	body  []byte // of the answer, as it came
-	over  bool   // more than limit came
+	begins bool   // nothing was known of the session
+	limit  int64  // bytes that are kept
+	body   []byte // of the answer, as it came
+	over   bool   // more than limit came
 }
 
 // lookForEvidence prepares to compare the answer to a visitor's own request. It returns nil if
@@ -48,11 +48,23 @@ func lookForEvidence(h *Handler, v *visit) *evidence {
 	if kind == storage.SessionSpecial || v.score == 0 || isPaused(h.doubts, pauseKey(v), v.now) {
 		return nil
 	}
-	e := &evidence{bit: v.rule.Evidence, limit: v.rule.MaxBody}
-	if kind == storage.SessionBegins {
-		e.bit = storage.AllRules
+	if !takeRoom(h.doubts, h.s.Limits.Evidence) {
+		return nil
 	}
-	return e
+	return &evidence{limit: v.rule.MaxBody, begins: kind == storage.SessionBegins}
+}
+
+// takeRoom reports whether one more answer may be kept. giveRoom has to follow.
+func takeRoom(d *doubts, most int) bool {
+	if atomic.AddInt64(&d.kept, 1) > int64(most) {
+		giveRoom(d)
+		return false
+	}
+	return true
+}
+
+func giveRoom(d *doubts) {
+	atomic.AddInt64(&d.kept, -1)
 }
 
 // keepEvidence keeps a part of an answer.
@@ -66,13 +78,9 @@ func keepEvidence(e *evidence, p []byte) {
 }
 
 // mayShow reports whether an answer with this header may show that a session is a default one.
-// What shows it for all rules is a page: it has the head of all pages.
-func mayShow(t *watchedWriter, status int, header http.Header) bool {
-	if status != http.StatusOK || header[odoo.ContextHeader] != nil {
-		return false
-	}
-	kind := strings.ToLower(strings.TrimSpace(header.Get("Content-Type")))
-	return t.evidence.bit != storage.AllRules || strings.HasPrefix(kind, "text/html")
+// What the addon says goes first, see heedContext.
+func mayShow(status int, header http.Header) bool {
+	return status == http.StatusOK && header[odoo.ContextHeader] == nil
 }
 
 // judgeEvidence settles a session if its own answer is what is stored for nobody.
@@ -88,11 +96,17 @@ func judgeEvidence(h *Handler, v *visit, e *evidence, stored *storage.Entry, own
 	}
 	judgeTrail(h.trails, v.sid, true, nowMS())
 	count(h, "settled")
-	h.shared.tier.Settle(h.tenant, v.sid, v.score, e.bit)
+	bit := v.rule.Evidence
+	if e.begins && odoo.HasHeader(own) {
+		bit = storage.AllRules
+	}
+	h.shared.tier.Settle(h.tenant, v.sid, v.score, bit)
 }
 
 // doubts are the pauses between comparisons of sessions whose pages have differed.
 type doubts struct {
+	kept int64 // answers, atomic
+
 	mu   sync.Mutex
 	max  int // of sessions and groups of rules
 	list map[string]doubt

@@ -7,7 +7,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
-	"github.com/odoocache/odoocache/cache/tier"
+	"github.com/odoocache/odoocache/cache/storage"
 )
 
 // passOwn hands a visitor's own request on. Nothing of its answer is stored.
@@ -22,6 +22,9 @@ func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
 	if v.rule.Nobody {
 		t.country = watchCountry(h)
 		t.evidence = lookForEvidence(h, v)
+	}
+	if t.evidence != nil {
+		defer func() { giveRoom(h.doubts) }()
 	}
 	handOn(t, v.r)
 	if t.evidence != nil {
@@ -96,10 +99,26 @@ func askForWitness(h *Handler, v *visit, e *evidence, own []byte) {
 				}
 			}
 		}()
-		fillPage(h, nil, &b, nil)
-		count(h, "witness")
-		if found := h.shared.tier.Find(h.tenant, &tier.Wanted{Key: flightKey(&b)}); found.Entry != nil && !found.Entry.IsList() {
-			judgeEvidence(h, v, e, found.Entry, own)
+		stored := witnessOf(h, &b)
+		if stored == nil { // nobody has stored it meanwhile
+			fillPage(h, nil, &b, nil)
+			count(h, "witness")
+			stored = witnessOf(h, &b)
+		}
+		if stored != nil {
+			judgeEvidence(h, v, e, stored, own)
 		}
 	}()
+}
+
+// witnessOf returns what is stored for nobody, and fresh, nil if nothing is.
+func witnessOf(h *Handler, v *visit) *storage.Entry {
+	e := h.shared.tier.Lookup(h.tenant, flightKey(v)).Entry
+	if e == nil || e.IsList() {
+		return nil
+	}
+	if state, _ := policy.Reuse(e.Life, policy.Directives{}, false, nowMS()); state != policy.Fresh {
+		return nil
+	}
+	return e
 }

@@ -94,7 +94,7 @@ func passed(t *watchedWriter, status int) {
 			markSessions(h, t.v)
 		}
 	}
-	if t.evidence != nil && !mayShow(t, status, header) {
+	if t.evidence != nil && !mayShow(status, header) {
 		t.evidence = nil
 	}
 	passedFor(h, t.v, status, header)

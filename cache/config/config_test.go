@@ -668,6 +668,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `limits.refreshes: "0"; expected a number from 1 to 10000`},
 		},
 		{
+			"limits.evidence", func(c *option.Config, v string) { c.Limits.Evidence = v }, []string{"0", "10000"},
+			map[string]string{"10001": `limits.evidence: "10001"; expected a number from 0 to 10000`},
+		},
+		{
 			"limits.fetchTimeout", func(c *option.Config, v string) { c.Limits.FetchTimeout = v }, []string{"1s", "24h"},
 			map[string]string{"0": `limits.fetchTimeout: "0"; expected a duration from 1ms to 24h0m0s`},
 		},

@@ -86,6 +86,7 @@ type LimitSettings struct {
 	PurgeBody    int64
 	Signatures   int // that are remembered
 	Refreshes    int
+	Evidence     int
 	FetchTimeout int64 // ms
 	CoalesceWait int64 // ms; 0: requests do not wait for each other
 	Waiters      int
@@ -275,6 +276,7 @@ func (p *problems) limits(c *option.Config) LimitSettings {
 		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256, 1<<26),
 		Signatures:   p.number("limits.signatures", l.Signatures, 100, 10000000),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
+		Evidence:     p.number("limits.evidence", l.Evidence, 0, 10000),
 		FetchTimeout: p.between("limits.fetchTimeout", l.FetchTimeout, policy.Day),
 		CoalesceWait: p.needed("limits.coalesceWait", l.CoalesceWait),
 		Waiters:      p.number("limits.waiters", l.Waiters, 1, 1000000),

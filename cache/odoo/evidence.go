@@ -11,6 +11,14 @@ var EvidenceGroups = []string{
 	"odoo-forum", "odoo-courses", "odoo-jobs", "odoo-shapes", "odoo-pages",
 }
 
+// HasHeader reports whether a page has the header that shows its visitor's cart, wishlist and
+// name (addons/website/views/website_templates.xml, website.layout). Some pages have none.
+func HasHeader(page []byte) bool {
+	return bytes.Contains(page, headerSign)
+}
+
+var headerSign = []byte("<header")
+
 // SamePage reports whether two pages show the same: they are equal but for their CSRF tokens,
 // and the quotes that these stand in. Odoo's own page cache writes other quotes than its
 // templates (addons/website/models/ir_http.py, _serve_page).

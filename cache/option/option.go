@@ -261,6 +261,7 @@ type Limits struct {
 	PurgeBody    string `json:"purgeBody,omitempty"`
 	Signatures   string `json:"signatures,omitempty"`
 	Refreshes    string `json:"refreshes,omitempty"`
+	Evidence     string `json:"evidence,omitempty"`
 	FetchTimeout string `json:"fetchTimeout,omitempty"`
 	CoalesceWait string `json:"coalesceWait,omitempty"`
 	Waiters      string `json:"waiters,omitempty"`
@@ -300,7 +301,7 @@ func Default() *Config {
 		Limits: Limits{
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
-			PurgeItems: "1000", PurgeBody: "256KiB", Signatures: "20000", Refreshes: "16", FetchTimeout: "2m",
+			PurgeItems: "1000", PurgeBody: "256KiB", Signatures: "20000", Refreshes: "16", Evidence: "64", FetchTimeout: "2m",
 			CoalesceWait: "15s", Waiters: "10000", Addresses: "4096",
 			RequestBytes: "16KiB", RequestFields: "128",
 		},

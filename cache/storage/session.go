@@ -76,13 +76,18 @@ func MarkKind(special bool) int64 {
 
 // SettledScore makes the score of a session that has one, after what was found out when it had
 // another: with a bit it may be given nobody's pages of that group of rules, with AllRules it is
-// a default one. It returns 0 if the session is not as it was.
+// a default one. It returns 0 if the session is not as it was. One that begins is in doubt with
+// its first bit.
 func SettledScore(score, was int64, bit int) int64 {
 	if score-score%ScoreUnit != was-was%ScoreUnit || score%4 != was%4 || was%4 == ScoreBegins && score != was {
 		return 0
 	}
-	if bit == AllRules {
-		return score - score%ScoreUnit
+	since := score - score%ScoreUnit
+	switch {
+	case bit == AllRules:
+		return since
+	case score%4 == ScoreBegins:
+		return since + ScoreDoubted + EvidenceOf(bit)
 	}
 	return score | EvidenceOf(bit)
 }

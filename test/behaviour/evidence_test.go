@@ -58,7 +58,11 @@ func (o *shopLike) serve(rw http.ResponseWriter, r *http.Request) {
 	in := o.sessions[id]
 	o.mu.Unlock()
 	token := fmt.Sprintf("%s%s%040do1999999999%s", "", quotes, len(who)*1000+n, quotes)
-	body := "<html>page " + r.URL.Path + " csrf_token: " + token
+	head := "<header></header>"
+	if strings.HasSuffix(r.URL.Path, "bare") {
+		head = ""
+	}
+	body := "<html>" + head + "page " + r.URL.Path + " csrf_token: " + token
 	if in == "all" || in == "b" && strings.HasPrefix(r.URL.Path, "/b") {
 		body += " of " + id
 	}
@@ -165,16 +169,20 @@ func TestDoubtIsSettledByEvidence(t *testing.T) {
 }
 
 // TestASessionOfUnknownBirthIsSettledByOnePage: of a session that was there before the cache.
-// A page settles it, whatever rule it is of; a text does not, and one with a cart does not.
+// A page with a header settles it for all rules; what has none does so for its own rule. One
+// with a cart does not.
 func TestASessionOfUnknownBirthIsSettledByOnePage(t *testing.T) {
 	storages(t, func(t *testing.T, load site.Loader, o site.Options) {
 		s, odoo := newShopLike(t, load, o)
-		for _, path := range []string{"/a/1", "/a/t.txt", "/b/1"} {
+		for _, path := range []string{"/a/1", "/a/bare", "/b/1"} {
 			s.Get(path)
 		}
+		bare := sessionOfShop + site.SessionID(6)
+		require.Contains(t, s.Get("/a/bare", bare).CacheStatus(), "detail=session")
+		require.Contains(t, s.Get("/a/1", bare).CacheStatus(), "hit", "a page of the same rule")
+		require.Contains(t, s.Get("/b/1", bare).CacheStatus(), "detail=session", "a page without a header shows nothing of others")
 		returning := sessionOfShop + site.SessionID(7)
-		require.Contains(t, s.Get("/a/t.txt", returning).CacheStatus(), "detail=session")
-		require.Contains(t, s.Get("/a/1", returning).CacheStatus(), "detail=session", "the text has shown nothing")
+		require.Contains(t, s.Get("/a/1", returning).CacheStatus(), "detail=session")
 		require.Contains(t, s.Get("/b/1", returning).CacheStatus(), "hit")
 		require.Contains(t, s.Get("/a/1", returning).CacheStatus(), "hit")
 
@@ -309,6 +317,23 @@ func TestWhatIsKnownIsNotLearned(t *testing.T) {
 			visitor := begin(t, s)
 			odoo.visit(s, visitor, "/known/count", i)
 			require.False(t, odoo.visit(s, visitor, "/known/count", i))
+		}
+	})
+}
+
+// TestEvidenceIsBounded: so many answers are kept at once; what is more is handed on as it comes.
+func TestEvidenceIsBounded(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for most, want := range map[string]string{"0": "detail=session", "1": "hit"} {
+			s, _ := newShopLike(t, load, site.Options{"limits": site.Options{"evidence": most}})
+			s.Get("/a/1")
+			returning := sessionOfShop + site.SessionID(7)
+			require.Contains(t, s.Get("/a/1", returning).CacheStatus(), "detail=session")
+			for i := 0; i < 3; i++ { // its room is given back
+				require.Contains(t, s.Get("/a/1", returning).CacheStatus(), want)
+				s.Do(http.MethodPost, "/some/module", "", returning)
+				require.NotContains(t, s.Get("/a/1", returning).CacheStatus(), "hit")
+			}
 		}
 	})
 }

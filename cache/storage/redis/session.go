@@ -109,6 +109,8 @@ local since = score - score % ` + scoreUnit + `
 if since ~= was - was % ` + scoreUnit + ` or score % 4 ~= was % 4 or was % 4 == 3 and score ~= was then return 0 end
 if bit == 0 then
   score = since
+elseif score % 4 == 3 then
+  score = since + 2 + bit
 elseif score % (2 * bit) < bit then
   score = score + bit
 end

@@ -483,6 +483,13 @@ func heard(t *testing.T, s storage.Storage, tenant string) {
 	require.NotEqual(t, h, beginning(t, s, tenant, "h"), "another beginning")
 	require.NoError(t, s.Settle(tenant, "h", h, storage.AllRules))
 	require.Equal(t, storage.SessionBegins, state(t, s, tenant, "h"), "what was found out is of the one before")
+
+	b := beginning(t, s, tenant, "b")
+	require.NoError(t, s.Settle(tenant, "b", b, 3))
+	require.Equal(t, storage.SessionDoubted, state(t, s, tenant, "b"), "of one rule alone")
+	for bit := 0; bit < storage.EvidenceBits; bit++ {
+		require.Equal(t, bit == 3, storage.GivesNobodys(score(t, s, tenant, "b"), bit, storage.NowMS()))
+	}
 }
 
 // doubted is what becomes of a session in doubt: evidence settles it rule by rule, if it was
