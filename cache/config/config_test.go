@@ -336,6 +336,7 @@ const (
 
 	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
 	badBool     = "; expected true or false"
+	badAddress  = "; expected host:port or unix:///path"
 )
 
 // TestOptions has good and bad values of each option. A string is set as it is.
@@ -396,17 +397,30 @@ func TestOptions(t *testing.T) {
 		},
 		{
 			"redis.address", func(c *option.Config, v string) { c.Redis.Address = v },
-			[]string{"", " ", "redis:6379", " redis:6379 ", "[::1]:6379", "unix:///run/redis.sock"},
+			[]string{"", " ", "redis:6379", " redis:6379 ", "[::1]:6379", "unix:///run/redis.sock", "/run/redis.sock"},
 			map[string]string{
-				"redis":                              `redis.address: "redis"; expected host:port or unix:///path`,
-				":6379":                              `redis.address: ":6379"; expected host:port or unix:///path`,
-				"redis:":                             `redis.address: "redis:"; expected host:port or unix:///path`,
-				"redis:http":                         `redis.address: "redis:http"; expected host:port or unix:///path`,
-				"redis:70000":                        `redis.address: "redis:70000"; expected host:port or unix:///path`,
-				"redis://redis:6379":                 `redis.address: "redis://redis:6379"; expected host:port or unix:///path`,
-				"unix://":                            `redis.address: "unix://"; expected host:port or unix:///path`,
-				"unix://run/redis":                   `redis.address: "unix://run/redis"; expected host:port or unix:///path`,
-				"redis://:hunter2hunter2@redis:6379": `redis.address: holds a user; expected host:port, and redis.username and redis.password`,
+				"redis":                                `redis.address: "redis"` + badAddress,
+				":6379":                                `redis.address: ":6379"` + badAddress,
+				"redis:":                               `redis.address: "redis:"` + badAddress,
+				"redis:http":                           `redis.address: "redis:http"` + badAddress,
+				"redis:70000":                          `redis.address: "redis:70000"` + badAddress,
+				"::1":                                  `redis.address: "::1"` + badAddress + `, an IPv6 address in brackets`,
+				"::1:6379":                             `redis.address: "::1:6379"` + badAddress + `, an IPv6 address in brackets`,
+				"unix://":                              `redis.address: "unix://"` + badAddress,
+				"unix://run/redis":                     `redis.address: "unix://run/redis"` + badAddress,
+				"unix:/run/redis":                      `redis.address: "unix:/run/redis"` + badAddress,
+				"redis://redis:6379":                   `redis.address: is a URL with redis://; expected "redis:6379"`,
+				"redis://redis":                        `redis.address: is a URL with redis://; expected "redis:6379"`,
+				"REDIS://redis/":                       `redis.address: is a URL with redis://; expected "redis:6379"`,
+				"valkey://[::1]:7000/0":                `redis.address: is a URL with valkey://; expected "[::1]:7000", and redis.database: 0`,
+				"rediss://redis:6380/2":                `redis.address: is a URL with rediss://; expected "redis:6380", and redis.tls.enabled: true, redis.database: 2`,
+				"redis-socket:///run/r":                `redis.address: is a URL with redis-socket://; expected "/run/r"`,
+				"http://redis:6379":                    `redis.address: is a URL with http://; expected host:port or unix:///path`,
+				"redis://a/b":                          `redis.address: is a URL with redis://; expected host:port or unix:///path`,
+				"odoo:hunter2@redis:6379":              `redis.address: holds a user or a password; expected "redis:6379", and redis.username and redis.password (or passwordFile)`,
+				"redis://:hunter2hunter2@redis:6379":   `redis.address: is a URL with redis://, and holds a user or a password; expected "redis:6379", and redis.username and redis.password (or passwordFile)`,
+				"rediss://u:hun@ter/2@redis.example/3": `redis.address: is a URL with rediss://, and holds a user or a password; expected "redis.example:6379", and redis.username and redis.password (or passwordFile), redis.tls.enabled: true, redis.database: 3`,
+				"redis://redis:6379?password=hunter2":  `redis.address: is a URL with redis://, and holds a user or a password; expected "redis:6379", and redis.username and redis.password (or passwordFile)`,
 			},
 		},
 		{
@@ -776,9 +790,13 @@ func TestOptions(t *testing.T) {
 				}
 			}, []string{"s:26379", " s:26379 "},
 			map[string]string{
-				"":        `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
-				"s":       `redis.sentinel.addresses[0]: "s"; expected host:port`,
-				"twice:1": `redis.sentinel.addresses[1]: "twice:1" is listed twice`,
+				"":                     `redis.sentinel.addresses: is empty; expected host:port of each sentinel`,
+				"s":                    `redis.sentinel.addresses[0]: "s"; expected host:port`,
+				"/s":                   `redis.sentinel.addresses[0]: "/s"; expected host:port`,
+				"::1:1":                `redis.sentinel.addresses[0]: "::1:1"; expected host:port, an IPv6 address in brackets`,
+				"redis://:hunter2@s:1": `redis.sentinel.addresses[0]: is a URL with redis://, and holds a user or a password; expected "s:1", and redis.sentinel.username and redis.sentinel.password (or passwordFile)`,
+				"rediss://s:1":         `redis.sentinel.addresses[0]: is a URL with rediss://; expected "s:1", and redis.sentinel.tls.enabled: true`,
+				"twice:1":              `redis.sentinel.addresses[1]: "twice:1" is listed twice`,
 			},
 		},
 		{
@@ -809,9 +827,10 @@ func TestOptions(t *testing.T) {
 				}
 			}, []string{"node:6379"},
 			map[string]string{
-				"node":   `redis.cluster.addresses[0]: "node"; expected host:port`,
-				"both:1": `redis.address: more than one of address, sentinel and cluster is set; expected one`,
-				"db:1":   `redis.database: 1; expected 0, the only one of a cluster`,
+				"node":              `redis.cluster.addresses[0]: "node"; expected host:port`,
+				"rediss://node:1/0": `redis.cluster.addresses[0]: is a URL with rediss://; expected "node:1", and redis.tls.enabled: true`,
+				"both:1":            `redis.address: more than one of address, sentinel and cluster is set; expected one`,
+				"db:1":              `redis.database: 1; expected 0, the only one of a cluster`,
 			},
 		},
 		{
@@ -1318,7 +1337,7 @@ func TestSecretsAreNotInErrors(t *testing.T) {
 	c := wrong()
 	c.Purge = option.Purge{Secret: given("s3cret\n")}
 	c.Redis.Password, c.Redis.PasswordFile = given("hunter2hunter2"), nil
-	c.Redis.Address = "redis://:pa55word@redis:6379"
+	c.Redis.Address = "redis://:pa55word@redis:6379?password=pa55word"
 	_, err := config.Build(c)
 	require.Error(t, err)
 	for _, secret := range []string{"s3cret", "hunter2", "pa55word"} {

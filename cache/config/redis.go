@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +35,7 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 		TLS:         p.tls(c.TLS, address),
 	}
 	o.Sentinels = p.sentinels(c.Sentinel)
-	p.addresses("redis.cluster.addresses", c.Cluster.Addresses)
+	p.addresses("redis.cluster.addresses", "redis.", c.Cluster.Addresses)
 	if o.Sentinels != nil || len(c.Cluster.Addresses) > 0 {
 		if address != "" || (o.Sentinels != nil && len(c.Cluster.Addresses) > 0) {
 			p.add("redis.address", "more than one of address, sentinel and cluster is set; expected one")
@@ -54,15 +53,10 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 		}
 		return nil
 	}
-	if path := strings.TrimPrefix(address, "unix://"); path != address {
+	if path := socketOf(address); path != "" {
 		o.Network, o.Address = "unix", path
-		if !strings.HasPrefix(path, "/") {
-			p.add("redis.address", "%q; expected host:port or unix:///path", address)
-		}
-	} else if strings.Contains(address, "@") { // it may hold a password
-		p.add("redis.address", "holds a user; expected host:port, and redis.username and redis.password")
 	} else if !isHostPort(address) {
-		p.add("redis.address", "%q; expected host:port or unix:///path", address)
+		p.refuseAddress("redis.address", "redis.", address, anAddress)
 	}
 	return o
 }
@@ -71,7 +65,7 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 func (p *problems) sentinels(c option.Sentinel) *resp.Sentinels {
 	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.sentinel.username", c.Username)
-	p.addresses("redis.sentinel.addresses", c.Addresses)
+	p.addresses("redis.sentinel.addresses", "redis.sentinel.", c.Addresses)
 	if c.Master == "" && len(c.Addresses) == 0 {
 		if c.Username != "" || password != "" {
 			p.add("redis.sentinel.addresses", "is empty, but a username or password is set; expected host:port of each sentinel")
@@ -97,36 +91,6 @@ func (p *problems) username(path, name string) {
 	}
 }
 
-func (p *problems) addresses(path string, list []string) {
-	seen := map[string]bool{}
-	for i := 0; i < len(list); i++ {
-		address := strings.TrimSpace(list[i])
-		if !isHostPort(address) {
-			p.add(at(path, i), "%q; expected host:port", list[i])
-		} else if seen[address] {
-			p.add(at(path, i), "%q is listed twice", address)
-		}
-		seen[address] = true
-	}
-}
-
-func trimmed(list []string) []string {
-	var out []string
-	for i := 0; i < len(list); i++ {
-		out = append(out, strings.TrimSpace(list[i]))
-	}
-	return out
-}
-
-func isHostPort(address string) bool {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || strings.ContainsAny(host, "/ ") {
-		return false
-	}
-	n, err := strconv.Atoi(port)
-	return err == nil && n > 0 && n < 1<<16
-}
-
 func ms(n int64) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
@@ -142,7 +106,7 @@ func (p *problems) tls(c option.TLS, address string) *tls.Config {
 		return nil
 	}
 	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // the operator's choice, false by default
-	if unix := strings.HasPrefix(address, "unix://"); unix && t.ServerName == "" && !insecure {
+	if unix := socketOf(address) != ""; unix && t.ServerName == "" && !insecure {
 		p.add("redis.tls.serverName", "is empty; expected the name in the server's certificate, since redis.address has none")
 	} else if !unix && t.ServerName == "" {
 		if host, _, err := net.SplitHostPort(address); err == nil {

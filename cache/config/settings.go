@@ -309,8 +309,12 @@ func (p *problems) storage(c *option.Config) StorageSettings {
 	if s.Redis == nil && s.MemoryBytes < 1<<20 {
 		p.add("memory.bytes", "%q; expected at least 1MiB, since there is no redis.address", c.Memory.Bytes)
 	}
+	address := strings.TrimSpace(c.Redis.Address)
+	if s.Redis != nil && address != "" {
+		address = s.Redis.Address // a socket is written in two ways
+	}
 	s.Place = strings.Join([]string{
-		strings.TrimSpace(c.Redis.Address), c.Redis.Database, c.Redis.Sentinel.Master,
+		address, c.Redis.Database, c.Redis.Sentinel.Master,
 		strings.Join(c.Redis.Sentinel.Addresses, ","), strings.Join(c.Redis.Cluster.Addresses, ","),
 	}, " ")
 	s.Fingerprint = fingerprint(c, s)
