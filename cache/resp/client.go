@@ -192,14 +192,14 @@ func attempts(c *Client, s *slot, deadline time.Time, cmds []Command) ([]Reply, 
 
 // failedOn closes a connection from the pool on which an exchange has failed.
 func failedOn(c *Client, s *slot, k *conn, err error) error {
-	ended(c, s, k)
+	ended(c, s, k, errors.Is(err, ErrTimeout))
 	return counted(c, err)
 }
 
 // again closes a connection from the pool that the other side had closed before, and tries a
 // new one.
 func again(c *Client, s *slot, k *conn, deadline time.Time, cmds []Command) ([]Reply, error) {
-	ended(c, s, k)
+	ended(c, s, k, false)
 	return retry(c, s, deadline, cmds)
 }
 
@@ -233,7 +233,7 @@ func attempt(c *Client, s *slot, deadline time.Time, cmds []Command) (replies []
 	}
 	replies, failed, silent, err := exchange(k, deadline, cmds)
 	if err != nil {
-		ended(c, s, k)
+		ended(c, s, k, errors.Is(err, ErrTimeout))
 		return nil, silent && reused, err
 	}
 	if failed && refused(c, replies) {
@@ -281,10 +281,16 @@ func doubt(c *Client, k *conn) {
 }
 
 // ended closes a connection that has failed. The era ends first: who finds none left
-// relies on that.
-func ended(c *Client, s *slot, k *conn) {
+// relies on that. If there was no answer in time, the connections that were idle meanwhile
+// have fallen silent, too, or cannot be told from those that have: the server may hang, or
+// its address may have gone to another one without a word. Each would cost another caller
+// the whole time.
+func ended(c *Client, s *slot, k *conn, timeout bool) {
 	broke(c)
 	hangUp(c.pool, s, k)
+	if timeout {
+		closeAll(weedOlder(c.pool, s.since))
+	}
 	doubt(c, k)
 }
 

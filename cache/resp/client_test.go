@@ -418,3 +418,83 @@ func TestMistakenReplies(t *testing.T) {
 		})
 	}
 }
+
+// TestSilenceIsPaidForOnce: when an address goes to another server without a word, all
+// connections that were idle by then are of no use. Of these one is waited for, whoever
+// asks and however. One that has answered since that question was sent stays.
+func TestSilenceIsPaidForOnce(t *testing.T) {
+	e := &Expected{Request: Encoded(args("ECHO", "n")), Replies: 1, Lead: "", Size: 0, End: "$1\r\nn\r\n"}
+	for name, ask := range map[string]func(c *Client) error{
+		"Do": func(c *Client) error { _, err := c.DoTimeout(100*time.Millisecond, args("ECHO", "n")); return err },
+		"Expect": func(c *Client) error {
+			_, state := Expect(c, c.Era(), time.Now(), e)
+			return map[Outcome]error{TimedOut: ErrTimeout, Differs: ErrProtocol}[state]
+		},
+		"ExpectWords": func(c *Client) error {
+			_, _, state := ExpectWords(c, time.Now(), Encoded(args("ECHO", "n"), args("ECHO", "n")), 1, "$1\r\nn\r\n")
+			return map[Outcome]error{TimedOut: ErrTimeout, Differs: ErrProtocol}[state]
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const most = 24
+			fake := StartFake(t, func(n int, c net.Conn, in *bufio.Reader) {
+				for i := 0; ReadCommand(in); i++ {
+					if n > most || i == 0 {
+						c.Write([]byte("$1\r\nn\r\n"))
+					}
+				}
+			})
+			c := New(Options{Address: fake.Address, Timeout: 100 * time.Millisecond, DialTimeout: 10 * time.Second})
+			defer c.Close()
+			var slots []*slot
+			for i := 0; i < most; i++ {
+				_, err := c.DoTimeout(10*time.Second, args("ECHO", "n"))
+				require.NoError(t, err)
+				slots = append(slots, mustTake(t, c.pool))
+			}
+			for _, s := range slots {
+				put(c.pool, s)
+			}
+			require.EqualValues(t, most, c.Stats().Idle)
+			require.ErrorIs(t, ask(c), ErrTimeout)
+			assert.Zero(t, c.Stats().Open)
+			assert.Zero(t, c.pool.live.Load())
+			for i := 0; i < 3; i++ {
+				_, err := c.DoTimeout(10*time.Second, args("ECHO", "n"))
+				require.NoError(t, err)
+			}
+			assert.EqualValues(t, 1, c.Stats().Timeouts+boolToInt(name == "Expect"), "an Outcome tells of it")
+		})
+	}
+	t.Run("what has answered since stays", func(t *testing.T) {
+		asked, answered := make(chan bool), make(chan bool)
+		fake := StartFake(t, func(n int, c net.Conn, in *bufio.Reader) {
+			for i := 0; ReadCommand(in); i++ {
+				if n == 1 && i == 1 {
+					asked <- true
+					<-answered
+					Drain(in)
+				}
+				c.Write([]byte("$1\r\nn\r\n"))
+			}
+		})
+		c := New(Options{Address: fake.Address, Timeout: 300 * time.Millisecond, DialTimeout: 10 * time.Second})
+		defer c.Close()
+		one(t, c, ping)
+		failed := make(chan error)
+		go func() { _, err := c.Do(ping); failed <- err }()
+		<-asked
+		_, err := c.DoTimeout(10*time.Second, ping)
+		require.NoError(t, err)
+		answered <- true
+		require.ErrorIs(t, <-failed, ErrTimeout)
+		assert.Equal(t, Stats{Open: 1, Idle: 1, Dials: 2, Reuses: 1, Timeouts: 1}, c.Stats())
+	})
+}
+
+func boolToInt(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

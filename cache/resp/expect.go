@@ -274,8 +274,9 @@ func expectRest(c *Client, s *slot, k *conn, got []byte, e *Expected, err error)
 			return Differs
 		}
 	}
-	ended(c, s, k)
-	if err != nil && timedOut(err) {
+	late := err != nil && timedOut(err)
+	ended(c, s, k, late)
+	if late {
 		return TimedOut
 	}
 	return Differs

@@ -109,20 +109,31 @@ func expireLocked(p *pool, now time.Time) []*slot {
 
 // weed removes the idle slots whose connections lead elsewhere than to the address.
 func weed(p *pool, address string) []*slot {
+	return sift(p, func(s *slot) bool { return s.conn.address != address })
+}
+
+// weedOlder removes the idle slots that were last taken at a time, or before.
+func weedOlder(p *pool, than time.Time) []*slot {
+	return sift(p, func(s *slot) bool { return !s.since.After(than) })
+}
+
+// sift removes the idle slots of which gone says so.
+func sift(p *pool, gone func(s *slot) bool) []*slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var kept, gone []*slot
+	var kept, removed []*slot
 	for i := 0; i < len(p.idle); i++ {
-		if p.idle[i].conn.address == address {
-			kept = append(kept, p.idle[i])
+		s := p.idle[i]
+		if gone(s) {
+			removed = append(removed, s)
+			lost(p, s)
 		} else {
-			gone = append(gone, p.idle[i])
-			lost(p, p.idle[i])
+			kept = append(kept, s)
 		}
 	}
 	p.idle = kept
-	p.open -= len(gone)
-	return gone
+	p.open -= len(removed)
+	return removed
 }
 
 // await waits for a slot until the deadline.

@@ -1,11 +1,16 @@
 package behaviour_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
 )
 
 // patientRedis are options of a Redis, with the time that a busy machine may take.
@@ -35,5 +40,35 @@ func TestRedisSockets(t *testing.T) {
 		for _, address := range []string{"unix://" + socket, socket} {
 			storesAndHits(t, redisSite(t, load, patientRedis(site.Options{"address": address})), "/page")
 		}
+	})
+}
+
+// TestConnectionsThatFellSilent: when the address of Redis has gone to another server without a
+// word, one visitor waits for that, not one for each connection that is open.
+func TestConnectionsThatFellSilent(t *testing.T) {
+	server := stack.StartServer(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		proxy := stack.NewFaultProxy(t, server.Address)
+		s := redisSite(t, load, site.Options{"address": proxy.Address, "timeout": "500ms", "dialTimeout": "500ms"})
+		storesAndHits(t, s, "/page")
+		proxy.Set(stack.Slow(50 * time.Millisecond))
+		var wg sync.WaitGroup
+		for i := 0; i < 8; i++ {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				s.Get("/page")
+			}()
+		}
+		wg.Wait()
+		proxy.Set(nil)
+		require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, site.WaitFor, site.Tick)
+		connections := server.Clients()
+		require.Greater(t, connections, 2)
+		proxy.SilenceOpen()
+		begin := time.Now()
+		assert.NotContains(t, s.Get("/page").CacheStatus(), "; hit")
+		require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, site.WaitFor, site.Tick)
+		assert.Less(t, time.Since(begin), 2*500*time.Millisecond+stack.Slack, "%d connections", connections)
 	})
 }

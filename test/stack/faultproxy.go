@@ -97,6 +97,23 @@ func (p *FaultProxy) Set(s Spoiler) {
 	p.spoil = s
 }
 
+// SilenceOpen lets the connections that are open now fall silent, as when the address has
+// gone to another server without a word. New ones are served.
+func (p *FaultProxy) SilenceOpen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	silent := map[*Wire]bool{}
+	for l := range p.wires {
+		silent[l] = true
+	}
+	p.spoil = func(l *Wire, ask func() ([][]byte, error)) error {
+		if silent[l] {
+			return nil
+		}
+		return faithful(l, ask)
+	}
+}
+
 func (p *FaultProxy) current() Spoiler {
 	p.mu.Lock()
 	defer p.mu.Unlock()
