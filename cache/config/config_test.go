@@ -1263,16 +1263,19 @@ func TestSecrets(t *testing.T) {
 		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 		return &name
 	}
+	long := *holding(strings.Repeat("x", 65537))
 	const (
 		unresolved = "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
 		lineEnd    = "ends in a line break; expected one line without its end (echo -n, printf)"
 		control    = "has a line break or another control character; expected one line"
+		inLine     = "has a line break or a NUL in it; expected one line"
 	)
 	for _, c := range []struct {
 		name             string
 		value, file, env *string
 		want             string
 		problem          string // with %s for the option's path
+		password         string // what a password of Redis is, where that is another thing
 	}{
 		{name: "none"},
 		{name: "value", value: given("a secret value"), want: "a secret value"},
@@ -1282,15 +1285,15 @@ func TestSecrets(t *testing.T) {
 		{name: "file and environment", file: given(file), env: given("X"), problem: "%[1]s%[2]s: more than one of %[2]s, %[2]sFile and %[2]sEnv is set; expected one"},
 		{name: "value, and an empty file", value: given("a secret value"), file: given(""), problem: "%[1]s%[2]sFile: is given, but empty; expected the path of a file, or no such option"},
 		{name: "file with one line end", file: holding("from the file\n"), want: "from the file"},
-		{name: "file with two line ends", file: holding("from the file\n\n"), problem: "%[1]s%[2]sFile: " + lineEnd},
-		{name: "file with half a line end", file: holding("from the file\r"), problem: "%[1]s%[2]sFile: " + lineEnd},
-		{name: "file of two lines", file: holding("from the\nfile\n"), problem: "%[1]s%[2]sFile: " + control},
+		{name: "file with two line ends", file: holding("from the file\n\n"), problem: "%[1]s%[2]sFile: " + lineEnd, password: "from the file"},
+		{name: "file with half a line end", file: holding("from the file\r"), problem: "%[1]s%[2]sFile: " + lineEnd, password: "from the file"},
+		{name: "file of two lines", file: holding("from the\nfile\n"), problem: "%[1]s%[2]sFile: " + control, password: inLine},
 		{name: "file with a byte order mark", file: holding("\ufefffrom the file\n"), problem: "%[1]s%[2]sFile: begins with a byte order mark; expected what comes after it"},
 		{name: "file with a reference", file: holding("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]sFile: " + unresolved},
-		{name: "value with a line end", value: given("a secret value\n"), problem: "%[1]s%[2]s: " + lineEnd},
-		{name: "value with a carriage return", value: given("a secret value\r\n"), problem: "%[1]s%[2]s: " + lineEnd},
-		{name: "value with a line break", value: given("a secret\nvalue"), problem: "%[1]s%[2]s: " + control},
-		{name: "value with NUL", value: given("a secret\x00value"), problem: "%[1]s%[2]s: " + control},
+		{name: "value with a line end", value: given("a secret value\n"), problem: "%[1]s%[2]s: " + lineEnd, password: "a secret value"},
+		{name: "value with a carriage return", value: given("a secret value\r\n"), problem: "%[1]s%[2]s: " + lineEnd, password: "a secret value"},
+		{name: "value with a line break", value: given("a secret\nvalue"), problem: "%[1]s%[2]s: " + control, password: inLine},
+		{name: "value with NUL", value: given("a secret\x00value"), problem: "%[1]s%[2]s: " + control, password: inLine},
 		{name: "a reference", value: given("urn:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
 		{name: "a reference after a blank", value: given(" URN:k8s:secret:odoocache:purge"), problem: "%[1]s%[2]s: " + unresolved},
 		{name: "a variable in a file", file: holding("${PURGE_SECRET}\n"), problem: "%[1]s%[2]sFile: " + notFilledIn},
@@ -1298,9 +1301,13 @@ func TestSecrets(t *testing.T) {
 		{name: "an empty value", value: given(""), problem: "%[1]s%[2]s: is given, but empty; expected a secret, or no such option"},
 		{name: "an empty file name", file: given(""), problem: "%[1]s%[2]sFile: is given, but empty; expected the path of a file, or no such option"},
 		{name: "an empty variable name", env: given(""), problem: "%[1]s%[2]sEnv: is given, but empty; expected the name of an environment variable, or no such option"},
-		{name: "environment with a line end", env: given("ODOOCACHE_TEST_LINE"), problem: "%[1]s%[2]sEnv: " + lineEnd},
+		{name: "environment with a line end", env: given("ODOOCACHE_TEST_LINE"), problem: "%[1]s%[2]sEnv: " + lineEnd, password: "from the environment"},
 		{name: "environment with a reference", env: given("ODOOCACHE_TEST_URN"), problem: "%[1]s%[2]sEnv: " + unresolved},
 		{name: "environment that is empty", env: given("ODOOCACHE_TEST_EMPTY"), problem: `%[1]s%[2]sEnv: the environment variable "ODOOCACHE_TEST_EMPTY" is empty or not set`},
+		{name: "value with a tab", value: given("a\tsecret value"), problem: "%[1]s%[2]s: " + control, password: "a\tsecret value"},
+		{name: "odd characters", value: given(`"'#$%&\{}[] é`), want: `"'#$%&\{}[] é`},
+		{name: "file of line ends", file: holding("\n\n"), problem: "%[1]s%[2]sFile: " + lineEnd, password: "has nothing but line breaks; expected a password"},
+		{name: "file that is too long", file: given(long), problem: `%[1]s%[2]sFile: "` + long + `" has more than 65536 bytes; expected a secret`},
 		{name: "a directory", file: given(dir), problem: "%[1]s%[2]sFile: read " + dir + ": is a directory; expected a readable file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -1317,8 +1324,18 @@ func TestSecrets(t *testing.T) {
 					assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "username"), problem(t, func(o *option.Config) { o.Redis.Address, o.Redis.Username = "redis:6379", *name }))
 				}
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "secret"), problem(t, purge))
-				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "password"), problem(t, redis))
-				assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.sentinel.", "password"), problem(t, sentinel))
+				if is := c.password; is != "" && !strings.Contains(is, "; expected") {
+					assert.Equal(t, is, build(t, redis).Storage.Redis.Password)
+					assert.Equal(t, is, build(t, sentinel).Storage.Redis.Sentinels.Password)
+					return
+				}
+				want := c.problem
+				if c.password != "" {
+					before, _, _ := strings.Cut(want, ": ")
+					want = before + ": " + c.password
+				}
+				assert.Equal(t, one+fmt.Sprintf(want, "redis.", "password"), problem(t, redis))
+				assert.Equal(t, one+fmt.Sprintf(want, "redis.sentinel.", "password"), problem(t, sentinel))
 				return
 			}
 			assert.Equal(t, c.want, build(t, sentinel).Storage.Redis.Sentinels.Password)
@@ -1516,6 +1533,20 @@ func TestFingerprint(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(cert, append(pem, '\n'), 0o600))
 		assert.NotEqual(t, before, fingerprint(t, base()))
+	})
+	t.Run("a password that is rotated in its file is of the same storage", func(t *testing.T) {
+		in := func(c *option.Config) {
+			c.Redis.Address = ""
+			c.Redis.Password, c.Redis.PasswordFile = nil, &file
+			c.Redis.Sentinel = option.Sentinel{Master: "shop", Addresses: []string{"s:1"}, PasswordFile: &file}
+		}
+		c := base()
+		in(c)
+		before := fingerprint(t, c)
+		require.NoError(t, os.WriteFile(file, []byte("rotated"), 0o600))
+		c = base()
+		in(c)
+		assert.Equal(t, before, fingerprint(t, c))
 	})
 	t.Run("no secret in clear", func(t *testing.T) {
 		s := fingerprint(t, base())

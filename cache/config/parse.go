@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -13,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -152,8 +155,9 @@ func (p *problems) oneOf(path, s string, words ...string) string {
 }
 
 // secret reads a secret from a value, a file or an environment variable. given is
-// the path of the option that it came from. No error has anything of it.
-func (p *problems) secret(path, name string, value, file, env *string) (secret, given string) {
+// the path of the option that it came from. No error has anything of it. bad says what is
+// wrong with one.
+func (p *problems) secret(path, name string, value, file, env *string, bad func(s string) string) (secret, given string) {
 	options := []string{path + name, path + name + "File", path + name + "Env"}
 	values := []*string{value, file, env}
 	n, which := 0, 0
@@ -175,30 +179,71 @@ func (p *problems) secret(path, name string, value, file, env *string) (secret, 
 	if n == 0 {
 		return "", given
 	}
+	problem := ""
 	switch which {
 	case 0:
 		secret = *value
 	case 1:
-		b, err := os.ReadFile(*file)
-		if err != nil {
-			p.add(given, "%v; expected a readable file", err)
-			return "", given
-		}
-		secret = withoutLineEnd(string(b))
-		if secret == "" {
-			p.add(given, "%q is empty; expected a secret", *file)
-		}
+		secret, problem = readSecret(*file)
 	default:
 		secret = os.Getenv(*env)
 		if secret == "" {
-			p.add(given, "the environment variable %q is empty or not set", *env)
+			problem = fmt.Sprintf("the environment variable %q is empty or not set", *env)
 		}
 	}
-	if problem := badSecret(secret); problem != "" {
+	if problem == "" {
+		problem = bad(secret)
+	}
+	if problem != "" {
 		p.add(given, "%s", problem)
 		return "", given
 	}
 	return secret, given
+}
+
+// maxSecret bounds a file with a secret, in bytes.
+const maxSecret = 64 << 10
+
+// readSecret reads a file with a secret.
+func readSecret(file string) (secret, problem string) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Sprintf("%v; expected a readable file", err)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", fmt.Sprintf("%v; expected a readable file", err)
+	}
+	if len(b) > maxSecret {
+		return "", fmt.Sprintf("%q has more than %d bytes; expected a secret", file, maxSecret)
+	}
+	secret = withoutLineEnd(string(b))
+	if secret == "" {
+		return "", fmt.Sprintf("%q is empty; expected a secret", file)
+	}
+	return secret, ""
+}
+
+// password reads a password of Redis, which may have any character that one line can hold. It
+// is the client's business to read a file again: then it is a Secret.
+func (p *problems) password(path string, value, file, env *string) (string, *resp.Secret) {
+	password, given := p.secret(path, "password", value, file, env, badPassword)
+	password = withoutLineEnds(password)
+	if password == "" || given != path+"passwordFile" {
+		return password, nil
+	}
+	name := *file
+	return password, resp.NewSecret(password, func() (string, error) {
+		secret, problem := readSecret(name)
+		if problem == "" {
+			problem = badPassword(secret)
+		}
+		if problem != "" {
+			return "", errors.New(path + "passwordFile: " + problem)
+		}
+		return withoutLineEnds(secret), nil
+	})
 }
 
 // withoutLineEnd drops one line break, with which editors and echo end a file.
@@ -217,19 +262,51 @@ var expectedOf = []string{"a secret", "the path of a file", "the name of an envi
 // ${NAME}, $(command), {{ name }}, $NAME_OF_A_VARIABLE.
 var notExpanded = regexp.MustCompile(`^(?:\$\{.+\}|\$\(.+\)|\{\{.+\}\}|\$[A-Z][A-Z0-9]*_[A-Z0-9_]+)$`)
 
-// badSecret returns what is wrong with a secret of any kind: what nobody can have
+// badSecret returns what is wrong with a secret that headers carry: what nobody can have
 // meant, since it was not resolved, or came with the line around it.
 func badSecret(s string) string {
+	if problem := notASecret(s); problem != "" {
+		return problem
+	}
+	switch {
+	case strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\r"):
+		return "ends in a line break; expected one line without its end (echo -n, printf)"
+	case strings.IndexFunc(s, unicode.IsControl) >= 0:
+		return "has a line break or another control character; expected one line"
+	}
+	return ""
+}
+
+// badPassword returns what is wrong with a password of Redis: line breaks within, or a NUL, are
+// of a file that holds something else. Any other character is sent as it is.
+func badPassword(s string) string {
+	if problem := notASecret(s); problem != "" {
+		return problem
+	}
+	line := withoutLineEnds(s)
+	if line == "" && s != "" {
+		return "has nothing but line breaks; expected a password"
+	}
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return "has a line break or a NUL in it; expected one line"
+	}
+	return ""
+}
+
+// withoutLineEnds drops the line breaks at the end of a password: editors, echo and
+// kubectl leave them there, and no password ends in one.
+func withoutLineEnds(s string) string {
+	return strings.TrimRight(s, "\r\n")
+}
+
+// notASecret returns what is wrong with what stands in place of a secret.
+func notASecret(s string) string {
 	text := strings.TrimSpace(s)
 	switch {
 	case len(text) >= 4 && strings.EqualFold(text[:4], "urn:"):
 		return "begins with urn:, so it is a reference that nobody has resolved (Traefik does so for a Middleware in Kubernetes alone); expected what it refers to"
 	case notExpanded.MatchString(text):
 		return "is a variable or a template that nobody has filled in (Traefik does not do so in its dynamic files); expected what it stands for, or an option that ends in File or Env"
-	case strings.HasSuffix(s, "\n") || strings.HasSuffix(s, "\r"):
-		return "ends in a line break; expected one line without its end (echo -n, printf)"
-	case strings.IndexFunc(s, unicode.IsControl) >= 0:
-		return "has a line break or another control character; expected one line"
 	case strings.HasPrefix(s, "\ufeff"):
 		return "begins with a byte order mark; expected what comes after it"
 	}

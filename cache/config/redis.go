@@ -20,12 +20,13 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
 	p.unknown("redis.cluster.", c.Cluster.Unknown)
 	address := strings.TrimSpace(c.Address)
-	password, _ := p.secret("redis.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	password, secret := p.password("redis.", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.username", c.Username)
 	o := &resp.Options{
 		Network: "tcp", Address: address,
 		Username:    c.Username,
 		Password:    password,
+		Secret:      secret,
 		DB:          p.number("redis.database", c.Database, 0, 1<<20),
 		Timeout:     ms(p.between("redis.timeout", c.Timeout, 60*policy.Second)),
 		DialTimeout: ms(p.between("redis.dialTimeout", c.DialTimeout, 60*policy.Second)),
@@ -63,7 +64,7 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 
 // sentinels reads who tells the master's address, nil if nobody has to.
 func (p *problems) sentinels(c option.Sentinel) *resp.Sentinels {
-	password, _ := p.secret("redis.sentinel.", "password", c.Password, c.PasswordFile, c.PasswordEnv)
+	password, secret := p.password("redis.sentinel.", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.sentinel.username", c.Username)
 	p.addresses("redis.sentinel.addresses", "redis.sentinel.", c.Addresses)
 	if c.Master == "" && len(c.Addresses) == 0 {
@@ -81,7 +82,7 @@ func (p *problems) sentinels(c option.Sentinel) *resp.Sentinels {
 	if len(c.Addresses) == 0 {
 		p.add("redis.sentinel.addresses", "is empty; expected host:port of each sentinel")
 	}
-	return &resp.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password}
+	return &resp.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password, Secret: secret}
 }
 
 // username checks a name that may have been taken from where a secret is.

@@ -219,7 +219,7 @@ func (p *problems) purge(c option.Purge) PurgeSettings {
 	p.unknown("purge.", c.Unknown)
 	s := PurgeSettings{FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true)}
 	given := ""
-	s.Secret, given = p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv)
+	s.Secret, given = p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
 	if s.Secret != "" && len(s.Secret) < 8 {
 		p.add(given, "has %d characters; expected at least 8", len(s.Secret))
 	}
@@ -322,12 +322,13 @@ func (p *problems) storage(c *option.Config) StorageSettings {
 }
 
 // fingerprint identifies a storage. Secrets enter it hashed, and certificates
-// with their content: a renewed one makes another storage.
+// with their content: a renewed one makes another storage. A file with a password enters it
+// by its name alone, since the client reads it again.
 func fingerprint(c *option.Config, s StorageSettings) string {
 	r := c.Redis
 	secret := ""
 	if s.Redis != nil {
-		secret = s.Redis.Password
+		secret = secretOf(s.Redis.Password, r.PasswordFile)
 	}
 	t := r.TLS
 	parts := []string{
@@ -338,7 +339,7 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 		r.Sentinel.Master, strings.Join(r.Sentinel.Addresses, ","), r.Sentinel.Username, strings.Join(r.Cluster.Addresses, ","),
 	}
 	if s.Redis != nil && s.Redis.Sentinels != nil {
-		parts = append(parts, s.Redis.Sentinels.Password)
+		parts = append(parts, secretOf(s.Redis.Sentinels.Password, r.Sentinel.PasswordFile))
 	}
 	files := []string{t.CAFile, t.CertFile, t.KeyFile}
 	for i := 0; i < len(files); i++ {
@@ -350,4 +351,12 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
+}
+
+// secretOf is what a fingerprint has of a password: the name of its file, if there is one.
+func secretOf(password string, file *string) string {
+	if file != nil {
+		return "in " + *file
+	}
+	return password
 }

@@ -31,9 +31,10 @@ type Options struct {
 
 	Sentinels *Sentinels // tell the address instead
 
-	Username string // AUTH Username Password
-	Password string // AUTH Password
-	DB       int    // SELECT, if > 0
+	Username string  // AUTH Username Password
+	Password string  // AUTH Password
+	Secret   *Secret // in place of Password; nil: there is none
+	DB       int     // SELECT, if > 0
 	TLS      *tls.Config
 
 	DialTimeout time.Duration // of dial, TLS, AUTH and SELECT together; 250 ms
@@ -303,14 +304,16 @@ func (c *Client) Era() int64 {
 
 // refused counts error replies. It reports whether one of them says that this
 // server takes no writes any more: behind a name or a balancer a new connection
-// may lead to the one that does, and that is another era.
+// may lead to the one that does, and that is another era. So does one that wants a
+// password from a connection that has given one.
 func refused(c *Client, replies []Reply) bool {
 	n := 0
-	readOnly := false
+	useless := false
 	for i := 0; i < len(replies); i++ {
 		if replies[i].Kind == Error {
 			n++
-			readOnly = readOnly || Code(replies[i]) == "READONLY"
+			code := Code(replies[i])
+			useless = useless || code == "READONLY" || code == "NOAUTH" && (c.o.Password != "" || c.o.Secret != nil)
 		}
 	}
 	if n > 0 {
@@ -318,10 +321,10 @@ func refused(c *Client, replies []Reply) bool {
 		c.stats.ServerErrors += int64(n)
 		c.mu.Unlock()
 	}
-	if readOnly {
+	if useless {
 		broke(c)
 	}
-	return readOnly
+	return useless
 }
 
 func counted(c *Client, err error) error {

@@ -30,7 +30,30 @@ type conn struct {
 // ErrConnect, and ErrTimeout, ErrAuth, ErrServer or ErrProtocol where one of
 // these was the cause. No error holds text that was read while the password was
 // under way, since a server may echo it.
+//
+// A secret that is refused is read again. If it is another one by now, that is tried.
 func dial(o Options, deadline time.Time) (*conn, error) {
+	if o.Secret == nil {
+		return dialOnce(o, deadline)
+	}
+	o.Password = o.Secret.current()
+	c, err := dialOnce(o, deadline)
+	if err == nil || !errors.Is(err, ErrAuth) {
+		return c, err
+	}
+	password, other, unread := o.Secret.renewed(o.Password)
+	if unread != nil {
+		return nil, fmt.Errorf("%w, and %v", err, unread)
+	}
+	if !other {
+		return nil, err
+	}
+	o.Password = password
+	return dialOnce(o, deadline)
+}
+
+// dialOnce makes a connection with a given password.
+func dialOnce(o Options, deadline time.Time) (*conn, error) {
 	limit := time.Now().Add(o.DialTimeout)
 	if limit.After(deadline) {
 		limit = deadline

@@ -11,7 +11,7 @@
 //
 // client.go has Do and what leads there, pool.go the slots, conn.go one connection, proto.go
 // the protocol. sentinel.go finds the master of a replicated server, cluster.go the node
-// of a key. expect.go has the quick way of the next paragraph.
+// of a key. secret.go has passwords that are changed meanwhile. expect.go has the quick way of the next paragraph.
 //
 // What most exchanges take has functions of its own, which are short: ready in place of
 // take, takeShort in place of a readReply for each. Expect and ExpectWords do all of it for

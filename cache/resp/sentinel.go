@@ -15,6 +15,7 @@ type Sentinels struct {
 	Addresses []string // host:port of the sentinels
 	Username  string   // for them
 	Password  string
+	Secret    *Secret // in place of Password
 }
 
 // finder knows the master's address, or finds it out: from the first sentinel that
@@ -43,6 +44,7 @@ func newFinder(o Options) *finder {
 	f.o.Network = "tcp"
 	f.o.Username = o.Sentinels.Username
 	f.o.Password = o.Sentinels.Password
+	f.o.Secret = o.Sentinels.Secret
 	f.o.DB = 0
 	f.o.Sentinels = nil
 	f.o.PoolSize = 1

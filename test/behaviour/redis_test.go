@@ -1,6 +1,9 @@
 package behaviour_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -70,5 +73,42 @@ func TestConnectionsThatFellSilent(t *testing.T) {
 		assert.NotContains(t, s.Get("/page").CacheStatus(), "; hit")
 		require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, site.WaitFor, site.Tick)
 		assert.Less(t, time.Since(begin), 2*500*time.Millisecond+stack.Slack, "%d connections", connections)
+	})
+}
+
+// TestPasswordIsRotated: a password that is changed in Redis and in its file, as Kubernetes
+// changes the files of a Secret, needs no reload. Until the file has changed, Odoo answers.
+func TestPasswordIsRotated(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		dir := t.TempDir()
+		put := func(folder, password string) {
+			require.NoError(t, os.Mkdir(filepath.Join(dir, folder), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, folder, "password"), []byte(password+"\r\n"), 0o600))
+			require.NoError(t, os.Symlink(folder, filepath.Join(dir, "..tmp")))
+			require.NoError(t, os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
+		}
+		put("1", `fi"rst$ #é`)
+		require.NoError(t, os.Symlink("..data/password", filepath.Join(dir, "password")))
+		server := stack.StartServer(t)
+		admin := func(words ...string) {
+			require.NoError(t, exec.Command("redis-cli", append([]string{"-e", "-u", "redis://" + server.Address}, words...)...).Run(), words)
+		}
+		admin("ACL", "SETUSER", "odoo", "on", `>fi"rst$ #é`, "~*", "+@all")
+		s := redisSite(t, load, patientRedis(site.Options{"address": server.Address, "username": "odoo", "passwordFile": filepath.Join(dir, "password")}))
+		storesAndHits(t, s, "/page")
+
+		admin("ACL", "SETUSER", "odoo", "resetpass", ">second")
+		admin("CLIENT", "KILL", "USER", "odoo")
+		got := s.Get("/page")
+		assert.Equal(t, 200, got.Status)
+		assert.Contains(t, got.CacheStatus(), "store-error")
+		put("2", "second")
+		require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, 3*site.WaitFor, 50*time.Millisecond)
+
+		time.Sleep(time.Second) // it is read once a second
+		admin("ACL", "SETUSER", "odoo", "resetpass", ">third")
+		put("3", "third")
+		admin("CLIENT", "KILL", "USER", "odoo")
+		assert.Contains(t, s.Get("/page").CacheStatus(), "; hit", "nobody notices")
 	})
 }
