@@ -42,6 +42,7 @@ race: ## compiled, with the race detector
 e2e: ## interpreted, with real Redis, and in a real Traefik
 	@.ci/need go
 	@.ci/need redis-server
+	@.ci/need nginx
 	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && $(TEST) -timeout 20m ./...
 
 test-faults: ## everything that can fail, one after the other, and a minute without Redis

@@ -3,10 +3,8 @@ package cache
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/policy"
@@ -32,19 +30,44 @@ const inflation = 8
 // decoded undoes a content coding. It reports false if the coding is not known
 // here, is broken, or makes more than limit bytes.
 func decoded(codings []string, body []byte, limit int64) ([]byte, bool) {
-	coding := strings.ToLower(strings.TrimSpace(strings.Join(codings, ",")))
-	switch coding {
-	case "", "identity":
+	if !isCoded(codings) {
 		return body, true
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, false
-		}
-		plain, err := io.ReadAll(io.LimitReader(z, limit+1))
-		return plain, err == nil && int64(len(plain)) <= limit
 	}
-	return nil, false
+	plain, _, ok := unzipped(codings, body, limit)
+	return plain, ok
+}
+
+// isCoded reports whether a body is in another form than its own.
+func isCoded(codings []string) bool {
+	coding := codingOf(codings)
+	return coding != "" && coding != "identity"
+}
+
+func codingOf(codings []string) string {
+	return strings.ToLower(strings.TrimSpace(strings.Join(codings, ",")))
+}
+
+// unzipped undoes gzip. sure says that the body is one member of it alone (RFC 1952 §2.2): one
+// of several could have been cut off between two of them.
+func unzipped(codings []string, body []byte, limit int64) (plain []byte, sure, ok bool) {
+	if coding := codingOf(codings); coding != "gzip" && coding != "x-gzip" {
+		return nil, false, false
+	}
+	in := bytes.NewReader(body)
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, false, false
+	}
+	z.Multistream(false)
+	plain, err = io.ReadAll(io.LimitReader(z, limit+1))
+	sure = in.Len() == 0
+	if err == nil && !sure {
+		_, _ = in.Seek(0, io.SeekStart)
+		if err = z.Reset(in); err == nil { // which takes all members
+			plain, err = io.ReadAll(io.LimitReader(z, limit+1))
+		}
+	}
+	return plain, sure, err == nil && int64(len(plain)) <= limit
 }
 
 // plainly undoes the coding that a proxy behind the cache has put on a body although it was
@@ -54,12 +77,14 @@ func plainly(f *fetching, c *capture, header http.Header) bool {
 	if len(codings) == 0 {
 		return true
 	}
-	plain, ok := decoded(codings, c.body, inflation*f.v.rule.MaxBody)
-	if !ok {
-		return false
+	if isCoded(codings) {
+		plain, sure, ok := unzipped(codings, c.body, inflation*f.v.rule.MaxBody)
+		if !ok {
+			return false
+		}
+		c.body = plain
+		f.filling.ended = sure
 	}
-	c.body = plain
-	f.filling.ended = true
 	delete(header, "Content-Encoding")
 	for _, name := range ofCoding {
 		delete(header, name)
@@ -72,32 +97,3 @@ func plainly(f *fetching, c *capture, header http.Header) bool {
 
 // ofCoding are fields that describe a body in its coding.
 var ofCoding = []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"}
-
-// endedWell reports whether a body without an announced length ends as its content says. Not
-// every proxy reports that one has broken off. A body whose end cannot be told is taken from
-// an origin that the operator calls a plain one alone.
-func endedWell(f *fetching, kind string, body []byte) bool {
-	if f.filling == nil || f.filling.ended {
-		return true
-	}
-	kind = strings.ToLower(kind)
-	switch {
-	case strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/xhtml"):
-		tail := body
-		if len(tail) > pageTail {
-			tail = tail[len(tail)-pageTail:]
-		}
-		return pageEnd.Match(tail)
-	case strings.Contains(kind, "json"):
-		return json.Valid(body)
-	case strings.Contains(kind, "xml"):
-		return bytes.HasSuffix(bytes.TrimSpace(body), []byte(">"))
-	}
-	return false
-}
-
-// pageEnd is how a whole page ends: with the closing tag, and white space and comments.
-var pageEnd = regexp.MustCompile(`(?i)</html\s*>(?:\s|<!--(?s:.*?)-->)*$`)
-
-// pageTail is how much of a page is looked at for its end, in bytes.
-const pageTail = 1024

@@ -55,7 +55,7 @@ func (c *capture) Header() http.Header {
 // WriteHeader implements http.ResponseWriter.
 func (c *capture) WriteHeader(status int) {
 	if c.mode != undecided {
-		if status >= 500 { // Traefik's fast proxy reports so that a body has broken off
+		if status >= 400 { // Traefik's fast proxy reports so that a body has broken off
 			c.broken = true
 		}
 		return

@@ -47,6 +47,7 @@ type fetching struct {
 	standIn   bool     // the origin failed and a stale copy may be used
 	aborted   bool     // the origin's answer broke off
 	refused   bool     // by what its body holds
+	end       ending   // of a body without a length
 	stored    *storage.Entry
 	plain     []byte     // its body, decoded
 	filling   *fillState // nil: it is the visitor's own request

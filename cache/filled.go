@@ -87,6 +87,8 @@ func finishUnstored(f *fetching, rw http.ResponseWriter, reason string) bool {
 	case reason == reasonLocate:
 		v.locates = true
 		return false // asked again with the visitor's address
+	case reason == policy.ReasonNoEnd && f.end == endUntold && atomic.CompareAndSwapInt32(&v.id.zipped, 0, 1):
+		return false // asked again in gzip
 	case f.stored != nil && isTransient(reason): // it could not be written, or a purge has passed
 		if !meant(f) {
 			v.own = reason
@@ -96,7 +98,7 @@ func finishUnstored(f *fetching, rw http.ResponseWriter, reason string) bool {
 	case reason == policy.ReasonCountry && g.located: // of this visitor's address
 		v.own = reason
 		return false
-	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated: // of this answer
+	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated || f.end == endBroken: // of this answer
 		v.own = reason
 		unshared(h, v, reason)
 		return false

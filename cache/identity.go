@@ -28,6 +28,8 @@ type identity struct {
 
 	found int32 // atomic: 1 if it has been found stored
 
+	zipped int32 // atomic: 1 if it is asked for in gzip, which tells its end
+
 	varied int32         // atomic: 1 if there is a list
 	list   *storage.List // of its variants, as last seen
 

@@ -30,6 +30,7 @@ type fillState struct {
 	passing bool   // its answer says nothing of the page
 	refused string // why its answer is for nobody
 	ended   bool   // its body was in a coding that tells its end
+	trip    trip   // to the origin
 	late    int32  // atomic: it took longer than limits.fetchTimeout
 	located bool   // it was sent with the visitor's address
 }
@@ -52,7 +53,7 @@ func fillPage(h *Handler, rw http.ResponseWriter, v *visit, fl *flight.Flight) b
 	c := &capture{rw: rw, header: http.Header{}, limit: v.rule.MaxBody}
 	c.decide = func(c *capture) { judge(f, c) }
 	c.outgrown = func(c *capture) { outgrowBegun(f, c) }
-	out := asNobody(g.ctx, h, v)
+	out := asNobody(watchTrip(g.ctx, &g.trip), h, v)
 	locate(h, f, out)
 	if v.entry != nil && v.state == policy.Expired {
 		policy.Conditional(out.Header, v.entry.Header)

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/odoo"
@@ -40,7 +41,7 @@ func asNobody(ctx context.Context, h *Handler, v *visit) *http.Request {
 
 // pageOf returns what the key of a visit holds.
 func pageOf(v *visit) *fill.Page {
-	p := &fill.Page{Rule: v.rule, Target: *v.target, Values: v.values, Passed: v.id.passed, Consent: v.consent}
+	p := &fill.Page{Rule: v.rule, Target: *v.target, Values: v.values, Passed: v.id.passed, Consent: v.consent, Zipped: atomic.LoadInt32(&v.id.zipped) != 0}
 	if v.context != odoo.DefaultContext {
 		p.Context = v.context
 	}

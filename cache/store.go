@@ -252,8 +252,10 @@ func storeFetched(f *fetching, c *capture, status int, header http.Header) strin
 	if f.filling != nil && !plainly(f, c, header) {
 		return policy.ReasonCoding
 	}
-	if contentLength(c.header) < 0 && !endedWell(f, header.Get("Content-Type"), c.body) {
-		return policy.ReasonNoEnd
+	if contentLength(c.header) < 0 {
+		if f.end = endOf(f, header.Get("Content-Type"), c.body); f.end != endWhole {
+			return policy.ReasonNoEnd
+		}
 	}
 	body, tags, reason := publicBody(f, c, header)
 	if reason != "" {

@@ -25,6 +25,7 @@ type Page struct {
 	Passed  http.Header // fields that middlewares in front set for Odoo
 	Context string      // what the addon has said that pages are rendered for, empty: odoo.DefaultContext
 	Consent bool        // the visitor has agreed to optional cookies
+	Zipped  bool        // its answers have no length, and are asked for in gzip, which tells their end
 
 	Names  []string    // lower case: request fields by which the page's answers differ (Vary)
 	Varied http.Header // their values, as the key has them
@@ -69,6 +70,9 @@ func Request(ctx context.Context, p *Page, o *Options) *http.Request {
 	for i := 0; i < len(p.Names); i++ {
 		setVaried(header, p.Names[i], p.Varied)
 	}
+	if p.Zipped {
+		header["Accept-Encoding"] = acceptZip
+	}
 	if p.Consent {
 		cookies = append(cookies, odoo.ConsentCookie+"="+odoo.Consented)
 	}
@@ -98,6 +102,7 @@ var (
 	agentOf     = map[bool][]string{false: {browser}, true: {robot}}
 	acceptAll   = []string{"*/*"}
 	acceptPlain = []string{Coding}
+	acceptZip   = []string{"gzip"}
 	noContext   = []string{odoo.DefaultContext}
 	untracked   = []string{"1"} // a fill is nobody's visit (addons/website/models/ir_http.py)
 )
