@@ -53,6 +53,9 @@ func reasonOf(f *fetching) string {
 // the tags.
 func condition(f *fetching, header http.Header) string {
 	h, v := f.h, f.v
+	if firewalled(h, header) {
+		return policy.ReasonFirewall
+	}
 	if len(v.rule.Require) > 0 && !rule.All(v.rule.Require, header) {
 		return policy.ReasonRequire
 	}
@@ -72,6 +75,16 @@ func condition(f *fetching, header http.Header) string {
 	}
 	f.tags = hashTags(v, tags)
 	return ""
+}
+
+// firewalled reports whether an answer is one of a firewall in between.
+func firewalled(h *Handler, header http.Header) bool {
+	for _, name := range h.s.Fill.Firewall {
+		if header[name] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // notOurs returns of the fields that answers differ by those that are not the filling

@@ -20,6 +20,11 @@ func judge(f *fetching, c *capture) {
 		g.passing = true
 		return
 	}
+	if firewalled(h, c.header) {
+		g.passing = true
+		f.admission.Reason = policy.ReasonFirewall
+		return
+	}
 	if c.status != http.StatusOK && judgeStatus(f, c) {
 		return
 	}

@@ -113,5 +113,5 @@ func (h *Handler) refetch(v *visit) {
 // and that may not be stored. An error leaves the stale copy its grace.
 func (f *fetching) withdrawn(c *capture) bool {
 	return !f.aborted && !c.broken && !f.standIn && !f.validated && (!f.admission.Store || f.refused) &&
-		f.v.head.Epoch != 0 && c.status >= 200 && c.status < 500 && !passingStatus(c.status)
+		f.v.head.Epoch != 0 && c.status >= 200 && c.status < 500 && !passingStatus(c.status) && !firewalled(f.h, c.header)
 }

@@ -738,6 +738,15 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
+			"fill.firewall", func(c *option.Config, v string) { c.Fill.Firewall = []string{v} }, []string{"X-Waf", "cf-mitigated", "x-amzn-waf-action"},
+			map[string]string{
+				"":             `fill.firewall[0]: is empty; expected a value, or no list at all`,
+				"content-type": `fill.firewall[0]: "content-type" is on other answers, too; expected a field that a firewall sets on answers of its own alone, such as Cf-Mitigated`,
+				"Server":       `fill.firewall[0]: "Server" is on other answers, too; expected a field that a firewall sets on answers of its own alone, such as Cf-Mitigated`,
+				"a b":          `fill.firewall[0]: "a b"; expected the name of a header`,
+			},
+		},
+		{
 			"fill.cookies", func(c *option.Config, v string) { c.Preset = "odoo"; c.Fill.Cookies = []string{v} }, []string{"lb", "lb-*", "s", "session_id_of_lb"},
 			map[string]string{
 				"odoocache_context": `fill.cookies[0]: "odoocache_context" is Odoo's own, or the addon's; expected one of a balancer or firewall`,

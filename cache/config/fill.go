@@ -24,6 +24,7 @@ func (p *problems) fill(all *option.Config) FillSettings {
 		}
 		s.Address = netip.AddrPortFrom(addr, 0).String()
 	}
+	s.Firewall = p.firewall(c.Firewall)
 	s.Headers = append(s.Headers, databaseFields...)
 	headers := p.names("fill.headers", c.Headers)
 	seen := map[string]bool{}
@@ -49,6 +50,31 @@ func (p *problems) fill(all *option.Config) FillSettings {
 		}
 	}
 	return s
+}
+
+// firewallFields are those by which firewalls mark an answer of their own.
+var firewallFields = []string{
+	"Cf-Mitigated",      // Cloudflare: "Detect a Challenge Page response" in the documentation of challenges
+	"X-Amzn-Waf-Action", // AWS WAF: its developer guide, "How the challenge and CAPTCHA actions work"
+}
+
+// firewall reads by which fields firewalls between the cache and Odoo mark answers of their own.
+func (p *problems) firewall(list []string) []string {
+	fields := append([]string{}, firewallFields...)
+	own := p.names("fill.firewall", list)
+	for i := 0; i < len(own); i++ {
+		if own[i] == "" {
+			continue
+		}
+		name := p.header(at("fill.firewall", i), own[i])
+		if isStandard(name) && !hasString(firewallFields, name) {
+			p.add(at("fill.firewall", i), "%q is on other answers, too; expected a field that a firewall sets on answers of its own alone, such as Cf-Mitigated", own[i])
+		}
+		if !hasString(fields, name) {
+			fields = append(fields, name)
+		}
+	}
+	return fields
 }
 
 // databaseFields choose among Odoo's databases. They are always part of the key, and sent

@@ -52,6 +52,7 @@ type FillSettings struct {
 	Headers   []string // canonical names of fields that middlewares in front set for the origin, X-Odoo-Database among them
 	Abandoned int      // most that go on without the visitor they began for
 }
+	Firewall  []string // canonical names of response fields by which firewalls mark answers of their own
 
 // CountrySettings say what pages depend on the visitor's country.
 type CountrySettings struct {

@@ -226,6 +226,7 @@ type Fill struct {
 	Headers   []string `json:"headers,omitempty"`
 	Cookies   []string `json:"cookies,omitempty"`
 	Abandoned string   `json:"abandoned,omitempty"`
+	Firewall  []string `json:"firewall,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }

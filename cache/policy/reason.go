@@ -31,6 +31,7 @@ const (
 
 	// The response.
 	ReasonStatus        = "status"         // a status that is not stored
+	ReasonFirewall      = "firewall"       // a firewall in between has answered, not the origin
 	ReasonPartial       = "partial"        // 206, 304 or 416
 	ReasonNoStore       = "no-store"       // RFC 9111 §5.2.2.5
 	ReasonPrivate       = "private"        // RFC 9111 §5.2.2.7

@@ -368,6 +368,35 @@ func TestWaitersGetWhatIsNotStored(t *testing.T) {
 	})
 }
 
+// firewallPage answers as a firewall does in place of the origin.
+func firewallPage(status int, lines ...string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, _ *http.Request) {
+		for name, values := range site.Fields(lines...) {
+			rw.Header()[name] = values
+		}
+		rw.Header().Set("Content-Type", "text/html")
+		rw.Header().Set("Cache-Control", "max-age=60")
+		rw.WriteHeader(status)
+		_, _ = io.WriteString(rw, site.HTMLPage("Just a moment"))
+	}
+}
+
+// TestAFirewallsPageIsNotStored, whatever its status, by rules of any kind.
+func TestAFirewallsPageIsNotStored(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, o := range []site.Options{asNobody(nil), nil} {
+			for _, line := range []string{"Cf-Mitigated: challenge", "X-Amzn-Waf-Action: challenge"} {
+				s := site.New(t, load, o, firewallPage(200, line))
+				got := s.Get("/")
+				assert.Contains(t, got.CacheStatus(), "detail=firewall")
+				assert.Equal(t, site.HTMLPage("Just a moment"), got.Body, "the visitor may have to answer it")
+				s.Answers(site.Page(site.HTMLPage("the page"), "Content-Type: text/html"))
+				assert.Equal(t, site.HTMLPage("the page"), s.Get("/").Body)
+			}
+		}
+	})
+}
+
 // TestARefreshThatIsRefusedTakesThePageAway; one that was limited says nothing of it.
 func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
@@ -386,8 +415,14 @@ func TestARefreshThatIsRefusedTakesThePageAway(t *testing.T) {
 			{"limited", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(429) }, true},
 			{"client gone", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(499) }, true},
 			{"error", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) }, true},
+			{"forbidden", func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(403) }, false},
+			{"broken off", chunked("<html><body>half", "Content-Type: text/html"), true},
+			{"challenged by Cloudflare", firewallPage(403, "Cf-Mitigated: challenge"), true},
+			{"challenged by AWS", firewallPage(202, "X-Amzn-Waf-Action: challenge"), true},
+			{"challenged with the page's status", firewallPage(200, "X-Amzn-Waf-Action: captcha"), true},
+			{"challenged by a firewall of the operator's", firewallPage(403, "X-Own-Firewall: 1"), true},
 		} {
-			s := site.New(t, load, asNobody(site.Options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), site.Page("old"))
+			s := site.New(t, load, site.Merge(asNobody(site.Options{"ttl": "50ms", "grace": "1h", "maxBody": "1000", "status": []string{"200"}}), site.Options{"fill": site.Options{"firewall": []string{"X-Own-Firewall"}}}), site.Page("old"))
 			s.Get("/")
 			time.Sleep(60 * time.Millisecond)
 			s.Answers(c.answer)
