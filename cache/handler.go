@@ -39,6 +39,7 @@ type Handler struct {
 	passing       []string        // fields of requests that middlewares in front set for the origin
 	keyFields     []string        // fields of requests that decide on what the table answers with
 	ignoredFields map[string]bool // fields of requests that have no part in it
+	slowFields    []string        // fields of requests with which they go the long way
 	counting      map[string]bool // folded names of fields that count, see clean
 }
 
@@ -48,7 +49,8 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant), identities: newIdentities(s.Limits.Addresses), doubts: &doubts{max: s.Limits.Addresses}, trails: &trails{max: s.Limits.Addresses}}
 	h.passing = s.Fill.Headers
 	h.keyFields = append(append([]string{}, keyFields...), s.Fill.Headers...)
-	h.ignoredFields = ignoredFieldsOf(h.keyFields)
+	h.ignoredFields = ignoredFieldsOf(s, h.keyFields)
+	h.slowFields = slowFieldsOf(s)
 	h.counting = countingFields(s)
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.openUntil = h.tenant.OpenUntil()

@@ -28,14 +28,18 @@ var edgeHeaders = []string{
 	"Surrogate-Key", "Xkey", "Cache-Tag", "Cache-Groups", "Cache-Group-Invalidation", "X-Odoo-Cache-Context",
 }
 
-// announce tells the origin, and rules, that the cache is there. What a client says of that
-// does not count.
+// announce makes of a client's request that of this edge: it tells the origin, and rules, that
+// the cache is there, and takes away what the edge alone is told. What a client says of the
+// cache does not count.
 func announce(h *Handler, r *http.Request) {
 	if h.s.EdgeHeader != "" {
 		r.Header[h.s.EdgeHeader] = h.s.Edge
 	}
 	if r.Header[odoo.ContextHeader] != nil && h.s.EdgeHeader != "" {
 		delete(r.Header, odoo.ContextHeader)
+	}
+	if h.s.DropsAuthorization {
+		delete(r.Header, "Authorization")
 	}
 }
 

@@ -3,13 +3,15 @@ package cache
 import (
 	"net/http"
 	"strings"
+
+	"github.com/odoocache/odoocache/cache/config"
 )
 
 // tableKey returns the fields of a GET that decide on its answer, but for cookies and
 // languages. It returns "" for a request that the table never answers.
 func tableKey(h *Handler, r *http.Request) string {
 	in := r.Header
-	for _, name := range neverFromTable {
+	for _, name := range h.slowFields {
 		if in[name] != nil {
 			return ""
 		}
@@ -56,9 +58,20 @@ var ignoredFields = map[string]bool{
 	"X-Odoo-Cache-Edge": true, "X-Real-Ip": true, "X-Request-Id": true, "X-Requested-With": true,
 }
 
+// slowFieldsOf returns those of neverFromTable that count for a handler.
+func slowFieldsOf(s *config.Settings) []string {
+	var fields []string
+	for _, name := range neverFromTable {
+		if name != "Authorization" || !s.DropsAuthorization {
+			fields = append(fields, name)
+		}
+	}
+	return fields
+}
+
 // ignoredFieldsOf returns the ignored fields of a handler. Those in its keys are none of them.
-func ignoredFieldsOf(keyed []string) map[string]bool {
-	fields := map[string]bool{}
+func ignoredFieldsOf(s *config.Settings, keyed []string) map[string]bool {
+	fields := map[string]bool{"Authorization": s.DropsAuthorization} // WriteSubset leaves out what is true
 	for name := range ignoredFields {
 		if !hasName(keyed, name) {
 			fields[name] = true

@@ -738,6 +738,10 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
+			"authorization", func(c *option.Config, v string) { c.Authorization = v }, []string{"honor", "remove"},
+			map[string]string{"": `authorization: ""; expected one of honor, remove`, "ignore": `authorization: "ignore"; expected one of honor, remove`},
+		},
+		{
 			"fill.firewall", func(c *option.Config, v string) { c.Fill.Firewall = []string{v} }, []string{"X-Waf", "cf-mitigated", "x-amzn-waf-action"},
 			map[string]string{
 				"":             `fill.firewall[0]: is empty; expected a value, or no list at all`,

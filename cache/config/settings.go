@@ -44,15 +44,17 @@ type Settings struct {
 	Purge          PurgeSettings
 	Limits         LimitSettings
 	Storage        StorageSettings
+
+	DropsAuthorization bool // of requests: it is a middleware's in front
 }
 
 // FillSettings say what requests are like that ask for what is stored.
 type FillSettings struct {
 	Address   string   // host:port that the origin takes for the client's
 	Headers   []string // canonical names of fields that middlewares in front set for the origin, X-Odoo-Database among them
+	Firewall  []string // canonical names of response fields by which firewalls mark answers of their own
 	Abandoned int      // most that go on without the visitor they began for
 }
-	Firewall  []string // canonical names of response fields by which firewalls mark answers of their own
 
 // CountrySettings say what pages depend on the visitor's country.
 type CountrySettings struct {
@@ -177,6 +179,7 @@ func Build(c *option.Config) (*Settings, error) {
 	} else if c.CSRF.Path == s.AdminPath || strings.HasPrefix(c.CSRF.Path, s.AdminPath+"/") {
 		p.add("admin.path", "%q has csrf.path in it, which Odoo answers; expected a path that Odoo does not have", c.Admin.Path)
 	}
+	s.DropsAuthorization = p.oneOf("authorization", c.Authorization, "honor", "remove") == "remove"
 	s.Debug = p.oneOf("logLevel", c.LogLevel, "error", "debug") == "debug"
 	s.Fill = p.fill(c)
 	s.Country = p.country(c.Country)

@@ -19,6 +19,7 @@ type Config struct {
 	Languages         []string  `json:"languages,omitempty"`
 	Rules             []Rule    `json:"rules,omitempty"`
 	RequestDirectives string    `json:"requestDirectives,omitempty"`
+	Authorization     string    `json:"authorization,omitempty"`
 	Keep              string    `json:"keep,omitempty"`
 	LogLevel          string    `json:"logLevel,omitempty"`
 	Compression       string    `json:"compression,omitempty"`
@@ -225,8 +226,8 @@ type Fill struct {
 	Address   string   `json:"address,omitempty"`
 	Headers   []string `json:"headers,omitempty"`
 	Cookies   []string `json:"cookies,omitempty"`
-	Abandoned string   `json:"abandoned,omitempty"`
 	Firewall  []string `json:"firewall,omitempty"`
+	Abandoned string   `json:"abandoned,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -280,6 +281,7 @@ func Default() *Config {
 		Name:              "odoocache",
 		Tenant:            "default",
 		RequestDirectives: "honor",
+		Authorization:     "honor",
 		Keep:              "1h",
 		LogLevel:          "error",
 		Compression:       "4",
