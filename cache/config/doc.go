@@ -7,5 +7,5 @@
 //
 // settings.go is all of it but for rules.go, fill.go and redis.go, which are parts of the
 // options. parse.go reads numbers, times and lists, pattern.go expressions, fields.go names
-// of header fields and cookies.
+// of header fields and cookies, address.go addresses of Redis.
 package config
