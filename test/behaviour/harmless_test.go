@@ -157,3 +157,37 @@ func TestRenderedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestTranslationsAreHits: browsers ask for them past their own caches with each page; in
+// French they are sent to another address first. Neither depends on who asks.
+func TestTranslationsAreHits(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s, _ := shopOfPreset(t, load)
+		s.Answers(func(rw http.ResponseWriter, r *http.Request) {
+			c, err := r.Cookie("frontend_lang")
+			if !strings.HasPrefix(r.URL.Path, "/fr/") && err == nil && c.Value == "fr_FR" {
+				rw.Header().Set("Location", "/fr"+r.URL.RequestURI())
+				rw.Header().Set("Content-Length", "0")
+				rw.WriteHeader(http.StatusSeeOther)
+				return
+			}
+			site.Page(`{"lang":"`+r.URL.Query().Get("lang")+`"}`, "Content-Type: application/json", "Cache-Control: public, max-age=0")(rw, r)
+		})
+		bypass := "Cache-Control: no-cache"
+		cart := "; session_id=" + site.SessionID(9)
+		const at = "/website/translations?hash=0a1b&lang="
+		for _, c := range []struct {
+			path, cookie string
+			status       int
+		}{{at + "en_US", "frontend_lang=en_US", 200}, {at + "fr_FR", "frontend_lang=fr_FR", 303}, {"/fr" + at + "fr_FR", "frontend_lang=fr_FR", 200}} {
+			first := s.Get(c.path, bypass, "Cookie: "+c.cookie)
+			require.Equal(t, c.status, first.Status, c.path)
+			require.Contains(t, first.CacheStatus(), "stored", c.path)
+			second := s.Get(c.path, bypass, "Cookie: "+c.cookie+cart)
+			assert.Contains(t, second.CacheStatus(), "; hit", c.path)
+			assert.Equal(t, c.status, second.Status)
+			assert.Equal(t, first.Header.Get("Location"), second.Header.Get("Location"))
+		}
+		assert.NotContains(t, s.Get("/website/translations?lang=fr_FR", bypass).CacheStatus(), "stored", "without a hash nothing says what it is of")
+	})
+}
