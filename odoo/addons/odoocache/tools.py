@@ -116,6 +116,13 @@ def url_fault(url):
     return None
 
 
+def host_fault(host):
+    """What is wrong with the Host field that edges are sent, in English, or None."""
+    if not host or re.fullmatch(r'(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?', host):
+        return None
+    return "expected a host of the site such as shop.example, with its port if that is not the usual one"
+
+
 def without_credentials(url):
     """The address as it may be shown and logged."""
     return re.sub(r'(?<=//)[^/?#]*@', '', url) if '://' in url else url.rpartition('@')[2]

@@ -11,7 +11,7 @@ from .. import const, sender, state, tools
 
 _logger = logging.getLogger(__name__)
 
-Config = namedtuple('Config', 'urls faults secret tenant timeout always_post')
+Config = namedtuple('Config', 'urls host faults secret tenant timeout always_post')
 
 # Fields whose change no page shows.
 INVISIBLE_FIELDS = frozenset([
@@ -95,12 +95,18 @@ class Odoocache(models.AbstractModel):
                 urls.append(url)
             else:
                 faults.append(f'{tools.without_credentials(url)}: {fault}')
+        host = setting('edge_host').strip()
+        fault = tools.host_fault(host)
+        if fault:  # a purge that is sent to another host purges nothing
+            urls = []
+            faults.append(f'{host}: {fault}')
         try:
             timeout = float(get('odoocache.timeout') or 5)
         except ValueError:
             timeout = 5.0
         return Config(
             urls=urls,
+            host=host,
             faults=faults,
             secret=setting('secret').strip(),
             tenant=setting('tenant').strip() or const.TENANT_DEFAULT,

@@ -1,37 +1,14 @@
 import logging
-import time
-import urllib.error
-import urllib.request
 
 from odoo import _, api, fields, models
 from odoo.exceptions import AccessError, UserError
 
-from .. import const, tools
+from .. import const, post, tools
 
 _logger = logging.getLogger(__name__)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would become a GET, which purges nothing."""
-
-    def redirect_request(self, *args, **kwargs):
-        return None
-
-
-def _build_opener():
-    """Speaks HTTP and HTTPS, and nothing else (build_opener() adds files and FTP)."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor,
-        _NoRedirect,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
 _warned = False
-_opener = _build_opener()
 
 
 class OdoocachePurge(models.Model):
@@ -119,31 +96,27 @@ class OdoocachePurge(models.Model):
     def _send(self, config, url, tags):
         """Sends one purge to one edge. Returns (None, '') if it is done, else
         the seconds to wait at least and what is wrong."""
+        def send(tags):
+            return post.purge(url, config.host, config.secret, config.tenant, tools.purge_body(tags), config.timeout)
+
         try:
-            status, headers, text = self._post(config, url, tools.purge_body(tags))
-            if status in (400, 413) and const.ALL not in tags:
+            status, headers, text = send(tags)
+            if status in (400, 413) and post.of_edge(text) and const.ALL not in tags:
                 # The edge does not take these tags. It must not keep the pages.
                 _logger.error("odoocache: %s refuses a purge (%s): %s; everything is purged instead", url, status, text)
-                status, headers, text = self._post(config, url, tools.purge_body({const.ALL}))
+                status, headers, text = send({const.ALL})
         except Exception as error:  # noqa: BLE001 whatever it is, the purge is still to be sent
-            _logger.warning("odoocache: %s does not answer: %s", url, error)
-            return 0, str(error)
-        if status == 200:
+            what = post.failure(url, config.host, error, config.timeout)
+            _logger.warning("odoocache: %s does not answer: %s", url, what)
+            return 0, what
+        if status == 200 and post.of_edge(text):
             return None, ''
+        what = post.refusal(url, config.host, status, headers, text)
         if status == 503:
-            _logger.info("odoocache: %s asks to send the purge again: %s", url, text)
-            return _seconds(headers.get('Retry-After')), f'{status} {text}'
-        _logger.error("odoocache: %s refuses a purge (%s): %s", url, status, text)
-        return 60, f'{status} {text}'
-
-    @api.model
-    def _post(self, config, url, body):
-        address, host, target = tools.endpoint(url, const.PATH_PURGE)
-        headers = {'Content-Type': 'application/json', 'Host': host}
-        if config.secret:
-            headers[const.HEADER_SIGNATURE] = tools.signature(
-                config.secret, int(time.time()), tools.nonce(), config.tenant, host, 'POST', target, body)
-        return _exchange(urllib.request.Request(address, data=body, headers=headers, method='POST'), config.timeout)
+            _logger.info("odoocache: %s asks to send the purge again: %s", url, what)
+            return _seconds(headers.get('Retry-After')), what
+        _logger.error("odoocache: %s refuses a purge: %s", url, what)
+        return 60, what
 
     @api.model
     def _note_success(self):
@@ -207,15 +180,18 @@ class OdoocachePurge(models.Model):
         sent = cr.fetchone()
         edges = []
         for url in config.urls:
-            address, host, _target = tools.endpoint(url, const.PATH_STATUS)
-            headers = {'Host': host}
+            timeout = min(config.timeout, 3)
+            asked, _target = post.request(url, config.host, const.PATH_STATUS)
             if config.secret:
-                headers['Authorization'] = f'Bearer {config.secret}'
+                asked.add_header('Authorization', f'Bearer {config.secret}')
             try:
-                code, _headers, text = _exchange(urllib.request.Request(address, headers=headers), min(config.timeout, 3))
+                code, headers, text = post.exchange(asked, timeout)
+                ok = code == 200 and post.of_edge(text)
+                if not ok:
+                    text = post.refusal(url, config.host, code, headers, text)
             except Exception as error:  # noqa: BLE001 shown to the user
-                code, text = 0, str(error)
-            edges.append({'url': url, 'ok': code == 200, 'status': code, 'answer': text[:500]})
+                code, ok, text = 0, False, post.failure(url, config.host, error, timeout)
+            edges.append({'url': url, 'ok': ok, 'status': code, 'answer': text[:500]})
         return {
             'edges': edges,
             'faults': config.faults,
@@ -233,7 +209,7 @@ class OdoocachePurge(models.Model):
         else:
             line = [
                 _("%s answers", edge['url']) if edge['ok']
-                else _("%(url)s does not answer: %(what)s", url=edge['url'], what=edge['status'] or edge['answer'])
+                else _("%(url)s does not answer: %(what)s", url=edge['url'], what=edge['answer'])
                 for edge in status['edges']
             ]
         line += [_("not an address of an edge: %s", fault) for fault in status['faults']]
@@ -243,16 +219,6 @@ class OdoocachePurge(models.Model):
         else:
             line.append(_("no purge waits"))
         return '; '.join(line)
-
-
-def _exchange(http_request, timeout):
-    """Sends a request. Returns status, headers and the start of the body."""
-    try:
-        with _opener.open(http_request, timeout=timeout) as answer:
-            return answer.status, answer.headers, answer.read(2000).decode('utf-8', 'replace')
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers, error.read(2000).decode('utf-8', 'replace')
 
 
 def _seconds(retry_after):

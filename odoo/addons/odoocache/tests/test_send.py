@@ -11,8 +11,7 @@ from unittest.mock import patch
 from odoo.tests import TransactionCase, tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.odoocache import const, tools
-from odoo.addons.odoocache.models.odoocache_purge import _exchange
+from odoo.addons.odoocache import const, post, tools
 from odoo.addons.odoocache.tests.common import configure, forget, pending
 
 SECRET = 'a long secret'
@@ -100,7 +99,7 @@ class TestSend(TransactionCase):
         self.assertEqual(pending(self.env), [{'a'}])
         for url in (f'file://{__file__}', 'ftp://127.0.0.1/x', 'data:text/plain,x'):
             with self.assertRaises(urllib.error.URLError):
-                _exchange(urllib.request.Request(url, data=b'', method='POST'), 1)
+                post.exchange(urllib.request.Request(url, data=b'', method='POST'), 1)
 
     def test_everything(self):
         self.purges._add({'a'})
