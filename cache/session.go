@@ -10,6 +10,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/odoo"
+	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -212,7 +213,7 @@ func noteNewSession(h *Handler, v *visit, status int, header http.Header) {
 // noteSessionOf notes the session that one of a response's Set-Cookie lines begins, if the
 // request could not have made it a special one.
 func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
-	if h.s.Session == "" || (v.cookie || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && !v.rule.KeepsSession && !signsOut(v) ||
+	if h.s.Session == "" || (v.cookie && !isForgotten(h, v) || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && !v.rule.KeepsSession && !signsOut(v) ||
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}
@@ -221,14 +222,25 @@ func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines [
 		if cookie.SetName(lines[i]) != h.s.Session {
 			continue
 		}
-		if id != "" {
+		value := cookie.SetValue(lines[i])
+		if id != "" && id != value {
 			return // two sessions: neither is known
 		}
-		id = cookie.SetValue(lines[i])
+		id = value // Odoo 16 and 17 write it twice into pages that no route has
+	}
+	if v.cookie && !signsOut(v) && !odoo.EarlySessionID.MatchString(id) {
+		return
 	}
 	if odoo.SessionID.MatchString(id) && keys.SessionID(id) != v.sid {
 		h.shared.tier.NoteNewSession(h.tenant, keys.SessionID(id))
 	}
+}
+
+// isForgotten reports whether Odoo may have begun another session in place of that of a visit,
+// since it did not know it any more: nothing is noted of it here either but this request, and
+// its id is one of those that change for no other reason while a visitor looks at pages.
+func isForgotten(h *Handler, v *visit) bool {
+	return v.looked && storage.KindOfScore(v.score, v.now) == storage.SessionBegins && odoo.EarlySessionID.MatchString(cookie.Only(h.s.Session, v.r))
 }
 
 // signsOut reports whether a visit ends its session, so that the one that its answer begins is a

@@ -6,9 +6,15 @@ import (
 	"strings"
 )
 
-// SessionID is the shape of Odoo's session ids: 40 hex digits in Odoo 14, 84 to
+// SessionID is the shape of Odoo's session ids: 40 hex digits until Odoo 17, 84 to
 // 86 characters later (odoo/http.py).
 var SessionID = regexp.MustCompile(`^[A-Za-z0-9_-]{32,128}$`)
+
+// EarlySessionID is the shape of ids of Odoo 14 to 17. A session with such an id gets another
+// one when somebody signs in or out, and in 14 and 15 if Odoo does not know it any more
+// (odoo/http.py, Root.setup_session). Later ids also change with age, and their sessions
+// stay as they are.
+var EarlySessionID = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // ContextValue is the shape of the addon's contexts, which it has signed.
 var ContextValue = regexp.MustCompile(`^[A-Za-z0-9._-]{16,512}$`)

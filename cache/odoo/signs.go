@@ -35,7 +35,7 @@ func ofUser(plain []byte) bool {
 }
 
 // Signs of a page that was rendered for one visitor: a signed-in user in the
-// session info of every page (addons/web/models/ir_http.py; Odoo 14 knows
+// session info of every page (addons/web/models/ir_http.py; Odoo 14
 // to 16 know is_website_user alone, addons/website/models/ir_http.py), a chat that an
 // operator has begun with them (addons/website_livechat; another word as of Odoo 18).
 var (
