@@ -156,6 +156,29 @@ func TestOdoo14SessionGoesOn(t *testing.T) {
 	}
 }
 
+// TestOdoo14ForgottenSession: whoever comes back with a session that Odoo does not know any
+// more gets another one, and pages from the cache from then on, until they change something.
+func TestOdoo14ForgottenSession(t *testing.T) {
+	odoo := needOdoo14(t)
+	e := odoo.Behind(t, nil)
+	product, _, variant := odoo.oldProduct(t)
+	for _, path := range []string{"/contactus", "/shop", product} {
+		e.Visitor(ShopHost, BrowserLanguage).Get(path)
+	}
+	v := e.Visitor(ShopHost, BrowserLanguage)
+	forgotten := strings.Repeat("ab", 20)
+	v.setCookie("session_id", forgotten)
+	assert.Contains(t, v.Get("/contactus").CacheStatus(), "detail=session")
+	session := v.cookie("session_id")
+	require.NotEqual(t, forgotten, session)
+	for _, path := range []string{"/contactus", "/shop", product} {
+		assert.Contains(t, v.Get(path).CacheStatus(), "; hit", path)
+	}
+	v.rpc("/shop/cart/update_json", site.Options{"product_id": variant, "add_qty": 1})
+	assert.Contains(t, v.Get("/shop").CacheStatus(), "detail=session")
+	assert.Equal(t, session, v.cookie("session_id"))
+}
+
 // TestOdoo14Forms sends forms with the placeholder of stored pages to Odoo.
 func TestOdoo14Forms(t *testing.T) {
 	odoo := needOdoo14(t)

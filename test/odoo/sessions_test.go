@@ -146,6 +146,15 @@ func TestOdooSessionsFromBirth(t *testing.T) {
 		{"asks for a variant", func(v *Visitor) {
 			v.rpc("/website_sale/get_combination_info", site.Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "combination": []int{}, "add_qty": 1})
 		}, true},
+		{"comes to pages that lead on", func(v *Visitor) {
+			event := strings.TrimSuffix(pages["event"], "/register")
+			for _, line := range []string{"Accept: text/html", "Range: bytes=0-999999"} { // as nobody, and by themselves
+				require.Equal(t, http.StatusSeeOther, v.Get(event, line).Status)
+				v.Get("/blog", line)
+				v.Get("/forum", line)
+				v.Get("/", line)
+			}
+		}, true},
 		{"fills a cart", func(v *Visitor) {
 			v.rpc("/shop/cart/add", site.Options{"product_template_id": id, "product_id": FirstVariant(t, odoo, id), "quantity": 1})
 		}, false},
