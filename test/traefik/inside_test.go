@@ -201,6 +201,17 @@ func TestInsideRecipes(t *testing.T) {
 		purges(t, p, hostAt("traefik", e), "ODOOCACHE_EDGE_URL=http://traefik:8082")
 	})
 
+	t.Run("files, without Redis", func(t *testing.T) {
+		e := enter(t, flagsOf("--entryPoints", at(t, documentsOf(t, recipes[0])[0], "entryPoints")))
+		_, shop, _ := strings.Cut(local.Replace(snippets(t, "## File provider", "yaml")[0]), "\n---\n")
+		alone := regexp.MustCompile(`(?m)^ *redis: .*\n`).ReplaceAllString(shop, "")
+		require.NotEqual(t, shop, alone)
+		_, purge, _ := strings.Cut(recipes[0], "\n---\n")
+		p := stack.StartTraefik(t, alone, e.flags...)
+		p.Write("purge.yml", purge)
+		purges(t, p, hostAt("traefik", e), "ODOOCACHE_EDGE_URL=http://traefik:8082")
+	})
+
 	t.Run("labels", func(t *testing.T) {
 		recipe := documentsOf(t, recipes[1])[0]
 		e := enter(t, listOf(t, recipe, "services", "traefik", "command"))
@@ -316,14 +327,20 @@ func TestInsideRefusals(t *testing.T) {
 		}
 		routers[strings.ReplaceAll(host, ".", "-")] = o
 	}
+	routers["purge"] = site.Options{"rule": "Host(`traefik`) && PathPrefix(`/.odoocache`)", "entryPoints": []string{"lenient"}, "service": "noop@internal", "middlewares": []string{"shop-example"}}
+	_, page := site.DocumentWith(t, "\n"+inside+"\n")
+	priority := strings.Replace(regexp.MustCompile(`--entryPoints\.web\.http\.redirections\.entryPoint\.priority=\d+`).FindString(page), ".web.", ".lenient.", 1)
+	require.NotEmpty(t, priority)
 	middlewares := at(t, dynamic, "http", "middlewares").(map[string]interface{})
 	middlewares["password"] = site.Options{"basicAuth": site.Options{"users": []string{"a:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/"}}}
 	middlewares["www"] = site.Options{"redirectRegex": site.Options{"regex": "^http://www.example/(.*)", "replacement": "http://shop.example/${1}", "permanent": true}}
 	dynamic["tls"] = site.Options{"certificates": []site.Options{{"certFile": certificate, "keyFile": key}}}
 	b, err := json.Marshal(dynamic)
 	require.NoError(t, err)
-	redirecting := stack.FreeAddress(t)
-	p := stack.StartTraefik(t, string(b), "--entryPoints.outside.address="+redirecting, "--entryPoints.outside.http.redirections.entryPoint.to=secure")
+	redirecting, lenient := stack.FreeAddress(t), stack.FreeAddress(t)
+	p := stack.StartTraefik(t, string(b),
+		"--entryPoints.outside.address="+redirecting, "--entryPoints.outside.http.redirections.entryPoint.to=secure",
+		"--entryPoints.lenient.address="+lenient, "--entryPoints.lenient.http.redirections.entryPoint.to=secure", priority)
 	plain, secure := strings.TrimPrefix(p.URL, "http://"), strings.TrimPrefix(p.TLS, "https://")
 	_, nobody, _ := net.SplitHostPort(stack.FreeAddress(t))
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
@@ -346,6 +363,7 @@ func TestInsideRefusals(t *testing.T) {
 		{"TLS to what speaks none", "https://traefik", "shop.example", strings.TrimPrefix(origin.URL, "http://"), []string{"does not speak TLS as expected"}},
 		{"a certificate of another name", "https://traefik", "", secure, []string{"no certificate for traefik", "set ODOOCACHE_EDGE_HOST"}},
 		{"the certificate of the shop", "https://traefik", "shop.example", secure, []string{"done"}},
+		{"an entry point that redirects after all others", "http://traefik", "", lenient, []string{"done"}},
 		{"nobody listens", "http://localhost:" + nobody, "", "", []string{"refused", "nobody listens there", "the container itself"}},
 		{"no such name", "http://traefik.invalid", "", "", []string{"nobody knows traefik.invalid", "<service>.<namespace>.svc"}},
 		{"no answer", "http://traefik", "", mute.Addr().String(), []string{"no answer within 2 s", "in one network"}},

@@ -57,14 +57,15 @@ def _build_opener():
 _opener = _build_opener()
 
 
-def exchange(http_request, timeout):
-    """Sends a request. Returns status, headers and the start of the body."""
+def exchange(http_request, timeout, size=2000):
+    """Sends a request. Returns status, headers and the start of the body, so
+    many bytes at most."""
     try:
         with _opener.open(http_request, timeout=timeout) as answer:
-            return answer.status, answer.headers, answer.read(2000).decode('utf-8', 'replace')
+            return answer.status, answer.headers, answer.read(size).decode('utf-8', 'replace')
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.headers, error.read(2000).decode('utf-8', 'replace')
+            return error.code, error.headers, error.read(size).decode('utf-8', 'replace')
 
 
 def request(url, host, path, **kwargs):
@@ -107,14 +108,23 @@ def of_edge(text):
 def refusal(url, host, status, headers, text):
     """What an answer that is not the wanted one says, in English: its status,
     and what to do about it or, if the edge has answered, its own words."""
-    hint = '' if of_edge(text) and not 300 <= status < 400 else _hint(url, host, status, headers, text)
-    if hint:
-        return f'{status}: {hint}'
+    if not of_edge(text) or 300 <= status < 400:
+        return f'{status}: {_proxied(url)}{_hint(url, host, status, headers, text)}'
     try:
         text = json.loads(text)['error']
     except (ValueError, KeyError, TypeError):
         pass
     return f'{status} {text}'
+
+
+def _proxied(url):
+    """Says so if a request to an edge goes by way of a proxy."""
+    parts = urlsplit(url if '://' in url else f'http://{url}')
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.netloc):
+        return ''
+    return (f"the request goes by way of the proxy {tools.without_credentials(proxy)}; if {parts.hostname} is not out there,"
+            f" add it to NO_PROXY in Odoo's environment. Otherwise: ")
 
 
 def _hint(url, host, status, headers, text):
@@ -162,4 +172,4 @@ def failure(url, host, error, timeout):
                 " is the container itself)")
     elif isinstance(reason, TimeoutError):
         hint = f"no answer within {timeout:g} s: are Odoo and Traefik in one network, is there a firewall between them?"
-    return f'{reason}: {hint}' if hint else str(error)
+    return f'{reason}: {_proxied(url)}{hint}' if hint else f'{_proxied(url)}{error}'

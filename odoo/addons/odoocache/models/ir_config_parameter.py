@@ -17,6 +17,11 @@ class IrConfigParameter(models.Model):
                         "%(url)s cannot be the address of an edge: %(fault)s",
                         url=tools.without_credentials(url), fault=fault))
 
+        for parameter in self.filtered(lambda p: p.key == 'odoocache.edge_host'):
+            fault = tools.host_fault((parameter.value or '').strip())
+            if fault:
+                raise ValidationError(f'odoocache.edge_host: {fault}')
+
     def _odoocache_changed(self, keys):
         """With another address or secret, what waits is sent at once, not after
         the pause that the old ones have led to."""

@@ -1,8 +1,11 @@
+import os
 import socket
 import ssl
 import urllib.error
+from unittest.mock import patch
 
-from odoo.tests import BaseCase, tagged
+from odoo.exceptions import ValidationError
+from odoo.tests import BaseCase, TransactionCase, tagged
 
 from odoo.addons.odoocache import post, tools
 
@@ -67,3 +70,31 @@ class TestPost(BaseCase):
         self.assertIn('no certificate for shop.example', post.failure(
             'https://traefik', 'shop.example:8443', ssl.SSLCertVerificationError(1, 'x'), 5))
         self.assertEqual(post.failure('http://traefik', '', ValueError('x'), 5), 'x')
+
+    def test_proxy(self):
+        answer = ('http://traefik', '', 503, {}, '<html>')
+        proxy = {'http_proxy': 'http://a:b@proxy.example:3128', 'no_proxy': ''}
+        with patch.dict(os.environ, proxy):
+            told = post.refusal(*answer)
+            self.assertIn('the proxy http://proxy.example:3128', told)
+            self.assertIn('add it to NO_PROXY', told)
+            self.assertIn('proxy.example', post.failure('http://traefik', '', TimeoutError('timed out'), 5))
+            self.assertNotIn('proxy', post.failure('https://traefik', '', TimeoutError('timed out'), 5))
+        with patch.dict(os.environ, {**proxy, 'no_proxy': 'traefik'}):
+            self.assertNotIn('proxy', post.refusal(*answer))
+
+
+@tagged('post_install', '-at_install')
+class TestHost(TransactionCase):
+
+    def test_settings(self):
+        set_param = self.env['ir.config_parameter'].set_param
+        set_param('odoocache.edge_url', 'http://traefik')
+        set_param('odoocache.edge_host', 'shop.example:8443')
+        self.assertEqual(self.env['odoocache']._config().host, 'shop.example:8443')
+        with self.assertRaises(ValidationError):
+            set_param('odoocache.edge_host', 'https://shop.example')
+        with patch.dict(os.environ, {'ODOOCACHE_EDGE_HOST': 'https://shop.example'}):
+            config = self.env['odoocache']._config()
+        self.assertEqual(config.urls, [])
+        self.assertIn('https://shop.example: expected a host', config.faults[0])
