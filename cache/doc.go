@@ -8,7 +8,8 @@
 //  1. handler.go     what a middleware holds, and New
 //  2. serve.go       the door: the order of all that follows
 //  3. table.go       a hit that is ready is written. table_key.go says for which requests,
-//     table_fill.go enters pages, sender.go reads who sends a Cookie field
+//     table_fill.go enters pages, glance.go knows visitors again, sender.go reads who sends a
+//     Cookie field
 //  4. bypassed.go    a request that is known to bypass is handed on. away.go does the same
 //     for all while Redis is not asked
 //  5. clean.go       fields that a server may take for others go; oversized requests bypass

@@ -28,6 +28,8 @@ type Handler struct {
 	table  *sync.Map // of *readyPage, by tableKey
 	prefix string    // of its keys: other handlers have rules of their own
 
+	glances  *sync.Map // of *glance, by glanceKey, at most limits.addresses
+	glanced  *int64    // about how many, atomic
 	bypassed *sync.Map // keys of requests that the cache has no part in, at most limits.addresses
 	bypasses *int64    // about how many, atomic
 	byRule   []string  // Cache-Status of their answers
@@ -55,6 +57,8 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
 	h.openUntil = h.tenant.OpenUntil()
 	h.table = shared.tier.Table()
+	h.glances = &sync.Map{}
+	h.glanced = new(int64)
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
 	h.hit = h.s.Name + "; hit; ttl="

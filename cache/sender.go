@@ -7,17 +7,18 @@ import (
 
 	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/odoo"
+	"github.com/odoocache/odoocache/cache/purges"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/keys"
 )
 
 // sender is what a Cookie field says of who has sent it.
 type sender struct {
-	session   string // its hash; empty: there is none
-	inDefault bool   // the addon has said that pages are rendered for nobody in particular
-	agrees    bool   // to optional cookies
-	rest      string // the field without the session
-	score     string // by which the session was last known to be a default one; empty: it was not asked for
+	session   string        // its hash; empty: there is none
+	inDefault bool          // the addon has said that pages are rendered for nobody in particular
+	agrees    bool          // to optional cookies
+	rest      string        // the field without the session
+	known     *purges.Known // of the session; nil: it was not asked for
 }
 
 // senderOf returns what is known of who sends a Cookie field, nil if that takes more
@@ -75,16 +76,17 @@ func (h *Handler) readSender(r *http.Request, field string) *sender {
 	return who
 }
 
-// withScore returns a sender with another score: what is remembered is never changed.
-func withScore(who *sender, score string) *sender {
+// withKnown returns a sender of whose session something is known: what is remembered is never
+// changed.
+func withKnown(who *sender, known *purges.Known) *sender {
 	s := *who
-	s.score = score
+	s.known = known
 	return &s
 }
 
-// variedKey is the key of a page that varies by cookies or language for a request. A
-// request of which it is not known what it gets has one that is in no table.
-func variedKey(h *Handler, r *http.Request, ru *rule.Rule, key string, who *sender) string {
+// variedBy begins the key of a page that varies by cookies or language for a request. It is
+// empty if it is not known what that gets.
+func variedBy(h *Handler, r *http.Request, ru *rule.Rule, who *sender) string {
 	fields := varyFields(ru, r, who.rest)
 	m := h.identities
 	m.mu.Lock()
@@ -93,11 +95,12 @@ func variedKey(h *Handler, r *http.Request, ru *rule.Rule, key string, who *send
 	if !known {
 		return ""
 	}
-	return keyWith(values, key)
+	return beginning(values)
 }
 
-func keyWith(values, key string) string {
-	return "v" + strconv.Itoa(len(values)) + ":" + values + key
+// beginning is what the keys of pages begin with that vary so.
+func beginning(values string) string {
+	return "v" + strconv.Itoa(len(values)) + ":" + values
 }
 
 // consenting begins the keys of pages for those who agree to optional cookies.

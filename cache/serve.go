@@ -19,7 +19,9 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		key := strings.Join([]string{h.prefix, r.Host, r.URL.RequestURI(), fields.String()}, "\n")
 		if x, found := h.table.Load(key); found {
 			p, _ := x.(*readyPage)
-			if p.remote {
+			if p.varies {
+				tried = answerVisitor(h, rw, r, key, p)
+			} else if p.remote {
 				tried = answerFromRedis(h, rw, r, key, p)
 			} else {
 				tried = answerFromMemory(h, rw, r, key, p)

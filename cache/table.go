@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/odoocache/odoocache/cache/purges"
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -81,6 +82,44 @@ func answerFromMemory(h *Handler, rw http.ResponseWriter, r *http.Request, key s
 	return outcomeDone
 }
 
+// answerVisitor writes a page of the table that varies, where one glance tells which one the
+// visitor gets.
+func answerVisitor(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *readyPage) outcome {
+	x, found := h.glances.Load(glanceKey(p.rule, r.Header))
+	if !found {
+		return answerChecked(h, rw, r, key, p)
+	}
+	g, _ := x.(*glance)
+	if x, found = h.table.Load(g.values + key); !found {
+		return answerChecked(h, rw, r, key, p)
+	}
+	q, _ := x.(*readyPage)
+	t := time.Now()
+	now := int64(t.Sub(storage.Started))
+	out := rw.Header()
+	if now >= q.quick || now >= atomic.LoadInt64(g.until) || now >= atomic.LoadInt64(g.licensed) || q.byConsent && g.agrees || out["Vary"] != nil {
+		return answerChecked(h, rw, r, key, p)
+	}
+	if q.remote {
+		return writeFromRedis(h, rw, r, q, t)
+	}
+	if now >= atomic.LoadInt64(q.licensed) {
+		return answerChecked(h, rw, r, key, p)
+	}
+	atomic.AddInt64(q.counted, 1)
+	atomic.AddInt64(q.served, 1)
+	for i, name := range q.names {
+		out[name] = q.values[i]
+	}
+	second := (now - q.from) / 1e9
+	left := q.left - second
+	out["Age"] = q.ages[second : second+1 : second+1]
+	out["Cache-Status"] = q.hits[left : left+1 : left+1]
+	rw.WriteHeader(http.StatusOK)
+	_, _ = rw.Write(q.body) // the client's connection; nobody is left to tell
+	return outcomeDone
+}
+
 // notInTable tries what else may be ready for a request: it may be known to be none for
 // the cache, or have fields that are not usual.
 func notInTable(h *Handler, rw http.ResponseWriter, r *http.Request, key string) outcome {
@@ -120,10 +159,16 @@ func answerUncommon(h *Handler, rw http.ResponseWriter, r *http.Request) outcome
 // with the body, in one exchange.
 func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key string, p *readyPage) outcome {
 	t := time.Now()
-	now := int64(t.Sub(storage.Started))
-	out := rw.Header()
-	if now >= p.quick || p.exchange == nil || r.Header["Cookie"] != nil || out["Vary"] != nil {
+	if int64(t.Sub(storage.Started)) >= p.quick || r.Header["Cookie"] != nil || rw.Header()["Vary"] != nil {
 		return answerChecked(h, rw, r, key, p)
+	}
+	return writeFromRedis(h, rw, r, p, t)
+}
+
+// writeFromRedis writes such a page to whoever gets it for certain.
+func writeFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, t time.Time) outcome {
+	if p.exchange == nil {
+		return answerConditional(h, rw, r, p, t)
 	}
 	body, got := redis.Body(p.exchange, t)
 	if body == nil {
@@ -136,10 +181,11 @@ func answerFromRedis(h *Handler, rw http.ResponseWriter, r *http.Request, key st
 	}
 	atomic.AddInt64(p.counted, 1)
 	atomic.AddInt64(p.served, 1)
+	out := rw.Header()
 	for i, name := range p.names {
 		out[name] = p.values[i]
 	}
-	second := (now - p.from) / 1e9
+	second := (int64(t.Sub(storage.Started)) - p.from) / 1e9
 	left := p.left - second
 	out["Age"] = p.ages[second : second+1 : second+1]
 	out["Cache-Status"] = p.hits[left : left+1 : left+1]
@@ -169,10 +215,9 @@ func answerChecked(h *Handler, rw http.ResponseWriter, r *http.Request, key stri
 	if h.openUntil.Load() != 0 && now >= atomic.LoadInt64(p.licensed) {
 		return passUnasked(h, rw, r, p.rule)
 	}
-	var who *sender
 	if lines := r.Header["Cookie"]; p.varies || lines != nil {
 		var tried outcome
-		if p, who, key, tried = pageFor(h, r, p, key, lines); p == nil {
+		if p, key, tried = pageFor(h, r, p, key, lines); p == nil {
 			return tried
 		}
 	}
@@ -188,7 +233,7 @@ func answerChecked(h *Handler, rw http.ResponseWriter, r *http.Request, key stri
 	}
 	in := r.Header
 	if p.remote || in["If-None-Match"] != nil || in["Cache-Control"] != nil || in["Pragma"] != nil || rw.Header()["Vary"] != nil {
-		return answerConditional(h, rw, r, p, who, t)
+		return answerConditional(h, rw, r, p, t)
 	}
 	write(rw, p, p.body, now)
 	return outcomeDone
@@ -241,8 +286,8 @@ func confirmed(h *Handler, p *readyPage) (known, late bool) {
 }
 
 // answerConditional writes a page, or 304, to a request with conditions or directives, or of a
-// page that is in Redis alone. who is given if the session has to be asked for with the page.
-func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, who *sender, t time.Time) outcome {
+// page that is in Redis alone.
+func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *readyPage, t time.Time) outcome {
 	now := int64(t.Sub(storage.Started))
 	in, out := r.Header, rw.Header()
 	if p.rule.ClientDirectives && (len(in["Cache-Control"]) > 0 || len(in["Pragma"]) > 0) {
@@ -259,7 +304,7 @@ func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *r
 	}
 	body := p.body
 	if p.remote {
-		stored, late := bodyFromRedis(h, r, p, who)
+		stored, late := bodyFromRedis(h, p)
 		if stored == nil {
 			return missOutcome(late)
 		}
@@ -278,35 +323,24 @@ func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *r
 	return outcomeDone
 }
 
-// bodyFromRedis gets the body of a page that is in Redis alone, and asks for the session with
-// it if who is given. The body is nil if the page is not as it was.
-func bodyFromRedis(h *Handler, r *http.Request, p *readyPage, who *sender) (stored []byte, late bool) {
+// bodyFromRedis gets the body of a page that is in Redis alone. It is nil if the page is not
+// as it was.
+func bodyFromRedis(h *Handler, p *readyPage) (stored []byte, late bool) {
 	t := time.Now() // there may have been an exchange before
-	session, score := "", ""
-	if who != nil {
-		session, score = who.session, who.score
-	}
 	if p.exchange == nil {
-		stored, late = bodyFromCluster(h, p, session, score, t)
-	} else {
-		var got resp.Outcome
-		if who == nil {
-			stored, got = redis.Body(p.exchange, t)
-		} else {
-			stored, got = redis.BodyFor(p.exchange, session, score, t)
-		}
-		late = stored == nil && tier.NotFetched(h.shared.tier, h.tenant, got)
+		return bodyFromCluster(h, p, t)
 	}
-	if stored == nil && !late && who != nil { // perhaps since the session's score is another one
-		rememberSender(h.identities, r.Header["Cookie"][0], withScore(who, ""))
+	stored, got := redis.Body(p.exchange, t)
+	if stored == nil {
+		return nil, tier.NotFetched(h.shared.tier, h.tenant, got)
 	}
-	return stored, late
+	return stored, false
 }
 
 // bodyFromCluster gets the body of a page whose exchange could not be prepared: Redis Cluster
 // moves keys between nodes.
-func bodyFromCluster(h *Handler, p *readyPage, session, score string, t time.Time) (stored []byte, late bool) {
-	ready, stored, late := h.shared.tier.Quick(h.tenant, p.tierKey, session, score, t.UnixMilli())
+func bodyFromCluster(h *Handler, p *readyPage, t time.Time) (stored []byte, late bool) {
+	ready, stored, late := h.shared.tier.Quick(h.tenant, p.tierKey, t.UnixMilli())
 	if ready == nil || ready != p.ready {
 		return nil, late
 	}
@@ -314,9 +348,8 @@ func bodyFromCluster(h *Handler, p *readyPage, session, score string, t time.Tim
 }
 
 // pageFor finds the page of the table for a request with cookies, or of a page that varies.
-// It returns none for a visitor who may have to get another one. It returns the sender as
-// ask if the session has still to be asked for.
-func pageFor(h *Handler, r *http.Request, p *readyPage, key string, lines []string) (found *readyPage, ask *sender, at string, tried outcome) {
+// It returns none for a visitor who may have to get another one.
+func pageFor(h *Handler, r *http.Request, p *readyPage, key string, lines []string) (found *readyPage, at string, tried outcome) {
 	var who *sender
 	switch len(lines) {
 	case 0:
@@ -325,45 +358,61 @@ func pageFor(h *Handler, r *http.Request, p *readyPage, key string, lines []stri
 		who = senderOf(h, r, lines[0])
 	}
 	if who == nil || p.personal && len(lines) > 0 {
-		return nil, nil, "", outcomeGoOn
+		return nil, "", outcomeGoOn
 	}
+	values := ""
 	if p.varies {
-		key = variedKey(h, r, p.rule, key, who)
+		if values = variedBy(h, r, p.rule, who); values == "" {
+			return nil, "", outcomeGoOn
+		}
+		key = values + key
 		x, known := h.table.Load(key)
 		if !known {
-			return nil, nil, "", outcomeGoOn
+			return nil, "", outcomeGoOn
 		}
 		p, _ = x.(*readyPage)
 	}
 	if p.byConsent && who.agrees {
 		x, known := h.table.Load(consenting + key)
 		if !known {
-			return nil, nil, "", outcomeGoOn
+			return nil, "", outcomeGoOn
 		}
 		key = consenting + key
 		p, _ = x.(*readyPage)
 	}
-	if who.session == "" || p.rule.Terms.AnySession {
-		return p, nil, key, outcomeDone
+	known := always
+	if who.session != "" && !p.rule.Terms.AnySession {
+		if known, tried = sessionFor(h, p, who, lines[0]); tried != outcomeDone {
+			return nil, "", tried
+		}
 	}
+	if values != "" {
+		rememberGlance(h, r, p.rule, values, who, known)
+	}
+	return p, key, outcomeDone
+}
+
+// sessionFor decides whether a page is for a visitor with a session. If it is, and others of its
+// rule are, too, as long as the session is what it is, it returns what says so.
+func sessionFor(h *Handler, p *readyPage, who *sender, field string) (known *purges.Known, tried outcome) {
 	if !p.rule.Nobody { // nothing that is known of the session counts, see withheld
 		if !p.ready.Entry.Life.Public {
-			return nil, nil, "", outcomeGoOn
+			return nil, outcomeGoOn
 		}
-		return p, nil, key, outcomeDone
+		return nil, outcomeDone
 	}
 	if who.inDefault {
-		return p, nil, key, outcomeDone
+		return always, outcomeDone
 	}
-	if p.remote && who.score != "" && storage.ScoreGives(who.score, p.rule.Evidence, nowMS()) {
-		return p, who, key, outcomeDone
+	known = who.known
+	if known == nil || !purges.Counts(known, int64(time.Since(storage.Started))) || !storage.GivesNobodys(known.Score, p.rule.Evidence, nowMS()) {
+		gives, late := false, false
+		if known, gives, late = tier.KnownSession(h.shared.tier, h.tenant, who.session, p.rule.Evidence); !gives {
+			return nil, missOutcome(late)
+		}
+		if known != who.known {
+			rememberSender(h.identities, field, withKnown(who, known))
+		}
 	}
-	score, late := h.shared.tier.QuickSession(h.tenant, who.session)
-	if !storage.ScoreGives(score, p.rule.Evidence, nowMS()) {
-		return nil, nil, "", missOutcome(late)
-	}
-	if p.remote {
-		rememberSender(h.identities, lines[0], withScore(who, score))
-	}
-	return p, nil, key, outcomeDone
+	return known, outcomeDone
 }

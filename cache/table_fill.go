@@ -103,7 +103,7 @@ func enterTable(h *Handler, v *visit, at, key string, r *storage.Ready, plain bo
 			ready: r, tierKey: at, rule: v.rule, varies: true, licensed: p.licensed,
 			personal: hasName(v.rule.Cookies, h.s.Session) || hasName(v.rule.Cookies, h.s.ContextCookie),
 		})
-		key = keyWith(values, key)
+		key = beginning(values) + key
 	}
 	if v.consent {
 		key = consenting + key

@@ -133,6 +133,11 @@ func Sessions(tenant string) string {
 	return Prefix + "{" + tenant + "}:sessions"
 }
 
+// Changes returns the Redis key of those of a tenant's sessions that have changed of late.
+func Changes(tenant string) string {
+	return Prefix + "{" + tenant + "}:changes"
+}
+
 // SessionID returns the hashed identity of a session: its id lets one sign in.
 func SessionID(id string) string {
 	return ID("session " + id)

@@ -15,5 +15,9 @@
 // that there is no new purge (confirm, ConfirmBy), and ends with anything new (revoke).
 //
 // What could not be written to the storage waits in the journal of the view. While anything
-// waits, nothing of the tenant is used. view.go has the View, journal.go its journal.
+// waits, nothing of the tenant is used.
+//
+// Sessions remembers which sessions are default ones, in the same way: it is licensed by each
+// reading of what has changed of them. view.go has the View, journal.go its journal,
+// sessions.go the Sessions.
 package purges

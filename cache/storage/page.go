@@ -57,12 +57,11 @@ func (p *Page) Holds(value []byte) bool {
 // Question is what a server answers when it is asked for a position, and how it is asked. It
 // can be relied on as long as a view has it. It is never changed.
 type Question struct {
-	Tenant  string
-	Head    Head
-	Era     int64
-	Expect  string
-	Ask     string
-	Session string // how a session is asked for, without the length of its hash
+	Tenant string
+	Head   Head
+	Era    int64
+	Expect string
+	Ask    string
 }
 
 // Exchange is what is sent for a page that is on a server alone, and what has to come back

@@ -1,9 +1,6 @@
 package storage
 
-import (
-	"math/rand"
-	"strconv"
-)
+import "math/rand"
 
 // What is known of a session is one number of 16 digits, its score. From the highest bit on:
 // the time until which it is known, in seconds since scoreEra; evidenceBits bits, one for each
@@ -32,8 +29,16 @@ const (
 	scoreNonces  = 1 << EvidenceBits
 )
 
-// ScoreBytes is how long a score is, in digits.
-const ScoreBytes = 16
+// NewSessionsEpoch returns the name of a state of what is known of sessions: random, and above
+// all scores until 2044.
+func NewSessionsEpoch() int64 {
+	return 1<<52 + rand.Int63n(1<<52)
+}
+
+// UntilOf returns until when a score is known, in Unix ms.
+func UntilOf(score int64) int64 {
+	return (score/ScoreUnit + scoreEra) * 1000
+}
 
 // The kinds of scores, modulo 4.
 const (
@@ -108,7 +113,7 @@ func KindOfScore(score, now int64) SessionKind {
 		return SessionUnknown
 	case kind == ScoreSpecial:
 		return SessionSpecial
-	case (score/ScoreUnit+scoreEra)*1000 <= now:
+	case UntilOf(score) <= now:
 		return SessionUnknown
 	case kind == ScoreBegins:
 		return SessionBegins
@@ -122,11 +127,10 @@ func KindOfScore(score, now int64) SessionKind {
 // rules, at a time in Unix ms: it is a default one, or evidence has shown it for these.
 func GivesNobodys(score int64, bit int, now int64) bool {
 	kind := score % 4
-	return (kind == ScoreDefault || kind == ScoreDoubted && score&EvidenceOf(bit) != 0) && (score/ScoreUnit+scoreEra)*1000 > now
+	return (kind == ScoreDefault || kind == ScoreDoubted && score&EvidenceOf(bit) != 0) && UntilOf(score) > now
 }
 
-// ScoreGives is GivesNobodys for a score as it is stored.
-func ScoreGives(score string, bit int, now int64) bool {
-	n, err := strconv.ParseInt(score, 10, 64)
-	return err == nil && GivesNobodys(n, bit, now)
+// GivesSome reports whether a score may give nobody's pages of some rule.
+func GivesSome(score int64) bool {
+	return score != 0 && (score%4 == ScoreDefault || score%4 == ScoreDoubted && score%ScoreUnit > ScoreDoubted)
 }

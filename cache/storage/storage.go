@@ -39,6 +39,14 @@ type Delta struct {
 	Whole bool // Marks are all there are, not those since
 }
 
+// Changes are what has changed of the sessions of a tenant since an earlier position.
+type Changes struct {
+	Head     Head     // the position of its purges
+	At       Head     // that of its sessions; the zero Head: nothing is known of any
+	Whole    bool     // more sessions than those may have become others
+	Sessions []string // hashes of those that may be given less than before
+}
+
 // Purge is one order to purge.
 type Purge struct {
 	Soft    bool
@@ -167,12 +175,13 @@ type Remote interface {
 	// Question returns how a position is asked for, to be used while the server is that of
 	// an era.
 	Question(tenant string, head Head, era int64) *Question
-	// Compare asks whether the position is that of a question. With a session it asks for
-	// what is known of it, too, or whether that is the score. With a page it asks for its
-	// entry. The answer is the last of these; see resp.Expect for its outcome.
-	Compare(q *Question, session, score string, page *Page, now time.Time) (answer []byte, outcome resp.Outcome)
-	// Score is Compare for a session alone, which every hit of one asks for.
-	Score(q *Question, session string, now time.Time) (score []byte, outcome resp.Outcome)
+	// Compare asks whether the position is that of a question. With a page it asks for its
+	// entry, which is the answer. See resp.Expect for its outcome.
+	Compare(q *Question, page *Page, now time.Time) (answer []byte, outcome resp.Outcome)
+	// Changes returns what has changed of a tenant's sessions since a position. Each mark of one
+	// that may be given nobody's pages is among that, and that nothing is known of one any more;
+	// not what is found out in its favour.
+	Changes(tenant string, since Head) (*Changes, error)
 	// Prepare sets r.Page, r.Request and r.Reply, by which an entry is asked for, and takes
 	// the bodies out of r.
 	Prepare(r *Ready, id string) error

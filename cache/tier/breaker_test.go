@@ -94,7 +94,7 @@ func TestBreakerCountsAnOutageOnce(t *testing.T) {
 
 func TestNotAsked(t *testing.T) {
 	openedOf := func(head storage.Head) *Tenant {
-		v := newTenant("t", 1000, nil)
+		v := newTenant("t", 1000, nil, 10)
 		v.guard = &breaker{threshold: 2, min: 60000, max: 60000}
 		v.purges.Apply(storage.Delta{Head: head, Whole: true}, 1, storage.Ticks()-2000)
 		v.guard.failure(storage.Ticks())

@@ -27,6 +27,7 @@ func (t *Tier) settle(n *Tenant) string {
 		}
 		if era != 0 && t.remote.Era(n.name) == era {
 			n.guard.success()
+			n.sessions.ForgetAll()
 			n.purges.Settled(era)
 			return ""
 		}
@@ -87,6 +88,7 @@ func (t *Tier) restart(n *Tenant, local, head storage.Head, now int64) string {
 	if err := t.store.Forget(n.name); err != nil { // marks of sessions may be lost, too
 		return t.failed(n, "forget", err)
 	}
+	n.sessions.ForgetAll()
 	if _, err := t.store.Reset(n.name); err != nil {
 		return t.failed(n, "reset", err)
 	}

@@ -66,6 +66,9 @@ func (t *Tier) writeSessions(n *Tenant) bool {
 			return false
 		}
 		n.guard.success()
+		if forget {
+			n.sessions.ForgetAll()
+		}
 		n.purges.SessionsWritten(list, special, forget, placeOf(t, n.name))
 	}
 }
@@ -120,6 +123,9 @@ func (t *Tier) journal(n *Tenant, l purges.Load) {
 	}
 	if (len(l.Sessions) > 0 || l.Forget != nil) && n.purges.JournalSessions(l.Sessions, l.Forget, t.o.Sessions) {
 		t.o.Log(fmt.Sprintf("odoocache: tenant %s: more than %d sessions wait to be marked; nothing is known of any session now", n.name, t.o.Sessions))
+	}
+	for session := range l.Sessions {
+		n.sessions.Forget([]string{session})
 	}
 	t.retryLater(n)
 }

@@ -1,7 +1,6 @@
 package tier
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/purges"
@@ -19,14 +18,13 @@ func (t *Tier) Confirm(n *Tenant) (known, late bool) {
 	if t.remote == nil {
 		return false, false
 	}
-	_, q, late := compare(t, n, "", "", nil)
+	_, q, late := compare(t, n, nil)
 	return q != nil, late
 }
 
-// compare asks whether the position is as it was, and for a session and a page with it, see
-// Remote.Compare. The question that it returns has the view's position, as it was before and
+// compare asks whether the position is as it was, and for a page with it, see Remote.Compare. The question that it returns has the view's position, as it was before and
 // is afterwards, and as the server of its era says. It is nil if that does not hold.
-func compare(t *Tier, n *Tenant, session, score string, page *storage.Page) (answer []byte, q *storage.Question, late bool) {
+func compare(t *Tier, n *Tenant, page *storage.Page) (answer []byte, q *storage.Question, late bool) {
 	now := time.Now()
 	if q = purges.MadeQuestion(n.purges); q == nil {
 		if q = purges.QuestionOf(n.purges); q == nil {
@@ -36,7 +34,7 @@ func compare(t *Tier, n *Tenant, session, score string, page *storage.Page) (ans
 	if n.guard.failures.Load() > 0 { // it has just failed: Find can tell what is wrong
 		return nil, nil, false
 	}
-	answer, outcome := t.remote.Compare(q, session, score, page, now)
+	answer, outcome := t.remote.Compare(q, page, now)
 	if outcome != resp.Matches {
 		return nil, nil, NotFetched(t, n, outcome)
 	}
@@ -56,45 +54,9 @@ func NotFetched(t *Tier, n *Tenant, outcome resp.Outcome) (late bool) {
 	return true
 }
 
-// QuickSession returns the score of a session, given as its hash, as it is stored; empty: it is
-// not known, or could not be asked for. For late see Confirm.
-func (t *Tier) QuickSession(n *Tenant, session string) (score string, late bool) {
-	q := purges.MadeQuestion(n.purges)
-	if q == nil || n.guard.failures.Load() > 0 {
-		return firstSession(t, n, session)
-	}
-	now := time.Now()
-	answer, outcome := t.remote.Score(q, session, now)
-	if outcome != resp.Matches {
-		return "", NotFetched(t, n, outcome)
-	}
-	if !purges.ConfirmBy(n.purges, q, storage.StartedMS+now.Sub(storage.Started).Milliseconds()) { // as ticks
-		return "", false
-	}
-	return string(answer), false
-}
-
-// firstSession asks for a session where no question has been made: the storage is of this
-// process, or the position has changed.
-func firstSession(t *Tier, n *Tenant, session string) (score string, late bool) {
-	if t.remote == nil {
-		a, err := t.store.Find(n.name, &storage.Query{Session: session})
-		if err != nil {
-			return "", false
-		}
-		return strconv.FormatInt(a.Score, 10), false
-	}
-	answer, q, late := compare(t, n, session, "", nil)
-	if q == nil {
-		return "", late
-	}
-	return string(answer), false
-}
-
 // Quick asks for an entry that is on a server alone: it returns what was prepared, without
-// bodies, and the stored body. With a session, given as its hash, that is asked for in the
-// same exchange: it has to have the score that it had before. For late see Confirm.
-func (t *Tier) Quick(n *Tenant, key, session, score string, now int64) (r *storage.Ready, body []byte, late bool) {
+// bodies, and the stored body. For late see Confirm.
+func (t *Tier) Quick(n *Tenant, key string, now int64) (r *storage.Ready, body []byte, late bool) {
 	if !t.bare {
 		return nil, nil, false
 	}
@@ -102,7 +64,7 @@ func (t *Tier) Quick(n *Tenant, key, session, score string, now int64) (r *stora
 	if r == nil || now >= r.Until || now < r.Entry.Life.Born {
 		return nil, nil, false
 	}
-	value, q, late := compare(t, n, session, score, r.Page)
+	value, q, late := compare(t, n, r.Page)
 	if q == nil || q.Head.Seq != r.Seq || q.Head.Epoch != r.Entry.Epoch || !r.Page.Holds(value) {
 		return nil, nil, late
 	}

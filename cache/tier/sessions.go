@@ -44,9 +44,17 @@ func (t *Tier) wrote(n *Tenant, err error) {
 
 // Mark notes that sessions are special, or else in doubt. It must return before the request
 // that makes them so is forwarded. What cannot be written is kept like a purge:
-// this process does not use the tenant's cache until it is. It returns the scores that they
-// had, and have now; none if they are not known.
+// this process does not use the tenant's cache until it is. Either way this process remembers
+// nothing of them any more. It returns the scores that they had, and have now; none if they
+// are not known.
 func (t *Tier) Mark(n *Tenant, sessions []string, special bool) (had, have []int64) {
+	had, have = t.mark(n, sessions, special)
+	forgetSessions(t, n, sessions) // last: a request may have asked for one meanwhile
+	return had, have
+}
+
+// mark writes the marks of sessions.
+func (t *Tier) mark(n *Tenant, sessions []string, special bool) (had, have []int64) {
 	if t.notReady(n) != "" {
 		t.keepSessions(n, sessions, special)
 		return nil, nil
@@ -81,6 +89,21 @@ func (t *Tier) Restore(n *Tenant, session string, had, have int64) {
 	for bit := 0; bit < storage.EvidenceBits && had%4 == storage.ScoreDoubted; bit++ {
 		if had&storage.EvidenceOf(bit) != 0 {
 			t.Settle(n, session, have, bit)
+		}
+	}
+}
+
+// forgetSessions has this process forget sessions, whichever of its tiers remembers them.
+func forgetSessions(t *Tier, n *Tenant, sessions []string) {
+	n.sessions.Forget(sessions)
+	if t.o.Place == "" {
+		return
+	}
+	tiersMu.Lock()
+	defer tiersMu.Unlock()
+	for i := 0; i < len(tiers); i++ {
+		if other := tenantOf(tiers[i], n.name); other != nil && other != n {
+			other.sessions.Forget(sessions)
 		}
 	}
 }

@@ -22,13 +22,19 @@ type Tenant struct {
 	replayMu sync.Mutex // one replay of the journal at a time
 
 	admission *admission // nil: everything is stored
+
+	sessions  *purges.Sessions
+	following sync.Mutex // one reads the changes of sessions at a time
+	followed  int64      // when that was last begun, in ns after storage.Started
+	inStep    bool       // they were read then
+	behind    bool       // the storage did not answer in time
 }
 
-func newTenant(name string, patience int64, remote storage.Remote) *Tenant {
+func newTenant(name string, patience int64, remote storage.Remote, sessions int) *Tenant {
 	v := purges.New(name, patience, func(tenant string, head storage.Head, era int64) *storage.Question {
 		return remote.Question(tenant, head, era)
 	})
-	return &Tenant{name: name, purges: v, Served: new(int64), Bypassed: new(int64)}
+	return &Tenant{name: name, purges: v, Served: new(int64), Bypassed: new(int64), sessions: purges.NewSessions(sessions, patience)}
 }
 
 // OpenUntil returns until when the tenant's storage is not asked, in ticks: 0 unless the

@@ -5,7 +5,7 @@
 // tier.go is what there is, tenant.go what it has of a tenant; find.go looks entries up and store.go keeps them; purge.go
 // writes purges or journals them, heirs.go hands the journal on; position.go follows what
 // others have purged; ready.go and quick.go are the short ways of hits, admission.go says what
-// is worth its place, sessions.go what is known of sessions, breaker.go when nothing is asked.
+// is worth its place, sessions.go notes what is known of sessions, follow.go remembers it, breaker.go when nothing is asked.
 //
 // Some calls are written (*T).method(v, …): in the interpreter that costs a third of v.method(…).
 package tier
@@ -96,7 +96,7 @@ func (t *Tier) Tenant(name string) *Tenant {
 	defer tiersMu.Unlock()
 	n := tenantOf(t, name)
 	if n == nil {
-		n = newTenant(name, t.patience, t.remote)
+		n = newTenant(name, t.patience, t.remote, t.o.Sessions)
 		n.guard = &t.breaker
 		n.admission = newAdmission(t.o.Admission)
 		if t.remote != nil && t.remote.Apart() {

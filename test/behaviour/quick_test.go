@@ -305,6 +305,7 @@ func compareWays(t *testing.T, o site.Options, gone *stack.RedisServer) {
 				"Surrogate-Key: all"+r.URL.Path[1:])(rw, r)
 		}
 		rules := []site.Options{{"match": site.Options{"pathPrefixes": []string{"/a"}}, "query": site.Options{"ignore": []string{"utm_*"}}, "vary": site.Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
+			{"match": site.Options{"pathPrefixes": []string{"/page"}}, "fill": "nobody", "vary": site.Options{"languages": []string{"en_US", "fr_FR"}, "cookies": []string{"tz"}}},
 			{"match": site.Options{"pathPrefixes": []string{"/rule"}}, "bypass": "true"},
 			{"match": site.Options{"pathPrefixes": []string{"/edge"}, "headers": site.Options{"X-Odoo-Cache-Edge": ".+"}}, "bypass": "true"}}
 		with := func(more site.Options) site.Options {
@@ -326,7 +327,7 @@ func compareWays(t *testing.T, o site.Options, gone *stack.RedisServer) {
 		}
 
 		random := rand.New(rand.NewSource(time.Now().UnixNano()))
-		paths := []string{"/a", "/a?", "/a?b=1", "/a?utm_source=x", "//a", "/a%2Fb", "/a/b", "/private", "/vary", "/public", "/empty", "/change?tag=alla", "/change?tag=none", "/change?tag=*", "/turn", "/turn?a=1", "/new-", "/rule", "/edge", "/.odoocache/status"}
+		paths := []string{"/a", "/a?", "/page", "/a?b=1", "/a?utm_source=x", "//a", "/a%2Fb", "/a/b", "/private", "/vary", "/public", "/empty", "/change?tag=alla", "/change?tag=none", "/change?tag=*", "/turn", "/turn?a=1", "/new-", "/rule", "/edge", "/.odoocache/status"}
 		lines := []string{
 			"Accept-Encoding: gzip, deflate, br, zstd", "Accept-Encoding: gzip", "Accept-Encoding: gzip;q=0, *", "Accept-Encoding: identity",
 			"Range: bytes=0-1", "If-None-Match: \"e\"", "If-Modified-Since: Mon, 23 Nov 2026 05:00:00 GMT", "If-Match: \"x\"",

@@ -417,32 +417,61 @@ func TestExchangesOfAHit(t *testing.T) {
 	})
 }
 
-// TestSessionHitIsOneExchange: without a memory tier, a hit of a visitor with a default
-// session takes one exchange with Redis, and none is a hit once the session is special.
-func TestSessionHitIsOneExchange(t *testing.T) {
+// TestSessionHitAsksNothing: a hit of a visitor with a default session takes no exchange with
+// Redis, and without a memory tier the one that brings the page. None is a hit once the session
+// is special: at once where it was marked, within memory.maxStaleness elsewhere.
+func TestSessionHitAsksNothing(t *testing.T) {
 	server := stack.StartServer(t, "--appendonly", "no")
 	exchanges := func() int { return server.Calls("echo") } // each ends with one
 	site.Both(t, func(t *testing.T, load site.Loader) {
-		s, _ := newOdooLike(t, load, site.Options{
-			"memory": site.Options{"bytes": "0"}, "redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
-		})
-		s.Get("/a")
-		one, two := "Cookie: session_id="+s.Get("/uncached").Session(), "Cookie: session_id="+s.Get("/uncached").Session()
-		for i := 0; i < 4; i++ {
-			s.Get("/a")
-			require.Contains(t, s.Get("/a", one).CacheStatus(), "; hit")
-			require.Contains(t, s.Get("/a", two).CacheStatus(), "; hit")
-		}
-		before := exchanges()
-		for i := 0; i < 10; i++ {
-			require.Contains(t, s.Get("/a", one).CacheStatus(), "; hit")
-		}
-		assert.Equal(t, 10, exchanges()-before)
+		for memory, each := range map[string]int{"0": 1, "1MiB": 0} {
+			t.Run("memory "+memory, func(t *testing.T) {
+				open := func(staleness string, more site.Options) *site.Site {
+					o := site.Options{
+						"memory": site.Options{"bytes": memory, "maxStaleness": staleness},
+						"redis":  site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
+					}
+					for name, value := range more {
+						o[name] = value
+					}
+					s, _ := newOdooLike(t, load, o)
+					return s
+				}
+				s := open("60s", nil)
+				s.Get("/a")
+				one, two := "Cookie: session_id="+s.Get("/uncached").Session(), "Cookie: session_id="+s.Get("/uncached").Session()
+				for i := 0; i < 4; i++ {
+					s.Get("/a")
+					require.Contains(t, s.Get("/a", one).CacheStatus(), "; hit")
+					require.Contains(t, s.Get("/a", two).CacheStatus(), "; hit")
+				}
+				before := exchanges()
+				for i := 0; i < 10; i++ {
+					require.Contains(t, s.Get("/a", one, "Accept-Language: en").CacheStatus(), "; hit")
+				}
+				assert.Equal(t, 10*each, exchanges()-before)
 
-		s.Do(http.MethodPost, "/change", "x", one)
-		for i := 0; i < 3; i++ {
-			require.NotContains(t, s.Get("/a", one).CacheStatus(), "; hit")
-			require.Contains(t, s.Get("/a", two).CacheStatus(), "; hit")
+				// Another configuration of memory has a tier of its own, as another process has.
+				other := open("500ms", site.Options{"tenant": s.Options["tenant"]})
+				for i := 0; i < 4; i++ {
+					other.Get("/a", one)
+				}
+				before = exchanges()
+				end := time.Now().Add(time.Second)
+				hits := 0
+				for time.Now().Before(end) {
+					require.Contains(t, other.Get("/a", one).CacheStatus(), "; hit")
+					hits++
+				}
+				assert.LessOrEqual(t, exchanges()-before, hits*each+4, "the changes are read, and the position is, twice a second at most")
+
+				s.Do(http.MethodPost, "/change", "x", one)
+				for i := 0; i < 3; i++ {
+					require.NotContains(t, s.Get("/a", one).CacheStatus(), "; hit")
+					require.Contains(t, s.Get("/a", two).CacheStatus(), "; hit")
+				}
+				require.NotContains(t, other.Get("/a", one).CacheStatus(), "; hit", "it is of the same process")
+			})
 		}
 	})
 }

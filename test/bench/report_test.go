@@ -133,10 +133,10 @@ func known(format string, list []float64) string {
 // table shows the ratios.
 func (r *benchReport) table() string {
 	out := fmt.Sprintf("\n%d rounds of %d s each, 16 connections, %d cores, Traefik %s, Redis %s\n", r.Rounds, r.Seconds, r.Cores, r.Traefik, r.Redis)
-	out += fmt.Sprintf("%-34s %8s %17s %8s %9s %10s %9s  %s\n", "case", "ratio", "least to most", "req/s", "p99 ms", "CPU s/1000", "alloc kB", "ratio to")
+	out += fmt.Sprintf("%-50s %8s %17s %8s %9s %10s %9s  %s\n", "case", "ratio", "least to most", "req/s", "p99 ms", "CPU s/1000", "alloc kB", "ratio to")
 	for _, c := range r.Cases {
 		least, most := measure.Spread(c.Ratio)
-		out += fmt.Sprintf("%-34s %8.2f %8.2f %8.2f %8.0f %9.2f %10s %9s  %s\n",
+		out += fmt.Sprintf("%-50s %8.2f %8.2f %8.2f %8.0f %9.2f %10s %9s  %s\n",
 			c.Case, measure.Median(c.Ratio), least, most, measure.Median(c.Rate), measure.Median(c.P99), known("%.3f", c.CPU), known("%.1f", c.Alloc), c.Base)
 	}
 	for _, l := range r.Loads {
@@ -187,6 +187,8 @@ func (r *benchReport) aims() []benchAim {
 		{"hit from Redis, gzip", ratio("hit from Redis, gzip"), 1.8, false},
 		{"hit from Redis", ratio("hit from Redis"), 1.2, false},
 		{"p99 of p50 at 70 % load", r.load("hit from memory").tail(), 3, true},
+		{"a session and a browser's header, of a hit without", orNaN(r.find(benchVisitor).Ratio), 0.85, false},
+		{"the same, from Redis", orNaN(r.find(benchVisitorRedis).Ratio), 0.9, false},
 		{"miss, of an origin of 20 ms", ratio(benchMiss), 0.9, false},
 		{"ms of processor time, miss with the preset", cpu(benchPresetMiss), 2, true},
 		{"the same, of a miss without it", cpu(benchPresetMiss) / cpu(benchMiss), 1.05, true},
@@ -205,7 +207,7 @@ func (r *benchReport) verdicts() string {
 		if r.partly && (math.IsNaN(v.got) || math.IsInf(v.got, 0) || v.got == 0) {
 			continue
 		}
-		out += fmt.Sprintf("%-44s %6.2f  aim %s %-5.4g %s\n", v.what, v.got, v.sign(), v.aim, v.word())
+		out += fmt.Sprintf("%-52s %6.2f  aim %s %-5.4g %s\n", v.what, v.got, v.sign(), v.aim, v.word())
 	}
 	return out
 }

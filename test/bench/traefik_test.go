@@ -114,6 +114,7 @@ func startBenchSite(t *testing.T) *benchSite {
 		"memory.example": with("memory", large, nil), "redis.example": with("redis", "0", nil),
 		"bypass.example": with("bypass", large, site.Options{"rules": []site.Options{{"match": site.Everything, "bypass": "true"}}}),
 		"slow.example":   with("slow", large, nil), "slowodoo.example": with("slowodoo", large, site.Options{"preset": "odoo"}),
+		"shop.example": with("shop", large, site.Options{"preset": "odoo"}), "shopredis.example": with("shopredis", "0", site.Options{"preset": "odoo"}),
 	}
 	entries := map[string]site.Options{}
 	for _, n := range entryCounts {
@@ -171,11 +172,57 @@ func (s *benchSite) answer(rw http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.Host, "slow") {
 		time.Sleep(20 * time.Millisecond)
 	}
+	if r.URL.Path == beginPath {
+		rw.Header().Set("Set-Cookie", "session_id="+site.SessionID(1)+"; HttpOnly; Path=/")
+		site.Page("begin", "X-Odoo-Cache: no-store")(rw, r)
+		return
+	}
 	a := s.answers[r.URL.Path]
 	if a == nil {
 		a = measure.NewAnswer(s.body(r.URL.Path))
 	}
 	a.Write(rw)
+}
+
+// beginPath is where the origin begins a session, and always the same one.
+const beginPath = "/begin"
+
+// browserLines is what a browser sends with its second page and the following.
+func browserLines() []string {
+	return []string{
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+		"Accept-Encoding: gzip, deflate, br, zstd",
+		"Accept-Language: en-US,en;q=0.9",
+		"Cookie: frontend_lang=en_US; session_id=" + site.SessionID(1) + "; tz=Europe/Brussels; _ga=GA1.1.1460431723.1764500000; " +
+			"_ga_8QZ4T1X2YK=GS2.1.s1764500000$o1$g1$t1764500321$j60$l0$h0; _fbp=fb.0.1764500000123.987654321",
+		"Priority: u=0, i",
+		"Referer: http://shop.example/shop",
+		`Sec-Ch-Ua: "Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99"`,
+		"Sec-Ch-Ua-Mobile: ?0",
+		`Sec-Ch-Ua-Platform: "Windows"`,
+		"Sec-Fetch-Dest: document",
+		"Sec-Fetch-Mode: navigate",
+		"Sec-Fetch-Site: same-origin",
+		"Sec-Fetch-User: ?1",
+		"Upgrade-Insecure-Requests: 1",
+		"User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+	}
+}
+
+// begin has Odoo begin the session of those lines, where the cache sees it, and makes the
+// product ready for its visitor and for nobody.
+func (s *benchSite) begin(hosts ...string) {
+	for _, host := range hosts {
+		got, err := site.Send(http.MethodGet, s.p.URL+beginPath, "", site.Fields("Host: "+host))
+		require.NoError(s.t, err)
+		require.Equal(s.t, site.SessionID(1), got.Session())
+		for i := 0; i < 4; i++ {
+			for _, lines := range [][]string{{"Accept-Encoding: gzip"}, browserLines()} {
+				_, err := site.Send(http.MethodGet, s.p.URL+"/product", "", site.Fields(append([]string{"Host: " + host}, lines...)...))
+				require.NoError(s.t, err)
+			}
+		}
+	}
 }
 
 // zipped is the product in gzip, at the level of the store.
@@ -373,6 +420,14 @@ const (
 	benchPresetMiss = "miss, preset odoo, origin of 20 ms"
 )
 
+// The hits with the preset that are compared: a session and a browser's header are to cost little.
+const (
+	benchNobody       = "preset odoo, hit without a cookie"
+	benchVisitor      = "with a session and a browser's header"
+	benchNobodyRedis  = "preset odoo, hit from Redis without a cookie"
+	benchVisitorRedis = "from Redis, with a session and a browser's header"
+)
+
 func (s *benchSite) cases() []benchCase {
 	const bare, trivial, gz = "Traefik alone, 49 kB", "Traefik alone, trivial", "Accept-Encoding: gzip"
 	hit := func(name, base, host, path string, lines ...string) benchCase {
@@ -405,6 +460,12 @@ func (s *benchSite) cases() []benchCase {
 	}
 	looked := asking(least("a plugin that only looks, trivial", "/trivial"), trivial, "least.example")
 	looked.cache = "fwd=bypass"
+	browser := func(name, base, host string) benchCase {
+		c := hit(name, base, host, "/product", browserLines()...)
+		c.coded = true
+		return c
+	}
+	s.begin("shop.example", "shopredis.example")
 	const slow = "Traefik alone, origin of 20 ms"
 	list := []benchCase{
 		passed(bare, bare, "bare.example", "/product", ""),
@@ -421,6 +482,10 @@ func (s *benchSite) cases() []benchCase {
 		matched,
 		passed("Traefik's compress, 215 kB", "Traefik's compress, 215 kB", "compress.example", "/shop", "", gz),
 		hit("hit from memory, 215 kB, gzip", "Traefik's compress, 215 kB", "memory.example", "/shop", gz),
+		hit(benchNobody, benchNobody, "shop.example", "/product", gz),
+		browser(benchVisitor, benchNobody, "shop.example"),
+		hit(benchNobodyRedis, benchNobodyRedis, "shopredis.example", "/product", gz),
+		browser(benchVisitorRedis, benchNobodyRedis, "shopredis.example"),
 		passed(trivial, trivial, "bare.example", "/trivial", ""),
 		idle,
 		passed("bypass, trivial", trivial, "bypass.example", "/trivial", "fwd=bypass"),

@@ -26,6 +26,7 @@ import (
 //	oc:{tenant}:marks    a sorted set: the tenant's purge state
 //	oc:{tenant}:run      the run of the server that has written the two
 //	oc:{tenant}:sessions a sorted set: what is known of sessions, hashed
+//	oc:{tenant}:changes  a sorted set: which of them have changed of late
 //
 // The members of the sorted set are the marks, with the number of the purge as
 // score, and three of its own: !e the epoch, !s the sequence, !f the floor. One

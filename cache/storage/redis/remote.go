@@ -28,11 +28,7 @@ func (s *Redis) Apart() bool {
 
 // Question implements Remote.
 func (s *Redis) Question(tenant string, head storage.Head, era int64) *storage.Question {
-	sessions := keys.Sessions(tenant)
-	return &storage.Question{
-		Tenant: tenant, Head: head, Era: era, Expect: position(head), Ask: askPosition(tenant),
-		Session: "*3\r\n$6\r\nZSCORE\r\n$" + strconv.Itoa(len(sessions)) + "\r\n" + sessions + "\r\n$",
-	}
+	return &storage.Question{Tenant: tenant, Head: head, Era: era, Expect: position(head), Ask: askPosition(tenant)}
 }
 
 // askPosition is what asks for the position of a tenant.
@@ -59,46 +55,19 @@ func bulk(n int64) string {
 // echo begins a command to repeat a nonce, see ask.
 const echo = "*2\r\n$4\r\nECHO\r\n$13\r\n"
 
-// scoreLead is how the score of a session begins.
-var scoreLead = "$" + strconv.Itoa(storage.ScoreBytes) + "\r\n"
-
-// Score implements Remote: one round trip.
-func (s *Redis) Score(q *storage.Question, session string, now time.Time) (score []byte, outcome resp.Outcome) {
-	nonce := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	e := &resp.Expected{
-		Request: []byte(q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + echo + nonce),
-		Replies: 4, Lead: q.Expect + scoreLead, Size: storage.ScoreBytes, End: "\r\n$13\r\n" + nonce,
-	}
-	if s.cluster != nil {
-		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, e)
-	}
-	return resp.Expect(s.client, q.Era, now, e)
-}
-
 // Compare implements Remote: one round trip.
-func (s *Redis) Compare(q *storage.Question, session, score string, page *storage.Page, now time.Time) (answer []byte, outcome resp.Outcome) {
-	what, lead, size, replies := q.Ask, q.Expect, 0, 3
-	if session != "" {
-		what += q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n"
-		lead += scoreLead
-		size = storage.ScoreBytes
-		replies++
-		if score != "" {
-			lead += score + "\r\n"
-		}
-	}
-	if page != nil {
-		what += page.Get
-		lead += page.Lead
-		size = len(page.Head) + page.Body
-		replies++
-	}
+func (s *Redis) Compare(q *storage.Question, page *storage.Page, now time.Time) (answer []byte, outcome resp.Outcome) {
 	nonce := strconv.FormatUint(rand.Uint64()|1<<63, 36) + "\r\n" // as in newNonce
-	end := "$13\r\n" + nonce
-	if replies > 3 {
-		end = "\r\n" + end
+	e := &resp.Expected{Replies: 3, Lead: q.Expect, End: "$13\r\n" + nonce}
+	if page == nil {
+		e.Request = []byte(q.Ask + echo + nonce)
+	} else {
+		e.Request = []byte(q.Ask + page.Get + echo + nonce)
+		e.Replies = 4
+		e.Lead += page.Lead
+		e.Size = len(page.Head) + page.Body
+		e.End = "\r\n" + e.End
 	}
-	e := &resp.Expected{Request: []byte(what + echo + nonce), Replies: replies, Lead: lead, Size: size, End: end}
 	if s.cluster != nil {
 		return s.cluster.Expect(keys.Marks(q.Tenant), q.Era, now, e)
 	}
@@ -160,15 +129,4 @@ func Body(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome
 		return x.Kept, outcome
 	}
 	return body, outcome
-}
-
-// BodyFor gets the body for a session, given as its hash, in the same exchange. The session
-// has to have the score that it had before, by which it is given the page.
-func BodyFor(x *storage.Exchange, session, score string, now time.Time) (body []byte, outcome resp.Outcome) {
-	q := x.Question
-	with := *x
-	with.Request = q.Ask + q.Session + strconv.Itoa(len(session)) + "\r\n" + session + "\r\n" + x.Get + echo
-	with.Reply = q.Expect + scoreLead + score + "\r\n" + x.Reply[len(q.Expect):]
-	with.Replies++
-	return Body(&with, now)
 }

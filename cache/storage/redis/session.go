@@ -3,7 +3,6 @@ package redis
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -22,6 +21,17 @@ import (
 // second makes a default one of exactly this note. Whichever of them is late, a mark
 // that the visitor's later requests make finds the note, or the second command does
 // not.
+//
+// Processes remember scores by which sessions may be given nobody's pages. So whatever ends
+// such a score takes the next number, and notes it as the score of the session's hash in
+// another sorted set, the changes: then a process asks for those with a higher number than
+// the last that it knows. What is found out in favour of a session is no change: whoever
+// remembers less asks again.
+//
+// Changes have three members of their own, as marks do: !e the epoch, !n the last number,
+// !f the highest number of what was dropped. The sessions hold the epoch, too, with a score
+// above all others. If the two differ, one of the sets was lost, perhaps with sessions that
+// somebody remembers: the next note begins a new epoch, and until then nothing is remembered.
 
 // visit asks for an entry, unless id is empty, and for a session.
 func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, int64, error) {
@@ -128,16 +138,78 @@ func (s *Redis) NoteDefault(tenant, session string, ttl int64, limit int) error 
 	return s.Settle(tenant, session, begins, storage.AllRules)
 }
 
+// mostChanges bounds the changes that are kept. Who has not asked for so many forgets all
+// that it remembers. mostRead is how many members may be read then: those of their own, too.
+const (
+	mostChanges = "1000"
+	mostRead    = "1010"
+)
+
+// changing is what scripts have in common that may end a score.
+//
+// KEYS[1] the sessions, KEYS[2] the changes; ARGV[1] a new epoch.
+var changing = `
+local s, c, most, changed = KEYS[1], KEYS[2], ` + mostChanges + `, {}
+local function anew()
+  redis.call('DEL', c)
+  redis.call('ZADD', c, ARGV[1], '!e', 0, '!n', 0, '!f')
+  redis.call('ZADD', s, ARGV[1], '!e')
+end
+local function ready()
+  local epoch = redis.call('ZSCORE', s, '!e')
+  if not epoch or redis.call('TYPE', c).ok ~= 'zset' or redis.call('ZSCORE', c, '!e') ~= epoch then anew() end
+end
+local function ends(session, score)
+  if score % 4 == 0 or score % 4 == 2 and score % ` + scoreUnit + ` > 2 then changed[#changed + 1] = session end
+end
+local function tell()
+  if #changed == 0 then return end
+  local n = redis.call('ZINCRBY', c, 1, '!n')
+  for i = 1, #changed do redis.call('ZADD', c, n, changed[i]) end
+  local count = redis.call('ZCARD', c) - 3
+  if count > most then
+    local at = count - math.floor(most * 3 / 4)
+    local last = redis.call('ZRANGE', c, at, at, 'WITHSCORES')[2]
+    redis.call('ZREMRANGEBYSCORE', c, '-inf', last)
+    redis.call('ZADD', c, last, '!f', n, '!n')
+  end
+end
+`
+
+// beginScript notes a session as one that begins, unless something is known of it. Beyond the
+// limit those with the lowest scores go. It returns how many it has noted.
+//
+// ARGV[2] the score, ARGV[3] the session, ARGV[4] most sessions.
+var beginScript = changing + `
+if redis.call('TYPE', s).ok ~= 'zset' then redis.call('DEL', s) end
+ready()
+local noted = redis.call('ZADD', s, 'NX', ARGV[2], ARGV[3])
+local over = redis.call('ZCARD', s) - 1 - tonumber(ARGV[4])
+if over > most then
+  redis.call('ZREMRANGEBYRANK', s, 0, over - 1)
+  anew()
+elseif over > 0 then
+  local gone = redis.call('ZRANGE', s, 0, over - 1, 'WITHSCORES')
+  for i = 1, #gone, 2 do ends(gone[i], tonumber(gone[i + 1])) end
+  redis.call('ZREMRANGEBYRANK', s, 0, over - 1)
+  tell()
+end
+return noted`
+
 // NoteBeginning implements Storage.
 func (s *Redis) NoteBeginning(tenant, session string, ttl int64, limit int) (int64, error) {
 	score := storage.BeginningScore(storage.NowMS() + ttl)
-	replies, err := s.note(tenant,
-		[]string{"ZADD", keys.Sessions(tenant), "NX", strconv.FormatInt(score, 10), session},
-		resp.Command{Args: []string{"ZREMRANGEBYRANK", keys.Sessions(tenant), "0", strconv.Itoa(-limit - 1)}})
+	replies, err := s.change(tenant, beginScript, strconv.FormatInt(score, 10), session, strconv.Itoa(limit))
 	if err != nil || replies[0].Int == 0 {
 		score = 0
 	}
 	return score, err
+}
+
+// change runs a script that may end scores.
+func (s *Redis) change(tenant, script string, args ...string) ([]resp.Reply, error) {
+	all := []string{"EVAL", script, "2", keys.Sessions(tenant), keys.Changes(tenant), strconv.FormatInt(storage.NewSessionsEpoch(), 10)}
+	return s.do(resp.Command{Args: append(all, args...)})
 }
 
 // Settle implements Storage.
@@ -155,30 +227,30 @@ func (s *Redis) Settle(tenant, session string, was int64, bit int) error {
 // markScript is storage.MarkedScore, for sessions of which something is known. It returns the
 // scores that they had.
 //
-// KEYS[1] the sessions; ARGV[1] the score without a kind, ARGV[2] the kind, ARGV[3] and on
-// the sessions.
-var markScript = `
-local had = {}
-for i = 3, #ARGV do
-  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  had[i - 2] = score or '0'
+// ARGV[2] the score without a kind, ARGV[3] the kind, ARGV[4] and on the sessions.
+var markScript = changing + `
+local had, held = {}, redis.call('TYPE', s).ok == 'zset'
+if held then ready() else redis.call('DEL', s) end
+for i = 4, #ARGV do
+  local score = held and redis.call('ZSCORE', s, ARGV[i])
+  had[i - 3] = score or '0'
   if score then
     score = tonumber(score)
-    local to, kind = tonumber(ARGV[1]), tonumber(ARGV[2])
+    ends(ARGV[i], score)
+    local to, kind = tonumber(ARGV[2]), tonumber(ARGV[3])
     local after = score - score % ` + scoreUnit + ` + ` + scoreUnit + `
     if after > to then to = after end
     if score % 4 == 1 then kind = 1 end
-    redis.call('ZADD', KEYS[1], string.format('%.0f', to + kind), ARGV[i])
+    redis.call('ZADD', s, string.format('%.0f', to + kind), ARGV[i])
   end
 end
+tell()
 return had`
 
 // Mark implements Storage.
 func (s *Redis) Mark(tenant string, sessions []string, special bool, until int64) ([]int64, error) {
-	args := []string{
-		"EVAL", markScript, "1", keys.Sessions(tenant), strconv.FormatInt(storage.SessionScore(until, 0), 10), strconv.FormatInt(storage.MarkKind(special), 10),
-	}
-	replies, err := s.note(tenant, append(args, sessions...))
+	args := []string{strconv.FormatInt(storage.SessionScore(until, 0), 10), strconv.FormatInt(storage.MarkKind(special), 10)}
+	replies, err := s.change(tenant, markScript, append(args, sessions...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -191,20 +263,66 @@ func (s *Redis) Mark(tenant string, sessions []string, special bool, until int64
 	return had, nil
 }
 
-// note runs commands on what is known of sessions.
-func (s *Redis) note(tenant string, args []string, more ...resp.Command) ([]resp.Reply, error) {
-	commands := append([]resp.Command{{Args: args}}, more...)
-	replies, err := ask(s, commands...)
+// Changes implements Remote: one round trip.
+func (s *Redis) Changes(tenant string, since storage.Head) (*storage.Changes, error) {
+	marks, changes := keys.Marks(tenant), keys.Changes(tenant)
+	replies, err := ask(s,
+		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
+		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
+		resp.Command{Args: []string{"ZSCORE", keys.Sessions(tenant), "!e"}},
+		resp.Command{Args: []string{"ZSCORE", changes, "!n"}},
+		resp.Command{Args: []string{"ZRANGEBYSCORE", changes, "(" + strconv.FormatInt(since.Seq, 10), "+inf", "WITHSCORES", "LIMIT", "0", mostRead}},
+	)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
-	if replies[0].Kind == resp.Error && strings.Contains(replies[0].Text, "WRONGTYPE") { // something else stands in its place
-		if err := s.Forget(tenant); err != nil {
-			return nil, err
-		}
-		return s.do(resp.Command{Args: args})
+	c := &storage.Changes{}
+	if c.Head, err = headOf(replies[1], replies[0]); err != nil {
+		return nil, err
 	}
-	return replies, firstError(replies, args[0])
+	if c.At.Epoch, err = number64(replies[2], "epoch of sessions"); err != nil || c.At.Epoch == 0 {
+		return c, err
+	}
+	if resp.Code(replies[4]) == "WRONGTYPE" {
+		c.At = storage.Head{}
+		return c, nil
+	}
+	if c.At.Seq, err = number64(replies[3], "number of changes"); err != nil {
+		return nil, err
+	}
+	if err := firstError(replies, "ZRANGEBYSCORE"); err != nil {
+		return nil, err
+	}
+	return c, readChanges(c, since, replies[4].Items)
+}
+
+// readChanges reads the members of the changes. Where their epoch is not that of the sessions,
+// or not among so many, nothing is known of any session. If the number is lower than before,
+// changes were lost.
+func readChanges(c *storage.Changes, since storage.Head, items []resp.Reply) error {
+	epoch, floor := int64(0), int64(0)
+	for i := 0; i+1 < len(items); i += 2 {
+		n, err := number64(items[i+1], "number of a change")
+		if err != nil {
+			return err
+		}
+		switch member := string(items[i].Body); member {
+		case "!e":
+			epoch = n
+		case "!n": // perhaps a later one than was read before
+			c.At.Seq = n
+		case "!f":
+			floor = n
+		default:
+			c.Sessions = append(c.Sessions, member)
+		}
+	}
+	if epoch != c.At.Epoch {
+		*c = storage.Changes{Head: c.Head}
+		return nil
+	}
+	c.Whole = since.Epoch != epoch || floor > since.Seq || c.At.Seq < since.Seq
+	return nil
 }
 
 // Forget implements Storage.

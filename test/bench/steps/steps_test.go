@@ -74,6 +74,10 @@ var steps = []step{
 	{"memory", "hit", 300, 580},
 	{"odoo", "hit", 400, 680},
 	{"redis", "hit", 480, 930},
+	{"odoo", "hit without a cookie", 400, 680},
+	{"odoo", "hit with a session", 400, 680},
+	{"remote", "hit without a cookie", 800, 1350},
+	{"remote", "hit with a session", 800, 1350},
 	{"memory", "bypass", 250, 394},
 	{"memory", "miss", 5200, 9700},
 	{"odoo", "miss", 5200, 11300},
@@ -163,6 +167,7 @@ func newStepRunner(t testing.TB) *stepRunner {
 		"memory": {"csrf": site.Options{"mode": "ignore"}, "memory": site.Options{"maxStaleness": "1h"}}, // the purge state is asked for once
 		"redis":  {"csrf": site.Options{"mode": "ignore"}, "memory": site.Options{"bytes": "0"}},
 		"odoo":   {"preset": "odoo", "memory": site.Options{"maxStaleness": "1h"}},
+		"remote": {"preset": "odoo", "memory": site.Options{"bytes": "0", "maxStaleness": "1h"}},
 	} {
 		o["redis"] = site.Options{"address": redis.Address, "timeout": "5s", "dialTimeout": "5s"}
 		o["tenant"], o["earlyRefresh"] = fmt.Sprintf("steps%d", site.Tenants.Add(1)), "false"

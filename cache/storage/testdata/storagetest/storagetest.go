@@ -92,6 +92,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Storage) {
 		{"sessions in doubt", doubted},
 		{"sessions are bounded", manySessions},
 		{"sessions that are made up", inventedSessions},
+		{"changes of sessions", changes},
+		{"many changes of sessions", manyChanges},
 		{"entries are dropped with their variants", dropped},
 		{"locks", locks},
 		{"lookups with a lock", lookupsWithLock},
@@ -605,6 +607,128 @@ func inventedSessions(t *testing.T, s storage.Storage, tenant string) {
 	for i := 1; i < most-1; i++ {
 		require.Equal(t, storage.SessionDefault, state(t, s, tenant, fmt.Sprint("s", i)))
 	}
+}
+
+// changed asks a storage on servers for changes, and sees that its position of purges is told.
+func changed(t *testing.T, s storage.Storage, tenant string, since storage.Head) *storage.Changes {
+	t.Helper()
+	want := head(t, s, tenant)
+	c, err := s.Remote().Changes(tenant, since)
+	require.NoError(t, err)
+	require.Equal(t, want, c.Head)
+	return c
+}
+
+// changes: whatever ends that a session is a default one is told to who asks for it, and
+// nothing else is.
+func changes(t *testing.T, s storage.Storage, tenant string) {
+	if s.Remote() == nil {
+		t.Skip("it is of this process alone")
+	}
+	const hour, most = 3600 * 1000, 4
+	head(t, s, tenant)
+	mark := func(sessions ...string) {
+		t.Helper()
+		_, err := s.Mark(tenant, sessions, len(sessions) == 1, storage.NowMS()+2*hour)
+		require.NoError(t, err)
+	}
+	require.Zero(t, changed(t, s, tenant, storage.Head{}).At, "nothing is known of any")
+	mark("invented")
+	require.Zero(t, changed(t, s, tenant, storage.Head{}).At, "nor of those that are made up")
+	for i := 0; i < 4; i++ {
+		require.NoError(t, s.NoteDefault(tenant, fmt.Sprint("s", i), hour+int64(5000*i), most))
+	}
+	first := changed(t, s, tenant, storage.Head{})
+	require.NotZero(t, first.At.Epoch)
+	require.True(t, first.Whole, "what was remembered of another epoch")
+	at := first.At
+	step := func(why string, want ...string) {
+		t.Helper()
+		c := changed(t, s, tenant, at)
+		require.Equal(t, at.Epoch, c.At.Epoch, why)
+		require.False(t, c.Whole, why)
+		require.ElementsMatch(t, want, c.Sessions, why)
+		require.Equal(t, len(want) > 0, c.At.Seq > at.Seq, why)
+		at = c.At
+	}
+	step("nothing has happened")
+	mark("s3", "invented", "s2")
+	step("two were marked", "s2", "s3")
+	mark("s3", "invented")
+	step("nothing was found out of them since")
+	require.NoError(t, s.NoteDefault(tenant, "s4", 2*hour, most))
+	step("the oldest went for a new one", "s0")
+	require.NoError(t, s.NoteDefault(tenant, "s5", 3*hour, most))
+	mark("s4")
+	step("several changes", "s1", "s4")
+	begins, err := s.NoteBeginning(tenant, "s6", 3*hour, most)
+	require.NoError(t, err)
+	mark("s6")
+	step("what had not begun was given nothing, and one that goes was marked")
+	score := func(session string) int64 {
+		a, err := s.Find(tenant, &storage.Query{Session: session})
+		require.NoError(t, err)
+		return a.Score
+	}
+	require.NotEqual(t, begins, score("s6"))
+	require.NoError(t, s.Settle(tenant, "s5", score("s5"), 3))
+	step("what is found out in its favour is no change")
+	mark("s5", "s6")
+	step("a default one", "s5")
+	require.NoError(t, s.Settle(tenant, "s5", score("s5"), 3))
+	step("the same")
+	mark("s5", "s6")
+	step("one that was given pages of some rules", "s5")
+	require.Zero(t, changed(t, s, Tenant(), at).At, "another tenant's")
+	ahead := changed(t, s, tenant, storage.Head{Epoch: at.Epoch, Seq: at.Seq + 1})
+	require.True(t, ahead.Whole, "changes were lost")
+	require.Equal(t, at, ahead.At)
+
+	require.NoError(t, s.Forget(tenant))
+	require.Zero(t, changed(t, s, tenant, at).At)
+	require.NoError(t, s.NoteDefault(tenant, "s7", hour, most))
+	again := changed(t, s, tenant, at)
+	require.NotEqual(t, at.Epoch, again.At.Epoch)
+	require.True(t, again.Whole)
+}
+
+// manyChanges: so many are kept that nobody who asks now and then misses one, and not more.
+func manyChanges(t *testing.T, s storage.Storage, tenant string) {
+	if s.Remote() == nil {
+		t.Skip("it is of this process alone")
+	}
+	const hour, most = 3600 * 1000, 1000000
+	head(t, s, tenant)
+	name := func(i int) string { return fmt.Sprint("s", i) }
+	for i := 0; i < 1300; i++ {
+		require.NoError(t, s.NoteDefault(tenant, name(i), hour, most))
+	}
+	at := changed(t, s, tenant, storage.Head{}).At
+	var list []string
+	mark := func(from, to int) {
+		list = nil
+		for i := from; i < to; i++ {
+			list = append(list, name(i))
+			_, err := s.Mark(tenant, []string{name(i)}, true, storage.NowMS()+hour)
+			require.NoError(t, err)
+		}
+	}
+	mark(0, 500)
+	c := changed(t, s, tenant, at)
+	require.False(t, c.Whole)
+	require.ElementsMatch(t, list, c.Sessions)
+	middle := c.At
+	mark(500, 1100)
+	c = changed(t, s, tenant, middle)
+	require.False(t, c.Whole)
+	require.ElementsMatch(t, list, c.Sessions, "more than three quarters of the bound are kept")
+	require.True(t, changed(t, s, tenant, at).Whole, "some were dropped")
+	require.LessOrEqual(t, len(changed(t, s, tenant, at).Sessions), 1000)
+	at = c.At
+	require.NoError(t, s.NoteDefault(tenant, "last", hour, 2))
+	c = changed(t, s, tenant, at)
+	require.NotEqual(t, at.Epoch, c.At.Epoch, "more went at once than are kept")
+	require.Equal(t, storage.SessionUnknown, state(t, s, tenant, name(1200)))
 }
 
 func dropped(t *testing.T, s storage.Storage, tenant string) {

@@ -18,6 +18,7 @@ import (
 	"github.com/odoocache/odoocache/cache/rule"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/redis"
+	tiers "github.com/odoocache/odoocache/cache/tier"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -61,6 +62,7 @@ func SetScene(name string, c *option.Config, next http.Handler, rw http.Response
 		return err
 	}
 	h.shared.tier.NoteNewSession(h.tenant, visitor)
+	h.shared.tier.NoteNewSession(h.tenant, keys.SessionID(sessionID))
 	scenes[name] = &scene{h: h, r: r, at: key, v: v, client: resp.New(*s.Storage.Redis), entry: stored}
 	return nil
 }
@@ -75,6 +77,44 @@ func RuleName(name, method, path, query string) string {
 
 // visitor is a session that has begun.
 const visitor = "visitor"
+
+// sessionID is another one, as its cookie has it.
+const sessionID = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+// without returns a request like another one without a Cookie field.
+func without(r *http.Request) *http.Request {
+	m := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: r.Header.Clone()}
+	m.Header.Del("Cookie")
+	m.Header.Del("Accept-Language")
+	m.Header.Del("User-Agent")
+	return m
+}
+
+// withSession returns a request like another one as a browser sends it from its second page on.
+func withSession(r *http.Request) *http.Request {
+	m := &http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: r.Header.Clone()}
+	for name, value := range map[string]string{
+		"Cookie": "frontend_lang=en_US; session_id=" + sessionID + "; tz=Europe/Brussels; _ga=GA1.1.1460431723.1764500000; " +
+			"_ga_8QZ4T1X2YK=GS2.1.s1764500000$o1$g1$t1764500321$j60$l0$h0; _fbp=fb.0.1764500000123.987654321",
+		"Priority": "u=0, i", "Referer": "http://shop.example/shop", "Sec-Ch-Ua": "\"Chromium\";v=\"142\", \"Not_A Brand\";v=\"99\"",
+		"Sec-Ch-Ua-Mobile": "?0", "Sec-Ch-Ua-Platform": "\"Windows\"", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate",
+		"Sec-Fetch-Site": "same-origin", "Sec-Fetch-User": "?1", "Upgrade-Insecure-Requests": "1",
+	} {
+		m.Header.Set(name, value)
+	}
+	return m
+}
+
+// hits answers a request n times, which is to be a hit each time.
+func hits(h *Handler, rw http.ResponseWriter, r *http.Request, n int) int {
+	for i := 0; i < 4; i++ { // makes it ready
+		h.ServeHTTP(rw, r)
+	}
+	for i := 0; i < n; i++ {
+		h.ServeHTTP(rw, r)
+	}
+	return n
+}
 
 // RunStep makes a step n times. It returns how often it came to what it comes to
 // in a hit.
@@ -161,7 +201,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "variant":
 		for i := 0; i < n; i++ {
-			if variedKey(h, r, v.rule, sc.at, senderOf(h, r, r.Header["Cookie"][0])) != "" {
+			if variedBy(h, r, v.rule, senderOf(h, r, r.Header["Cookie"][0])) != "" {
 				done++
 			}
 		}
@@ -182,7 +222,7 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 		}
 	case "session":
 		for i := 0; i < n; i++ {
-			if score, _ := tier.QuickSession(tenant, visitor); storage.ScoreGives(score, 0, nowMS()) {
+			if _, gives, _ := tiers.KnownSession(tier, tenant, visitor, 0); gives {
 				done++
 			}
 		}
@@ -244,6 +284,10 @@ func RunStep(name, step string, rw http.ResponseWriter, n int) int {
 			h.ServeHTTP(rw, r)
 			done++
 		}
+	case "hit without a cookie":
+		return hits(h, rw, without(r), n)
+	case "hit with a session":
+		return hits(h, rw, withSession(r), n)
 	case "bypass":
 		b := *r.URL
 		b.Path = "/bypassed"
