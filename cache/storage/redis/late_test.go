@@ -59,7 +59,7 @@ func slowRoad(t *testing.T, port, word string, proceed chan bool) (address strin
 // up, and after a mark that found nothing to mark. The session does not become a default one.
 func TestABeginningThatComesLate(t *testing.T) {
 	port := storagetest.StartRedis(t)
-	for _, word := range []string{"\r\nbegin\r\n", "~= ARGV[2]"} {
+	for _, word := range []string{"'ZADD', s, 'NX'", "local score, was, bit"} {
 		tenant := storagetest.Tenant()
 		proceed := make(chan bool)
 		address, arrived := slowRoad(t, port, word, proceed)
