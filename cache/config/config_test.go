@@ -814,11 +814,11 @@ func TestOptions(t *testing.T) {
 		},
 		{
 			"redis.sentinel.username", func(c *option.Config, v string) { c.Redis.Sentinel.Username = v }, []string{""},
-			map[string]string{"u": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
+			map[string]string{"u": `redis.sentinel.addresses: is empty, but a username, password or tls is set; expected host:port of each sentinel`},
 		},
 		{
 			"redis.sentinel.password", func(c *option.Config, v string) { c.Redis.Sentinel.Password = given(v) }, nil,
-			map[string]string{"p": `redis.sentinel.addresses: is empty, but a username or password is set; expected host:port of each sentinel`},
+			map[string]string{"p": `redis.sentinel.addresses: is empty, but a username, password or tls is set; expected host:port of each sentinel`},
 		},
 		{
 			"redis.sentinel.passwordFile", func(c *option.Config, v string) { c.Redis.Sentinel.PasswordFile = given(v) }, nil,
@@ -827,6 +827,44 @@ func TestOptions(t *testing.T) {
 		{
 			"redis.sentinel.passwordEnv", func(c *option.Config, v string) { c.Redis.Sentinel.PasswordEnv = given(v) }, nil,
 			map[string]string{"NOT_SET": `redis.sentinel.passwordEnv: the environment variable "NOT_SET" is empty or not set`},
+		},
+		{
+			"redis.sentinel.tls.enabled", func(c *option.Config, v string) {
+				ofSentinels(c, "")
+				switch v {
+				case "nobody":
+					c.Redis.Sentinel = option.Sentinel{TLS: option.TLS{Enabled: "true"}}
+				case "with a name":
+					c.Redis.Sentinel.TLS = option.TLS{Enabled: "false", ServerName: "s"}
+				default:
+					c.Redis.Sentinel.TLS.Enabled = v
+				}
+			}, []string{"", "true", "false"},
+			map[string]string{
+				"maybe":       `redis.sentinel.tls.enabled: "maybe"` + badBool,
+				"nobody":      `redis.sentinel.addresses: is empty, but a username, password or tls is set; expected host:port of each sentinel`,
+				"with a name": `redis.sentinel.tls.enabled: is false, but other options of tls are set; expected true`,
+			},
+		},
+		{
+			"redis.sentinel.tls.caFile", func(c *option.Config, v string) { ofSentinels(c, "true"); c.Redis.Sentinel.TLS.CAFile = v }, []string{""},
+			map[string]string{missing: `redis.sentinel.tls.caFile: open ` + missing + `: no such file or directory; expected a readable file`},
+		},
+		{
+			"redis.sentinel.tls.certFile", func(c *option.Config, v string) { ofSentinels(c, "true"); c.Redis.Sentinel.TLS.CertFile = v }, []string{""},
+			map[string]string{empty: `redis.sentinel.tls.certFile: certFile and keyFile go together; expected both or none`},
+		},
+		{
+			"redis.sentinel.tls.keyFile", func(c *option.Config, v string) { ofSentinels(c, "true"); c.Redis.Sentinel.TLS.KeyFile = v }, []string{""},
+			map[string]string{empty: `redis.sentinel.tls.certFile: certFile and keyFile go together; expected both or none`},
+		},
+		{
+			"redis.sentinel.tls.serverName", func(c *option.Config, v string) { ofSentinels(c, ""); c.Redis.Sentinel.TLS.ServerName = v }, []string{""},
+			map[string]string{"s": `redis.sentinel.tls.enabled: is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected true or false`},
+		},
+		{
+			"redis.sentinel.tls.insecureSkipVerify", func(c *option.Config, v string) { ofSentinels(c, "true"); c.Redis.Sentinel.TLS.InsecureSkipVerify = v }, []string{"", "true", "false"},
+			map[string]string{"maybe": `redis.sentinel.tls.insecureSkipVerify: "maybe"` + badBool},
 		},
 		{
 			"redis.cluster.addresses", func(c *option.Config, v string) {
@@ -1189,7 +1227,7 @@ func wrong() *option.Config {
 	c.Redis = option.Redis{
 		Database: "first", Timeout: "soon", DialTimeout: "0", PoolSize: "many", IdleTimeout: "", MaxReplyBytes: "lots", PreparedBytes: "1MiB",
 		PasswordFile: given("/nowhere/secret"), TLS: option.TLS{CertFile: "/nowhere/cert", Enabled: "true", Unknown: unknown("tls")},
-		Unknown: unknown("redis"), Address: "redis",
+		Unknown: unknown("redis"), Address: "redis", Sentinel: option.Sentinel{TLS: option.TLS{Enabled: "yes", Unknown: unknown("stls")}},
 	}
 	c.CampaignCookies = "perhaps"
 	c.EarlyRefresh = "perhaps"
@@ -1233,7 +1271,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 	for _, path := range []string{
 		"top1", "top2", "top3", "top4", "name", "tenant", "preset", "keep", "requestDirectives", "logLevel",
 		"redis.redis1", "redis.address", "redis.database", "redis.timeout", "redis.dialTimeout", "redis.poolSize", "redis.idleTimeout",
-		"redis.maxReplyBytes", "redis.passwordFile", "redis.tls.tls4", "redis.tls.certFile",
+		"redis.maxReplyBytes", "redis.passwordFile", "redis.tls.tls4", "redis.sentinel.tls.stls1", "redis.sentinel.tls.enabled", "redis.tls.certFile",
 		"memory.memory2", "memory.bytes", "memory.maxStaleness",
 		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
@@ -1250,11 +1288,11 @@ func TestAllMistakesAreReported(t *testing.T) {
 	} {
 		assert.Regexp(t, `[;)]?[ :]`+regexp.QuoteMeta(path)+": ", text)
 	}
-	assert.Equal(t, 4*15, strings.Count(text, ": unknown option"))
+	assert.Equal(t, 4*16, strings.Count(text, ": unknown option"))
 	count, _, _ := strings.Cut(strings.TrimPrefix(text, begin), " ")
 	n, err := strconv.Atoi(count)
 	require.NoError(t, err)
-	assert.Greater(t, n, 4*15+60)
+	assert.Greater(t, n, 4*16+60)
 	assert.NotContains(t, text, "correct horse")
 
 	for i := 0; i < 50; i++ {
@@ -1514,7 +1552,11 @@ func TestFingerprint(t *testing.T) {
 			"addresses": func(c *option.Config) { c.Redis.Sentinel.Addresses = []string{"other:1"} },
 			"username":  func(c *option.Config) { c.Redis.Sentinel.Username = "other" },
 			"password":  func(c *option.Config) { c.Redis.Sentinel.Password = given("other") },
-			"nothing":   func(c *option.Config) {},
+			"tls":       func(c *option.Config) { c.Redis.Sentinel.TLS.Enabled = "false" },
+			"tls of their own": func(c *option.Config) {
+				c.Redis.Sentinel.TLS = option.TLS{Enabled: "true", CAFile: otherCert}
+			},
+			"nothing": func(c *option.Config) {},
 			"cluster": func(c *option.Config) {
 				c.Redis.Sentinel = option.Sentinel{}
 				c.Redis.Cluster.Addresses = []string{"a:1"}
@@ -1652,4 +1694,38 @@ func FuzzDuration(f *testing.F) {
 			assert.Equal(t, n*1000, got)
 		}
 	})
+}
+
+// ofSentinels sets what goes before options of TLS to sentinels.
+func ofSentinels(c *option.Config, enabled string) {
+	c.Redis.Address = ""
+	c.Redis.Sentinel = option.Sentinel{Master: "shop", Addresses: []string{"s:26379"}, TLS: option.TLS{Enabled: enabled}}
+}
+
+// TestSentinelTLS: the connections to sentinels are as those to servers, unless they have
+// options of their own.
+func TestSentinelTLS(t *testing.T) {
+	for _, servers := range []string{"true", "false"} {
+		for _, sentinels := range []string{"", "true", "false"} {
+			o := build(t, func(c *option.Config) {
+				c.Redis.TLS.Enabled = servers
+				c.Redis.Sentinel = option.Sentinel{Master: "shop", Addresses: []string{"s:1"}, TLS: option.TLS{Enabled: sentinels}}
+				if servers == "true" {
+					c.Redis.TLS.ServerName = "server"
+				}
+				if sentinels == "true" {
+					c.Redis.Sentinel.TLS.ServerName = "sentinel"
+				}
+			}).Storage.Redis
+			assert.Equal(t, servers == "true", o.TLS != nil)
+			switch got := o.Sentinels.TLS; {
+			case sentinels == "false" || sentinels == "" && servers == "false":
+				assert.Nil(t, got)
+			case sentinels == "":
+				assert.Equal(t, "server", got.ServerName)
+			default:
+				assert.Equal(t, "sentinel", got.ServerName)
+			}
+		}
+	}
 }

@@ -16,7 +16,6 @@ import (
 // redis reads the options of the shared storage, nil where there is none.
 func (p *problems) redis(c option.Redis) *resp.Options {
 	p.unknown("redis.", c.Unknown)
-	p.unknown("redis.tls.", c.TLS.Unknown)
 	p.unknown("redis.sentinel.", c.Sentinel.Unknown)
 	p.unknown("redis.cluster.", c.Cluster.Unknown)
 	address := strings.TrimSpace(c.Address)
@@ -33,9 +32,9 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 		PoolSize:    p.number("redis.poolSize", c.PoolSize, 1, 10000),
 		IdleTimeout: ms(p.between("redis.idleTimeout", c.IdleTimeout, policy.Day)),
 		MaxReply:    int(p.size("redis.maxReplyBytes", c.MaxReplyBytes, 1<<20, 1<<30)),
-		TLS:         p.tls(c.TLS, address),
+		TLS:         p.tls("redis.tls.", c.TLS, address),
 	}
-	o.Sentinels = p.sentinels(c.Sentinel)
+	o.Sentinels = p.sentinels(c.Sentinel, o.TLS)
 	p.addresses("redis.cluster.addresses", "redis.", c.Cluster.Addresses)
 	if o.Sentinels != nil || len(c.Cluster.Addresses) > 0 {
 		if address != "" || (o.Sentinels != nil && len(c.Cluster.Addresses) > 0) {
@@ -62,14 +61,16 @@ func (p *problems) redis(c option.Redis) *resp.Options {
 	return o
 }
 
-// sentinels reads who tells the master's address, nil if nobody has to.
-func (p *problems) sentinels(c option.Sentinel) *resp.Sentinels {
+// sentinels reads who tells the master's address, nil if nobody has to. servers is how connections
+// to servers are encrypted, which holds for sentinels where nothing else is said.
+func (p *problems) sentinels(c option.Sentinel, servers *tls.Config) *resp.Sentinels {
 	password, secret := p.password("redis.sentinel.", c.Password, c.PasswordFile, c.PasswordEnv)
 	p.username("redis.sentinel.username", c.Username)
 	p.addresses("redis.sentinel.addresses", "redis.sentinel.", c.Addresses)
+	encryption := p.sentinelTLS(c.TLS, servers)
 	if c.Master == "" && len(c.Addresses) == 0 {
-		if c.Username != "" || password != "" {
-			p.add("redis.sentinel.addresses", "is empty, but a username or password is set; expected host:port of each sentinel")
+		if c.Username != "" || password != "" || c.TLS.Enabled != "" {
+			p.add("redis.sentinel.addresses", "is empty, but a username, password or tls is set; expected host:port of each sentinel")
 		}
 		return nil
 	}
@@ -82,7 +83,22 @@ func (p *problems) sentinels(c option.Sentinel) *resp.Sentinels {
 	if len(c.Addresses) == 0 {
 		p.add("redis.sentinel.addresses", "is empty; expected host:port of each sentinel")
 	}
-	return &resp.Sentinels{Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password, Secret: secret}
+	return &resp.Sentinels{
+		Master: c.Master, Addresses: trimmed(c.Addresses), Username: c.Username, Password: password, Secret: secret, TLS: encryption,
+	}
+}
+
+// sentinelTLS reads how connections to sentinels are encrypted: as those to servers, unless they
+// have options of their own.
+func (p *problems) sentinelTLS(c option.TLS, servers *tls.Config) *tls.Config {
+	if c.Enabled != "" {
+		return p.tls("redis.sentinel.tls.", c, "")
+	}
+	p.unknown("redis.sentinel.tls.", c.Unknown)
+	if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" || c.InsecureSkipVerify != "" {
+		p.add("redis.sentinel.tls.enabled", "is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected true or false")
+	}
+	return servers
 }
 
 // username checks a name that may have been taken from where a secret is.
@@ -96,33 +112,35 @@ func ms(n int64) time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
-// tls reads the options of an encrypted connection, nil where it is not enabled.
-func (p *problems) tls(c option.TLS, address string) *tls.Config {
-	enabled := p.boolean("redis.tls.enabled", c.Enabled, false)
-	insecure := p.boolean("redis.tls.insecureSkipVerify", c.InsecureSkipVerify, false)
+// tls reads the options of an encrypted connection, nil where it is not enabled. address is empty
+// where there are several.
+func (p *problems) tls(path string, c option.TLS, address string) *tls.Config {
+	p.unknown(path, c.Unknown)
+	enabled := p.boolean(path+"enabled", c.Enabled, false)
+	insecure := p.boolean(path+"insecureSkipVerify", c.InsecureSkipVerify, false)
 	if !enabled {
 		if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" || insecure {
-			p.add("redis.tls.enabled", "is false, but other options of tls are set; expected true")
+			p.add(path+"enabled", "is false, but other options of tls are set; expected true")
 		}
 		return nil
 	}
 	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // the operator's choice, false by default
 	if unix := socketOf(address) != ""; unix && t.ServerName == "" && !insecure {
-		p.add("redis.tls.serverName", "is empty; expected the name in the server's certificate, since redis.address has none")
+		p.add(path+"serverName", "is empty; expected the name in the server's certificate, since redis.address has none")
 	} else if !unix && t.ServerName == "" {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			t.ServerName = host
 		}
 	}
 	if c.CAFile != "" {
-		t.RootCAs = p.certificates("redis.tls.caFile", c.CAFile)
+		t.RootCAs = p.certificates(path+"caFile", c.CAFile)
 	}
 	if (c.CertFile == "") != (c.KeyFile == "") {
-		p.add("redis.tls.certFile", "certFile and keyFile go together; expected both or none")
+		p.add(path+"certFile", "certFile and keyFile go together; expected both or none")
 	} else if c.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 		if err != nil {
-			p.add("redis.tls.certFile", "%v; expected a certificate and its key in PEM", err)
+			p.add(path+"certFile", "%v; expected a certificate and its key in PEM", err)
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}

@@ -334,10 +334,8 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	if s.Redis != nil {
 		secret = secretOf(s.Redis.Password, r.PasswordFile)
 	}
-	t := r.TLS
 	parts := []string{
-		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout,
-		r.MaxReplyBytes, r.PreparedBytes, t.Enabled, t.CAFile, t.CertFile, t.KeyFile, t.ServerName, t.InsecureSkipVerify,
+		r.Address, r.Username, secret, r.Database, r.Timeout, r.DialTimeout, r.PoolSize, r.IdleTimeout, r.MaxReplyBytes, r.PreparedBytes,
 		c.Memory.Bytes, c.Memory.MaxStaleness, c.Purge.MaxMarks, c.Purge.Journal,
 		c.Session.TTL, c.Session.Max, c.Admission.Bytes, c.Admission.Window, c.Admission.Keys,
 		r.Sentinel.Master, strings.Join(r.Sentinel.Addresses, ","), r.Sentinel.Username, strings.Join(r.Cluster.Addresses, ","),
@@ -345,13 +343,15 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	if s.Redis != nil && s.Redis.Sentinels != nil {
 		parts = append(parts, secretOf(s.Redis.Sentinels.Password, r.Sentinel.PasswordFile))
 	}
-	files := []string{t.CAFile, t.CertFile, t.KeyFile}
-	for i := 0; i < len(files); i++ {
-		content := []byte{}
-		if files[i] != "" {
-			content, _ = os.ReadFile(files[i]) // a mistake that tls has reported
+	for _, t := range []option.TLS{r.TLS, r.Sentinel.TLS} {
+		parts = append(parts, t.Enabled, t.ServerName, t.InsecureSkipVerify)
+		for _, file := range []string{t.CAFile, t.CertFile, t.KeyFile} {
+			content := []byte{}
+			if file != "" {
+				content, _ = os.ReadFile(file) // a mistake that tls has reported
+			}
+			parts = append(parts, file, string(content))
 		}
-		parts = append(parts, string(content))
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])

@@ -139,6 +139,7 @@ type Sentinel struct {
 	Password     *string  `json:"password,omitempty"`
 	PasswordFile *string  `json:"passwordFile,omitempty"`
 	PasswordEnv  *string  `json:"passwordEnv,omitempty"`
+	TLS          TLS      `json:"tls,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -150,7 +151,7 @@ type Cluster struct {
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
 
-// TLS encrypts the connections to Redis.
+// TLS encrypts the connections to Redis, or to its sentinels.
 type TLS struct {
 	Enabled            string `json:"enabled,omitempty"`
 	CAFile             string `json:"caFile,omitempty"`

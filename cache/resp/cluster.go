@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +23,7 @@ type Cluster struct {
 
 	mu     sync.Mutex
 	nodes  map[string]*Client // by address
+	names  map[string]string  // of nodes whose address is a number, for TLS, by address
 	ranges []slotRange
 	asked  time.Time // for the slots
 	asking bool
@@ -110,6 +112,9 @@ func (c *Cluster) redirected(node *Client, slot int, deadline time.Time, cmds []
 	if last := cmds[len(cmds)-1]; last.Want != "" {
 		again = append(again, last)
 	}
+	if c.needsName(to) { // it is known once the slots are
+		c.reload(deadline)
+	}
 	other, err := c.node(to)
 	if err != nil {
 		return nil, err
@@ -196,14 +201,41 @@ func redirection(r Reply, from string) (word, address string) {
 	if len(parts) != 3 {
 		return word, ""
 	}
-	host, port, err := net.SplitHostPort(parts[2])
-	if err != nil {
+	at := strings.LastIndexByte(parts[2], ':') // an IPv6 address is not in brackets
+	if at < 0 {
 		return word, ""
 	}
-	if host == "" {
+	host := strings.Trim(parts[2][:at], "[]")
+	port, err := strconv.ParseUint(parts[2][at+1:], 10, 16)
+	if err != nil || port == 0 {
+		return word, ""
+	}
+	return word, addressOn(host, int64(port), from)
+}
+
+// addressOn returns the address of a node as another one tells it. Where it tells no host, or
+// "?", the host is its own.
+func addressOn(host string, port int64, from string) string {
+	if host == "" || host == "?" {
 		host, _, _ = net.SplitHostPort(from)
 	}
-	return word, net.JoinHostPort(host, port)
+	return net.JoinHostPort(host, strconv.FormatInt(port, 10))
+}
+
+// isNumeric reports whether the host of an address is a number, which certificates seldom have.
+func isNumeric(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && net.ParseIP(host) != nil
+}
+
+// needsName reports whether a node has no name yet that its certificate could be checked for.
+func (c *Cluster) needsName(address string) bool {
+	if c.o.TLS == nil || c.o.TLS.ServerName != "" || !isNumeric(address) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[address] == "" && c.nodes[address] == nil && time.Since(c.asked) >= refreshPause
 }
 
 // doubt makes the next command ask for the slots again.
@@ -254,6 +286,7 @@ func (c *Cluster) node(address string) (*Client, error) {
 		}
 		o := c.o
 		o.Address = address
+		o.TLS = withName(o.TLS, c.names[address])
 		node = New(o)
 		c.nodes[address] = node
 	}
@@ -300,51 +333,76 @@ func (c *Cluster) reload(deadline time.Time) {
 			continue
 		}
 		tried[addresses[i]] = true
-		ranges := c.askSlots(addresses[i], time.Until(deadline)/2)
+		ranges, names := c.askSlots(addresses[i], time.Until(deadline)/2)
 		if len(ranges) > 0 {
-			c.adopt(ranges)
+			c.adopt(ranges, names)
 			return
 		}
 	}
 }
 
-// askSlots asks one node, nil if it does not tell.
-func (c *Cluster) askSlots(address string, timeout time.Duration) []slotRange {
+// askSlots asks one node for the slots, and for the names of the nodes whose addresses are
+// numbers. It returns nil if it does not tell.
+func (c *Cluster) askSlots(address string, timeout time.Duration) (ranges []slotRange, names map[string]string) {
 	node, err := c.node(address)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	replies, err := run(node, timeout, []Command{{Args: []string{"CLUSTER", "SLOTS"}}})
 	if err != nil || replies[0].Kind != Array {
-		return nil
+		return nil, nil
 	}
-	host, _, _ := net.SplitHostPort(address)
-	var ranges []slotRange
+	names = map[string]string{}
 	for i := 0; i < len(replies[0].Items); i++ {
 		item := replies[0].Items[i].Items
-		if len(item) < 3 || len(item[2].Items) < 2 {
-			continue
+		for n := 2; n < len(item); n++ { // the master of the slots, and its replicas
+			if len(item[n].Items) < 2 {
+				continue
+			}
+			at := addressOn(string(item[n].Items[0].Body), item[n].Items[1].Int, address)
+			if n == 2 {
+				ranges = append(ranges, slotRange{from: int(item[0].Int), to: int(item[1].Int), address: at})
+			}
+			if name := hostnameIn(item[n]); name != "" && isNumeric(at) && len(names) < maxNodes {
+				names[at] = name
+			}
 		}
-		at := string(item[2].Items[0].Body)
-		if at == "" || at == "?" {
-			at = host
-		}
-		ranges = append(ranges, slotRange{
-			from: int(item[0].Int), to: int(item[1].Int),
-			address: net.JoinHostPort(at, strconv.FormatInt(item[2].Items[1].Int, 10)),
-		})
 	}
-	return ranges
+	return ranges, names
+}
+
+// hostnameIn returns the name of a node in what CLUSTER SLOTS tells of it beside its address: a list
+// of keys and values, as of Redis 7.
+func hostnameIn(node Reply) string {
+	if len(node.Items) < 4 {
+		return ""
+	}
+	more := node.Items[3].Items
+	for i := 0; i+1 < len(more); i += 2 {
+		if string(more[i].Body) == "hostname" {
+			return string(more[i+1].Body)
+		}
+	}
+	return ""
+}
+
+// nameIn returns the name in TLS settings, if there are any.
+func nameIn(t *tls.Config) string {
+	if t == nil {
+		return ""
+	}
+	return t.ServerName
 }
 
 // adopt takes over what a node has told, and closes the connections to nodes that
-// have no slots any more.
-func (c *Cluster) adopt(ranges []slotRange) {
+// have no slots any more, or another name.
+func (c *Cluster) adopt(ranges []slotRange, names map[string]string) {
 	c.mu.Lock()
 	if !sameRanges(c.ranges, ranges) {
 		c.changes++
 	}
 	c.ranges = ranges
+	c.names = names
 	c.stale = false
 	wanted := map[string]bool{}
 	for i := 0; i < len(ranges); i++ {
@@ -352,7 +410,7 @@ func (c *Cluster) adopt(ranges []slotRange) {
 	}
 	var gone []*Client
 	for address, node := range c.nodes {
-		if !wanted[address] {
+		if !wanted[address] || nameIn(node.o.TLS) != nameIn(withName(c.o.TLS, names[address])) {
 			gone = append(gone, node)
 			delete(c.nodes, address)
 		}

@@ -25,6 +25,13 @@ func TestRedirections(t *testing.T) {
 		"ASK 3999 host:1":           {"ASK", "host:1"},
 		"MOVED 3999 :6381":          {"MOVED", "here:6381"},
 		"MOVED 3999 [::1]:6381":     {"MOVED", "[::1]:6381"},
+		"MOVED 3808 ::1:6617":       {"MOVED", "[::1]:6617"}, // as Redis writes it
+		"ASK 1 2001:db8::a:6617":    {"ASK", "[2001:db8::a]:6617"},
+		"MOVED 3999 ?:6381":         {"MOVED", "here:6381"},
+		"MOVED 3999 a.example:1":    {"MOVED", "a.example:1"},
+		"MOVED 3999 host:0":         {"MOVED"},
+		"MOVED 3999 host:65536":     {"MOVED"},
+		"MOVED 3999 host:":          {"MOVED"},
 		"MOVED 3999":                {"MOVED"},
 		"MOVED 3999 nonsense":       {"MOVED"},
 		"ERR MOVED":                 {"ERR"},

@@ -91,11 +91,19 @@ func setUp(raw net.Conn, o Options, deadline time.Time) (*conn, error) {
 // another.
 func named(t *tls.Config, address string) *tls.Config {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil || t.ServerName != "" {
+	if err != nil {
+		return t
+	}
+	return withName(t, host)
+}
+
+// withName returns TLS settings with the name of a server, unless they have one, or there is none.
+func withName(t *tls.Config, name string) *tls.Config {
+	if t == nil || t.ServerName != "" || name == "" {
 		return t
 	}
 	t = t.Clone()
-	t.ServerName = host
+	t.ServerName = name
 	return t
 }
 

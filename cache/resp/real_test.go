@@ -207,7 +207,7 @@ func writeCertificate(t *testing.T, cert tls.Certificate) (dir string, ca []byte
 	return dir, ca
 }
 
-// TestSentinelTLS: redis.tls is for the sentinels, too.
+// TestSentinelTLS: the sentinels have TLS settings of their own.
 func TestSentinelTLS(t *testing.T) {
 	_, port, cert, ca := StartRedisTLS(t)
 	dir, _ := writeCertificate(t, cert)
@@ -216,11 +216,20 @@ func TestSentinelTLS(t *testing.T) {
 		"tls-auth-clients no", "tls-replication yes", "sentinel monitor shop 127.0.0.1 "+itoa(port)+" 1")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	s := &Sentinels{Master: "shop", Addresses: []string{"127.0.0.1:" + itoa(secure)}}
-	suite(t, patient(t, Options{Sentinels: s, TLS: &tls.Config{RootCAs: roots}}))
-	for name, o := range map[string]Options{"plain": {Sentinels: s}, "unknown authority": {Sentinels: s, TLS: &tls.Config{}}} {
-		_, err := patient(t, o).Do(ping)
-		assert.ErrorIs(t, err, ErrConnect, name)
+	with := func(sentinels, servers *tls.Config) Options {
+		return Options{Sentinels: &Sentinels{Master: "shop", Addresses: []string{"127.0.0.1:" + itoa(secure)}, TLS: sentinels}, TLS: servers}
+	}
+	good := &tls.Config{RootCAs: roots}
+	suite(t, patient(t, with(good, good)))
+	for name, o := range map[string]Options{
+		"plain sentinels": with(nil, good), "plain servers": with(good, nil),
+		"sentinels of an unknown authority": with(&tls.Config{}, good), "servers of an unknown authority": with(good, &tls.Config{}),
+	} {
+		o.Timeout, o.DialTimeout = 500*time.Millisecond, 500*time.Millisecond
+		c := New(o)
+		_, err := c.Do(ping)
+		assert.Error(t, err, name)
+		c.Close()
 	}
 }
 

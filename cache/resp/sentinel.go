@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,7 +16,8 @@ type Sentinels struct {
 	Addresses []string // host:port of the sentinels
 	Username  string   // for them
 	Password  string
-	Secret    *Secret // in place of Password
+	Secret    *Secret     // in place of Password
+	TLS       *tls.Config // of connections to them; nil: plain ones, whatever those to the master are
 }
 
 // finder knows the master's address, or finds it out: from the first sentinel that
@@ -45,6 +47,7 @@ func newFinder(o Options) *finder {
 	f.o.Username = o.Sentinels.Username
 	f.o.Password = o.Sentinels.Password
 	f.o.Secret = o.Sentinels.Secret
+	f.o.TLS = o.Sentinels.TLS
 	f.o.DB = 0
 	f.o.Sentinels = nil
 	f.o.PoolSize = 1

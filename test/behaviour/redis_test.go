@@ -1,6 +1,8 @@
 package behaviour_test
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -110,5 +112,153 @@ func TestPasswordIsRotated(t *testing.T) {
 		put("3", "third")
 		admin("CLIENT", "KILL", "USER", "odoo")
 		assert.Contains(t, s.Get("/page").CacheStatus(), "; hit", "nobody notices")
+	})
+}
+
+// clusterOf starts two nodes on ::1. The first one has all slots.
+func clusterOf(t *testing.T, more ...[]string) []*stack.RedisServer {
+	t.Helper()
+	var nodes []*stack.RedisServer
+	for i := 0; i < 2; i++ {
+		args := []string{"--bind", "127.0.0.1", "::1", "--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-announce-ip", "::1"}
+		if more != nil {
+			args = append(args, more[i]...)
+		}
+		nodes = append(nodes, stack.StartServer(t, args...))
+	}
+	for from := 0; from < 16384; from += 4096 { // a command in one line has at most 64 KiB
+		slots := ""
+		for i := from; i < from+4096; i++ {
+			slots += fmt.Sprint(" ", i)
+		}
+		require.Equal(t, "OK", nodes[0].Must("CLUSTER ADDSLOTS"+slots))
+	}
+	_, port, _ := net.SplitHostPort(nodes[0].Address)
+	if more != nil {
+		port = nodes[0].Must("CONFIG GET tls-port")[len("tls-port\n"):]
+	}
+	require.Equal(t, "OK", nodes[1].Must("CLUSTER MEET ::1 "+port))
+	for _, node := range nodes {
+		require.Eventually(t, func() bool {
+			info := node.Must("CLUSTER INFO")
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:2")
+		}, stack.Patience, 20*time.Millisecond, "the nodes know each other")
+	}
+	return nodes
+}
+
+// moveTenant gives a tenant's slot, without what is in it, from the first node to the second.
+func moveTenant(t *testing.T, nodes []*stack.RedisServer, tenant string) {
+	t.Helper()
+	slot := nodes[0].Must("CLUSTER KEYSLOT oc:{" + tenant + "}:marks")
+	id := nodes[1].Must("CLUSTER MYID")
+	nodes[0].Must("FLUSHALL")
+	for i := len(nodes) - 1; i >= 0; i-- {
+		require.Equal(t, "OK", nodes[i].Must("CLUSTER SETSLOT "+slot+" NODE "+id))
+	}
+	require.Contains(t, nodes[0].Must("GET oc:{"+tenant+"}:marks"), "MOVED "+slot+" ::1:")
+}
+
+// TestClusterOnIPv6: Redis writes an IPv6 address in a redirection without brackets.
+func TestClusterOnIPv6(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		nodes := clusterOf(t)
+		s := redisSite(t, load, patientRedis(site.Options{"cluster": site.Options{"addresses": []string{nodes[0].Address}}}))
+		storesAndHits(t, s, "/page")
+		tenant := fmt.Sprint(s.Options["tenant"])
+		moveTenant(t, nodes, tenant)
+		require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, site.WaitFor, site.Tick)
+		assert.NotEmpty(t, nodes[1].Entries(tenant))
+		for i := 0; i < 20; i++ {
+			require.Contains(t, s.Get("/page").CacheStatus(), "; hit")
+		}
+	})
+}
+
+// TestClusterNamesUnderTLS: where nodes tell numbers as their addresses, and a name beside them, the
+// certificate is checked for that name.
+func TestClusterNamesUnderTLS(t *testing.T) {
+	authority := stack.NewAuthority(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, right := range []bool{true, false} {
+			var more [][]string
+			var ports []string
+			for _, name := range []string{"one.redis.example", "two.redis.example"} {
+				_, port, _ := net.SplitHostPort(stack.FreeAddress(t))
+				names := []string{"localhost", name}
+				if name != "one.redis.example" {
+					names = []string{name}
+				}
+				if !right && len(ports) > 0 {
+					names = []string{"localhost", "other.redis.example"}
+				}
+				ports = append(ports, port)
+				more = append(more, append(authority.ServerTLS(port, names...), "--tls-cluster", "yes", "--cluster-announce-hostname", name))
+			}
+			nodes := clusterOf(t, more...)
+			require.Eventually(t, func() bool { return strings.Contains(nodes[0].Must("CLUSTER NODES"), "two.redis.example") }, stack.Patience, 20*time.Millisecond)
+			s := redisSite(t, load, patientRedis(site.Options{
+				"tls": site.Options{"enabled": "true", "caFile": authority.File}, "cluster": site.Options{"addresses": []string{"localhost:" + ports[0]}},
+			}))
+			storesAndHits(t, s, "/page")
+			tenant := fmt.Sprint(s.Options["tenant"])
+			moveTenant(t, nodes, tenant)
+			if right {
+				require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, site.WaitFor, site.Tick)
+				assert.NotEmpty(t, nodes[1].Entries(tenant))
+				continue
+			}
+			for i := 0; i < 10; i++ {
+				assert.NotContains(t, s.Get("/page").CacheStatus(), "; hit")
+			}
+			assert.Empty(t, nodes[1].Entries(tenant), "a certificate with another name")
+		}
+	})
+}
+
+// TestSentinelsHaveTheirOwnTLS: plain sentinels in front of servers with TLS, and the other way
+// round.
+func TestSentinelsHaveTheirOwnTLS(t *testing.T) {
+	authority := stack.NewAuthority(t)
+	_, port, _ := net.SplitHostPort(stack.FreeAddress(t))
+	server := stack.StartServer(t, authority.ServerTLS(port, "127.0.0.1")...)
+	_, plain, _ := net.SplitHostPort(server.Address)
+	secure := site.Options{"enabled": "true", "caFile": authority.File}
+	conf := func(args []string) (lines []string) {
+		for i := 0; i+1 < len(args); i += 2 {
+			lines = append(lines, strings.TrimPrefix(args[i], "--")+" "+args[i+1])
+		}
+		return lines
+	}
+	_, sentinelPort, _ := net.SplitHostPort(stack.FreeAddress(t))
+	tls := conf(authority.ServerTLS(sentinelPort, "127.0.0.1"))
+	beforeTLS := stack.StartSentinel(t, append(tls[1:], "tls-replication yes", "sentinel monitor shop 127.0.0.1 "+port+" 1")...)
+	beforePlain := stack.StartSentinel(t, append(tls, "sentinel monitor shop 127.0.0.1 "+plain+" 1")...)
+	for _, s := range []*stack.RedisServer{beforeTLS, beforePlain} {
+		require.Eventually(t, func() bool { return strings.Contains(s.Must("SENTINEL get-master-addr-by-name shop"), "127.0.0.1") }, stack.Patience, site.Tick)
+	}
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for _, c := range []struct {
+			name, address     string
+			servers, sentinel site.Options
+			works             bool
+		}{
+			{"plain before TLS", beforeTLS.Address, secure, site.Options{"enabled": "false"}, true},
+			{"TLS before plain", "127.0.0.1:" + sentinelPort, nil, secure, true},
+			{"plain before TLS, not said", beforeTLS.Address, secure, nil, false},
+			{"TLS before plain, not said", "127.0.0.1:" + sentinelPort, nil, nil, false},
+		} {
+			redis := site.Options{"sentinel": site.Options{"master": "shop", "addresses": []string{c.address}, "tls": c.sentinel}}
+			if c.servers != nil {
+				redis["tls"] = c.servers
+			}
+			if !c.works {
+				redis["timeout"], redis["dialTimeout"] = "200ms", "200ms"
+				assert.Contains(t, redisSite(t, load, redis).Get("/page").CacheStatus(), "store-error", c.name)
+				continue
+			}
+			t.Log(c.name)
+			storesAndHits(t, redisSite(t, load, patientRedis(redis)), "/page")
+		}
 	})
 }
