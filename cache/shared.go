@@ -112,6 +112,7 @@ func newShared(s config.StorageSettings) *Shared {
 		SessionTTL: s.SessionTTL, Sessions: s.Sessions, Place: s.Place,
 		Admission: tier.AdmissionOptions{Bytes: s.AdmissionBytes, Window: s.AdmissionWindow, Keys: s.AdmissionKeys},
 		Log:       func(message string) { sh.log(message) },
+		Tell:      func(message string) { writeError(message) },
 	}
 	if s.Redis == nil {
 		m := memory.New(s.MemoryBytes, s.MaxMarks)
@@ -177,8 +178,10 @@ func count(h *Handler, word string) {
 
 // openRedis returns the storage on the servers that the settings name. It sends nothing yet.
 func openRedis(s config.StorageSettings) storage.Storage {
+	o := *s.Redis
+	o.Runs = true
 	if len(s.Cluster) > 0 {
-		return redis.NewCluster(resp.NewCluster(*s.Redis, s.Cluster), s.MaxMarks)
+		return redis.NewCluster(resp.NewCluster(o, s.Cluster), s.MaxMarks)
 	}
-	return redis.New(resp.New(*s.Redis), s.MaxMarks)
+	return redis.New(resp.New(o), s.MaxMarks)
 }

@@ -30,6 +30,7 @@ type Options struct {
 	master  bool   // refuse a server that says it is none
 
 	Sentinels *Sentinels // tell the address instead
+	Runs      bool       // ask each server for its run, so that all connections lead to one server
 
 	Username string  // AUTH Username Password
 	Password string  // AUTH Password
@@ -49,7 +50,10 @@ type Client struct {
 	o      Options
 	pool   *pool
 	finder *finder // nil: the address is known
+	runs   runs
 	era    atomic.Int64
+
+	roleless atomic.Bool // the last server that sentinels named did not tell its role
 
 	timeout time.Duration // that of the options, which an interpreter would copy to get at it
 
@@ -101,6 +105,7 @@ func New(o Options) *Client {
 	c := &Client{o: o, pool: &pool{size: o.PoolSize, idleTimeout: o.IdleTimeout}, timeout: o.Timeout}
 	if o.Sentinels != nil {
 		c.o.Network = "tcp"
+		c.o.Runs = false // they say which server it is
 		c.finder = newFinder(o)
 	}
 	return c
@@ -260,12 +265,19 @@ func open(c *Client, s *slot, deadline time.Time) (*conn, error) {
 	c.mu.Lock()
 	c.stats.Dials++
 	c.mu.Unlock()
-	k, err := connect(c, deadline)
-	if err == nil {
-		s.live = true
-		c.pool.live.Add(1)
+	if problem := c.runs.rests(time.Now()); problem != "" {
+		return nil, fmt.Errorf("%w: %s: %s", ErrConnect, c.o.Address, problem)
 	}
-	return k, err
+	k, err := connect(c, deadline)
+	if err != nil {
+		return nil, err
+	}
+	won(c.pool, s, k)
+	if err := arrive(c, k); err != nil {
+		hangUp(c.pool, s, k)
+		return nil, err
+	}
+	return k, nil
 }
 
 // broke begins another era: a connection has ended in another way than by Close. When a
@@ -300,6 +312,12 @@ func ended(c *Client, s *slot, k *conn, timeout bool) {
 // restarted, or has taken over.
 func (c *Client) Era() int64 {
 	return c.era.Load()
+}
+
+// Roleless reports whether the server that sentinels have named does not tell whether it is a
+// master.
+func (c *Client) Roleless() bool {
+	return c.roleless.Load()
 }
 
 // refused counts error replies. It reports whether one of them says that this

@@ -23,7 +23,9 @@ type conn struct {
 
 	room []byte // for what Expect only compares, at most maxRoom
 
-	address string
+	address  string
+	run      string // of the server, if it was asked for it and told it
+	roleless bool   // it was asked for its role, and did not tell
 }
 
 // dial makes a connection that is ready for commands. Its errors wrap
@@ -107,7 +109,7 @@ func withName(t *tls.Config, name string) *tls.Config {
 	return t
 }
 
-// greet sends AUTH and SELECT, and asks for the role where that matters, in one
+// greet sends AUTH and SELECT, and asks for the role and the run where these matter, in one
 // round trip.
 func greet(c *conn, o Options, deadline time.Time) error {
 	var cmds []Command
@@ -122,6 +124,9 @@ func greet(c *conn, o Options, deadline time.Time) error {
 	if o.master {
 		cmds = append(cmds, Command{Args: []string{"ROLE"}})
 	}
+	if o.Runs {
+		cmds = append(cmds, Command{Args: []string{"INFO", "server"}})
+	}
 	if len(cmds) == 0 {
 		return nil
 	}
@@ -134,7 +139,13 @@ func greet(c *conn, o Options, deadline time.Time) error {
 		if name == "SELECT" {
 			name = "SELECT " + cmds[i].Args[1]
 		}
-		if name == "ROLE" {
+		if name == "INFO" { // it may be an error, too
+			c.run = RunID(replies[i])
+			continue
+		}
+		if name == "ROLE" && replies[i].Kind == Error && (Code(replies[i]) == "NOPERM" || Code(replies[i]) == "ERR") {
+			err = hello(c, deadline)
+		} else if name == "ROLE" {
 			err = isMaster(replies[i])
 		} else {
 			err = greeted(name, replies[i])
@@ -155,6 +166,28 @@ func isMaster(r Reply) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrServer, errNoMaster)
+}
+
+// hello asks for the role in another way, which needs no permission
+// (https://redis.io/commands/hello). A server that does not know it, such as a proxy, is taken for a
+// master.
+func hello(c *conn, deadline time.Time) error {
+	replies, _, _, err := exchange(c, deadline, []Command{{Args: []string{"HELLO", "2"}}})
+	if err != nil {
+		return err
+	}
+	items := replies[0].Items
+	for i := 0; i+1 < len(items); i += 2 {
+		if string(items[i].Body) != "role" {
+			continue
+		}
+		if string(items[i+1].Body) != "master" {
+			return fmt.Errorf("%w: %w", ErrServer, errNoMaster)
+		}
+		return nil
+	}
+	c.roleless = true
+	return nil
 }
 
 // greeted says what is wrong with the answer to AUTH or SELECT, in words of

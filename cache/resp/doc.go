@@ -11,7 +11,8 @@
 //
 // client.go has Do and what leads there, pool.go the slots, conn.go one connection, proto.go
 // the protocol. sentinel.go finds the master of a replicated server, cluster.go the node
-// of a key. secret.go has passwords that are changed meanwhile. expect.go has the quick way of the next paragraph.
+// of a key. secret.go has passwords that are changed meanwhile,
+// run.go sees to it that all connections lead to one server. expect.go has the quick way of the next paragraph.
 //
 // What most exchanges take has functions of its own, which are short: ready in place of
 // take, takeShort in place of a readReply for each. Expect and ExpectWords do all of it for
@@ -30,7 +31,7 @@
 // Each command must be answered by exactly one reply and must leave the
 // connection as it was. So there is no place here for SUBSCRIBE, MONITOR,
 // HELLO, AUTH, SELECT, CLIENT REPLY, QUIT, or a MULTI without its EXEC in the
-// same pipeline.
+// same pipeline. Three of these begin a connection, see greet.
 //
 // The package is interpreted by Yaegi. There a method call costs five times as
 // much as a function call, a select statement is not safe, and errors.As does not

@@ -21,6 +21,9 @@ type pool struct {
 	closed bool
 
 	live atomic.Int64 // connections that have been made and not been closed
+
+	madeMu sync.Mutex
+	made   map[*conn]bool // these
 }
 
 // slot is the right to one connection. The connection is nil until the holder
@@ -29,6 +32,7 @@ type slot struct {
 	conn  *conn
 	since time.Time // when it was last taken
 	live  bool      // it counts among those of the pool
+	made  *conn     // the connection that does; it stays while that is in use
 }
 
 // ready returns a slot with a connection, to be given back with put, nil if there is
@@ -255,10 +259,39 @@ func hangUp(p *pool, s *slot, k *conn) {
 	_ = k.raw.Close()
 }
 
+// won notes that a slot has a new connection.
+func won(p *pool, s *slot, k *conn) {
+	s.live = true
+	s.made = k
+	p.live.Add(1)
+	p.madeMu.Lock()
+	if p.made == nil {
+		p.made = map[*conn]bool{}
+	}
+	p.made[k] = true
+	p.madeMu.Unlock()
+}
+
 // lost notes that the connection of a slot is none any more.
 func lost(p *pool, s *slot) {
 	if s.live {
 		s.live = false
 		p.live.Add(-1)
+		p.madeMu.Lock()
+		delete(p.made, s.made)
+		p.madeMu.Unlock()
+		s.made = nil
+	}
+}
+
+// disown closes the connections of which gone says so, also while they are in use: whoever
+// uses one sees it break.
+func disown(p *pool, gone func(k *conn) bool) {
+	p.madeMu.Lock()
+	defer p.madeMu.Unlock()
+	for k := range p.made {
+		if gone(k) {
+			_ = k.raw.Close()
+		}
 	}
 }

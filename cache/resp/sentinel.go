@@ -50,6 +50,7 @@ func newFinder(o Options) *finder {
 	f.o.TLS = o.Sentinels.TLS
 	f.o.DB = 0
 	f.o.Sentinels = nil
+	f.o.Runs = false
 	f.o.PoolSize = 1
 	return f
 }
@@ -179,6 +180,7 @@ func connect(c *Client, deadline time.Time) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.roleless.Store(k.roleless)
 	return k, nil
 }
 

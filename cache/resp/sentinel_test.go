@@ -192,6 +192,47 @@ func TestSentinelNamesReplica(t *testing.T) {
 	assert.Equal(t, "b", string(one(t, s.Client, ping).Body))
 }
 
+// TestRealRoleWithoutPermission: a user without ROLE finds a replica out, too.
+func TestRealRoleWithoutPermission(t *testing.T) {
+	user := []string{"--user", "hosted", "on", ">change-me", "~*", "+@all", "-@dangerous", "-@admin"}
+	master := StartRedis(t, user...)
+	host, port, _ := net.SplitHostPort(master.Address)
+	replica := StartRedis(t, append(user, "--replicaof", host, port)...)
+	var named atomic.Value
+	named.Store(master.Address)
+	sentinel := StartFake(t, speaker(func(int, []string) string {
+		host, port, _ := net.SplitHostPort(named.Load().(string))
+		return "*2\r\n" + bulk(host) + bulk(port)
+	}))
+	c := patient(t, Options{Sentinels: &Sentinels{Master: "shop", Addresses: []string{sentinel.Address}}, Username: "hosted", Password: "change-me"})
+	one(t, c, ping)
+	assert.False(t, c.Roleless())
+	named.Store(replica.Address)
+	c = patient(t, Options{Sentinels: &Sentinels{Master: "shop", Addresses: []string{sentinel.Address}}, Username: "hosted", Password: "change-me"})
+	_, err := c.Do(ping)
+	assert.ErrorIs(t, err, errNoMaster)
+}
+
+// TestRoleOfNobody: a server that does not tell its role in any way is taken for a master, and
+// that is noted.
+func TestRoleOfNobody(t *testing.T) {
+	for name, refusal := range map[string]string{"not allowed": "-NOPERM this user has no permissions\r\n", "not known": "-ERR unknown command\r\n"} {
+		server := StartFake(t, speaker(func(_ int, words []string) string {
+			if words[0] == "ROLE" || words[0] == "HELLO" {
+				return refusal
+			}
+			return bulk("x")
+		}))
+		sentinel := StartFake(t, speaker(func(int, []string) string {
+			host, port, _ := net.SplitHostPort(server.Address)
+			return "*2\r\n" + bulk(host) + bulk(port)
+		}))
+		c := patient(t, Options{Sentinels: &Sentinels{Master: "shop", Addresses: []string{sentinel.Address}}})
+		one(t, c, ping)
+		assert.True(t, c.Roleless(), name)
+	}
+}
+
 // While there is no master, requests do not ask for it one after the other.
 func TestSentinelIsAskedSeldom(t *testing.T) {
 	for name, prepare := range map[string]func(s *told){

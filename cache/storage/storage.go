@@ -167,9 +167,9 @@ type Remote interface {
 	// Era names the server that answers for a tenant, and its connections. It is another
 	// number as soon as another server may answer; 0: none has answered yet.
 	Era(tenant string) int64
-	// Attach sees to it that the purge state is of the server that answers. It reports
-	// whether a state had to be dropped that another server has written.
-	Attach(tenant string) (dropped bool, err error)
+	// Attach sees to it that the purge state is of the server that answers, and returns what
+	// it has found out of that.
+	Attach(tenant string) (Run, error)
 	// Apart reports whether tenants are on servers of their own, which fail one by one.
 	Apart() bool
 	// Question returns how a position is asked for, to be used while the server is that of
@@ -190,6 +190,13 @@ type Remote interface {
 	Exchange(q *Question, r *Ready, kept []byte) *Exchange
 	// Stats returns the counters of the connections.
 	Stats() resp.Stats
+}
+
+// Run is what was found out of the server that answers.
+type Run struct {
+	ID      string   // of this run of the server: another one after each start; empty: it does not tell
+	Dropped bool     // the purge state was of another server, or another run of it, and is gone
+	Lost    []string // what is lost where the server does not tell what is asked: lines for the log, always the same
 }
 
 // Lock is a claim to be the one that asks the origin for an entry. It saves work

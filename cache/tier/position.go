@@ -18,13 +18,15 @@ func (t *Tier) settle(n *Tenant) string {
 			return ""
 		}
 		era := t.remote.Era(n.name)
-		dropped, err := t.remote.Attach(n.name)
+		run, err := t.remote.Attach(n.name)
 		if err != nil {
 			return t.failed(n, "settle", err)
 		}
-		if dropped && n.purges.Head().Epoch != 0 {
-			t.o.Log(fmt.Sprintf("odoocache: tenant %s: another server, or another run of it, answers; its cache begins anew", n.name))
+		t.tell(run.Lost)
+		if run.Dropped && n.purges.Head().Epoch != 0 {
+			t.o.Log(begunAnew(n, run))
 		}
+		n.run = run.ID
 		if era != 0 && t.remote.Era(n.name) == era {
 			n.guard.success()
 			n.sessions.ForgetAll()
@@ -34,6 +36,16 @@ func (t *Tier) settle(n *Tenant) string {
 	}
 	t.o.Log("odoocache: settle: connections to the storage come and go; it is not relied on")
 	return policy.ReasonStoreError
+}
+
+// begunAnew says why a tenant's cache begins anew. Where the server is the same as before, another process has
+// found another one: they share their data, so that each of them takes it from the others.
+func begunAnew(n *Tenant, run storage.Run) string {
+	why := "another server, or another run of it, answers"
+	if run.ID != "" && run.ID == n.run {
+		why = fmt.Sprintf("another process reaches another server than this one (run %.8s), and both have the same data, as behind a balancer; expected one server for all", run.ID)
+	}
+	return fmt.Sprintf("odoocache: tenant %s: %s; its cache begins anew", n.name, why)
 }
 
 // moved reports whether another server may answer than the one that the view's state

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,29 @@ func newTier(t testing.TB, s storage.Storage, staleness time.Duration) *tier.Tie
 		MemoryBytes: 1 << 20, MaxStaleness: staleness.Milliseconds(), Journal: 100, Failures: 5, MinPause: 50, MaxPause: 100,
 		Log: func(message string) { t.Log(message) },
 	})
+}
+
+// TestProcessesThatReachDifferentServers: where the data says that another server answers than
+// the one that has answered all the time, the log tells of that, and not of a restart.
+func TestProcessesThatReachDifferentServers(t *testing.T) {
+	port := storagetest.StartRedis(t)
+	var mu sync.Mutex
+	log := ""
+	tr := tier.New(storagetest.OpenRedis(t, port), tier.Options{
+		MemoryBytes: 1 << 20, MaxStaleness: 1000, Journal: 100, Failures: 5, MinPause: 50, MaxPause: 100,
+		Log: func(message string) { mu.Lock(); log += message + "\n"; mu.Unlock() },
+	})
+	view := tr.Tenant("t")
+	require.Empty(t, tr.Lookup(view, "k").Reason)
+	for i := 0; i < 2; i++ {
+		storagetest.CLI(t, port, nil, "SET", keys.Run("t"), "another")
+		storagetest.CLI(t, port, nil, "CLIENT", "KILL", "TYPE", "normal")
+		require.Empty(t, tr.Lookup(view, "k").Reason)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	assert.Equal(t, 2, strings.Count(log, "another process reaches another server than this one (run "), log)
+	assert.NotContains(t, log, "another run of it")
 }
 
 // Entries that others put under a key by hand.

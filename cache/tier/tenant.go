@@ -19,6 +19,7 @@ type Tenant struct {
 	guard  *breaker // of the server that has the tenant's keys
 
 	settling sync.Mutex // one asks at a time whether the server is the same
+	run      string     // of the server that answered then
 	replayMu sync.Mutex // one replay of the journal at a time
 
 	admission *admission // nil: everything is stored

@@ -32,6 +32,7 @@ type Options struct {
 	Admission     AdmissionOptions
 	Place         string // what Join goes by: where the storage is
 	Log           func(message string)
+	Tell          func(message string) // Log for what is said once, and must not get lost among others; nil: Log
 }
 
 // Tier is a storage with all that stands in front of it.
@@ -56,12 +57,16 @@ type Tier struct {
 
 	mu      sync.Mutex
 	tenants map[string]*Tenant
+	told    map[string]bool // what was said once
 	closed  bool
 }
 
 // New puts a tier in front of a storage.
 func New(store storage.Storage, o Options) *Tier {
-	t := &Tier{o: o, store: store, remote: store.Remote(), tenants: map[string]*Tenant{}, patience: o.MaxStaleness}
+	t := &Tier{o: o, store: store, remote: store.Remote(), tenants: map[string]*Tenant{}, told: map[string]bool{}, patience: o.MaxStaleness}
+	if t.o.Tell == nil {
+		t.o.Tell = o.Log
+	}
 	t.take = func(n *Tenant, l purges.Load) { t.journal(n, l) }
 	t.breaker.threshold, t.breaker.min, t.breaker.max = o.Failures, o.MinPause, o.MaxPause
 	if o.MemoryBytes > 0 {
@@ -118,6 +123,19 @@ func (t *Tier) Close() {
 	t.closed = true
 	t.mu.Unlock()
 	t.store.Close()
+}
+
+// tell says what has not been said yet. The texts are few.
+func (t *Tier) tell(lines []string) {
+	for i := 0; i < len(lines); i++ {
+		t.mu.Lock()
+		told := t.told[lines[i]]
+		t.told[lines[i]] = true
+		t.mu.Unlock()
+		if !told {
+			t.o.Tell("odoocache: " + lines[i])
+		}
+	}
 }
 
 // Shared reports whether other processes use the storage, too.

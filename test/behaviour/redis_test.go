@@ -3,6 +3,7 @@ package behaviour_test
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -260,5 +261,59 @@ func TestSentinelsHaveTheirOwnTLS(t *testing.T) {
 			t.Log(c.name)
 			storesAndHits(t, redisSite(t, load, patientRedis(redis)), "/page")
 		}
+	})
+}
+
+// TestUserWithoutInfo: a user as hosters make them, without INFO, ROLE and CONFIG, stores, hits
+// and purges. One line of the log says what is lost.
+func TestUserWithoutInfo(t *testing.T) {
+	server := stack.StartServer(t)
+	require.Equal(t, "OK", server.Must("ACL SETUSER hosted on >change-me ~* +@all -@dangerous -@admin"))
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		mark := site.Log.Mark()
+		redis := patientRedis(site.Options{"address": server.Address, "username": "hosted", "password": "change-me", "idleTimeout": "1s"})
+		s := redisSite(t, load, redis)
+		other := redisSite(t, load, redis)
+		for i := 0; i < 2; i++ {
+			for _, s := range []*site.Site{s, other} {
+				storesAndHits(t, s, fmt.Sprint("/page-", i))
+				got := s.Do(http.MethodPost, "/.odoocache/purge", `{"all":true}`)
+				assert.Equal(t, 200, got.Status, got.Body)
+				assert.Contains(t, s.Get(fmt.Sprint("/page-", i)).CacheStatus(), "purged")
+			}
+			time.Sleep(1100 * time.Millisecond) // all connections are made anew
+		}
+		assert.Len(t, site.Log.With("may not call INFO", mark), 1)
+		assert.Len(t, site.Log.With("", mark), 1)
+	})
+}
+
+// TestBalancerBeforeSeveralServers: where connections lead to several servers in turn, the log
+// says so, visitors get Odoo's answers, and the cache is not begun anew with each of them. With
+// one server it works again.
+func TestBalancerBeforeSeveralServers(t *testing.T) {
+	one, two := stack.StartServer(t), stack.StartServer(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		mark := site.Log.Mark()
+		balancer := stack.NewBalancer(t, one.Address, two.Address)
+		s := redisSite(t, load, patientRedis(site.Options{"address": balancer.Address}))
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for i := 0; i < 8; i++ {
+			wg.Add(1)
+			go func(i int) {
+				defer wg.Done()
+				for n := 0; time.Since(begin) < 2*time.Second; n++ {
+					got, err := site.Send(http.MethodGet, fmt.Sprint(s.URL, "/page-", i, "-", n%10), "", http.Header{})
+					assert.NoError(t, err)
+					assert.Equal(t, 200, got.Status)
+				}
+			}(i)
+		}
+		wg.Wait()
+		assert.NotEmpty(t, site.Log.With(balancer.Address+": connections lead to several servers in turn", mark))
+		assert.LessOrEqual(t, len(site.Log.With("its cache begins anew", mark)), 5)
+		balancer.Lead(one.Address)
+		require.Eventually(t, func() bool { return strings.Contains(s.Get("/page").CacheStatus(), "; hit") }, stack.Patience, 100*time.Millisecond)
 	})
 }

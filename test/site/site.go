@@ -127,7 +127,7 @@ func NewInterpreter(edit func(dir string) error) (*interp.Interpreter, error) {
 			return nil, err
 		}
 	}
-	i := interp.New(interp.Options{GoPath: path, Env: os.Environ()})
+	i := interp.New(interp.Options{GoPath: path, Env: os.Environ(), Stderr: Log})
 	if err = i.Use(stdlib.Symbols); err != nil {
 		return nil, err
 	}

@@ -119,18 +119,17 @@ func (s *Redis) Lock(tenant string, l *storage.Lock, ttl int64) (storage.LockSta
 	case resp.TimedOut:
 		return storage.LockUnknown, fmt.Errorf("%w: %w", storage.ErrUnavailable, resp.ErrTimeout)
 	}
-	replies, err := ask(s,
-		resp.Command{Args: []string{"SET", key, l.Token, "NX", "PX", ms}},
-		resp.Command{Args: []string{"GET", key}},
-		resp.Command{Args: []string{"EXISTS", entry}},
-	)
+	cmds := []resp.Command{
+		{Args: []string{"SET", key, l.Token, "NX", "PX", ms}}, {Args: []string{"GET", key}}, {Args: []string{"EXISTS", entry}},
+	}
+	replies, err := ask(s, cmds...)
 	if err != nil {
 		return storage.LockUnknown, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
 	if replies[1].Kind == resp.Error && resp.Code(replies[1]) == "WRONGTYPE" { // something else stands in its place
 		return storage.LockUnknown, s.remove(key)
 	}
-	if err := firstError(replies, "SET"); err != nil {
+	if err := firstError(replies, cmds); err != nil {
 		return storage.LockUnknown, err
 	}
 	// An earlier claim of the owner may have been heard though its answer was not, or
@@ -183,7 +182,7 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *storage.Entry, ttl int64, l
 	if err != nil {
 		return fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
-	return firstError(replies[:1], "SET")
+	return firstError(replies, []resp.Command{set})
 }
 
 // flatBody is the size in bytes from which a body is not copied to be sent.

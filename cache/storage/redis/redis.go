@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -67,33 +66,48 @@ redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('SET', KEYS[1], ARGV[1])
 return 1`
 
-// runID is in what INFO tells of a server: it is another one after each start.
-var runID = regexp.MustCompile(`(?m)^run_id:(\w+)`)
+// What is lost where a server does not tell what it is asked, see storage.Run.
+const (
+	lostRun = "Redis tells no run_id, since its user may not call INFO or it does not know one: a restart from an older snapshot, a failover to a " +
+		"replica that lagged and a balancer in front of several servers are not noticed by it, and purges that are lost with them stay lost. " +
+		"Allow the user +info; else purge everything after such an event"
+	lostRole = "Redis does not tell its role, since its user may call neither ROLE nor HELLO: where sentinels name a replica as master, the " +
+		"first write finds it out, and until then purges that it lacks are missed. Allow the user +role"
+)
 
-// Attach implements Remote. It reports whether a tenant's purge state had to be dropped because another
-// server answers: one that was restarted from a snapshot, or a replica that has taken
-// over, may lack purges that were acknowledged. One that does not tell its run is
-// taken for the same.
-func (s *Redis) Attach(tenant string) (bool, error) {
-	replies, err := s.do(
-		resp.Command{Args: []string{"GET", keys.Run(tenant)}},
-		resp.Command{Args: []string{"INFO", "server"}},
-	)
+// Attach implements Remote. A tenant's purge state is dropped if another server answers: one
+// that was restarted from a snapshot, or a replica that has taken over, may lack purges that
+// were acknowledged. One that does not tell its run is taken for the same.
+func (s *Redis) Attach(tenant string) (storage.Run, error) {
+	get := resp.Command{Args: []string{"GET", keys.Run(tenant)}}
+	replies, err := ask(s, get, resp.Command{Args: []string{"INFO", "server"}})
 	if err != nil {
-		return false, err
+		return storage.Run{}, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
-	found := runID.FindSubmatch(replies[1].Body)
-	if found == nil || string(found[1]) == string(replies[0].Body) {
-		return false, nil
+	if err := firstError(replies, []resp.Command{get}); err != nil {
+		return storage.Run{}, err
 	}
-	run := string(found[1])
+	run := storage.Run{}
+	if s.client != nil && s.client.Roleless() {
+		run.Lost = append(run.Lost, lostRole)
+	}
+	found := resp.RunID(replies[1])
+	if found == "" { // it may be an error, too
+		run.Lost = append(run.Lost, lostRun)
+		return run, nil
+	}
+	run.ID = found
+	if found == string(replies[0].Body) {
+		return run, nil
+	}
 	replies, err = s.do(resp.Command{Args: []string{
-		"EVAL", attachScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant), run,
+		"EVAL", attachScript, "3", keys.Run(tenant), keys.Marks(tenant), keys.Sessions(tenant), found,
 	}})
 	if err != nil {
-		return false, err
+		return storage.Run{}, err
 	}
-	return replies[0].Int == 1, nil
+	run.Dropped = replies[0].Int == 1
+	return run, nil
 }
 
 func (s *Redis) maxReply() int {
@@ -347,11 +361,12 @@ func (s *Redis) Marks(tenant string, since storage.Head) (storage.Delta, error) 
 func (s *Redis) members(tenant, least string) (storage.Delta, error) {
 	marks := keys.Marks(tenant)
 	d := storage.Delta{}
-	replies, err := ask(s,
-		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
-		resp.Command{Args: []string{"ZSCORE", marks, "!f"}},
-		resp.Command{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
-	)
+	cmds := []resp.Command{
+		{Args: []string{"ZSCORE", marks, "!s"}},
+		{Args: []string{"ZSCORE", marks, "!f"}},
+		{Args: []string{"ZRANGEBYSCORE", marks, least, "+inf", "WITHSCORES"}},
+	}
+	replies, err := ask(s, cmds...)
 	if err != nil {
 		return d, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
@@ -364,7 +379,7 @@ func (s *Redis) members(tenant, least string) (storage.Delta, error) {
 	if d.Floor, err = number64(replies[1], "floor"); err != nil {
 		return d, err
 	}
-	if err := firstError(replies, "ZRANGEBYSCORE"); err != nil {
+	if err := firstError(replies, cmds); err != nil {
 		return d, err
 	}
 	items := replies[2].Items
@@ -435,13 +450,14 @@ func (s *Redis) do(cmds ...resp.Command) ([]resp.Reply, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
-	return replies, firstError(replies, cmds[0].Args[0])
+	return replies, firstError(replies, cmds)
 }
 
-func firstError(replies []resp.Reply, what string) error {
-	for i := 0; i < len(replies); i++ {
+// firstError returns the first error among replies, with the command that it answers.
+func firstError(replies []resp.Reply, cmds []resp.Command) error {
+	for i := 0; i < len(cmds); i++ {
 		if replies[i].Kind == resp.Error {
-			return refusedError(replies[i], what)
+			return refusedError(replies[i], cmds[i].Args[0])
 		}
 	}
 	return nil

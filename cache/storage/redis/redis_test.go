@@ -45,6 +45,57 @@ func TestRedisACL(t *testing.T) {
 	assert.Contains(t, storagetest.CLI(t, port, nil, "ACL", "LOG"), "flushall", "what it may not do was refused")
 }
 
+// TestRedisWithoutDangerousCommands: a user as hosters make them, without INFO, ROLE and CONFIG,
+// passes the suite, too. What is lost by that is said; nothing is where the user may call INFO.
+func TestRedisWithoutDangerousCommands(t *testing.T) {
+	port := storagetest.StartRedis(t)
+	storagetest.CLI(t, port, nil, "ACL", "SETUSER", "hosted", "on", ">change-me", "~*", "+@all", "-@dangerous", "-@admin")
+	open := func(t *testing.T, user string) *redis.Redis {
+		o := resp.Options{Address: "127.0.0.1:" + port, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
+		if user != "" {
+			o.Username, o.Password = user, "change-me"
+		}
+		c := resp.New(o)
+		t.Cleanup(c.Close)
+		return redis.New(c, storagetest.MaxMarks)
+	}
+	storagetest.Run(t, func(t *testing.T) storage.Storage {
+		storagetest.CLI(t, port, nil, "FLUSHALL")
+		return open(t, "hosted")
+	})
+	hosted, all := open(t, "hosted"), open(t, "")
+	for i := 0; i < 2; i++ {
+		run, err := hosted.Attach("shop")
+		require.NoError(t, err)
+		require.Len(t, run.Lost, 1)
+		assert.Contains(t, run.Lost[0], "may not call INFO")
+		assert.False(t, run.Dropped, "it is taken for the same")
+	}
+	run, err := all.Attach("shop")
+	require.NoError(t, err)
+	assert.Regexp(t, "^[0-9a-f]{40}$", run.ID)
+	assert.Equal(t, storage.Run{ID: run.ID, Dropped: true}, run)
+	again, err := all.Attach("shop")
+	require.NoError(t, err)
+	assert.Equal(t, storage.Run{ID: run.ID}, again)
+}
+
+// TestErrorsNameTheirCommand: what is refused is said by its name, not by that of the first
+// command of the pipeline.
+func TestErrorsNameTheirCommand(t *testing.T) {
+	port := storagetest.StartRedis(t)
+	storagetest.CLI(t, port, nil, "ACL", "SETUSER", "weak", "on", ">change-me", "~*", "+@all", "-get", "-zscore")
+	c := resp.New(resp.Options{Address: "127.0.0.1:" + port, Username: "weak", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second})
+	t.Cleanup(c.Close)
+	s := redis.New(c, storagetest.MaxMarks)
+	_, err := s.Once("shop", "a", 1000) // SET, and GET
+	assert.ErrorContains(t, err, "refused: GET: ")
+	_, err = s.Attach("shop")
+	assert.ErrorContains(t, err, "refused: GET: ")
+	_, err = s.Marks("shop", storage.Head{})
+	assert.ErrorContains(t, err, "NOPERM")
+}
+
 // restrict makes the user that docs/redis.md grants, with more where a pattern finds more
 // there.
 func restrict(t *testing.T, port, more string) {

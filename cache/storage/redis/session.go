@@ -266,13 +266,14 @@ func (s *Redis) Mark(tenant string, sessions []string, special bool, until int64
 // Changes implements Remote: one round trip.
 func (s *Redis) Changes(tenant string, since storage.Head) (*storage.Changes, error) {
 	marks, changes := keys.Marks(tenant), keys.Changes(tenant)
-	replies, err := ask(s,
-		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
-		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		resp.Command{Args: []string{"ZSCORE", keys.Sessions(tenant), "!e"}},
-		resp.Command{Args: []string{"ZSCORE", changes, "!n"}},
-		resp.Command{Args: []string{"ZRANGEBYSCORE", changes, "(" + strconv.FormatInt(since.Seq, 10), "+inf", "WITHSCORES", "LIMIT", "0", mostRead}},
-	)
+	cmds := []resp.Command{
+		{Args: []string{"ZSCORE", marks, "!s"}},
+		{Args: []string{"ZSCORE", marks, "!e"}},
+		{Args: []string{"ZSCORE", keys.Sessions(tenant), "!e"}},
+		{Args: []string{"ZSCORE", changes, "!n"}},
+		{Args: []string{"ZRANGEBYSCORE", changes, "(" + strconv.FormatInt(since.Seq, 10), "+inf", "WITHSCORES", "LIMIT", "0", mostRead}},
+	}
+	replies, err := ask(s, cmds...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
@@ -290,7 +291,7 @@ func (s *Redis) Changes(tenant string, since storage.Head) (*storage.Changes, er
 	if c.At.Seq, err = number64(replies[3], "number of changes"); err != nil {
 		return nil, err
 	}
-	if err := firstError(replies, "ZRANGEBYSCORE"); err != nil {
+	if err := firstError(replies, cmds); err != nil {
 		return nil, err
 	}
 	return c, readChanges(c, since, replies[4].Items)
