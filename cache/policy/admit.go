@@ -65,7 +65,7 @@ func understood(status int) bool {
 // Admit decides whether a response may be stored for others (RFC 9111 §3).
 // The conditions stand in the order of the RFC; privacy goes before freshness.
 func Admit(r Request, status int, h http.Header, t Terms) Admission {
-	app := App{TTL: Unset, Grace: Unset, StaleIfError: Unset}
+	app := App{TTL: Unset, Grace: Unset, StaleIfError: Unset, End: Unset}
 	if lines := h[t.AppHeader]; lines != nil {
 		var err error
 		if app, err = ParseApp(lines); err != nil {
@@ -220,6 +220,9 @@ func lifeOf(r Request, status int, h http.Header, t Terms, s said) (Life, string
 		return l, ReasonNoTTL
 	}
 	l.stale(t, app, d, ruled)
+	if app.End != Unset {
+		l.endBy(r.Requested + app.End)
+	}
 	if validator {
 		l.Keep = t.Keep
 	}
@@ -265,6 +268,23 @@ func (l *Life) stale(t Terms, app App, d Directives, ruled bool) {
 	if sie > 0 {
 		l.StaleIfError = sie
 	}
+}
+
+// endBy sees to it that the response is neither fresh nor served stale from an instant on, in
+// Unix ms: its content is wrong from then on. In place of an error it still stands.
+func (l *Life) endBy(instant int64) {
+	left := instant - l.Born
+	if left < 0 {
+		left = 0
+	}
+	if l.TTL+l.Grace <= left {
+		return
+	}
+	if l.TTL > left {
+		l.TTL = left
+	}
+	l.Grace = left - l.TTL
+	l.NeverStale = true // a client's max-stale does not change that
 }
 
 // first returns a, or b where a is not given.

@@ -149,14 +149,14 @@ func FuzzTargeted(f *testing.F) {
 func FuzzApp(f *testing.F) {
 	for _, s := range []string{
 		"public", "no-store", "public, ttl=600, grace=1h, sie=1d", "public,ttl=-1", "public=0", "ttl=5", "", ",", "public, ttl=9223372036854775807",
-		"public, ttl=2562047h", "PUBLIC,TTL=+5", "public,ttl=1e9",
+		"public, ttl=2562047h", "PUBLIC,TTL=+5", "public,ttl=1e9", "end=25", "public, end=0",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		app, err := policy.ParseApp([]string{s})
 		if err == nil {
-			for _, ms := range []int64{app.TTL, app.Grace, app.StaleIfError} {
+			for _, ms := range []int64{app.TTL, app.Grace, app.StaleIfError, app.End} {
 				if ms != unset && (ms < 0 || ms > 1<<31*second) {
 					t.Fatalf("%q has duration %d", s, ms)
 				}

@@ -14,24 +14,25 @@ var ErrSyntax = errors.New("policy: syntax")
 // App is what the application says in X-Odoo-Cache, the header addressed to
 // this cache: "no-store", or "public, ttl=600, grace=3600, sie=86400". It goes
 // before the rule, which goes before Cache-Control. Durations are Unset where
-// the header leaves them to the rule.
+// the header leaves them to the rule. "end=25", with these or alone, says when
+// the page will be wrong, and allows nothing.
 type App struct {
-	Present      bool
+	Present      bool // it says whether to store
 	NoStore      bool
 	TTL          int64
 	Grace        int64
 	StaleIfError int64
+	End          int64 // from the request on: neither freshness nor grace outlives it
 }
 
 // ParseApp reads X-Odoo-Cache. Durations are whole seconds or carry a unit
 // (10m, 1h30m). An error means that the page must not be stored: an
 // application that meant to say something about its privacy was not understood.
 func ParseApp(lines []string) (App, error) {
-	a := App{TTL: Unset, Grace: Unset, StaleIfError: Unset}
+	a := App{TTL: Unset, Grace: Unset, StaleIfError: Unset, End: Unset}
 	if len(lines) == 0 {
 		return a, nil
 	}
-	a.Present = true
 	public := false
 	for _, item := range strings.Split(strings.Join(lines, ","), ",") {
 		name, value, hasValue := strings.Cut(strings.TrimSpace(item), "=")
@@ -50,15 +51,18 @@ func ParseApp(lines []string) (App, error) {
 			err = setDuration(&a.Grace, value)
 		case "sie":
 			err = setDuration(&a.StaleIfError, value)
+		case "end":
+			err = setDuration(&a.End, value)
 		default:
 			err = errors.New("unknown word")
 		}
 		if err != nil {
-			return a, fmt.Errorf("%w: %q: %v; expected no-store, or public with ttl, grace and sie", ErrSyntax, item, err)
+			return a, fmt.Errorf("%w: %q: %v; expected no-store, or public with ttl, grace and sie, or end", ErrSyntax, item, err)
 		}
 	}
-	if !public && !a.NoStore {
-		return a, fmt.Errorf("%w: neither public nor no-store", ErrSyntax)
+	a.Present = public || a.NoStore
+	if !a.Present && (a.End == Unset || a.TTL != Unset || a.Grace != Unset || a.StaleIfError != Unset) {
+		return a, fmt.Errorf("%w: neither public nor no-store, nor end alone", ErrSyntax)
 	}
 	return a, nil
 }

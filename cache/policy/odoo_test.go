@@ -12,10 +12,13 @@ import (
 
 func TestApp(t *testing.T) {
 	times := func(ttl, grace, sie int64) policy.App {
-		return policy.App{Present: true, TTL: ttl, Grace: grace, StaleIfError: sie}
+		return policy.App{Present: true, TTL: ttl, Grace: grace, StaleIfError: sie, End: unset}
 	}
 	no := times(unset, unset, unset)
 	no.NoStore = true
+	ends := times(600*second, unset, unset)
+	ends.End = 25 * second
+	alone := policy.App{TTL: unset, Grace: unset, StaleIfError: unset, End: 1500}
 	for _, c := range []struct {
 		name  string
 		lines []string
@@ -28,6 +31,8 @@ func TestApp(t *testing.T) {
 		{"in any case, with spaces", []string{" PUBLIC ,TTL = 600,"}, times(600*second, unset, unset)},
 		{"swr is grace", []string{"public, swr=5"}, times(unset, 5*second, unset)},
 		{"zero", []string{"public, ttl=0"}, times(0, unset, unset)},
+		{"an end", []string{"public, ttl=600, end=25"}, ends},
+		{"an end alone", []string{"end=1.5s"}, alone},
 		{"no-store", []string{"no-store"}, no},
 		{"other words for it", []string{"no-cache"}, no},
 		{"private", []string{"private"}, no},
@@ -66,6 +71,10 @@ func TestAppErrors(t *testing.T) {
 		{"too large for a number", "public, sie=99999999999999999999999"},
 		{"given twice", "public, ttl=5, ttl=600"},
 		{"given twice by two names", "public, swr=5, grace=5"},
+		{"an end without value", "end"},
+		{"an end that is negative", "end=-1"},
+		{"an end twice", "end=1, end=2"},
+		{"an end with times", "end=5, ttl=600"},
 		{"semicolons", "public; ttl=5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,6 +84,48 @@ func TestAppErrors(t *testing.T) {
 			assert.Equal(t, policy.Admission{Reason: policy.ReasonAppHeader}, a, "what was not understood must not be stored")
 		})
 	}
+}
+
+// TestAppEnd: a page that will be wrong at an instant is neither fresh nor served stale
+// from then on, whoever gave it its times. It still stands in for an error.
+func TestAppEnd(t *testing.T) {
+	ruled := terms()
+	ruled.TTL, ruled.Grace, ruled.StaleIfError = 600*second, hour, 24*hour
+	for _, c := range []struct {
+		name            string
+		terms           policy.Terms
+		lines           []string
+		ttl, grace, sie int64
+	}{
+		{"before the rule's lifetime is over", ruled, []string{"X-Odoo-Cache: end=25"}, 25, 0, 86400},
+		{"before the rule's grace is over", ruled, []string{"X-Odoo-Cache: end=700"}, 600, 100, 86400},
+		{"after both", ruled, []string{"X-Odoo-Cache: end=4200"}, 600, 3600, 86400},
+		{"before the application's", terms(), []string{"X-Odoo-Cache: public, ttl=600, grace=60, sie=5, end=610"}, 600, 10, 5},
+		{"before the origin's", terms(), []string{"Cache-Control: max-age=60, stale-while-revalidate=60", "X-Odoo-Cache: end=30"}, 30, 0, 0},
+		{"counted from the request, not from the age", terms(), []string{"Cache-Control: max-age=60", "Age: 20", "X-Odoo-Cache: end=30"}, 50, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := admit(c.terms, c.lines...)
+			assert.True(t, a.Store, a.Reason)
+			assert.Equal(t, [3]int64{c.ttl * second, c.grace * second, c.sie * second}, [3]int64{a.Life.TTL, a.Life.Grace, a.Life.StaleIfError})
+		})
+	}
+	capped := admit(ruled, "X-Odoo-Cache: end=25").Life
+	asked := policy.ParseDirectives([]string{"max-stale=1000"})
+	state, _ := policy.Reuse(capped, asked, false, now+26*second)
+	assert.Equal(t, policy.Expired, state, "not for a client that takes stale answers either")
+	state, _ = policy.Reuse(capped, asked, false, now+24*second)
+	assert.Equal(t, policy.Fresh, state)
+	assert.Equal(t, policy.Admission{Reason: policy.ReasonExpired}, withoutLife(admit(terms(), fresh, "X-Odoo-Cache: end=0")))
+	for reason, line := range map[string]string{policy.ReasonNoStore: "no-store", policy.ReasonPrivate: "private"} {
+		assert.Equal(t, reason, admit(ruled, "Cache-Control: "+line, "X-Odoo-Cache: end=25").Reason, "an end allows nothing")
+	}
+}
+
+// withoutLife leaves of an admission what does not depend on times.
+func withoutLife(a policy.Admission) policy.Admission {
+	a.Life = policy.Life{}
+	return a
 }
 
 func TestDuration(t *testing.T) {
