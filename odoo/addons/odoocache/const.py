@@ -46,6 +46,9 @@ MAX_TAGS_HEADER_BYTES = 6000
 MAX_PURGE_ITEMS = 1000
 MAX_PURGE_HEADER_BYTES = 8000
 
+# A page that is wrong later than that (in seconds) is not said to be.
+MAX_END = 366 * 86400
+
 # More changed records of one model than this in one transaction, and the
 # purge names the model.
 MAX_PURGE_RECORDS = 200

@@ -1,4 +1,6 @@
 """What the addon knows about the HTTP request that this thread serves."""
+from datetime import datetime, timezone
+
 from odoo.http import request
 
 
@@ -6,6 +8,7 @@ class State:
     """Hangs on Odoo's request object, so it lives and ends with it."""
 
     def __init__(self, edge, collect):
+        self.began = now()        # in UTC, without a time zone
         self.edge = edge          # the edge announced itself
         self.collect = collect    # records that are read are noted
         self.done = False         # the page is rendered: what is read now is not on it
@@ -26,6 +29,11 @@ class State:
 
     def note_read(self, model, ids):
         self.records.setdefault(model, set()).update(ids)
+
+
+def now():
+    """The time in UTC, in the form of Odoo's dates, with fractions of a second."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def current():

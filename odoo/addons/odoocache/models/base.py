@@ -25,10 +25,25 @@ def _note(records, operation, names=()):
         records.env['odoocache']._note_change(records, operation, names)
     except Exception:
         _logger.exception("odoocache: a change of %s is not understood; everything is purged", records._name)
-        try:
-            records.env['odoocache']._note_everything()
-        except Exception:
-            _logger.exception("odoocache: a change of %s is not purged. Purge everything by hand.", records._name)
+        _note_everything(records)
+
+
+def _note_views(records, names=()):
+    """What views were before they are changed: they may not be."""
+    if records._name != 'ir.ui.view' or not _watched(records):
+        return
+    try:
+        records.env['odoocache']._note_views(records, names)
+    except Exception:
+        _logger.exception("odoocache: a change of templates is not understood; everything is purged")
+        _note_everything(records)
+
+
+def _note_everything(records):
+    try:
+        records.env['odoocache']._note_everything()
+    except Exception:
+        _logger.exception("odoocache: a change of %s is not purged. Purge everything by hand.", records._name)
 
 
 def _note_read(records, listed=False):
@@ -83,17 +98,20 @@ class Base(models.AbstractModel):
         return records
 
     def write(self, vals):
+        _note_views(self, vals)
         result = super().write(vals)
         if _watched(self):
             _note(self, 'write', vals)
         return result
 
     def unlink(self):
+        _note_views(self)
         if _watched(self):
             _note(self, 'unlink')
         return super().unlink()
 
     def _update_field_translations(self, field_name, *args, **kwargs):
+        _note_views(self)
         result = super()._update_field_translations(field_name, *args, **kwargs)
         if _watched(self):
             _note(self, 'write', (field_name,))
@@ -102,6 +120,7 @@ class Base(models.AbstractModel):
     # Fields that Odoo computes and stores do not pass through write().
 
     def _write(self, vals):
+        _note_views(self)
         result = super()._write(vals)
         if _watched(self):
             _note(self, 'write', vals)
@@ -134,6 +153,7 @@ if hasattr(models.BaseModel, '_write_multi'):  # since 18, and _write() calls it
         _inherit = 'base'
 
         def _write_multi(self, vals_list):
+            _note_views(self)
             result = super()._write_multi(vals_list)
             if _watched(self):
                 _note(self, 'write', set().union(*vals_list))

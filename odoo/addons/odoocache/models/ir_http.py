@@ -127,6 +127,7 @@ class IrHttp(models.AbstractModel):
         current = state.current()
         if current is not None:
             current.response, current.done = None, False
+            current.began = state.now()
             cls._odoocache_enter(current)
 
     @classmethod
@@ -184,9 +185,10 @@ class IrHttp(models.AbstractModel):
     def _odoocache_finish(cls, current, response, stored):
         signed_in = bool(request.session.uid)
         private = signed_in or bool(current.personal)
-        if getattr(request, 'is_frontend', False) and hasattr(request, 'website'):
+        frontend = getattr(request, 'is_frontend', False) and hasattr(request, 'website')
+        if frontend:
             page, visitor, special = request.website._odoocache_context(current)
-            if private:
+            if private or cls._odoocache_page(response)._odoocache_thanks():
                 page = const.CONTEXT_PRIVATE
             if signed_in:
                 visitor = const.CONTEXT_PRIVATE
@@ -213,13 +215,18 @@ class IrHttp(models.AbstractModel):
             if current.personal or not response.cache_control.public:
                 response.headers[const.HEADER_CACHE] = 'no-store'
             return
-        tags = cls._odoocache_tags(current, response, stored)
+        tags, records = cls._odoocache_tags(current, response, stored)
         if tags is None or current.failed or 'access_token' in request.httprequest.args:
             response.headers[const.HEADER_CACHE] = 'no-store'
             return
         if tags:
             response.headers[const.HEADER_TAGS] = ' '.join(tags)
         policy = cls._odoocache_policy(response)
+        if frontend and policy != 'no-store':
+            end = request.env(user=SUPERUSER_ID, su=True)['odoocache']._end(
+                current, records, request.website, request.httprequest.path)
+            if end is not None and end <= const.MAX_END:
+                policy = f'{policy}, end={end}' if policy else f'end={end}'
         if policy:
             response.headers[const.HEADER_CACHE] = policy
 
@@ -251,7 +258,8 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _odoocache_tags(cls, current, response, stored):
-        """The tags of the page, or None if they cannot be named."""
+        """The tags of the page, or None if they cannot be named; and the ids
+        of the records on it by model."""
         env = request.env(user=1, su=True)
         own = set() if getattr(request, 'is_frontend', False) else cls._odoocache_note_file(current)
         records, others = env['odoocache']._tags_of_reads(current)
@@ -269,7 +277,7 @@ class IrHttp(models.AbstractModel):
                 others.add('website.page')  # a new page may take this address
         others.update(own)
         others.update(cls._odoocache_more_tags(records, others))
-        return tools.page_tags(records, others)
+        return tools.page_tags(records, others), records
 
     @classmethod
     def _odoocache_note_file(cls, current):
@@ -318,4 +326,4 @@ class IrHttp(models.AbstractModel):
         if page:
             return page
         main = (getattr(response, 'qcontext', None) or {}).get('main_object')
-        return main if getattr(main, '_name', None) == 'website.page' else None
+        return main if getattr(main, '_name', None) == 'website.page' else request.env['website.page']

@@ -2,6 +2,7 @@
 import logging
 import os
 from collections import namedtuple
+from datetime import datetime, time, timedelta
 
 from odoo import SUPERUSER_ID, api, models
 from odoo.exceptions import MissingError
@@ -38,11 +39,14 @@ class Spec:
     :param fields: if given, the only fields that matter
     :param listed: whether searching the model makes a page a listing of it
     :param shown: whether a record that is read for a page is taken to be on it
+    :param dates: dates (with a time, in UTC) at which what pages show of a
+        record changes by itself
+    :param daily: whether listings change at midnight (UTC)
     """
-    __slots__ = ('kind', 'parents', 'listing', 'ignore', 'fields', 'resolve', 'listed', 'shown')
+    __slots__ = ('kind', 'parents', 'listing', 'ignore', 'fields', 'resolve', 'listed', 'shown', 'dates', 'daily')
 
     def __init__(self, kind, parents=(), listing=(), ignore=(), fields=None, resolve=None, listed=True,
-                 shown=True):
+                 shown=True, dates=(), daily=False):
         self.kind = kind
         self.parents = tuple(parents)
         self.listing = frozenset(listing)
@@ -51,12 +55,27 @@ class Spec:
         self.resolve = resolve
         self.listed = kind == 'record' and listed
         self.shown = shown and kind in ('record', 'model', 'parent')
+        self.dates = tuple(dates)
+        self.daily = daily
 
     def matters(self, names):
         """Reports whether a change of these fields can be seen."""
         if self.fields is not None:
             return not self.fields.isdisjoint(names)
         return any(name not in self.ignore for name in names)
+
+
+# Further fields of views that no page shows. Their text is in arch_db.
+VIEW_FIELDS = frozenset(['name', 'arch_prev', 'arch_fs', 'arch_updated'])
+
+
+def names_of_relations(records, names):
+    """The fields among these that are stored in tables of their own, but for
+    the groups of views."""
+    for name in names:
+        field = records._fields.get(name)
+        if field is not None and field.type == 'many2many' and name not in ('group_ids', 'groups_id'):
+            yield name
 
 
 PUBLISHING = ('is_published', 'website_published', 'active', 'website_id')
@@ -70,6 +89,8 @@ class Changes:
         self.listing = set()  # models whose listings have changed
         self.sites = set()  # models of which a record has moved between websites
         self.tags = set()   # tags that are known already
+        self.views = {}     # id -> what a view was before, None for a new one
+        self.gone = {}      # id of a view that is removed -> tags
 
 
 class Odoocache(models.AbstractModel):
@@ -152,15 +173,16 @@ class Odoocache(models.AbstractModel):
             'rating.rating': Spec('custom', resolve='_resolve_res'),
             # Blog, events, forum, courses, jobs.
             'blog.blog': Spec('record', listing=PUBLISHING),
-            'blog.post': Spec('record', parents=['blog_id'], listing=PUBLISHING + (
+            'blog.post': Spec('record', parents=['blog_id'], dates=['post_date'], listing=PUBLISHING + (
                 'blog_id', 'tag_ids', 'post_date', 'published_date')),
             'blog.tag': Spec('model'),
             'blog.tag.category': Spec('model'),
-            'event.event': Spec('record', listing=PUBLISHING + (
+            'event.event': Spec('record', dates=['date_begin', 'date_end'], daily=True, listing=PUBLISHING + (
                 'date_begin', 'date_end', 'stage_id', 'tag_ids', 'event_type_id', 'address_id')),
-            'event.event.ticket': Spec('parent', parents=['event_id']),
+            'event.event.ticket': Spec('parent', parents=['event_id'], dates=['start_sale_datetime', 'end_sale_datetime']),
+            'event.slot': Spec('parent', parents=['event_id'], dates=['start_datetime', 'end_datetime']),
             'event.registration': Spec('parent', parents=['event_id'], fields=['state', 'active', 'event_id']),
-            'event.track': Spec('record', parents=['event_id'], listing=PUBLISHING + ('stage_id', 'date')),
+            'event.track': Spec('record', parents=['event_id'], dates=['date', 'date_end'], listing=PUBLISHING + ('stage_id', 'date')),
             'event.sponsor': Spec('record', parents=['event_id'], listing=PUBLISHING),
             'event.type': Spec('model'),
             'event.tag': Spec('model'),
@@ -247,6 +269,75 @@ class Odoocache(models.AbstractModel):
         others.update(model for model in current.listed if model in specs)
         return records, others
 
+    # --------------------------------------------- what changes by the clock
+
+    @api.model
+    def _end(self, current, records, website, path):
+        """When what a page shows changes by itself.
+
+        :param current: the state of the request
+        :param dict records: model name -> ids of the records on the page
+        :param str path: the page's, without its language
+        :return: seconds from the beginning of the request on, whole ones, or
+            None if no date is known
+        """
+        began = current.began
+        moments = [m for m in self._moments(current, records, website, path) if m is not None]
+        return int((min(moments) - began).total_seconds()) if moments else None
+
+    @api.model
+    def _moments(self, current, records, website, path):
+        """The next dates of what is on a page, in UTC; None among them says
+        nothing. For other modules, too: those of models whose pages name the
+        records stand in _specs()."""
+        began = current.began
+        here = [('website_id', 'in', (False, website.id))]
+        found = [self._next_page(began, website, path)]
+        for model, spec in self._spec_table().items():
+            if not spec.dates or model not in self.env:
+                continue
+            listed = model in current.listed
+            if listed:
+                names = self.env[model]._fields
+                published = 'is_published' in names and names['is_published'].store
+                found.append(self._next(model, spec.dates, [
+                    *(here if 'website_id' in names and names['website_id'].store else []),
+                    *([('is_published', '=', True)] if published else [])], began))
+                if spec.daily:
+                    found.append(self._midnight(began))
+            ids = records.get(model, set()) | current.records.get(model, set())
+            if ids:
+                found.append(self._next(model, spec.dates, [('id', 'in', list(ids))], began))
+        return found
+
+    @api.model
+    def _next_page(self, after, website, path):
+        """When a page is published that the menu leads to, or that has this
+        address."""
+        return self._next('website.page', ['date_publish'], [
+            ('website_id', 'in', (False, website.id)), '|', ('menu_ids', '!=', False), ('url', '=', path)], after)
+
+    @api.model
+    def _next(self, model, names, domain, after):
+        """The next instant that one of these dates makes, or None. A date makes
+        two: Odoo compares some with < and some with <=, and by whole seconds."""
+        second = timedelta(seconds=1)
+        found = None
+        records = self.env[model].sudo().with_context(prefetch_fields=False)
+        for name in names:
+            field = records._fields.get(name)
+            if field is None or not field.store:
+                continue
+            date = records.search([*domain, (name, '>', after - second)], order=f'{name}, id', limit=1)[name]
+            if date:
+                moment = date if date > after else date + second
+                found = moment if found is None else min(found, moment)
+        return found
+
+    @api.model
+    def _midnight(self, after):
+        return datetime.combine(after.date() + timedelta(days=1), time.min)
+
     # ------------------------------------------------------ what has changed
 
     @api.model
@@ -266,7 +357,13 @@ class Odoocache(models.AbstractModel):
             changes.listing.add(model)
         if operation == 'write' and 'website_id' in names:
             changes.sites.add(model)
-        if operation == 'unlink':
+        if model == 'ir.ui.view' and operation == 'create':
+            for i in ids:
+                changes.views.setdefault(i, None)
+        if model == 'ir.ui.view' and operation == 'unlink':
+            for i in ids:
+                changes.gone[i] = self._resolve(model, [i])
+        elif operation == 'unlink':
             changes.tags |= self._resolve(model, ids)  # there is nothing to read later
         elif operation == 'create':
             # No page shows the record yet; what it is a part of may be shown.
@@ -305,9 +402,78 @@ class Odoocache(models.AbstractModel):
         for model in changes.sites:
             if specs[model].kind == 'site':
                 tags.add('website')
+        changed = self._changed_views(changes)
+        for i, found in changes.gone.items():
+            if i in changed:
+                tags |= found
         for model, ids in changes.ids.items():
-            tags |= self._resolve(model, ids)
+            tags |= self._resolve(model, ids & changed if model == 'ir.ui.view' else ids)
         return tags
+
+    # The editor saves views that nobody has changed, and makes copies of views
+    # for the website that say what the originals say.
+
+    @api.model
+    def _note_views(self, views, names=()):
+        """Called before views are changed."""
+        changes = self._changes(views.env.cr)
+        new = [i for i in views._ids if isinstance(i, int) and i not in changes.views]
+        rows = self._view_rows(new)
+        for i in new:
+            changes.views[i] = rows.get(i)
+        if any(names_of_relations(views, names)):
+            for i in views._ids:
+                changes.views[i] = {}  # what is in other tables is not looked at
+
+    @api.model
+    def _view_rows(self, ids):
+        """What is stored of views, as far as it matters: id -> values."""
+        if not ids:
+            return {}
+        self.env.cr.execute("""
+            SELECT v.id, to_jsonb(v), p.key, (
+                SELECT array_agg(r.group_id ORDER BY r.group_id) FROM ir_ui_view_group_rel r WHERE r.view_id = v.id)
+              FROM ir_ui_view v LEFT JOIN ir_ui_view p ON p.id = v.inherit_id
+             WHERE v.id IN %s""", (tuple(ids),))
+        rows = {}
+        for i, row, parent, groups in self.env.cr.fetchall():
+            arch = row.get('arch_db')
+            if isinstance(arch, dict):
+                main = arch.get('en_US')
+                row['arch_db'] = {'en_US': main, **{lang: text for lang, text in arch.items() if text != main}}
+            row.update(inherit_id=parent or row.get('inherit_id'), groups=groups)
+            rows[i] = {name: value for name, value in row.items() if name not in INVISIBLE_FIELDS | VIEW_FIELDS}
+        return rows
+
+    @api.model
+    def _changed_views(self, changes):
+        """Ids of the views of which visitors see something else than before."""
+        before = changes.views
+        after = self._view_rows(before)
+        changed = set()
+        for i, old in before.items():
+            new = after.get(i)
+            if old is None or new is None:
+                if old is not new and not self._stands_in(old or new, old is None, before, after):
+                    changed.add(i)
+            elif old != new:
+                changed.add(i)
+        return changed
+
+    @api.model
+    def _stands_in(self, row, is_new, before, after):
+        """Reports whether a view that was made or removed says what another
+        one says that had its place before, or has it now."""
+        if not row.get('key'):
+            return False
+        others = self.env['ir.ui.view'].sudo().with_context(active_test=False).search([
+            ('key', '=', row['key']), ('website_id', '=', False)])
+        here, there = (before, after) if is_new else (after, before)
+        rows = [other for i, other in here.items() if other and there.get(i) is None]  # another copy
+        rows += [here.get(i) for i in others.ids if i in here]
+        rows += self._view_rows([i for i in others.ids if i not in here]).values()
+        return any(other and {**other, 'website_id': None} == {**row, 'website_id': None} and (
+            other['website_id'] in (None, row['website_id'])) for other in rows)
 
     @api.model
     def _resolve(self, model, ids, depth=0):

@@ -1,10 +1,18 @@
 import logging
+import re
 
-from odoo import api, fields, models
+from lxml import etree
+
+from odoo import api, fields, models, tools as odoo_tools
 
 from .. import const, state, tools
 
 _logger = logging.getLogger(__name__)
+
+
+# What a template says that asks which form the visitor has sent
+# (website/models/website_form.py, and the session's keys that it reads).
+ASKS_FOR_FORM = re.compile(rb'form_builder_|_website_form_last_record')
 
 
 class WebsitePage(models.Model):
@@ -24,6 +32,17 @@ class WebsitePage(models.Model):
             self.env['odoocache.purge'].purge('page', path=page.url)
         return True
 
+    def _odoocache_thanks(self):
+        """Reports whether this page shows what its visitor has sent by a form.
+        To nobody, it may thank for nothing."""
+        return any(self._odoocache_asks_for_form(page.view_id.id) for page in self.sudo())
+
+    @api.model
+    @odoo_tools.ormcache('view_id', cache='templates')
+    def _odoocache_asks_for_form(self, view_id):
+        arch = self.env['ir.ui.view'].sudo().browse(view_id)._get_combined_arch()
+        return ASKS_FOR_FORM.search(etree.tostring(arch)) is not None
+
     # Odoo 19 keeps pages in memory for an hour (website.page._get_response).
     # Three things keep that from spoiling what the edge knows. Pages for the
     # edge are kept apart from others, for only they have been watched while
@@ -37,11 +56,23 @@ class WebsitePage(models.Model):
         key = super()._get_cache_key(request)
         if state.collecting() is None:
             return key
-        return (*key, 'odoocache', request.httprequest.host, self._odoocache_context(request))
+        return (*key, 'odoocache', request.httprequest.host, self._odoocache_context(request), self._odoocache_era(request))
+
+    @api.model
+    def _odoocache_era(self, request):
+        """The next date at which pages that show no records change: one that
+        the menu leads to is published."""
+        current = state.current()
+        current.done = True
+        try:
+            return self.env['odoocache'].sudo()._next_page(current.began, request.website, request.httprequest.path)
+        finally:
+            current.done = False
 
     @api.model
     def _allow_to_use_cache(self, request):
-        if state.collecting() is not None and self._odoocache_context(request) == const.CONTEXT_PRIVATE:
+        if state.collecting() is not None and (
+                self._odoocache_thanks() or self._odoocache_context(request) == const.CONTEXT_PRIVATE):
             return False
         return super()._allow_to_use_cache(request)
 
@@ -65,7 +96,7 @@ class WebsitePage(models.Model):
         current = state.collecting()
         if current is not None:
             records, _others = self._odoocache_reads(current)
-            if records or current.failed or self._odoocache_is_own(current):
+            if records or current.listed or current.failed or self._odoocache_is_own(current):
                 return False
         return super()._allow_cache_insertion(layout)
 

@@ -5,4 +5,5 @@ from . import test_post
 from . import test_http
 from . import test_rights
 from . import test_context
+from . import test_clock
 from . import test_settings

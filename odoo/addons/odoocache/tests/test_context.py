@@ -214,6 +214,20 @@ class TestContext(EdgeCase):
         self.assertContext(self.get('/odoocache-page'), 'private')
         self.assertContext(self.fill('/odoocache-page'), '0')
 
+    def test_a_page_that_thanks(self):
+        """It asks the session which form was sent, and may read no record."""
+        self.page_with('<i t-if="request.session.get(\'form_builder_model_model\')"'
+                       ' t-out="\'Number %s.\' % request.website._website_form_last_record().id"/>', '/odoocache-thanks')
+        for _i in range(2):
+            self.assertContext(self.fill('/odoocache-thanks'), 'private')
+        for number in (7, 8):
+            self.visit_with(form_builder_model_model='res.partner', form_builder_model="Contact", form_builder_id=number)
+            response = self.get('/odoocache-thanks')
+            self.assertContext(response, 'private')
+            self.assertIn(f'Number {number}.', response.text)
+            self.assertEqual(response.cookies[const.COOKIE_CONTEXT], '0')
+            self.assertContext(self.get('/contactus'), '0')
+
     def test_what_the_session_holds(self):
         for values in ({'something_of_a_module': 'x'}, {'context': {'something': 1}}, {'debug': '1'}):
             self.visit_with(**values)

@@ -50,6 +50,52 @@ class TestPurge(TransactionCase):
         view.arch = '<t t-name="odoocache.shared"><b/></t>'
         self.assertEqual(noted(self.env), {f'website-{self.website.id}'})
 
+    def test_a_view_saved_unchanged(self):
+        """The editor saves what it has shown, changed or not."""
+        self.view.write({'arch': self.view.arch, 'name': "Another name"})
+        self.view.arch_db = self.view.arch_db
+        self.view.write({'active': True, 'priority': self.view.priority})
+        self.assertFalse(noted(self.env))
+        self.view.write({'arch': '<t t-name="odoocache.a_page"><p>three</p></t>'})
+        self.view.write({'arch': '<t t-name="odoocache.a_page"><p>one</p></t>'})
+        self.assertFalse(noted(self.env), "and back")
+        for values in (
+            {'priority': 5}, {'active': False}, {'arch': '<t t-name="odoocache.a_page"><p>two</p></t>'},
+            {'group_ids' if 'group_ids' in self.view._fields else 'groups_id': [(4, self.env.ref('base.group_user').id)]},
+        ):
+            forget(self.env)
+            self.view.write(values)
+            self.assertIn(f'website.page-{self.page.id}', noted(self.env), values)
+
+    def test_copies_of_views_for_a_website(self):
+        """A view that is edited is copied for the website, with all that
+        inherit from it. Only what is edited counts."""
+        arch = '<t t-name="odoocache.parent"><div id="a"/><div id="b"/></t>'
+        view = self.env['ir.ui.view'].create({'name': "Parent", 'type': 'qweb', 'key': 'odoocache.parent', 'arch': arch})
+        children = self.env['ir.ui.view'].create([{
+            'name': f"Child {n}", 'type': 'qweb', 'key': f'odoocache.child{n}', 'inherit_id': view.id, 'active': n < 2,
+            'arch': f'<data><xpath expr="//div[@id=\'a\']" position="inside"><p>{n}</p></xpath></data>'} for n in range(3)])
+        forget(self.env)
+        here = view.with_context(website_id=self.website.id)
+        here.write({'arch': arch})
+        copies = self.env['ir.ui.view'].with_context(active_test=False).search(
+            [('key', 'like', 'odoocache.child'), ('website_id', '=', self.website.id)])
+        self.assertEqual(len(copies), len(children))
+        self.assertFalse(noted(self.env))
+        forget(self.env)
+        children[0].with_context(website_id=self.website.id).arch = children[0].arch.replace('<p>', '<p class="x">')
+        self.assertEqual(noted(self.env), {f'website-{self.website.id}'})
+        forget(self.env)
+        copies[1].unlink()  # the original takes its place
+        self.assertFalse(noted(self.env))
+        copies[0].unlink()
+        self.assertEqual(noted(self.env), {f'website-{self.website.id}'})
+        forget(self.env)
+        self.env['ir.ui.view'].create({
+            'name': "New", 'type': 'qweb', 'key': 'odoocache.new', 'inherit_id': view.id, 'website_id': self.website.id,
+            'arch': '<data><xpath expr="//div[@id=\'a\']" position="inside"><b/></xpath></data>'})
+        self.assertEqual(noted(self.env), {f'website-{self.website.id}'})
+
     def test_backend_view(self):
         view = self.env.ref('website.website_pages_form_view')
         view.name = "Another name"

@@ -1,3 +1,5 @@
+from datetime import datetime, time, timedelta
+
 from odoo import api, models
 
 from odoo.addons.odoocache import tools
@@ -41,6 +43,28 @@ class Odoocache(models.AbstractModel):
             'website.sale.extra.field': site,
         })
         return specs
+
+    @api.model
+    def _moments(self, current, records, website, path):
+        found = super()._moments(current, records, website, path)
+        templates = list(records.get('product.template', ()))
+        if not templates:
+            return found
+        # A rule of a category, or of everything, may be about any product.
+        found.append(self._next('product.pricelist.item', ['date_start', 'date_end'], [
+            ('pricelist_id.active', '=', True), ('pricelist_id.website_id', 'in', (False, website.id)),
+            '|', '|', ('product_tmpl_id', 'in', templates), ('product_id.product_tmpl_id', 'in', templates),
+            '&', ('product_tmpl_id', '=', False), ('product_id', '=', False)], current.began))
+        rate = self.env['res.currency.rate'].sudo().search([('name', '>', current.began.date())], order='name, id', limit=1)
+        if rate:
+            found.append(datetime.combine(rate.name, time.min))
+        ribbons = self.env['product.ribbon'].sudo()
+        if 'new_period' in ribbons._fields:  # since 19, a ribbon for new products goes after some days
+            days = max(ribbons.search([('assign', '=', 'new')]).mapped('new_period'), default=None)
+            if days is not None and self.env['product.template'].sudo().search_count([
+                    ('id', 'in', templates), ('publish_date', '>', current.began - timedelta(days=days + 2))], limit=1):
+                found.append(self._midnight(current.began))
+        return found
 
     @api.model
     def _resolve_prices(self, records):

@@ -1,8 +1,9 @@
 import json
 import re
+from datetime import timedelta
 from unittest.mock import patch
 
-from odoo.fields import Command
+from odoo.fields import Command, Datetime
 from odoo.http import root
 from odoo.tests import tagged
 
@@ -149,6 +150,53 @@ class TestSale(EdgeCase):
         self.env['res.currency.rate'].create({'currency_id': currency.id, 'rate': 2, 'name': '2031-01-01'})
         self.assertEqual(noted(self.env), {'res.currency'})
         self.assertIn('res.currency', self.tags(self.thing.website_url))
+
+    # --------------------------------------------------------------- clock
+
+    def end(self, url):
+        said = re.search(r'end=(\d+)', self.fill(url).headers.get(const.HEADER_CACHE) or '')
+        return int(said[1]) if said else None
+
+    def test_a_price_that_ends(self):
+        self.env['product.pricelist.item'].search([]).write({'date_start': False, 'date_end': False})
+        self.env['res.currency.rate'].search([('name', '>', '2020-01-01')]).unlink()
+        if 'publish_date' in self.products._fields:
+            self.env['product.template'].search([]).publish_date = '2020-01-01 00:00:00'
+        now = Datetime.now()
+        urls = {self.thing.website_url, self.listing_url()}
+        for url in (*urls, self.other.website_url, '/contactus'):
+            self.assertIsNone(self.end(url), url)
+        pricelist, _other = self.pricelists()
+        item = pricelist.item_ids
+        for values, seconds, everywhere in (
+            ({'date_end': now + timedelta(seconds=400)}, 400, False),
+            ({'date_start': now + timedelta(seconds=200)}, 200, False),
+            ({'date_start': now - timedelta(seconds=200)}, 400, False),
+            ({'applied_on': '3_global', 'product_tmpl_id': False}, 400, True),
+        ):
+            item.write(values)
+            for url in (*urls, self.other.website_url, '/contactus'):
+                end = self.end(url)
+                if url in urls or (everywhere and url == self.other.website_url):
+                    self.assertTrue(seconds - 60 < end <= seconds, (url, values, end))
+                else:
+                    self.assertIsNone(end, url)
+        pricelist.active = False
+        self.assertIsNone(self.end(self.thing.website_url))
+        self.env['res.currency.rate'].create({
+            'currency_id': self.env.ref('base.EUR').id, 'rate': 2, 'name': now.date() + timedelta(days=2)})
+        self.assertTrue(86400 < self.end(self.thing.website_url) <= 2 * 86400)
+
+    def test_what_is_new_by_days(self):
+        if 'new_period' not in self.env['product.ribbon']._fields:
+            self.skipTest("Odoo 19 has ribbons that go after some days")
+        self.env['product.pricelist.item'].search([]).write({'date_start': False, 'date_end': False})
+        self.env['res.currency.rate'].search([('name', '>', '2020-01-01')]).unlink()
+        self.env['product.template'].search([]).publish_date = '2020-01-01 00:00:00'
+        self.env['product.ribbon'].create({'name': "New", 'assign': 'new', 'new_period': 3})
+        self.assertIsNone(self.end(self.thing.website_url))
+        self.thing.publish_date = Datetime.now()
+        self.assertTrue(0 <= self.end(self.thing.website_url) <= 86400)
 
     # ---------------------------------------------------------------- cart
 

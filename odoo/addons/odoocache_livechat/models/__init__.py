@@ -1,0 +1,2 @@
+from . import odoocache
+from . import website
