@@ -6,7 +6,7 @@ Companion of the odoocache middleware for Traefik. Pages name the records they
 show, changes drop exactly the pages that show them, and visitors whose pages
 differ from everyone's are kept apart. Without an edge in front, nothing changes.
 """,
-    'version': '1.0.0',
+    'version': '19.0.1.1.0',
     'category': 'Website/Website',
     'author': "odoocache",
     'website': "https://github.com/odoocache/odoocache",
@@ -17,7 +17,9 @@ differ from everyone's are kept apart. Without an edge in front, nothing changes
         'security/ir.model.access.csv',
         'data/ir_cron.xml',
         'data/odoocache_rule.xml',
+        'views/odoocache_lookup_views.xml',
         'views/odoocache_rule_views.xml',
+        'views/odoocache_status_views.xml',
         'views/website_page_views.xml',
         'views/res_config_settings_views.xml',
         'views/website_menus.xml',

@@ -8,6 +8,7 @@ too late without harm: the next wake or the scheduled action finds them.
 import logging
 import os
 import threading
+import time
 
 import psycopg2.errors
 
@@ -28,6 +29,8 @@ _lock = threading.Lock()
 _senders = {}
 # Databases of which a purge could not even be written down.
 _everything = set()
+# When note_header() last noted something, by database.
+_noted = {}
 
 
 class Sender:
@@ -82,6 +85,20 @@ def wake(dbname, at_once=False):
             sender.wake(at_once)
     except Exception:
         _logger.exception("odoocache: the purge thread does not start; the scheduled action will send")
+
+
+def note_header(dbname):
+    """Notes that a purge has left with an answer: at most once a second, and in
+    a transaction of its own, for the changes' own must not collide. Never raises."""
+    now = time.monotonic()
+    if now - _noted.get(dbname, -1) < 1:
+        return
+    _noted[dbname] = now
+    try:
+        with Registry(dbname).cursor() as cr:
+            api.Environment(cr, SUPERUSER_ID, {})['odoocache.purge']._note_success(way=2)
+    except Exception:
+        _logger.debug("odoocache: the time of a purge is not noted", exc_info=True)
 
 
 def purge_everything(dbname):

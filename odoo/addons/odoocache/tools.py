@@ -136,6 +136,35 @@ def endpoint(url, path):
     return f'{parts.scheme}://{parts.netloc}{target}', parts.netloc.lower(), target
 
 
+# Words among an edge's counters for what Odoo was not asked for, and for what is
+# no question for a page (docs/cache-status.md).
+SERVED = ('hit', 'collapsed', 'stale-if-error')
+NO_QUESTION = ('rule', 'method', 'upgrade', 'event-stream', 'purge', 'purge-denied', 'refresh', 'rewarm', 'revalidated')
+
+
+def edge_numbers(text):
+    """What an edge's status says of its work since it was started.
+
+    :param str text: its answer, JSON
+    :return: ``served`` and ``asked``: how many pages came from the cache, and
+        how many from Odoo, of those that may be kept; ``storage``; ``breaker``;
+        ``waiting``: purges that it keeps for later. Nothing if it says nothing.
+    """
+    try:
+        status = json.loads(text)
+        counters = {str(word): int(n) for word, n in status['counters'].items()}
+        served = sum(counters.get(word, 0) for word in SERVED)
+        return {
+            'served': served,
+            'asked': sum(n for word, n in counters.items() if word not in SERVED and word not in NO_QUESTION),
+            'storage': str(status.get('storage') or ''),
+            'breaker': str(status.get('breaker') or ''),
+            'waiting': int(status.get('pendingPurges') or 0),
+        }
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
 def record_tag(model, record_id):
     return f'{model}-{record_id}'
 

@@ -1,7 +1,7 @@
 {
     'name': "Odoocache for eCommerce",
     'summary': "Products, prices and carts in pages that an odoocache edge keeps",
-    'version': '1.0.0',
+    'version': '19.0.1.1.0',
     'category': 'Website/Website',
     'author': "odoocache",
     'website': "https://github.com/odoocache/odoocache",

@@ -1,7 +1,7 @@
 {
     'name': "Odoocache for stock in eCommerce",
     'summary': "Stock in pages that an odoocache edge keeps",
-    'version': '1.0.0',
+    'version': '19.0.1.1.0',
     'category': 'Website/Website',
     'author': "odoocache",
     'website': "https://github.com/odoocache/odoocache",

@@ -1,6 +1,7 @@
 from . import odoocache
 from . import odoocache_purge
 from . import odoocache_rule
+from . import odoocache_status
 from . import base
 from . import ir_config_parameter
 from . import ir_http

@@ -641,6 +641,8 @@ def _after_commit(cr):
         by_header = current is not None and current.edge
         if by_header and not attach(current.response, tags):
             unsaved = True  # a commit before there is a response
+        elif by_header:
+            sender.note_header(cr.dbname)
         if unsaved:
             save_apart(cr.dbname, tags)
         elif saved:

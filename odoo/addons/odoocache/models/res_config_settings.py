@@ -1,6 +1,8 @@
 from odoo import _, api, fields, models
 from odoo.exceptions import AccessError
 
+from .odoocache_purge import notification, result_notification
+
 ADMINISTRATOR = 'base.group_system'
 
 # Settings of all websites, which are system parameters. Odoo reads those for
@@ -12,26 +14,27 @@ class ResConfigSettings(models.TransientModel):
     _inherit = 'res.config.settings'
 
     odoocache_edge_url = fields.Char(
-        "Address of the edge", config_parameter='odoocache.edge_url', groups=ADMINISTRATOR,
-        help="Where purges are sent when a change does not come through the edge: "
+        "Address of the cache", config_parameter='odoocache.edge_url', groups=ADMINISTRATOR,
+        help="Where Odoo reaches the cache (the edge), to tell it of changes that are not made through it: "
              "https://shop.example, several separated by spaces. The environment variable "
              "ODOOCACHE_EDGE_URL goes before it.")
     odoocache_secret = fields.Char(
-        "New purge secret", compute='_compute_odoocache_secret', readonly=False, store=False, groups=ADMINISTRATOR,
-        help="The purge secret of the edge. It can be set here, and is not shown again. The environment variable "
+        "New secret", compute='_compute_odoocache_secret', readonly=False, store=False, groups=ADMINISTRATOR,
+        help="The cache's option purge.secret. It can be set here, and is not shown again. The environment variable "
              "ODOOCACHE_SECRET goes before it.")
     odoocache_has_secret = fields.Boolean(
-        "Purge secret is set", compute='_compute_odoocache_secret', store=False, groups=ADMINISTRATOR)
+        "A secret is set", compute='_compute_odoocache_secret', store=False, groups=ADMINISTRATOR,
+        help="Whether Odoo has a secret to show to the cache.")
     odoocache_tenant = fields.Char(
         "Tenant", config_parameter='odoocache.tenant', groups=ADMINISTRATOR,
-        help="The tenant of the edge, if it has one. The environment variable ODOOCACHE_TENANT goes before it.")
+        help="The cache's option tenant, if it has one. The environment variable ODOOCACHE_TENANT goes before it.")
     odoocache_always_post = fields.Boolean(
-        "Always send purges", config_parameter='odoocache.always_post', groups=ADMINISTRATOR,
-        help="Send each purge to the addresses above, also when the change came through an edge. "
-             "For several edges that do not share their storage.")
-    odoocache_page_ttl = fields.Integer(related='website_id.odoocache_page_ttl', readonly=False)
-    odoocache_grace = fields.Integer(related='website_id.odoocache_grace', readonly=False)
-    odoocache_sie = fields.Integer(related='website_id.odoocache_sie', readonly=False)
+        "Always send", config_parameter='odoocache.always_post', groups=ADMINISTRATOR,
+        help="Tell the addresses above of each change, also if it is made through a cache. "
+             "For several caches that do not share their storage.")
+    odoocache_page_ttl_hours = fields.Float(related='website_id.odoocache_page_ttl_hours', readonly=False)
+    odoocache_grace_hours = fields.Float(related='website_id.odoocache_grace_hours', readonly=False)
+    odoocache_sie_hours = fields.Float(related='website_id.odoocache_sie_hours', readonly=False)
 
     @api.model
     def default_get(self, fields):
@@ -80,27 +83,16 @@ class ResConfigSettings(models.TransientModel):
     def action_odoocache_forget_secret(self):
         self._odoocache_check_administrator()
         self.env['ir.config_parameter'].sudo().set_param('odoocache.secret', False)
-        return self._odoocache_message(_("The purge secret is removed."))
-
-    def _odoocache_message(self, message, kind='success'):
-        return {
-            'type': 'ir.actions.client',
-            'tag': 'display_notification',
-            'params': {'message': message, 'type': kind, 'sticky': kind != 'success'},
-        }
+        return notification(_("The secret is removed."), 'success', reload=False)
 
     def action_odoocache_purge_website(self):
-        return self._odoocache_message(
-            self.env['odoocache.purge'].purge('website', website_id=self.website_id.id))
+        return result_notification(self.env['odoocache.purge'].purge('website', website_id=self.website_id.id))
 
     def action_odoocache_purge_all(self):
-        return self._odoocache_message(self.env['odoocache.purge'].purge('all'))
+        return result_notification(self.env['odoocache.purge'].purge('all'))
 
     def action_odoocache_status(self):
-        status = self.env['odoocache.purge'].status()
-        good = (status['edges'] and all(e['ok'] for e in status['edges'])
-                and not status['faults'] and not status['pending'])
-        return self._odoocache_message(self.env['odoocache.purge'].status_line(), 'success' if good else 'warning')
+        return self.env['odoocache.status'].action_open()
 
     def execute(self):
         result = super().execute()

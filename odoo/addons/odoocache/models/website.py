@@ -5,6 +5,7 @@ from odoo import api, fields, models
 from odoo.http import request
 
 from .. import const, tools
+from .odoocache_rule import hours
 
 _logger = logging.getLogger(__name__)
 
@@ -36,10 +37,17 @@ LAYOUTS = ('grid', 'list')
 class Website(models.Model):
     _inherit = 'website'
 
-    odoocache_page_ttl = fields.Integer(
-        "Pages are fresh for (s)", help="For pages made in the website editor. 0: as the rule of the edge says.")
+    odoocache_page_ttl = fields.Integer("Pages are fresh for (s)")
     odoocache_grace = fields.Integer("Stale while refreshed (s)", default=3600)
     odoocache_sie = fields.Integer("Stale if Odoo fails (s)", default=86400)
+    odoocache_page_ttl_hours = hours(
+        'odoocache_page_ttl', "Pages are fresh for", "For so many hours (h:mm) a page made in the website editor is shown without "
+        "asking Odoo. A change of it ends that at once. 0:00: as long as the settings of the cache say.")
+    odoocache_grace_hours = hours(
+        'odoocache_grace', "Then shown while they are renewed", "For so many hours (h:mm) after that, a visitor still gets the kept "
+        "page at once, while a new one is made for the next.")
+    odoocache_sie_hours = hours(
+        'odoocache_sie', "Shown if Odoo fails", "For so many hours (h:mm) the kept page stands in for an error of Odoo.")
 
     # A context is what pages are rendered for. It names settings by parts, such
     # as a pricelist; a visitor of whom nothing differs has none. There are two

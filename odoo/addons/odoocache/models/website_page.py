@@ -3,12 +3,13 @@ import re
 
 from lxml import etree
 
-from odoo import api, fields, models, tools as odoo_tools
+from odoo import _, api, fields, models, tools as odoo_tools
 
 from .. import const, state, tools
+from .odoocache_purge import result_notification
+from .odoocache_rule import hours
 
 _logger = logging.getLogger(__name__)
-
 
 # What a template says that asks which form the visitor has sent
 # (website/models/website_form.py, and the session's keys that it reads).
@@ -19,18 +20,21 @@ class WebsitePage(models.Model):
     _inherit = 'website.page'
 
     odoocache_policy = fields.Selection(
-        [('edge', "By rule"), ('cacheable', "Cacheable"), ('never', "Never")],
+        [('edge', "By rule"), ('cacheable', "Keep"), ('never', "Never keep")],
         string="Page cache", default='edge', required=True,
-        help="By rule: as the cache rules, the website's settings and the edge say.")
-    odoocache_ttl = fields.Integer(
-        "Fresh for (s)", default=600, help="How long the edge may serve this page without asking Odoo.")
+        help="By rule: as the page cache rules and the website's settings say. Keep: for the time below. "
+             "Never keep: it is made anew for each visitor.")
+    odoocache_ttl = fields.Integer("Fresh for (s)", default=600)
+    odoocache_ttl_hours = hours(
+        'odoocache_ttl', "Fresh for", "For so many hours (h:mm) this page is shown without asking Odoo. A change of it ends that at once.")
 
     def action_odoocache_purge(self):
-        self.env['odoocache.purge']._check_may_purge()
-        self.env['odoocache'].sudo()._note_tags(*tools.purge_tags('website.page', self.ids))
+        purges = self.env['odoocache.purge']
+        purges._check_may_purge()
+        items = tools.purge_tags('website.page', self.ids)
         for page in self:
-            self.env['odoocache.purge'].purge('page', path=page.url)
-        return True
+            items |= purges._page_items(page.url)
+        return result_notification(purges.sudo()._purge_now(items, _("These pages are dropped, in all languages.")))
 
     def _odoocache_thanks(self):
         """Reports whether this page shows what its visitor has sent by a form.

@@ -7,3 +7,4 @@ from . import test_rights
 from . import test_context
 from . import test_clock
 from . import test_settings
+from . import test_screens

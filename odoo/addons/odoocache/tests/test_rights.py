@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import TransactionCase, new_test_user, tagged
 
@@ -22,14 +24,22 @@ class TestRights(TransactionCase):
 
     def test_designer(self):
         purges = self.env['odoocache.purge'].with_user(self.designer)
-        purges.purge('website', website_id=self.website.id)
-        self.assertEqual(noted(self.env), {f'website-{self.website.id}'})
-        purges.purge('page', path='/shop/desk-9?x=1')
-        self.assertIn('/shop/desk-9', noted(self.env))
-        purges.purge('all')
-        self.assertIn('*', noted(self.env))
+        self.assertEqual(purges.purge('all')['state'], 'impossible')
+        self.assertFalse(noted(self.env))
+        configure(self.env, edge_url='http://edge.example')
+        sent = []
+        with patch.object(type(purges), '_send', lambda purge, config, url, tags: (sent.append(tags), (None, ''))[1]):
+            for call, tag in (
+                (lambda: purges.purge('website', website_id=self.website.id), f'website-{self.website.id}'),
+                (lambda: purges.purge('page', path='/shop/desk-9?x=1'), '/shop/desk-9'),
+                (lambda: purges.purge('all'), '*'),
+            ):
+                self.assertEqual(call()['state'], 'done')
+                self.assertIn(tag, sent[-1])
         self.assertIn('pending', purges.status())
         self.env['odoocache.rule'].with_user(self.designer).create({'name': 'r', 'pattern': '/r'})
+        status = self.env['odoocache.status'].with_user(self.designer).action_open()
+        self.assertTrue(self.env[status['res_model']].with_user(self.designer).browse(status['res_id']).message)
 
     def test_others(self):
         for user in (self.editor, self.portal):
@@ -39,6 +49,10 @@ class TestRights(TransactionCase):
                 lambda p=purges: p.purge('website', website_id=self.website.id),
                 lambda p=purges: p.purge('page', path='/'),
                 lambda p=purges: p.status(),
+                lambda p=purges: p.action_send_now(),
+                lambda p=purges: p.web_search_read([], {'tags': {}}),
+                lambda p=purges: p.env['odoocache.status'].action_open(),
+                lambda p=purges: p.env['odoocache.lookup'].create({}),
                 lambda p=purges: p.search([]),
                 lambda p=purges: p.env['odoocache.rule'].create({'name': 'r', 'pattern': '/r'}),
                 lambda u=user: self.env['website.page'].search([], limit=1).with_user(u).action_odoocache_purge(),

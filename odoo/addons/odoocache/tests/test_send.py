@@ -11,8 +11,8 @@ from unittest.mock import patch
 from odoo.tests import TransactionCase, tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.odoocache import const, post, tools
-from odoo.addons.odoocache.tests.common import configure, forget, pending
+from odoo.addons.odoocache import const, post, state, tools
+from odoo.addons.odoocache.tests.common import configure, forget, noted, pending
 
 SECRET = 'a long secret'
 
@@ -35,7 +35,7 @@ class Edge(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(b'{}')
+        self.wfile.write(self.server.body)
 
     def log_message(self, *args):
         pass
@@ -47,7 +47,7 @@ class TestSend(TransactionCase):
     def setUp(self):
         super().setUp()
         self.edge = http.server.HTTPServer(('127.0.0.1', 0), Edge)
-        self.edge.requests, self.edge.answers = [], []
+        self.edge.requests, self.edge.answers, self.edge.body = [], [], b'{}'
         thread = threading.Thread(target=self.edge.serve_forever, daemon=True)
         thread.start()
         self.addCleanup(thread.join)
@@ -148,6 +148,95 @@ class TestSend(TransactionCase):
         self.assertEqual([e['ok'] for e in status['edges']], [False, True])
         self.assertEqual(status['pending'], 1)
         self.assertEqual(self.edge.requests[-1][1]['Authorization'], f'Bearer {SECRET}')
+
+    # ------------------------------------------------------------ by hand
+
+    def test_done(self):
+        result = self.purges.purge('page', path='/a')
+        self.assertEqual(result['state'], 'done')
+        [(_path, _headers, body)] = self.edge.requests
+        self.assertIn('/a', json.loads(body)['paths'])
+        self.assertFalse(pending(self.env))
+        self.assertEqual(noted(self.env), set())
+        self.assertEqual(self.purges.status()['last_way'], 'request')
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_queued(self):
+        self.edge.answers = [(503, {}), (403, {})]
+        for answer in ('503', '403'):
+            result = self.purges.purge('website', website_id=1)
+            self.assertEqual(result['state'], 'queued')
+            self.assertIn(f'{self.url}: {answer}', result['message'])
+        self.assertEqual(noted(self.env), {'website-1'})
+        self.assertEqual(set().union(*pending(self.env)), {'website-1'})
+        configure(self.env, edge_url=f'http://127.0.0.1:1 {self.url}', secret=SECRET)
+        result = self.purges.purge('all')
+        self.assertEqual(result['state'], 'queued')
+        self.assertIn('http://127.0.0.1:1: ', result['message'])
+        self.assertNotIn(self.url, result['message'], "this one has taken it")
+
+    def test_impossible(self):
+        configure(self.env)
+        with patch.dict(os.environ, {'ODOOCACHE_EDGE_URL': 'ftp://x.example'}):
+            result = self.purges.purge('all')
+        self.assertEqual(result['state'], 'impossible')
+        self.assertIn('ftp://', result['message'])
+        self.assertFalse(pending(self.env) or noted(self.env))
+
+    def test_through_the_edge(self):
+        current = state.State(edge=True, collect=False)
+        with patch.object(state, 'current', lambda: current):
+            self.assertEqual(self.purges.purge('all')['state'], 'done')
+            self.assertEqual(noted(self.env), {'*'})
+        self.assertFalse(self.edge.requests)
+
+    # ------------------------------------------------------------- the queue
+
+    @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
+    def test_no_duplicates(self):
+        for tags in ({'a', 'b'}, {'b', 'a'}, {'a'}, {'c'}, {'b', 'c'}):
+            self.purges._add(tags)
+        self.assertEqual([row['tags'] for row in self.purges.web_search_read([], {'tags': {}})['records']], ['a b', 'c'])
+        self.purges._add({'a'})
+        self.edge.answers = [(503, {}), (503, {})]
+        self.assertIsNotNone(self.purges._send_pending())
+        self.assertEqual(pending(self.env), [{'a', 'b'}, {'c'}])
+        waiting = self.purges.search([])
+        self.assertEqual(len(waiting.filtered('tried')), 2)
+        self.assertIn('503', waiting[0].state)
+        self.purges._add({'*'})
+        self.purges._send_pending()
+        self.assertEqual(pending(self.env), [{'*'}])
+        action = self.purges.action_send_now()
+        self.assertEqual(action['params']['type'], 'success')
+        self.assertFalse(pending(self.env))
+        self.assertEqual(self.purges.action_send_now()['params']['type'], 'info')
+
+    def test_status(self):
+        self.edge.body = json.dumps({
+            'storage': 'redis', 'breaker': 'closed', 'pendingPurges': 2,
+            'counters': {'hit': 60, 'collapsed': 3, 'stored': 20, 'session': 1, 'rule': 500, 'purge': 7}}).encode()
+        self.purges._add({'a'})
+        Status = self.env['odoocache.status']
+        status = Status.browse(Status.action_open()['res_id'])
+        self.assertEqual(status.state, 'waiting')
+        self.assertEqual((status.waiting, status.purge_ids.mapped('tags')), (1, ['a']))
+        edge = status.edge_ids
+        self.assertEqual((edge.name, edge.ok, edge.served, edge.asked, edge.waiting), (self.url, True, 63, 21, 2))
+        self.assertAlmostEqual(edge.ratio, 0.75)
+        self.assertGreater(edge.milliseconds, 0)
+        status.action_send_now()
+        self.assertEqual((status.state, status.waiting, status.last_way), ('good', 0, 'request'))
+        self.assertTrue(status.last_purge)
+        for code, word in ((403, "secret"), (404, "router"), (308, "https")):
+            self.edge.answers = [(code, {})]
+            status.action_refresh()
+            self.assertEqual(status.state, 'bad')
+            self.assertIn(word, status.edge_ids.answer)
+        for body in (b'', b'[]', b'{"counters": 1}', b'{"counters": {"hit": "x"}}', b'<html>'):
+            self.edge.body = body
+            status.action_refresh()
+            self.assertEqual((status.state, status.edge_ids.ratio), ('good', 0))
 
     @mute_logger('odoo.addons.odoocache.models.odoocache_purge')
     def test_too_many_wait(self):

@@ -135,8 +135,10 @@ class TestSettings(HttpCase):
                 self.assertEqual(len(config().faults), 1)
                 self.assertIn(word, config().faults[0])
             with patch.dict(os.environ, {'ODOOCACHE_EDGE_URL': url}):
-                line = self.env['odoocache.purge'].status_line()
-                self.assertIn("not an address of an edge", line)
+                status = self.env['odoocache.status'].create(self.env['odoocache.status']._look())
+                self.assertEqual(status.state, 'none')
+                self.assertIn("This is no address of a cache", status.message)
+                self.assertIn(word, status.message)
         for url in ('http://x', 'https://x.example:8443/in/front', 'x.example:81', 'http://[::1]:80', 'HTTPS://x.example'):
             self.env['ir.config_parameter'].set_param('odoocache.edge_url', url)
             self.assertEqual((config().urls, config().faults), ([url], []))

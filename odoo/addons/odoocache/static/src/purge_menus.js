@@ -9,35 +9,34 @@ const menus = registry.category("website_custom_menus");
 
 const isDisplayed = (env) => !!env.services.website.currentWebsite && env.services.website.isDesigner;
 
-function show({ dialog }, body) {
-    dialog.add(AlertDialog, { title: _t("Page Cache"), body });
-}
-
-async function purge(services, scope, kwargs = {}) {
-    show(services, await services.orm.call("odoocache.purge", "purge", [scope], kwargs));
+async function purge({ dialog, orm }, scope, kwargs = {}) {
+    const { state, message } = await orm.call("odoocache.purge", "purge", [scope], kwargs);
+    const titles = { done: _t("Dropped"), queued: _t("Not dropped yet"), impossible: _t("Not dropped") };
+    dialog.add(AlertDialog, { title: titles[state], body: message });
 }
 
 menus.add("odoocache.menu_purge_page", {
     isDisplayed,
-    openWidget: (services) =>
-        purge(services, "page", { path: services.website.contentWindow.location.pathname }),
+    openWidget: (services) => {
+        const { website } = services;
+        // The page may be known by its record, in whatever language it is shown.
+        const record = website.currentWebsite.metadata.mainObject;
+        return purge(services, "page", {
+            path: website.contentWindow.location.pathname,
+            record: record?.model && record.id ? { model: record.model, id: record.id } : null,
+        });
+    },
 });
 menus.add("odoocache.menu_purge_website", {
     isDisplayed,
-    openWidget: (services) =>
-        purge(services, "website", { website_id: services.website.currentWebsite.id }),
+    openWidget: (services) => purge(services, "website", { website_id: services.website.currentWebsite.id }),
 });
 menus.add("odoocache.menu_purge_all", {
     isDisplayed,
     openWidget: (services) =>
         services.dialog.add(ConfirmationDialog, {
-            body: _t("Every stored page is dropped. Odoo will be busy for a while."),
+            body: _t("All kept pages are dropped. Odoo makes them anew as visitors ask for them, and is busy for a while."),
             confirm: () => purge(services, "all"),
             cancel: () => {},
         }),
-});
-menus.add("odoocache.menu_status", {
-    isDisplayed,
-    openWidget: async (services) =>
-        show(services, await services.orm.call("odoocache.purge", "status_line", [])),
 });
