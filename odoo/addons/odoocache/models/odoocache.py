@@ -91,6 +91,7 @@ class Changes:
         self.tags = set()   # tags that are known already
         self.views = {}     # id -> what a view was before, None for a new one
         self.gone = {}      # id of a view that is removed -> tags
+        self.pages = set()  # ids of new pages
 
 
 class Odoocache(models.AbstractModel):
@@ -147,7 +148,8 @@ class Odoocache(models.AbstractModel):
             # Each page reads the pages that its menu leads to.
             'website.page': Spec('record', resolve='_resolve_page', listed=False, shown=False,
                                  listing=PUBLISHING + ('url', 'date_publish')),
-            'website.menu': site,
+            # A page that is copied for a website takes its entries over: see _resolve_page().
+            'website.menu': Spec('site', ignore=['page_id']),
             'website.rewrite': site,
             'website.controller.page': site,
             'website.snippet.filter': site,
@@ -360,6 +362,8 @@ class Odoocache(models.AbstractModel):
         if model == 'ir.ui.view' and operation == 'create':
             for i in ids:
                 changes.views.setdefault(i, None)
+        if model == 'website.page' and operation == 'create':
+            changes.pages.update(ids)
         if model == 'ir.ui.view' and operation == 'unlink':
             for i in ids:
                 changes.gone[i] = self._resolve(model, [i])
@@ -406,6 +410,7 @@ class Odoocache(models.AbstractModel):
         for i, found in changes.gone.items():
             if i in changed:
                 tags |= found
+        self = self.with_context(odoocache_new_pages=frozenset(changes.pages))
         for model, ids in changes.ids.items():
             tags |= self._resolve(model, ids & changed if model == 'ir.ui.view' else ids)
         return tags
@@ -522,9 +527,18 @@ class Odoocache(models.AbstractModel):
         tags = set()
         others = pages.search([('url', 'in', [u for u in pages.mapped('url') if u]), ('id', 'not in', pages.ids)])
         tags |= tools.purge_tags('website.page', others.ids)
+        new = self.env.context.get('odoocache_new_pages', ())
         for page in pages.filtered('menu_ids'):
-            tags |= self._site_tags(page)
+            # The editor copies a page for the website when it is first saved.
+            if page.id not in new or self._entry(page) not in map(self._entry, others):
+                tags |= self._site_tags(page)
         return tags
+
+    @api.model
+    def _entry(self, page):
+        """What decides on whether an entry of the menu leads to a page."""
+        names = ('url', 'is_published', 'date_publish', 'visibility', 'group_ids', 'groups_id')
+        return [page[name] for name in names if name in page._fields]
 
     @api.model
     def _resolve_view(self, views):

@@ -14,6 +14,9 @@ _logger = logging.getLogger(__name__)
 # or by a header of the answer to whoever made the change through the edge.
 WAY_REQUEST, WAY_HEADER = 1, 2
 
+# So many things are named on the screen of what waits.
+MAX_NAMES = 5
+
 _warned = False
 
 
@@ -28,14 +31,39 @@ class OdoocachePurge(models.Model):
     _order = 'id'
     _rec_name = 'tags'
 
+    what = fields.Char("What to drop", compute='_compute_what', help="The pages that are wrong.")
     tags = fields.Text(
-        "What to drop", required=True, readonly=True,
+        "As the cache is told", required=True, readonly=True,
         help="The pages that are wrong, by what is on them: product.template-9 are those that show the product with "
              "this number, website-1 are all of a website, an address is that page. * is everything.")
     state = fields.Text(
         "Last error", readonly=True, help="What the cache has answered last. Empty: it has not been asked yet.")
     create_date = fields.Datetime("Waits since", readonly=True)
     tried = fields.Datetime("Last try", readonly=True)
+
+    @api.depends('tags')
+    def _compute_what(self):
+        for row in self:
+            names = list(dict.fromkeys(filter(None, map(self._name_of, row.tags.split()))))
+            row.what = ', '.join(names[:MAX_NAMES]) + (', …' if len(names) > MAX_NAMES else '') if names else row.tags
+
+    @api.model
+    def _name_of(self, tag):
+        """What a tag means to a user, nothing for one that stands beside another."""
+        if tag == const.ALL:
+            return _("Everything")
+        if tag.startswith('/'):
+            return tag
+        model, _dash, number = tag.rpartition('-')
+        if number == 'many':
+            return None
+        if model not in self.env or not number.isdigit():
+            return tag
+        try:
+            record = self.env[model].browse(int(number)).exists()
+            return f'{self.env["ir.model"].sudo()._get(model).name}: {record.display_name}' if record else tag
+        except AccessError:
+            return tag
 
     @api.model
     def _add(self, tags):

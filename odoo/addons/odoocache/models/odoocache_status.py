@@ -110,7 +110,7 @@ class OdoocacheStatusEdge(models.TransientModel):
     ok = fields.Boolean("Answers", readonly=True)
     answer = fields.Char("What is wrong", readonly=True)
     milliseconds = fields.Float(
-        "Round trip (ms)", digits=(12, 1), readonly=True, help="How long its answer took, in milliseconds.")
+        "Time (ms)", digits=(12, 1), readonly=True, help="How long it took to ask and to be answered, in milliseconds.")
     served = fields.Integer("Pages from the cache", readonly=True, help="Since the cache was started.")
     asked = fields.Integer("Pages from Odoo", readonly=True, help="Of those that may be kept, since the cache was started.")
     ratio = fields.Float(

@@ -96,6 +96,23 @@ class TestPurge(TransactionCase):
             'arch': '<data><xpath expr="//div[@id=\'a\']" position="inside"><b/></xpath></data>'})
         self.assertEqual(noted(self.env), {f'website-{self.website.id}'})
 
+    def test_a_page_copied_for_a_website(self):
+        """The editor drops a block into a page of all websites, for the first time."""
+        arch = '<t t-name="odoocache.for_all"><p>one</p></t>'
+        view = self.env['ir.ui.view'].create({'name': "For all", 'type': 'qweb', 'key': 'odoocache.for_all', 'arch': arch})
+        page = self.env['website.page'].create({'view_id': view.id, 'url': '/odoocache-all', 'is_published': True})
+        menu = self.env['website.menu'].create({
+            'name': "For all", 'url': page.url, 'page_id': page.id, 'website_id': self.website.id, 'parent_id': self.website.menu_id.id})
+        forget(self.env)
+        view.with_context(website_id=self.website.id).arch = arch.replace('one', 'two')
+        tags = noted(self.env)
+        copy = self.env['website.page'].search([('url', '=', page.url), ('website_id', '=', self.website.id)])
+        self.assertEqual((menu.page_id, page.view_id.arch), (copy, arch))
+        self.assertEqual(tags, {'website.page', f'website.page-{page.id}', f'website.page-{copy.id}', 'website.page-many'})
+        forget(self.env)
+        copy.is_published = False  # its entry goes
+        self.assertIn(f'website-{self.website.id}', noted(self.env))
+
     def test_backend_view(self):
         view = self.env.ref('website.website_pages_form_view')
         view.name = "Another name"

@@ -212,6 +212,16 @@ class TestSend(TransactionCase):
         self.assertFalse(pending(self.env))
         self.assertEqual(self.purges.action_send_now()['params']['type'], 'info')
 
+    def test_what_waits(self):
+        website = self.env['website'].search([], limit=1)
+        for tags, what in (
+            ({'*'}, "Everything"), ({'/a', '/fr/a'}, '/a, /fr/a'), ({f'website-{website.id}'}, f"Website: {website.display_name}"),
+            ({'website.page-many'}, 'website.page-many'), ({'website.page-99999999', 'website.page-many'}, 'website.page-99999999'),
+            ({f'no.model-{i}' for i in range(9)}, ', '.join(f'no.model-{i}' for i in range(5)) + ', …'),
+        ):
+            row = self.purges.create({'tags': ' '.join(sorted(tags))})
+            self.assertEqual(row.what, what)
+
     def test_status(self):
         self.edge.body = json.dumps({
             'storage': 'redis', 'breaker': 'closed', 'pendingPurges': 2,
@@ -220,7 +230,7 @@ class TestSend(TransactionCase):
         Status = self.env['odoocache.status']
         status = Status.browse(Status.action_open()['res_id'])
         self.assertEqual(status.state, 'waiting')
-        self.assertEqual((status.waiting, status.purge_ids.mapped('tags')), (1, ['a']))
+        self.assertEqual((status.waiting, status.purge_ids.mapped('tags'), status.purge_ids.mapped('what')), (1, ['a'], ['a']))
         edge = status.edge_ids
         self.assertEqual((edge.name, edge.ok, edge.served, edge.asked, edge.waiting), (self.url, True, 63, 21, 2))
         self.assertAlmostEqual(edge.ratio, 0.75)
