@@ -22,7 +22,7 @@ func (t *Tier) settle(n *Tenant) string {
 		if err != nil {
 			return t.failed(n, "settle", err)
 		}
-		t.tell(run.Lost)
+		t.tellOnce(run.Lost)
 		if run.Dropped && n.purges.Head().Epoch != 0 {
 			t.o.Log(begunAnew(n, run))
 		}
@@ -131,3 +131,16 @@ func (t *Tier) begin(n *Tenant, now int64) string {
 
 // beginTries is how often one request begins the purge state of its tenant.
 const beginTries = 3
+
+// tellOnce says what has not been said yet. The texts are few.
+func (t *Tier) tellOnce(lines []string) {
+	for i := 0; i < len(lines); i++ {
+		t.mu.Lock()
+		told := t.told[lines[i]]
+		t.told[lines[i]] = true
+		t.mu.Unlock()
+		if !told {
+			t.o.Tell("odoocache: " + lines[i])
+		}
+	}
+}

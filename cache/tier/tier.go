@@ -125,18 +125,6 @@ func (t *Tier) Close() {
 	t.store.Close()
 }
 
-// tell says what has not been said yet. The texts are few.
-func (t *Tier) tell(lines []string) {
-	for i := 0; i < len(lines); i++ {
-		t.mu.Lock()
-		told := t.told[lines[i]]
-		t.told[lines[i]] = true
-		t.mu.Unlock()
-		if !told {
-			t.o.Tell("odoocache: " + lines[i])
-		}
-	}
-}
 
 // Shared reports whether other processes use the storage, too.
 func (t *Tier) Shared() bool {
