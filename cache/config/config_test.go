@@ -860,7 +860,7 @@ func TestOptions(t *testing.T) {
 		},
 		{
 			"redis.sentinel.tls.serverName", func(c *option.Config, v string) { ofSentinels(c, ""); c.Redis.Sentinel.TLS.ServerName = v }, []string{""},
-			map[string]string{"s": `redis.sentinel.tls.enabled: is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected true or false`},
+			map[string]string{"s": `redis.sentinel.tls.enabled: is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected it to be given, true or false`},
 		},
 		{
 			"redis.sentinel.tls.insecureSkipVerify", func(c *option.Config, v string) { ofSentinels(c, "true"); c.Redis.Sentinel.TLS.InsecureSkipVerify = v }, []string{"", "true", "false"},

@@ -96,7 +96,7 @@ func (p *problems) sentinelTLS(c option.TLS, servers *tls.Config) *tls.Config {
 	}
 	p.unknown("redis.sentinel.tls.", c.Unknown)
 	if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" || c.InsecureSkipVerify != "" {
-		p.add("redis.sentinel.tls.enabled", "is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected true or false")
+		p.add("redis.sentinel.tls.enabled", "is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected it to be given, true or false")
 	}
 	return servers
 }

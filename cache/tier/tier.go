@@ -125,7 +125,6 @@ func (t *Tier) Close() {
 	t.store.Close()
 }
 
-
 // Shared reports whether other processes use the storage, too.
 func (t *Tier) Shared() bool {
 	return t.remote != nil
