@@ -95,6 +95,7 @@ func (p *problems) sentinelTLS(c option.TLS, servers *tls.Config) *tls.Config {
 		return p.tls("redis.sentinel.tls.", c, "")
 	}
 	p.unknown("redis.sentinel.tls.", c.Unknown)
+	p.boolean("redis.sentinel.tls.insecureSkipVerify", c.InsecureSkipVerify, false)
 	if c.CAFile != "" || c.CertFile != "" || c.KeyFile != "" || c.ServerName != "" || c.InsecureSkipVerify != "" {
 		p.add("redis.sentinel.tls.enabled", "is empty, which means redis.tls, but other options of redis.sentinel.tls are set; expected it to be given, true or false")
 	}
