@@ -8,7 +8,7 @@ import (
 
 // passKnownBypass hands on a request whose key is known to bypass.
 func passKnownBypass(h *Handler, rw http.ResponseWriter, r *http.Request) outcome {
-	if r.Header["Cookie"] != nil {
+	if r.Header["Cookie"] != nil || r.Header["Sec-Purpose"] != nil {
 		return outcomeGoOn
 	}
 	announce(h, r)
@@ -20,7 +20,7 @@ func passKnownBypass(h *Handler, rw http.ResponseWriter, r *http.Request) outcom
 // where a session may have to be marked first.
 func passBypass(h *Handler, rw http.ResponseWriter, r *http.Request, id *identity) bool {
 	in := r.Header
-	if id.rule.KeepsSession || r.ContentLength != 0 || in["Cookie"] != nil || in["X-Openerp-Session-Id"] != nil ||
+	if id.rule.KeepsSession || id.rule.AnswerTells || r.ContentLength != 0 || in["Cookie"] != nil || in["X-Openerp-Session-Id"] != nil || in["Sec-Purpose"] != nil ||
 		(r.Method != http.MethodGet && r.Method != http.MethodHead) || strings.Contains(r.URL.RawQuery, "session_id") {
 		return false
 	}

@@ -32,7 +32,7 @@
 //     (body.go decodes it)
 //  15. store.go       it is stored, before its last byte is delivered, if ended.go finds it whole
 //  16. pass.go        what is handed on is watched. csrf.go completes forms, campaign.go sets
-//     the cookies of campaigns
+//     the cookies of campaigns, prefetch.go refuses what is asked for before a visitor goes there
 //  17. purge.go       purge headers of every answer, before the first byte reaches the client.
 //     rewarm.go asks for popular pages after a purge
 //

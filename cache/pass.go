@@ -85,7 +85,7 @@ func watch(t *watchedWriter, p []byte) {
 func passed(t *watchedWriter, status int) {
 	h := t.h
 	header := t.ResponseWriter.Header()
-	if t.cacheable && t.v.cookie && !t.v.rule.KeepsSession && odoo.RedirectsElsewhere(t.v.r, status, header) {
+	if (t.cacheable || t.v.rule.AnswerTells) && t.v.cookie && !t.v.rule.KeepsSession && odoo.RedirectsElsewhere(t.v.r, status, header) {
 		markAll(h, t.v, false) // before the visitor goes where it leads
 	}
 	if t.changes {
@@ -165,6 +165,9 @@ func passByRule(h *Handler, rw http.ResponseWriter, r *http.Request) {
 // pass hands a request on that the cache has no part in. Its response is
 // watched for purges: Odoo's answers to changes are POSTs.
 func pass(h *Handler, rw http.ResponseWriter, v *visit) {
+	if v.r.Header["Sec-Purpose"] != nil && refusesPrefetch(h, rw, v) {
+		return
+	}
 	if v.rule.ReadsSession {
 		readCall(v)
 	}

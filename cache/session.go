@@ -73,7 +73,7 @@ func changesSession(v *visit) bool {
 	if safe && v.r.ContentLength != 0 {
 		return true // Odoo reads the form of a GET like that of a POST
 	}
-	if v.rule.KeepsSession || v.reads {
+	if v.rule.KeepsSession || v.reads || v.rule.AnswerTells && safe {
 		return false
 	}
 	return !safe || v.rule.Bypass || v.rule.MarksSession
@@ -214,6 +214,7 @@ func noteNewSession(h *Handler, v *visit, status int, header http.Header) {
 // request could not have made it a special one.
 func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
 	if h.s.Session == "" || (v.cookie && !isForgotten(h, v) || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && !v.rule.KeepsSession && !signsOut(v) ||
+		v.rule.AnswerTells && status != http.StatusOK || // whoever is signed in by a link is often sent to the same page
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -181,8 +183,84 @@ func TestOneMistakeOfThePreset(t *testing.T) {
 	assert.Equal(t, one+`languages[1]: "fr-FR"; expected a code of Odoo such as fr_FR`, problem(t, func(c *option.Config) {
 		c.Preset, c.Languages = "odoo", []string{"en_US", "fr-FR"}
 	}))
-	got := problem(t, func(c *option.Config) { c.Preset, c.Session.Cookie = "odoo", "frontend_lang" })
-	assert.Contains(t, got, one+`preset: does not go with the other options: cookies.keep[0]: "frontend_lang" would hand`)
+	for _, name := range []string{"frontend_lang", "tz", "forum_welcome_message", "website_cookies_bar"} {
+		assert.Equal(t, one+fmt.Sprintf("session.cookie: %q is a cookie that pages of Odoo depend on; expected one that only names a visitor", name),
+			problem(t, func(c *option.Config) { c.Preset, c.Session.Cookie = "odoo", name }))
+		assert.Equal(t, one+fmt.Sprintf("session.contextCookie: %q is a cookie that pages of Odoo depend on; expected one that only names a visitor", name),
+			problem(t, func(c *option.Config) { c.Preset, c.Session.ContextCookie = "odoo", name }))
+	}
+	assert.Equal(t, one+`country.header: "If-Match" says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets`,
+		problem(t, func(c *option.Config) { c.Preset, c.Country.Header = "odoo", "If-Match" }))
+	_, err := config.Build(withPreset(wrong()))
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "preset: does not go")
+	assert.NotContains(t, err.Error(), "of its rule")
+}
+
+// withPreset adds mistakes in what the preset is made with to others.
+func withPreset(c *option.Config) *option.Config {
+	c.Preset, c.Languages, c.Country.Header = "odoo", []string{"?", "fr-FR"}, "Cookie"
+	c.Odoo = option.Odoo{
+		IgnoreQuery: []string{"*", "a*b"}, BypassPaths: []string{"x", "/"}, HarmlessPaths: []string{"/shop", "?"}, Prefetch: "x", Grace: "x",
+		TTL: option.OdooTTL{Home: "-1", Products: "x"},
+	}
+	return c
+}
+
+// TestExtensionsOfThePreset: each is in the rules that it is for, and nowhere else.
+func TestExtensionsOfThePreset(t *testing.T) {
+	s := build(t, func(c *option.Config) {
+		c.Preset = "odoo"
+		c.Odoo.IgnoreQuery, c.Odoo.BypassPaths, c.Odoo.HarmlessPaths = []string{"aff_*"}, []string{"/dealers/"}, []string{"/poll"}
+		c.Odoo.Grace = "7m"
+		c.Odoo.TTL = option.OdooTTL{Home: "1m", Products: "2m", Lists: "3m", Events: "4m", Forum: "5m", Pages: "6m", Images: "7m", Files: "8m", Texts: "9m"}
+	})
+	kinds := map[string]int64{
+		"odoo-home": 1, "odoo-product": 2, "odoo-shop": 3, "odoo-shop-filter": 3, "odoo-search": 3, "odoo-events": 4, "odoo-event": 4, "odoo-event-times": 4, "odoo-forum": 5,
+		"odoo-blog": 6, "odoo-courses": 6, "odoo-jobs": 6, "odoo-pages": 6, "odoo-images": 7, "odoo-shapes": 7,
+		"odoo-attachments": 8, "odoo-translations": 9, "odoo-translations-hashed": 8, "odoo-manifest": 8, "odoo-assets-by-id": 8, "odoo-bundles": 8, "odoo-crawlers": 9, "odoo-favicon": 9,
+	}
+	for _, r := range s.Rules {
+		if r.Bypass || r.Terms.TTL == policy.Unset {
+			continue
+		}
+		assert.Equal(t, kinds[r.Name]*60*1000, r.Terms.TTL, r.Name)
+		if r.Name == "odoo-translations" { // browsers ask for them with no-store
+			assert.Equal(t, int64(60*60*1000), r.Terms.Grace, r.Name)
+		} else if page := r.Language != nil; page {
+			assert.Equal(t, int64(7*60*1000), r.Terms.Grace, r.Name)
+			assert.True(t, r.Ignore.Has("aff_x") && r.Ignore.Has("gclid"), r.Name)
+		} else {
+			assert.Equal(t, int64(24*60*60*1000), r.Terms.Grace, r.Name)
+		}
+		delete(kinds, r.Name)
+	}
+	assert.Empty(t, kinds)
+	assert.True(t, s.RefusesPrefetch)
+	for path, want := range map[string]string{
+		"/dealers": "odoo-bypass-paths", "/dealers/7": "odoo-bypass-paths", "/fr/dealers/7": "odoo-bypass-paths", "/francais/dealers": "odoo-bypass-paths", "/dealership": "odoo-pages",
+		"/poll": "odoo-harmless-paths", "/fr/poll/7": "odoo-harmless-paths", "/polls": "odoo-pages", "/dealers?debug=1": "odoo-state-params", "/poll?access_token=1": "odoo-session-params",
+		"/about-us?aff_x=AbCdEfGhIjKlMnOpQrSt": "odoo-pages", "/about-us?af_x=AbCdEfGhIjKlMnOpQrSt": "odoo-personal-values",
+	} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		got, _ := rule.First(s.Plan, s.Default, http.MethodGet, "shop.example", r.URL.Path, r)
+		assert.Equal(t, want, got.Name, path)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/fr/poll", nil)
+	got, _ := rule.First(s.Plan, s.Default, http.MethodPost, "shop.example", "/fr/poll", r)
+	assert.True(t, got.Bypass && got.KeepsSession)
+
+	long := make([]string, 201)
+	for i := range long {
+		long[i] = fmt.Sprintf("/p%d", i)
+	}
+	assert.Equal(t, one+"odoo.bypassPaths: 201 members; expected at most 200", problem(t, func(c *option.Config) { c.Preset, c.Odoo.BypassPaths = "odoo", long }))
+	assert.Empty(t, problem(t, func(c *option.Config) { c.Preset, c.Odoo.BypassPaths = "odoo", long[:200] }))
+	assert.Equal(t, one+`odoo.ignoreQuery[1]: "a" is listed twice`, problem(t, func(c *option.Config) { c.Preset, c.Odoo.IgnoreQuery = "odoo", []string{"a", " a"} }))
+	assert.Equal(t, one+`odoo.harmlessPaths: "/a/b" does nothing, since odoo.bypassPaths takes it; expected it in one of the two`,
+		problem(t, func(c *option.Config) {
+			c.Preset, c.Odoo.BypassPaths, c.Odoo.HarmlessPaths = "odoo", []string{"/a"}, []string{"/a/b"}
+		}))
 }
 
 // TestPatternsOfOneLine: a block of YAML ends in a line break, which nothing matches.
@@ -275,7 +353,8 @@ func TestOptionsThatDoNothing(t *testing.T) {
 		one + "rules[1].staleIfError: does nothing, since only answers to GET are stored; expected GET in match.methods": func(r *option.Rule) {
 			r.Match.Methods, r.StaleIfError = []string{"POST"}, "1m"
 		},
-		one + "rules[1].match.anyQueryWords: does nothing without match.anyQuery; expected both": func(r *option.Rule) { r.Match.AnyQueryWords = "true" },
+		one + "rules[1].match.anyQueryWords: does nothing without match.anyQuery; expected both":                                     func(r *option.Rule) { r.Match.AnyQueryWords = "true" },
+		one + `rules[1].session: "answer" does nothing without bypass, since pages that are stored change no session; expected both`: func(r *option.Rule) { r.Session = "answer" },
 		one + `rules[1].query.keep[1]: "a" is in query.ignore, too; expected one or the other`: func(r *option.Rule) {
 			r.Query = option.Query{Keep: []string{"b", "a"}, Ignore: []string{"c", " a"}}
 		},
@@ -286,6 +365,7 @@ func TestOptionsThatDoNothing(t *testing.T) {
 	for want, change := range map[string]func(c *option.Config){
 		"languages: does nothing without a preset; expected preset: odoo, or vary.languages of a rule":                                        func(c *option.Config) { c.Languages = []string{"en_US"} },
 		"fill.cookies: does nothing, since nothing is filled as nobody; expected preset: odoo, or fill: nobody of a rule":                     func(c *option.Config) { c.Fill.Cookies = []string{"lb"} },
+		"odoo: does nothing without a preset; expected preset: odoo":                                                                          func(c *option.Config) { c.Odoo.TTL.Products = "1m" },
 		"country.header: does nothing without a preset, since no rule varies by it; expected preset: odoo, or vary.headers of a rule with it": func(c *option.Config) { c.Country.Header = "CF-IPCountry" },
 	} {
 		assert.Equal(t, one+want, problem(t, change))
@@ -333,6 +413,11 @@ const (
 	ofOneVisitor = " belongs to one visitor's session; expected another cookie, or bypass"
 	noPath       = ", since paths begin with / and end where $ is; expected one such as ^/my_module(/|$)"
 	notOneLine   = " has a line break or another control character, as a block of YAML (|) ends in one; expected one line"
+
+	noParam     = " would match nothing; expected the name of a parameter as it is decoded, without its value"
+	readByOdoo  = " takes one that opens something or changes a session in Odoo; expected one that Odoo does not read"
+	readByPages = ", which pages of Odoo read; expected one that they do not read, or a rule with query.ignore"
+	noOwnPath   = " would match nothing; expected a decoded path such as /my_module, which takes all below it"
 
 	badDuration = "; expected a duration such as 10m, or whole seconds, from 0 to 68 years"
 	badBool     = "; expected true or false"
@@ -764,6 +849,102 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
+			"odoo.ignoreQuery", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.IgnoreQuery = []string{v} },
+			[]string{"partner_click", "aff_*", "*_clid", "x[y]", "tok", "utm_source"},
+			map[string]string{
+				"":           `odoo.ignoreQuery[0]: is empty; expected a value, or no list at all`,
+				"*":          `odoo.ignoreQuery[0]: "*" takes every parameter; expected the name of one, which may begin or end in *`,
+				"**":         `odoo.ignoreQuery[0]: "**" takes every parameter; expected the name of one, which may begin or end in *`,
+				"a*b":        `odoo.ignoreQuery[0]: "a*b" has a * in its midst; expected a name, which may begin or end in *`,
+				"cid=1":      `odoo.ignoreQuery[0]: "cid=1"` + noParam,
+				"?cid":       `odoo.ignoreQuery[0]: "?cid"` + noParam,
+				"a b":        `odoo.ignoreQuery[0]: "a b"` + noParam,
+				"a%5B":       `odoo.ignoreQuery[0]: "a%5B"` + noParam,
+				"debug":      `odoo.ignoreQuery[0]: "debug"` + readByOdoo,
+				"d*":         `odoo.ignoreQuery[0]: "d*"` + readByOdoo,
+				"*_id":       `odoo.ignoreQuery[0]: "*_id"` + readByOdoo,
+				"token_shop": `odoo.ignoreQuery[0]: "token_shop"` + readByOdoo,
+				"token_s*":   `odoo.ignoreQuery[0]: "token_s*"` + readByOdoo,
+				"order":      `odoo.ignoreQuery[0]: "order" takes "order"` + readByPages,
+				"pp*":        `odoo.ignoreQuery[0]: "pp*" takes "ppg"` + readByPages,
+			},
+		},
+		{
+			"odoo.bypassPaths", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.BypassPaths = []string{v} },
+			[]string{"/my_module", "/a/b/", "/shop/dealers", "/p\u00e4ge", "/a.b", "/web"},
+			map[string]string{
+				"":                  `odoo.bypassPaths[0]: is empty; expected a value, or no list at all`,
+				"/":                 `odoo.bypassPaths[0]: "/" takes every path; expected one of its own, such as /my_module`,
+				"//":                `odoo.bypassPaths[0]: "//" takes every path; expected one of its own, such as /my_module`,
+				"a":                 `odoo.bypassPaths[0]: "a"` + noOwnPath,
+				"/a/*":              `odoo.bypassPaths[0]: "/a/*"` + noOwnPath,
+				"/a?b":              `odoo.bypassPaths[0]: "/a?b"` + noOwnPath,
+				"^/a":               `odoo.bypassPaths[0]: "^/a"` + noOwnPath,
+				"/a%20b":            `odoo.bypassPaths[0]: "/a%20b"` + noOwnPath,
+				"/a//b":             `odoo.bypassPaths[0]: "/a//b"` + noOwnPath,
+				"/a/../b":           `odoo.bypassPaths[0]: "/a/../b"` + noOwnPath,
+				"/a;b":              `odoo.bypassPaths[0]: "/a;b"` + noOwnPath,
+				"https://shop/a":    `odoo.bypassPaths[0]: "https://shop/a"` + noOwnPath,
+				"/.odoocache/purge": `odoo.bypassPaths[0]: "/.odoocache/purge" is below admin.path, which the cache answers itself; expected a path of Odoo`,
+			},
+		},
+		{
+			"odoo.harmlessPaths", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.HarmlessPaths = []string{v} },
+			[]string{"/my_module/poll", "/mail/data", "/shop/dealers"},
+			map[string]string{
+				"/":              `odoo.harmlessPaths[0]: "/" takes every path; expected one of its own, such as /my_module`,
+				"x":              `odoo.harmlessPaths[0]: "x"` + noOwnPath,
+				"/shop":          `odoo.harmlessPaths: "/shop" takes /shop/cart, after which pages show something else; expected a path that changes nothing`,
+				"/web/login":     `odoo.harmlessPaths: "/web/login" takes /web/login, after which pages show something else; expected a path that changes nothing`,
+				"/cart":          `odoo.harmlessPaths: "/cart" takes /shop/cart, after which pages show something else; expected a path that changes nothing`,
+				"/shop/cart/add": `odoo.harmlessPaths: "/shop/cart/add" takes /shop/cart/add, after which pages show something else; expected a path that changes nothing`,
+			},
+		},
+		{
+			"odoo.prefetch", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.Prefetch = v }, []string{"refuse", "forward"},
+			map[string]string{"": `odoo.prefetch: ""; expected one of refuse, forward`},
+		},
+		{
+			"odoo.grace", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.Grace = v }, []string{"0", "5m"},
+			map[string]string{"x": `odoo.grace: "x"` + badDuration, "": `odoo.grace: is empty; expected a duration such as 10m, 0 for none, or no such option`},
+		},
+		{
+			"odoo.ttl.home", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Home = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.home: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.home: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.products", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Products = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.products: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.products: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.lists", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Lists = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.lists: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.lists: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.events", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Events = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.events: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.events: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.forum", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Forum = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.forum: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.forum: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.pages", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Pages = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.pages: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.pages: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.images", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Images = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.images: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.images: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.files", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Files = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.files: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.files: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
+			"odoo.ttl.texts", func(c *option.Config, v string) { c.Preset = "odoo"; c.Odoo.TTL.Texts = v }, []string{"1s", "90", "24h"},
+			map[string]string{"0": `odoo.ttl.texts: "0"; expected a duration from 1ms to 8784h0m0s`, "": `odoo.ttl.texts: ""; expected a duration from 1ms to 8784h0m0s`},
+		},
+		{
 			"fill.abandoned", func(c *option.Config, v string) { c.Fill.Abandoned = v }, []string{"0", "10000"},
 			map[string]string{"-1": `fill.abandoned: "-1"; expected a number from 0 to 10000`},
 		},
@@ -970,7 +1151,7 @@ func TestRuleOptions(t *testing.T) {
 		},
 		{
 			"session", func(r *option.Rule, v string) { r.Session = v }, []string{"", "bypass", "ignore", "keep", "mark"},
-			map[string]string{"share": `rules[1].session: "share"; expected one of bypass, ignore, keep, mark, reads`},
+			map[string]string{"share": `rules[1].session: "share"; expected one of answer, bypass, ignore, keep, mark, reads`},
 		},
 		{
 			"fill", func(r *option.Rule, v string) { r.Fill = v }, []string{"", "nobody", "visitor"},
@@ -1243,6 +1424,10 @@ func wrong() *option.Config {
 	c.CSRF = option.CSRF{Mode: "edge", Path: "x", FormBytes: "1", Unknown: unknown("csrf")}
 	c.Headers = option.Headers{Cache: "", Purge: "X:", Edge: "Y:", Unknown: unknown("headers")}
 	c.Limits = option.Limits{MaxBody: "big", Tags: "-1", CoalesceWait: "soon", Unknown: unknown("limits")}
+	c.Odoo = option.Odoo{
+		IgnoreQuery: []string{"*"}, BypassPaths: []string{"x"}, HarmlessPaths: []string{"/shop"}, Prefetch: "x", Grace: "x",
+		TTL: option.OdooTTL{Home: "0", Products: "x", Unknown: unknown("ttl")}, Unknown: unknown("odoo"),
+	}
 	c.Rules = []option.Rule{
 		{Name: "same"},
 		{Name: "same", Bypass: "true", TTL: "10m"},
@@ -1278,6 +1463,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "rewarm", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
 		"limits.signatures", "limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
+		"odoo.odoo1", "odoo.ttl.ttl2", "odoo.ignoreQuery[0]", "odoo.bypassPaths[0]", "odoo.harmlessPaths", "odoo.prefetch", "odoo.grace", "odoo.ttl.home", "odoo.ttl.products", "odoo.ttl.texts",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",
 		"rules[2].session", "rules[2].status[0]", "rules[2].status[1]", "rules[2].maxBody", "rules[2].tags[1]", "rules[2].requestDirectives",
 		"rules[2].require.b ad", "rules[2].require.X-A", "rules[2].refuse.", "rules[2].rule1",
@@ -1288,11 +1474,11 @@ func TestAllMistakesAreReported(t *testing.T) {
 	} {
 		assert.Regexp(t, `[;)]?[ :]`+regexp.QuoteMeta(path)+": ", text)
 	}
-	assert.Equal(t, 4*16, strings.Count(text, ": unknown option"))
+	assert.Equal(t, 4*18, strings.Count(text, ": unknown option"))
 	count, _, _ := strings.Cut(strings.TrimPrefix(text, begin), " ")
 	n, err := strconv.Atoi(count)
 	require.NoError(t, err)
-	assert.Greater(t, n, 4*16+60)
+	assert.Greater(t, n, 4*18+60)
 	assert.NotContains(t, text, "correct horse")
 
 	for i := 0; i < 50; i++ {

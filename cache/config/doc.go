@@ -5,7 +5,7 @@
 // reported with its path and what is expected, together with all the others. An option that
 // nobody knows is a mistake, too: a misspelt bypass must not go unnoticed.
 //
-// settings.go is all of it but for rules.go, fill.go and redis.go, which are parts of the
-// options. parse.go reads numbers, times and lists, pattern.go expressions, fields.go names
+// settings.go is all of it but for rules.go, extend.go, fill.go and redis.go, which are parts
+// of the options. parse.go reads numbers, times and lists, pattern.go expressions, fields.go names
 // of header fields and cookies, address.go addresses of Redis.
 package config

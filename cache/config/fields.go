@@ -75,3 +75,30 @@ func sessionCookies(c option.Session) []string {
 	}
 	return list
 }
+
+// sessionsOf is sessionCookies for rules. A cookie that the preset's pages depend on is no
+// session's: that is named under its option, once.
+func (p *problems) sessionsOf(c *option.Config) []string {
+	list := sessionCookies(c.Session)
+	if c.Preset == "" {
+		return list
+	}
+	names, options := []string{c.Session.Cookie, c.Session.ContextCookie}, []string{"session.cookie", "session.contextCookie"}
+	for i := 0; i < len(names); i++ {
+		if hasString(odoo.PageCookies(), names[i]) {
+			p.add(options[i], "%q is a cookie that pages of Odoo depend on; expected one that only names a visitor", names[i])
+			list = without(list, names[i])
+		}
+	}
+	return list
+}
+
+func without(list []string, s string) []string {
+	var out []string
+	for i := 0; i < len(list); i++ {
+		if list[i] != s {
+			out = append(out, list[i])
+		}
+	}
+	return out
+}

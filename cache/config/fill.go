@@ -102,7 +102,7 @@ func (p *problems) country(c option.Country) CountrySettings {
 	}
 	mistakes := len(p.list)
 	name := p.header("country.header", c.Header)
-	if isPersonal(name) || hasString(hopFields, name) || strings.HasPrefix(name, "X-Forwarded-") {
+	if isPersonal(name) || hasString(hopFields, name) || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "If-") {
 		p.add("country.header", "%q says nothing of a country; expected a field such as CF-IPCountry, which a proxy in front sets", c.Header)
 	}
 	if len(p.list) == mistakes { // else reported, and the preset's rules need not repeat it

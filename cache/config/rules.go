@@ -42,7 +42,7 @@ type defaults struct {
 func (p *problems) defaults(c *option.Config, s *Settings) defaults {
 	return defaults{
 		tagBytes:   s.Limits.Tags.Bytes,
-		sessions:   sessionCookies(c.Session),
+		sessions:   p.sessionsOf(c),
 		country:    s.Country.Header,
 		nobody:     c.Preset != "",
 		dropped:    p.infrastructure(c.Fill, c.Session),
@@ -73,9 +73,9 @@ func largestBody(s *Settings) int64 {
 	return most
 }
 
-// rules compiles the rules: the operator's own, then the preset's, then what
-// RFC 9111 says.
-func (p *problems) rules(c *option.Config, s *Settings) {
+// rules compiles the rules: the operator's own, then the preset's as own extends it, then
+// what RFC 9111 says.
+func (p *problems) rules(c *option.Config, s *Settings, own option.Odoo) {
 	mistakes := len(p.list)
 	languages := p.languages("languages", c.Languages)
 	if len(p.list) > mistakes { // reported; the preset's rules need not repeat it
@@ -85,7 +85,8 @@ func (p *problems) rules(c *option.Config, s *Settings) {
 	switch c.Preset {
 	case "":
 	case "odoo":
-		all = append(all, odoo.Rules(languages, s.Country.Header)...)
+		all = append(all, odoo.Rules(languages, s.Country.Header, own)...)
+		s.RefusesPrefetch = own.Prefetch == "refuse"
 	default:
 		p.add("preset", "%q; expected odoo, or nothing", c.Preset)
 	}
@@ -118,10 +119,10 @@ func (p *problems) rules(c *option.Config, s *Settings) {
 			s.Rules = append(s.Rules, p.rule(path, all[i], d))
 			continue
 		}
-		own := &problems{sets: p.sets, trusted: true}
-		s.Rules = append(s.Rules, own.rule("", all[i], d))
-		if len(own.list) > 0 { // of an option that the rule was made with, or against
-			p.add("preset", "does not go with the other options: %s of its rule %s", own.list[0], all[i].Name)
+		unseen := &problems{sets: p.sets, trusted: true}
+		s.Rules = append(s.Rules, unseen.rule("", all[i], d))
+		if len(unseen.list) > 0 { // of an option that the rule was made with, or against
+			p.add("preset", "does not go with the other options: %s of its rule %s", unseen.list[0], all[i].Name)
 			break
 		}
 	}
@@ -210,10 +211,11 @@ func (p *problems) rule(path string, c option.Rule, d defaults) *rule.Rule {
 	}
 	p.useless(path, c, r)
 	if c.Session != "" {
-		word := p.oneOf(path+"session", c.Session, "bypass", "ignore", "keep", "mark", "reads")
+		word := p.oneOf(path+"session", c.Session, "answer", "bypass", "ignore", "keep", "mark", "reads")
 		r.KeepsSession = word == "keep" || word == "ignore"
 		r.MarksSession = word == "mark"
 		r.ReadsSession = word == "reads"
+		r.AnswerTells = word == "answer"
 	}
 	nobody := d.nobody
 	if c.Fill != "" {
@@ -260,6 +262,9 @@ func (p *problems) useless(path string, c option.Rule, r *rule.Rule) {
 			name = "staleIfError"
 		}
 		p.add(path+name, "does nothing, since only answers to GET are stored; expected GET in match.methods")
+	}
+	if c.Session == "answer" && !r.Bypass {
+		p.add(path+"session", "%q does nothing without bypass, since pages that are stored change no session; expected both", c.Session)
 	}
 	if words, _ := strconv.ParseBool(strings.TrimSpace(c.Match.AnyQueryWords)); words && len(c.Match.AnyQuery) == 0 {
 		p.add(path+"match.anyQueryWords", "does nothing without match.anyQuery; expected both")
@@ -338,6 +343,9 @@ func (p *problems) match(path string, c option.Match) rule.Match {
 	p.prefixes(path+"pathPrefixes", m.Prefixes)
 	if c.PathRegexp != "" {
 		m.Path = p.pathPattern(path+"pathRegexp", c.PathRegexp)
+		if p.trusted && c.PathRegexp == odoo.MayBePersonalPath {
+			m.PathIs = odoo.IsPersonalPath
+		}
 	}
 	head, get := -1, false
 	m.Methods = p.names(path+"methods", c.Methods)
@@ -418,7 +426,11 @@ func (p *problems) anyQuery(path string, m map[string]interface{}, words bool) (
 		if fields[i].Pattern == nil {
 			list = append(list, fields[i].Name)
 		} else {
-			params = append(params, rule.Param{Names: paramNames([]string{fields[i].Name}, words), Pattern: fields[i].Pattern})
+			param := rule.Param{Names: paramNames([]string{fields[i].Name}, words), Pattern: fields[i].Pattern}
+			if p.trusted && param.Pattern.String() == odoo.MayBePersonalValue {
+				param.Is = odoo.IsPersonalValue
+			}
+			params = append(params, param)
 		}
 	}
 	return paramNames(list, words), params

@@ -46,6 +46,7 @@ type Settings struct {
 	Storage        StorageSettings
 
 	DropsAuthorization bool // of requests: it is a middleware's in front
+	RefusesPrefetch    bool // of what could change a session
 }
 
 // FillSettings say what requests are like that ask for what is stored.
@@ -187,7 +188,7 @@ func Build(c *option.Config) (*Settings, error) {
 	s.Edge = []string{edgeToken(s.Purge.Secret)}
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
-	p.rules(c, s)
+	p.rules(c, s, p.extension(c))
 	if len(p.list) > 0 {
 		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
 	}

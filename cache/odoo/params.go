@@ -1,18 +1,36 @@
 package odoo
 
+import "regexp"
+
 // Noise lists parameters by which marketing follows visitors. They change nothing
 // but the links of a page, and /shop copies them into its pager; scripts read
-// them from the address bar. They leave the key and the request to Odoo.
+// them from the address bar. They leave the key and the request to Odoo. Each group says
+// where its names are from. Names that many a module could use for something else (cid,
+// campaign, ref, clickid) are in such lists, but not in this one: odoo.ignoreQuery takes them.
 func Noise() []string {
 	return []string{
 		"utm_*",                                                                                           // Odoo's cookies of these are set by the cache
 		"gclid", "gclsrc", "gbraid", "wbraid", "dclid", "gad_*", "srsltid", "_gl", "_ga", "_ga_*", "_gac", // Google
-		"fbclid", "fb_action_ids", "fb_action_types", "fb_source", "igshid", "igsh", // Meta
+		"fbclid", "fb_action_ids", "fb_action_types", "fb_source", "fb_ref", "igshid", "igsh", // Meta
 		"msclkid",                                                                                        // Microsoft
 		"ttclid", "twclid", "li_fat_id", "epik", "rdt_cid", "ScCid", "sccid", "yclid", "ysclid", "qclid", // other networks
 		"mc_cid", "mc_eid", "_hsenc", "_hsmi", "hsa_*", "__hstc", "__hssc", "__hsfp", "hsCtaTracking", // Mailchimp, HubSpot
 		"mkt_tok", "_kx", "klaviyo_id", "vero_id", "vero_conv", "oly_enc_id", "oly_anon_id", "dm_i", "ml_subscriber", "ml_subscriber_hash", "s_cid", "icid", "wickedid", // other senders
 		"mtm_*", "matomo_*", "pk_*", "piwik_*", "irclickid", "irgwc", "_branch_match_id", "_branch_referrer", // analytics
+		// Adobe Advertising and Analytics (experienceleague.adobe.com/docs/advertising/integrations/analytics/ids.html).
+		"ef_id", "s_kwcid", "adobe_mc_ref", "adobe_mc_sdid",
+		// Affiliate networks: Awin (help.awin.com/docs/direct-s2s), CJ (developers.cj.com, Click Events API), Tradedoubler
+		// (dev.tradedoubler.com/tracking/advertiser), ShareASale, impact.com, Admitad (AdGuard's list of tracking parameters,
+		// github.com/AdguardTeam/AdguardFilters, TrackParamFilter/sections/general_url.txt).
+		"awc", "cjevent", "cjdata", "tduid", "sscid", "ir_campaignid", "ir_adid", "ir_partnerid", "admitad_uid",
+		// Outbrain, Taboola, Teads, Amazon, Verizon, Yandex, Blueshift, Drip, Klaviyo, Omnisend and other networks and senders
+		// (github.com/henkisdabro/platform-url-click-id-parameters, parameter_array.js).
+		"dicbo", "tblci", "auctid", "awclid", "vmcid", "ymclid", "rb_clickid", "unicorn_click_id", "bsft_clkid", "bsft_uid", "__s", "_ke", "omnisendContactID", "_openstat",
+		"ck_subscriber_id", "ss_email_id", "vgo_ee", "WT.mc_id", "guce_referrer", "guce_referrer_sig", "_z1_*", "oft_*", "_bhlid", "bbeml", "subafid", "at_recipient_id", "at_recipient_list",
+		// Mapp, Coremetrics, AT Internet, Mindbox, Segmentify, Adjust, Dynamics (AdGuard's list, as above).
+		"wt_mc", "cm_mmc", "cm_mmca*", "xtor", "mindbox-click-id", "mindbox-message-key", "_sgm_*", "adjust_*", "_clde", "_cldee", "itm_*",
+		// Oracle Eloqua (the same list in 2025).
+		"elqTrackId", "elqTrack", "elqaid", "elqat", "elqCampaignId", "elqak",
 	}
 }
 
@@ -69,14 +87,41 @@ var personalNames = []string{
 	"x_*",
 }
 
-// personalParams takes queries that hold personal data: by name, or any name or value
-// that is a mail address or looks like a token. All other unknown parameters are
-// part of the key: they may change the page, and nobody gets it who does not ask
-// with the same.
+// credentialNames are words in the names of parameters by which a module may sign somebody
+// in, or open something for them, if their value is a token: ?magic_key=…, ?sso_ticket=….
+var credentialNames = []string{"token", "auth", "key", "hash", "ticket", "sso", "magic", "secret", "sig", "signature", "hmac", "nonce", "session", "pin", "otp"}
+
+// personalParams takes queries of one visitor by the names of parameters: those of form
+// fields, and those of credentials whose value is a token.
 func personalParams() map[string]interface{} {
 	params := anyOf(personalNames)
-	params["*"] = `@|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-|[0-9A-Za-z]{20}`
+	for i := 0; i < len(credentialNames); i++ {
+		params[credentialNames[i]] = MayBePersonalValue
+	}
 	return params
+}
+
+// personalValues takes queries in which any name or value is a mail address or a token. All
+// other unknown parameters are part of the key: they may change the page, and nobody gets it
+// who does not ask with the same.
+func personalValues() map[string]interface{} {
+	return map[string]interface{}{"*": MayBePersonalValue}
+}
+
+// MayBePersonalValue takes names and values of parameters that may be a mail address or a
+// token. IsPersonalValue decides. It has no anchors and no classes, so that a query without
+// escapes can be searched as a whole.
+const MayBePersonalValue = surelyPersonal + `|[0-9A-Za-z_-]{20}`
+
+// surelyPersonal takes a mail address, and a UUID.
+const surelyPersonal = `@|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-`
+
+var surely = regexp.MustCompile(surelyPersonal)
+
+// IsPersonalValue reports whether a name or a value of a parameter that MayBePersonalValue
+// takes is a mail address or a token.
+func IsPersonalValue(value string) bool {
+	return surely.MatchString(value) || opaqueValue(value)
 }
 
 // anyOf makes a match of names.

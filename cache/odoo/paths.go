@@ -1,6 +1,9 @@
 package odoo
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // inLanguage is the beginning of a path with the code that may stand before it:
 // /fr, /fr_BE, /es_419, /sr@latin, /en-gb. It is the url_code of res.lang,
@@ -15,20 +18,43 @@ const inAnyLanguage = `^(?:/[^/]+)?`
 // ir_http.py, _slug).
 const slug = `(?:[^/]*-)?[0-9]+`
 
-// looksPersonal takes paths that hold something only one visitor knows or is: a
+// MayBePersonalPath takes paths that may hold something only one visitor knows or is: a
 // module may put a token into the path of a page that needs no other proof
-// (/helpdesk/ticket/7/3f2504e0-4f89-11d3-9a0c-0305e82c3301). Slugs of Odoo are
-// lower case. In turn: a UUID; 20 letters and digits without a break, as in
-// hex, base64url or a random string; 16 hex digits; a capital and a digit in one
-// segment; a mail address; words of things that are done, not read.
-const looksPersonal = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-` +
-	`|[0-9A-Za-z]{20}` +
+// (/helpdesk/ticket/7/3f2504e0-4f89-11d3-9a0c-0305e82c3301). IsPersonalPath decides.
+const MayBePersonalPath = certainlyPersonal + `|` + does + `|[0-9A-Za-z]{20}|[A-Z][^/]*[0-9]|[0-9][^/]*[A-Z]`
+
+// certainlyPersonal takes, in turn: a UUID; 16 hex digits; a mail address; documents by
+// their numbers.
+const certainlyPersonal = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-` +
 	`|[0-9a-fA-F]{16}` +
-	`|[A-Z][^/]*[0-9]|[0-9][^/]*[A-Z]` +
 	`|@[^/]+\.` +
-	`|/(?:accept|activate|approve|auth|callback|cancel|checkout|claim|confirm|confirmation|decline|download|edit|embed|export|identify|invitation|invite|join|leave|` +
-	`login|logout|oauth|oauth2|oidc|openid|saml|pay|print|profile|refuse|register|registration|reject|reset|return|saml2|set|sign|signin|signout|signup|start|submit|` +
-	`subscribe|success|switch|token|track|unlock|unsubscribe|upload|validate|verify|vote|webhook|(?:invoices?|orders?|tickets?|quotes?|quotations?|tasks?|subscriptions?)/[0-9]+)(?:/|$)`
+	`|/(?:invoices?|orders?|tickets?|quotes?|quotations?|tasks?|subscriptions?)/[0-9]+(?:/|$)`
+
+// does takes segments that name what is done, not read.
+const does = `/(?:` + doneToNamed + `|auth|callback|checkout|edit|identify|join|login|logout|oauth|oauth2|oidc|openid|pay|profile|saml|saml2|` +
+	`set|sign|signin|signout|signup|start|switch|token|unlock|upload|vote|webhook)(?:/|$)`
+
+// doneToNamed are words of things that are done to something, which the path names before
+// the word, or a parameter: /ticket/7/confirm, /unsubscribe?id=7. With neither they are
+// pages with such a name: /return, /fr/download.
+const doneToNamed = `accept|activate|approve|cancel|claim|confirm|confirmation|decline|download|embed|export|invitation|invite|leave|print|refuse|` +
+	`register|registration|reject|reset|return|submit|subscribe|success|track|unsubscribe|validate|verify`
+
+// namesNothing takes a path that is such a word alone. A language of three letters before it
+// may be something that is named: /rma/cancel.
+const namesNothing = `^(?:/[A-Za-z]{2}(?:[_-][A-Za-z0-9]{2,4})?(?:@[A-Za-z]+)?)?/(?:` + doneToNamed + `)/?$`
+
+var (
+	certainly = regexp.MustCompile(certainlyPersonal)
+	doing     = regexp.MustCompile(does)
+	pageAlone = regexp.MustCompile(namesNothing)
+)
+
+// IsPersonalPath reports whether a path that MayBePersonalPath takes holds something only one
+// visitor knows or is: it is certain, or names what is done to something, or has a token.
+func IsPersonalPath(path string) bool {
+	return certainly.MatchString(path) || doing.MatchString(path) && !pageAlone.MatchString(path) || opaquePath(path)
+}
 
 // SpecialPaths are routes that bypass the cache and after which the session is
 // in doubt: their answers belong to one visitor, or a GET of theirs does

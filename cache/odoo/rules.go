@@ -9,16 +9,16 @@ import "github.com/odoocache/odoocache/cache/option"
 //  2. routes that change nothing: sessions stay as they are;
 //  3. files: bundles, static files, images, robots.txt;
 //  4. routes that belong to one visitor, or do something: bypass;
-//  5. parameters that hold personal data or look like tokens: bypass;
+//  5. parameters that hold personal data or tokens: bypass;
 //  6. pages of Odoo's modules, by their routes;
-//  7. the rest of these modules, and paths that look personal: bypass;
+//  7. the rest of these modules, and paths that are personal: bypass;
 //  8. any other page, for website.page has free paths.
 //
 // A bypass puts the visitor's session in doubt: afterwards its pages come from Odoo until one
 // has shown that it is nobody's. Where a rule says session: mark, what pages show was found to
 // change, and no page can show otherwise. Where it says session: keep, the request was found to
 // leave alone what pages show. This is said of the pages that the lists name, too: their routes
-// send a visitor on, but change nothing.
+// send a visitor on, but change nothing. Where it says answer, Odoo's answer tells.
 //
 // What stands between step 8 and a custom module's personal page: it is cached
 // only for visitors whose session is a default one, so it can show no more than
@@ -31,25 +31,20 @@ import "github.com/odoocache/odoocache/cache/option"
 // odoo/addons if nothing else is said; what older versions have on top is in the
 // lists, too.
 
-// How long pages live. Without the addon nothing tells of a change, so these are
-// how late a change shows: a visitor may see what was true a lifetime ago, and
-// the first one after a lifetime of silence what was true within the grace.
+// How long pages live is said by options, see option.Default. Without the addon nothing tells
+// of a change, so these are how late a change shows: a visitor may see what was true a
+// lifetime ago, and the first one after a lifetime of silence what was true within the grace.
 const (
-	pricedTTL = "5m"  // pages with prices, tickets or seats
-	pageTTL   = "15m" // pages with words
-	imageTTL  = "10m"
-	textTTL   = "1h" // for machines: robots.txt, sitemap.xml
-	fixedTTL  = "24h"
-
-	grace        = "1h"
-	longGrace    = "24h"
+	longGrace    = "24h" // of files
+	textGrace    = "1h"  // of texts of scripts, which browsers ask for with no-store
 	staleIfError = "24h"
 )
 
 // Rules are the rules of preset odoo. languages are the codes of all
 // languages of all websites, empty if they are not known. country is the request field that
-// names the visitor's country, empty if there is none.
-func Rules(languages []string, country string) []option.Rule {
+// names the visitor's country, empty if there is none. own extends them; it has been checked.
+func Rules(languages []string, country string, own option.Odoo) []option.Rule {
+	noise := append(Noise(), own.IgnoreQuery...)
 	rules := []option.Rule{
 		{
 			// See StateParams.
@@ -66,22 +61,25 @@ func Rules(languages []string, country string) []option.Rule {
 			Match:  option.Match{AnyQuery: anyOf(SessionParams())},
 			Bypass: "true",
 		},
-		{
+	}
+	rules = append(rules, ownPaths(own)...)
+	rules = append(rules,
+		option.Rule{
 			// Posts that change nothing of a session.
 			Name:    "odoo-harmless-posts",
 			Match:   option.Match{Methods: []string{"POST"}, PathRegexp: either(HarmlessPosts())},
 			Bypass:  "true",
 			Session: "keep",
 		},
-		{
+		option.Rule{
 			// Posts whose body says whether they change something, see OnlyReads.
 			Name:    "odoo-calls",
 			Match:   option.Match{Methods: []string{"POST"}, PathRegexp: either(Calls())},
 			Bypass:  "true",
 			Session: "reads",
 		},
-	}
-	rules = append(rules, fileRules(languages)...)
+	)
+	rules = append(rules, fileRules(languages, noise, own.TTL)...)
 	rules = append(rules,
 		option.Rule{
 			// Pages that are not stored, and change nothing of a session.
@@ -104,15 +102,26 @@ func Rules(languages []string, country string) []option.Rule {
 			Bypass: "true",
 		},
 		option.Rule{
-			// Parameters that are for one visitor, see personalNames. Those that are left out anyway do not count:
-			// click ids look like tokens.
+			// Parameters that are for one visitor, see personalNames and credentialNames. Those that are left
+			// out anyway do not count: click ids look like tokens.
 			Name:   "odoo-personal-params",
 			Match:  option.Match{Methods: []string{"GET"}, AnyQuery: personalParams(), AnyQueryWords: "true"},
-			Query:  option.Query{Ignore: Noise()},
+			Query:  option.Query{Ignore: noise},
 			Bypass: "true",
 		},
+		option.Rule{
+			// Other parameters whose value or name is for one visitor. They are not to be kept, but most
+			// are what a network that nobody knows follows its clicks by: they change no session. If
+			// one does, by signing in or by noting something and going elsewhere, the answer shows it.
+			Name:    "odoo-personal-values",
+			Match:   option.Match{Methods: []string{"GET"}, AnyQuery: personalValues(), AnyQueryWords: "true"},
+			Query:   option.Query{Ignore: noise},
+			Bypass:  "true",
+			Session: "answer",
+		},
 	)
-	rules = append(rules, pageRules(languages)...)
+	as := pageTerms{grace: own.Grace, languages: languages, noise: noise}
+	rules = append(rules, pageRules(as, own.TTL)...)
 	rules = append(rules,
 		option.Rule{
 			// What is left of modules that are named above: forms, votes, quizzes,
@@ -122,15 +131,22 @@ func Rules(languages []string, country string) []option.Rule {
 			Bypass: "true",
 		},
 		option.Rule{
+			// What is done by a word to what a parameter names: /unsubscribe?id=7.
+			Name:   "odoo-actions",
+			Match:  option.Match{PathRegexp: namesNothing, AnyQuery: map[string]interface{}{"*": ""}},
+			Query:  option.Query{Ignore: noise},
+			Bypass: "true",
+		},
+		option.Rule{
 			// A token in the path opens what is somebody's.
 			Name:   "odoo-tokens",
-			Match:  option.Match{PathRegexp: looksPersonal},
+			Match:  option.Match{PathRegexp: MayBePersonalPath},
 			Bypass: "true",
 		},
 		// Pages made in the editor have free paths (website, ir_http._serve_page),
 		// and many a small module has pages of its own: /terms, /partners,
 		// /customers, /groups, /pages, /model/….
-		page("odoo-pages", "", pageTTL, languages),
+		page("odoo-pages", "", own.TTL.Pages, as),
 	)
 	if country != "" {
 		for i := 0; i < len(rules); i++ {
@@ -144,7 +160,7 @@ func Rules(languages []string, country string) []option.Rule {
 
 // fileRules take what is no page. Nearly all vary by no language: Odoo answers these
 // routes in none, or in the one that the address names.
-func fileRules(languages []string) []option.Rule {
+func fileRules(languages, noise []string, ttl option.OdooTTL) []option.Rule {
 	cookies := option.Cookies{Drop: []string{SessionCookie, LanguageCookie}}
 	get := []string{"GET"}
 	return []option.Rule{
@@ -171,8 +187,8 @@ func fileRules(languages []string) []option.Rule {
 		// may see it; so only visitors without rights of their own are answered from
 		// the cache, and fill it. Digits alone are a number there, and a hash from
 		// Odoo 17 on.
-		bundles("odoo-assets-by-id", `^/web/assets/(?:[0-9]+-[0-9a-f]{6,}|[0-9]{6,})/`, cookies),
-		bundles("odoo-bundles", `^/web/content/[0-9]+-[0-9a-f]{6,}/`, cookies),
+		bundles("odoo-assets-by-id", `^/web/assets/(?:[0-9]+-[0-9a-f]{6,}|[0-9]{6,})/`, cookies, ttl.Files),
+		bundles("odoo-bundles", `^/web/content/[0-9]+-[0-9a-f]{6,}/`, cookies, ttl.Files),
 		{
 			// Files of modules: /web/static, /website/static (odoo/http.py,
 			// Application.get_static_file). Odoo gives them a week, whatever the query.
@@ -199,10 +215,10 @@ func fileRules(languages []string) []option.Rule {
 				PathRegexp: `^/(?:web|website)/image/(?:` + alternatives(pictured) + `)/[0-9]+(?:-[^/]*)?/[a-z0-9_]+(?:/|$)`,
 				Methods:    get,
 			},
-			TTL: imageTTL, Grace: longGrace, StaleIfError: staleIfError,
+			TTL: ttl.Images, Grace: longGrace, StaleIfError: staleIfError,
 			Override: []string{"private", "no-cache"},
 			Status:   []string{"200"},
-			Query:    option.Query{Ignore: Noise()},
+			Query:    option.Query{Ignore: noise},
 			Cookies:  cookies,
 		},
 		{
@@ -215,9 +231,9 @@ func fileRules(languages []string) []option.Rule {
 			// models that are not in pictured go past the cache.
 			Name:  "odoo-attachments",
 			Match: option.Match{PathRegexp: `^/(?:(?:web|website)/image/(?:[0-9]+(?:-[^/]*)?|[A-Za-z0-9_]+\.[A-Za-z0-9_.-]+)(?:(?:/[0-9]+x[0-9]+)?(?:/[^/]+)?|/[a-z][a-z0-9_]*/[0-9]+x[0-9]+)$|unsplash/)`, Methods: get},
-			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			TTL:   ttl.Files, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
-			Query:   option.Query{Ignore: Noise()},
+			Query:   option.Query{Ignore: noise},
 			Cookies: cookies,
 		},
 		{
@@ -231,7 +247,7 @@ func fileRules(languages []string) []option.Rule {
 			// was there when the page was made: so these are younger than other files.
 			Name:  "odoo-translations",
 			Match: option.Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations$`, Query: map[string]interface{}{"lang": ".", "hash": "."}, Methods: get},
-			TTL:   textTTL, Grace: grace, StaleIfError: staleIfError,
+			TTL:   ttl.Texts, Grace: textGrace, StaleIfError: staleIfError,
 			Session:           "ignore",
 			RequestDirectives: "ignore",
 			Status:            []string{"200", "302", "303"},
@@ -242,7 +258,7 @@ func fileRules(languages []string) []option.Rule {
 			// The same in older versions, with the hash in the path.
 			Name:  "odoo-translations-hashed",
 			Match: option.Match{PathRegexp: inLanguage + `/(?:website|web/webclient)/translations/[^/]+$`, Query: map[string]interface{}{"lang": "."}, Methods: get},
-			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			TTL:   ttl.Files, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Cookies: cookies,
 		},
@@ -254,7 +270,7 @@ func fileRules(languages []string) []option.Rule {
 			// has some megabytes.
 			Name:  "odoo-crawlers",
 			Match: option.Match{PathRegexp: `^/(?:robots\.txt|sitemap[0-9A-Za-z-]*\.xml)$`, Methods: get},
-			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
+			TTL:   ttl.Texts, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Query:   option.Query{Ignore: everything},
 			Cookies: cookies,
@@ -265,7 +281,7 @@ func fileRules(languages []string) []option.Rule {
 			// favicon), for which Odoo allows a year.
 			Name:  "odoo-favicon",
 			Match: option.Match{PathRegexp: `^/favicon\.ico$`, Methods: get},
-			TTL:   textTTL, Grace: longGrace, StaleIfError: staleIfError,
+			TTL:   ttl.Texts, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200", "301"},
 			Query:   option.Query{Ignore: everything},
 			Cookies: cookies,
@@ -276,7 +292,7 @@ func fileRules(languages []string) []option.Rule {
 			// website_event_track/controllers/webmanifest.py).
 			Name:  "odoo-manifest",
 			Match: option.Match{PathRegexp: `^/(?:web|event|website)/manifest\.webmanifest$`, Methods: get},
-			TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+			TTL:   ttl.Files, Grace: longGrace, StaleIfError: staleIfError,
 			Status:  []string{"200"},
 			Query:   option.Query{Ignore: everything},
 			Cookies: cookies,
@@ -288,11 +304,11 @@ func fileRules(languages []string) []option.Rule {
 var everything = []string{"*"}
 
 // bundles makes a rule for bundles that Odoo finds by their number as attachments.
-func bundles(name, path string, cookies option.Cookies) option.Rule {
+func bundles(name, path string, cookies option.Cookies, ttl string) option.Rule {
 	return option.Rule{
 		Name:  name,
 		Match: option.Match{PathRegexp: path + `(?:[0-9a-z_-]+/){0,3}[0-9a-z_]+\.[0-9a-z_.]+\.(?:css|js)$`, Methods: []string{"GET"}},
-		TTL:   fixedTTL, Grace: longGrace, StaleIfError: staleIfError,
+		TTL:   ttl, Grace: longGrace, StaleIfError: staleIfError,
 		Status:  []string{"200"},
 		Cookies: cookies,
 		MaxBody: "16MiB",
@@ -307,48 +323,55 @@ var pictured = []string{
 }
 
 // pageRules take the pages of Odoo's own modules.
-func pageRules(languages []string) []option.Rule {
+func pageRules(as pageTerms, ttl option.OdooTTL) []option.Rule {
 	return []option.Rule{
 		// website/controllers/main.py, index. It may show products with prices.
-		page("odoo-home", `/?$`, pricedTTL, languages),
+		page("odoo-home", `/?$`, ttl.Home, as),
 		// website_sale/controllers/main.py, shop, with a filter: it stays in the
 		// session, and product pages link back with it. Whoever gets the list from
 		// the cache has no filter noted.
-		marking(page("odoo-shop-filter", `/shop(?:/category/`+slug+`)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages), filterParams()),
+		marking(page("odoo-shop-filter", `/shop(?:/category/`+slug+`)?(?:/page/[0-9]+)?/?$`, ttl.Lists, as), filterParams()),
 		// website_sale/controllers/main.py, shop: the list, a category, a search.
-		page("odoo-shop", `/shop(?:/category/`+slug+`)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages),
+		page("odoo-shop", `/shop(?:/category/`+slug+`)?(?:/page/[0-9]+)?/?$`, ttl.Lists, as),
 		// website_sale/controllers/main.py, product and old_product.
-		page("odoo-product", `/shop/(?:`+slug+`/|product/)?`+slug+`/?$`, pricedTTL, languages),
+		page("odoo-product", `/shop/(?:`+slug+`/|product/)?`+slug+`/?$`, ttl.Products, as),
 		// website/controllers/main.py, hybrid_list.
-		page("odoo-search", `/website/search(?:/[a-z_]+)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages),
+		page("odoo-search", `/website/search(?:/[a-z_]+)?(?:/page/[0-9]+)?/?$`, ttl.Lists, as),
 		// website_blog/controllers/main.py, blog, blog_post, old_blog_post and
 		// blog_feed. A post's first view is noted in the session (posts_viewed),
 		// which pages do not show.
-		page("odoo-blog", `/blog(?:/`+slug+`)?(?:/(?:tag/[^/]+|feed|post/`+slug+`|`+slug+`))?(?:/page/[0-9]+)?/?$`, pageTTL, languages),
+		page("odoo-blog", `/blog(?:/`+slug+`)?(?:/(?:tag/[^/]+|feed|post/`+slug+`|`+slug+`))?(?:/page/[0-9]+)?/?$`, ttl.Pages, as),
 		// website_event/controllers/main.py, events, event and event_page. Seats
 		// run out. Registration is not taken.
-		page("odoo-events", `/events?(?:/tags/[^/]+)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages),
-		page("odoo-event", `/event/`+slug+`(?:/page/.+)?/?$`, pricedTTL, languages),
+		page("odoo-events", `/events?(?:/tags/[^/]+)?(?:/page/[0-9]+)?/?$`, ttl.Events, as),
+		page("odoo-event", `/event/`+slug+`(?:/page/.+)?/?$`, ttl.Events, as),
 		// website_event_track/controllers/event_track.py, event_tracks, event_agenda
 		// and event_track_page; website_event_exhibitor/controllers/exhibitor.py.
 		// They name the time zone of an event to whom it is a foreign one, by a
 		// cookie that scripts set (website_visitor.py, _get_visitor_timezone).
-		varying(page("odoo-event-times", `/event/`+slug+`/(?:agenda|exhibitors|exhibitor/`+slug+`|track|track/tag/`+slug+`|track/`+slug+`)/?$`, pricedTTL, languages), "tz"),
+		varying(page("odoo-event-times", `/event/`+slug+`/(?:agenda|exhibitors|exhibitor/`+slug+`|track|track/tag/`+slug+`|track/`+slug+`)/?$`, ttl.Events, as), "tz"),
 		// website_forum/controllers/website_forum.py, forum, questions, forum_faq,
 		// forum_faq_karma, tags and question. A cookie of the visitor's
 		// hides the greeting (_prepare_user_values).
-		varying(page("odoo-forum", `/forum(?:/all|/`+slug+`(?:/faq|/faq/karma|/tag|/tag/[^/]|/tag/`+slug+`/questions|/question/`+slug+`|/`+slug+`)?)?(?:/page/[0-9]+)?/?$`, pricedTTL, languages), "forum_welcome_message"),
+		varying(page("odoo-forum", `/forum(?:/all|/`+slug+`(?:/faq|/faq/karma|/tag|/tag/[^/]|/tag/`+slug+`/questions|/question/`+slug+`|/`+slug+`)?)?(?:/page/[0-9]+)?/?$`, ttl.Forum, as), "forum_welcome_message"),
 		// website_slides/controllers/main.py, slides_channel and slides_channel_all:
 		// the lists. A course notes what was viewed, and who takes part.
-		page("odoo-courses", `/slides(?:/all)?(?:/tag/[^/]+)?(?:/page/[0-9]+)?/?$`, pageTTL, languages),
+		page("odoo-courses", `/slides(?:/all)?(?:/tag/[^/]+)?(?:/page/[0-9]+)?/?$`, ttl.Pages, as),
 		// website_hr_recruitment/controllers/main.py, jobs and job. The
 		// form to apply is not taken: the session fills it in.
-		page("odoo-jobs", `/jobs(?:/detail)?(?:/(?:page/[0-9]+|`+slug+`|(?:country|department|office|employment_type)/[^/]+))*/?$`, pageTTL, languages),
+		page("odoo-jobs", `/jobs(?:/detail)?(?:/(?:page/[0-9]+|`+slug+`|(?:country|department|office|employment_type)/[^/]+))*/?$`, ttl.Pages, as),
 		// html_editor/controllers/main.py, shape and image_shape: pictures that
 		// pages are decorated with, of public images or those a visitor may see. Their
 		// route is one of the website's, which redirects by language.
-		page("odoo-shapes", `/(?:html|web)_editor/(?:image_)?shape/.+$`, imageTTL, languages),
+		page("odoo-shapes", `/(?:html|web)_editor/(?:image_)?shape/.+$`, ttl.Images, as),
 	}
+}
+
+// pageTerms are what all pages have in common.
+type pageTerms struct {
+	grace     string
+	languages []string
+	noise     []string // parameters that are left out
 }
 
 // page makes a rule for pages of the website, path being what comes after the
@@ -368,18 +391,18 @@ func pageRules(languages []string) []option.Rule {
 // their address and go by it. The cookie of the cookies bar
 // (website_cookies_bar) is not part of the key: the bar is in the page for
 // everyone, and a script hides it.
-func page(name, path, ttl string, languages []string) option.Rule {
+func page(name, path, ttl string, as pageTerms) option.Rule {
 	r := option.Rule{
 		Name:              name,
 		Match:             option.Match{Methods: []string{"GET"}},
 		TTL:               ttl,
-		Grace:             grace,
+		Grace:             as.grace,
 		StaleIfError:      staleIfError,
 		RequestDirectives: "ignore",
-		Query:             option.Query{Ignore: Noise()},
+		Query:             option.Query{Ignore: as.noise},
 		Cookies:           option.Cookies{Drop: append([]string{SessionCookie, VisitorCookie}, AddonCookies...), Keep: []string{LanguageCookie}},
 		Status:            []string{"200"},
-		Vary:              languagesOf(languages),
+		Vary:              languagesOf(as.languages),
 	}
 	if path != "" {
 		r.Match.PathRegexp = inLanguage + path

@@ -259,13 +259,43 @@ func TestPreset(t *testing.T) {
 		{"odoo-state-params", "/?debug=1 /shop?debug /shop/desk-9?pricelist=3 /members?visibility_password=x /?db=x /?session_id=x /?fw=2 /web/static/a.js?debug=1 /web/login?debug=1 /shop?%64ebug=1 /shop?a=1&&de%62ug=assets"},
 		{"odoo-session-params", "/?affiliate_id=3 /?access_token=x /a?token=x /?auth_login=bob /a?editable=1 /a?enable_editor=1 /?pid=7&hash=x"},
 		{"odoo-session-params", "/web/image/7?access_token=x /web/content/7?access_token=x /web/login?access_token=x /shop/cart?access_token=x /?preview_mode=1 /x?oauth_code=1"},
-		{"odoo-personal-params", "/contactus?name=Bob /contactus?email=x /contactus?e%6dail=x /about-us?who=bob@example.com /about-us?who=bob%40example.com /a?utm_source=x&email_from=b /a?k=3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a?k=AbCdEfGhIjKlMnOpQrStUv /shop?x_studio_a=1 /shop?phone=1 /contactus?partner_phone=1 /contactus?x_birth=1 /contactus?Email=x /contactus?E%4dAIL=x /contactus?Partner_Name=x /contactus?work_email=x /contactus?email[]=x /contactus?a[email]=x /contactus?a%5Bemail%5D=x /contactus?user.email=x /contactus?customer-email=x /contactus?e_mail=x /contactus?mailto=x /contactus?first-name=x /contactus?firstName=x /contactus?phonenumber=1 /contactus?lname=x /contactus?page=2&userEmail=x /contactus?john.doe@example.com /contactus?john.doe%40example.com=1 /contactus?3f2504e0-4f89-11d3-9a0c-0305e82c3301 /contactus?abcdefghijklmnopqrstuvwxyz0123456789"},
+		{"odoo-personal-params", "/contactus?name=Bob /contactus?email=x /contactus?e%6dail=x /a?utm_source=x&email_from=b /shop?x_studio_a=1 /shop?phone=1 /contactus?partner_phone=1 /contactus?x_birth=1 /contactus?Email=x /contactus?E%4dAIL=x /contactus?Partner_Name=x /contactus?work_email=x /contactus?email[]=x /contactus?a[email]=x /contactus?a%5Bemail%5D=x /contactus?user.email=x /contactus?customer-email=x /contactus?e_mail=x /contactus?mailto=x /contactus?first-name=x /contactus?firstName=x /contactus?phonenumber=1 /contactus?lname=x /contactus?page=2&userEmail=x /contactus?sso_ticket=AbCdEfGhIjKlMnOpQrStUv /contactus?magicKey=Xy12-Ab_Q9zW8vU7-tS6rQ /?loginHash=da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+		{"odoo-personal-values", "/about-us?who=bob@example.com /about-us?who=bob%40example.com /a?k=3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a?k=AbCdEfGhIjKlMnOpQrStUv /contactus?john.doe@example.com /contactus?john.doe%40example.com=1 /contactus?3f2504e0-4f89-11d3-9a0c-0305e82c3301 /contactus?abcdefghijklmnopqrstuvwxyz0123456789 /?tblc=GiBqVyN0aGlzIGlzIGEgdG9rZW4 /shop?cl=1&ad=Xy12-Ab_Q9zW8vU7-tS6rQ /?sid=12345678901234567890"},
+		{"odoo-pages", "/datenschutzerklaerung /fr/datenschutzerklaerung /return /fr/return /fr_BE/return/ /download /Katalog2024 /COVID-19 /iPhone15Pro /ISO27001 /contactus?topic=donaudampfschifffahrts /contactus?key=datenschutzerklaerung /return?utm_source=x /contactus?title=customizable-desk-with-a-lamp"},
+		{"odoo-shop", "/shop?search=donaudampfschifffahrts /shop?search=verantwoordelijkheidsgevoel"},
+		{"odoo-actions", "/return?id=7 /fr/unsubscribe?list=3 /download?utm_source=x&file=3"},
 
-		{"odoo-tokens", "/ticket/3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a/b/da39a3ee5e6b4b0d3255bfef95601890afd80709 /a/aZ09-_x /a/9cdfb439c7876e70 /x/Xy12AbQ9 /optout/bob@example.com /fr/newsletter/confirm /a/unsubscribe /quotation/7/accept /orders/7 /fr/rma/ticket/7"},
+		{"odoo-tokens", "/ticket/3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a/b/da39a3ee5e6b4b0d3255bfef95601890afd80709 /a/aZ09-_x /a/9cdfb439c7876e70 /x/Xy12AbQ9 /optout/bob@example.com /fr/newsletter/confirm /a/unsubscribe /quotation/7/accept /orders/7 /fr/rma/ticket/7 /rma/return /return/7 /logout /fr/signout /S00042 /KD0012345"},
 	} {
 		for _, target := range strings.Fields(c.targets) {
 			assert.Equal(t, c.rule, taken(s, http.MethodGet, target).Name, target)
 		}
+	}
+}
+
+// TestPresetNoise: what networks follow their clicks by takes no part in a page, nor does what an
+// operator adds; what Odoo reads is never left out.
+func TestPresetNoise(t *testing.T) {
+	s := preset(t)
+	const id = "=Xy12-Ab_Q9zW8vU7-tS6rQ5pO4nM3"
+	for _, name := range []string{
+		"tblci", "dicbo", "cjevent", "awc", "ef_id", "s_kwcid", "tduid", "sscid", "irclickid", "auctid", "gclid", "fbclid", "msclkid", "elqTrackId", "_z1_msid", "WT.mc_id", "mindbox-click-id",
+	} {
+		for _, target := range []string{"/", "/shop", "/shop/desk-9", "/blog", "/about-us", "/fr/return"} {
+			got := taken(s, http.MethodGet, target+"?"+name+id)
+			assert.Equal(t, taken(s, http.MethodGet, target).Name, got.Name, "%s?%s", target, name)
+			normal, forward, _ := keys.Query(name+id, false, got.Keep, got.Ignore, 64)
+			assert.Empty(t, normal+forward, "%s?%s", target, name)
+		}
+	}
+	noise := keys.NewNames(odoo.Noise())
+	for _, name := range append(append(odoo.StateParams(), odoo.SessionParams()...), odoo.PageParams()...) {
+		assert.False(t, noise.Has(name), name)
+	}
+	seen := map[string]bool{}
+	for _, name := range odoo.Noise() {
+		assert.False(t, seen[name], "%s is listed twice", name)
+		seen[name] = true
 	}
 }
 
@@ -301,6 +331,7 @@ func TestPresetPosts(t *testing.T) {
 			assert.NotEqual(t, "odoo-pages", r.Name, "a page of any module")
 		}
 		assert.Equal(t, strings.Contains(" odoo-shop-filter odoo-state odoo-state-params ", " "+r.Name+" "), r.MarksSession, r.Name)
+		assert.Equal(t, r.Name == "odoo-personal-values", r.AnswerTells, r.Name)
 	}
 }
 

@@ -17,6 +17,7 @@ type Config struct {
 	Tenant            string    `json:"tenant,omitempty"`
 	Preset            string    `json:"preset,omitempty"`
 	Languages         []string  `json:"languages,omitempty"`
+	Odoo              Odoo      `json:"odoo,omitempty"`
 	Rules             []Rule    `json:"rules,omitempty"`
 	RequestDirectives string    `json:"requestDirectives,omitempty"`
 	Authorization     string    `json:"authorization,omitempty"`
@@ -37,6 +38,33 @@ type Config struct {
 	Country           Country   `json:"country,omitempty"`
 	Headers           Headers   `json:"headers,omitempty"`
 	Limits            Limits    `json:"limits,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// Odoo extends preset odoo.
+type Odoo struct {
+	IgnoreQuery   []string `json:"ignoreQuery,omitempty"`
+	BypassPaths   []string `json:"bypassPaths,omitempty"`
+	HarmlessPaths []string `json:"harmlessPaths,omitempty"`
+	Prefetch      string   `json:"prefetch,omitempty"`
+	Grace         string   `json:"grace,omitempty"`
+	TTL           OdooTTL  `json:"ttl,omitempty"`
+
+	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+}
+
+// OdooTTL says how long what preset odoo caches is fresh, by kind.
+type OdooTTL struct {
+	Home     string `json:"home,omitempty"`
+	Products string `json:"products,omitempty"`
+	Lists    string `json:"lists,omitempty"`
+	Events   string `json:"events,omitempty"`
+	Forum    string `json:"forum,omitempty"`
+	Pages    string `json:"pages,omitempty"`
+	Images   string `json:"images,omitempty"`
+	Files    string `json:"files,omitempty"`
+	Texts    string `json:"texts,omitempty"`
 
 	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
 }
@@ -289,6 +317,9 @@ func Default() *Config {
 		EarlyRefresh:      "true",
 		Rewarm:            "0",
 		CampaignCookies:   "true",
+		Odoo: Odoo{Prefetch: "refuse", Grace: "1h", TTL: OdooTTL{
+			Home: "5m", Products: "5m", Lists: "5m", Events: "5m", Forum: "5m", Pages: "15m", Images: "10m", Files: "24h", Texts: "1h",
+		}},
 		Redis: Redis{
 			Database: "0", Timeout: "100ms", DialTimeout: "250ms",
 			PoolSize: "32", IdleTimeout: "5m", MaxReplyBytes: "32MiB", PreparedBytes: "16MiB",

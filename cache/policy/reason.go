@@ -22,6 +22,7 @@ const (
 	ReasonOnlyIfCached    = "only-if-cached"
 	ReasonBody            = "request-body"   // a GET with a body
 	ReasonPrecondition    = "precondition"   // If-Match, If-Unmodified-Since: for the origin to decide
+	ReasonPrefetch        = "prefetch"       // Sec-Purpose: prefetch of what could change its session
 	ReasonKeyLimit        = "key-limit"      // URL or key dimensions over limits.keyBytes
 	ReasonCSRFCompleted   = "csrf-completed" // a form of a stored page got a token of its visitor's session
 	ReasonCSRFOrigin      = "csrf-origin"    // a form of a stored page was not sent from this site, and left as it is

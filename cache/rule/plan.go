@@ -81,7 +81,7 @@ func closed(list []step, rules []*Rule) []step {
 	for i := 0; i < len(rules); i++ {
 		m := &rules[i].Match
 		text = append(text, pathText(m))
-		s.more = append(s.more, len(m.Prefixes) > 0 || len(m.Hosts) > 0 || needsQuery(m))
+		s.more = append(s.more, len(m.Prefixes) > 0 || len(m.Hosts) > 0 || m.PathIs != nil || needsQuery(m))
 	}
 	if len(rules) > 1 {
 		s.path, _ = regexp.Compile("(?:" + strings.Join(text, ")|(?:") + ")")
@@ -196,7 +196,8 @@ func firstOf(s *step, host, path, raw string, r *http.Request) (first *Rule, byH
 // takes reports whether a rule takes a request of an address, as far as its method, its
 // header and the expression for its path do not say otherwise.
 func takes(m *Match, host, path, raw string) bool {
-	return (len(m.Prefixes) == 0 || hasPrefix(m.Prefixes, path)) &&
+	return (m.PathIs == nil || m.PathIs(path)) &&
+		(len(m.Prefixes) == 0 || hasPrefix(m.Prefixes, path)) &&
 		(len(m.Hosts) == 0 || hasHost(m.Hosts, host)) &&
 		(len(m.Query) == 0 || hasParams(m.Query, raw)) &&
 		(!m.Any || hasAnyParam(m, raw))

@@ -38,6 +38,7 @@ type Rule struct {
 	MarksSession bool // a request of this rule that reaches the origin makes its session special
 	ReadsSession bool // a request of this rule leaves its session as it is if its body says that it reads
 	Evidence     int  // the bit of this rule's group in what is known of a session, see storage.GivesNobodys
+	AnswerTells  bool // a GET of this rule puts its session in doubt if its answer leads elsewhere
 
 	// ClientDirectives says whether Cache-Control of a request is heeded.
 	ClientDirectives bool
@@ -49,6 +50,7 @@ type Match struct {
 	Hosts    []string // folded; "*.example" takes subdomains
 	Prefixes []string // of the path, at segment boundaries unless they end in /
 	Path     *regexp.Regexp
+	PathIs   func(path string) bool // decides on what Path matches; nil: all of it
 	Methods  []string
 	Headers  []Field
 	Query    []Field
@@ -64,6 +66,12 @@ type Match struct {
 type Param struct {
 	Names   keys.Names
 	Pattern *regexp.Regexp
+	Is      func(text string) bool // decides on what Pattern matches; nil: all of it
+}
+
+// matches reports whether a name or a value is what a set of parameters is looked at for.
+func matches(p *Param, text string) bool {
+	return p.Pattern.MatchString(text) && (p.Is == nil || p.Is(text))
 }
 
 // Field is a named value and the pattern it has to match; nil matches any value.
@@ -116,8 +124,9 @@ func hasParam(f Field, pairs []string) bool {
 	return false
 }
 
-// longPair is the length from which on a parameter matches where words are looked for,
-// without being searched: expressions take as long as the text, and no word is that long.
+// longPair is the length from which on a name matches where words are looked for, and a
+// parameter each pattern there, without being searched: expressions take as long as the text,
+// and no word is that long.
 const longPair = 2048
 
 // hasAnyParam reports whether a raw query has one of the parameters.
@@ -134,14 +143,19 @@ func hasAnyParam(m *Match, raw string) bool {
 		if m.NoName.Has(name) {
 			continue
 		}
-		if m.AnyName.Has(name) || m.InName && len(pairs[i]) > longPair {
+		if m.InName && len(name) > longPair || m.AnyName.Has(name) || hasAnyValue(m, name, pairs[i]) {
 			return true
 		}
-		for j := 0; j < len(m.AnyValue); j++ {
-			p := &m.AnyValue[j]
-			if p.Names.Has(name) && (p.Pattern.MatchString(keys.ParamValue(pairs[i])) || m.InName && p.Pattern.MatchString(name)) {
-				return true
-			}
+	}
+	return false
+}
+
+// hasAnyValue reports whether a parameter is one of those that are looked at for their values.
+func hasAnyValue(m *Match, name, pair string) bool {
+	for i := 0; i < len(m.AnyValue); i++ {
+		p := &m.AnyValue[i]
+		if p.Names.Has(name) && (m.InName && len(pair) > longPair || matches(p, keys.ParamValue(pair)) || m.InName && matches(p, name)) {
+			return true
 		}
 	}
 	return false

@@ -144,7 +144,7 @@ func TestReadmeSnippets(t *testing.T) {
 			checked += n
 		})
 	}
-	assert.Equal(t, 10, checked, "snippets and examples with options of the plugin")
+	assert.Equal(t, 11, checked, "snippets and examples with options of the plugin")
 }
 
 // TestReadmePurges sends the JSON bodies of the purges in docs/purging.md.
