@@ -67,6 +67,14 @@ func giveRoom(d *doubts) {
 	atomic.AddInt64(&d.kept, -1)
 }
 
+// dropEvidence gives the room of an answer's evidence back.
+func dropEvidence(t *watchedWriter) {
+	if t.evidence != nil {
+		t.evidence = nil
+		giveRoom(t.h.doubts)
+	}
+}
+
 // keepEvidence keeps a part of an answer.
 func keepEvidence(e *evidence, p []byte) {
 	if e.over || int64(len(e.body)+len(p)) > e.limit {
@@ -85,6 +93,9 @@ func mayShow(status int, header http.Header) bool {
 
 // judgeEvidence settles a session if its own answer is what is stored for nobody.
 func judgeEvidence(h *Handler, v *visit, e *evidence, stored *storage.Entry, own []byte) {
+	if odoo.ShowsPages(v.rule.Evidence) && !odoo.IsWhole(own) {
+		return
+	}
 	plain, err := stored.Decoded()
 	if err != nil {
 		return

@@ -24,7 +24,7 @@ func passOwn(h *Handler, rw http.ResponseWriter, v *visit) {
 		t.evidence = lookForEvidence(h, v)
 	}
 	if t.evidence != nil {
-		defer func() { giveRoom(h.doubts) }()
+		defer func() { dropEvidence(t) }()
 	}
 	handOn(t, v.r)
 	if t.evidence != nil {
@@ -55,7 +55,7 @@ func ownReason(v *visit) string {
 // it is asked for in the background.
 func weigh(t *watchedWriter) {
 	h, v, e := t.h, t.v, t.evidence
-	if e.over || len(e.body) == 0 {
+	if len(e.body) == 0 {
 		return
 	}
 	own, ok := decoded(t.ResponseWriter.Header()["Content-Encoding"], e.body, inflation*e.limit)

@@ -61,6 +61,9 @@ func (t *watchedWriter) Write(p []byte) (int, error) {
 	}
 	if t.evidence != nil {
 		keepEvidence(t.evidence, p)
+		if t.evidence.over { // who reads it slowly is not to keep its room
+			dropEvidence(t)
+		}
 	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {
@@ -94,8 +97,8 @@ func passed(t *watchedWriter, status int) {
 			markSessions(h, t.v)
 		}
 	}
-	if t.evidence != nil && !mayShow(status, header) {
-		t.evidence = nil
+	if t.evidence != nil && (!mayShow(status, header) || contentLength(header) > t.evidence.limit) {
+		dropEvidence(t)
 	}
 	passedFor(h, t.v, status, header)
 	if t.country != nil && (header[odoo.ContextHeader] != nil || !isPage(header.Get("Content-Type"))) {

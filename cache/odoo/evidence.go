@@ -11,10 +11,23 @@ var EvidenceGroups = []string{
 	"odoo-forum", "odoo-courses", "odoo-jobs", "odoo-shapes", "odoo-pages",
 }
 
+// ShowsPages reports whether a bit is of rules for pages, whose answers are to be whole pages.
+func ShowsPages(bit int) bool {
+	return bit > 0 && bit <= len(EvidenceGroups) && EvidenceGroups[bit-1] != "odoo-shapes"
+}
+
+// IsWhole reports whether an answer is a page, and not a part of one, or data, for its scripts:
+// these have pages' addresses, but show no cart.
+func IsWhole(page []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(page), pageSign[:1]) && bytes.Contains(page, pageSign)
+}
+
+var pageSign = []byte("<html")
+
 // HasHeader reports whether a page has the header that shows its visitor's cart, wishlist and
 // name (addons/website/views/website_templates.xml, website.layout). Some pages have none.
 func HasHeader(page []byte) bool {
-	return bytes.Contains(page, headerSign)
+	return IsWhole(page) && bytes.Contains(page, headerSign)
 }
 
 var headerSign = []byte("<header")
