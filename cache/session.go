@@ -145,9 +145,13 @@ func markAll(h *Handler, v *visit, special bool) {
 		return
 	}
 	had, have := h.shared.tier.Mark(h.tenant, list, special)
-	if len(had) == 1 && list[0] == v.sid {
-		v.had = had[0]
-		v.have = have[0]
+	if len(had) != 1 || list[0] != v.sid {
+		return
+	}
+	v.had = had[0]
+	v.have = have[0]
+	if v.had == 0 && v.have == 0 {
+		v.have = h.shared.tier.MarkUnknown(h.tenant, v.sid, special)
 	}
 }
 
@@ -213,7 +217,7 @@ func noteNewSession(h *Handler, v *visit, status int, header http.Header) {
 // noteSessionOf notes the session that one of a response's Set-Cookie lines begins, if the
 // request could not have made it a special one.
 func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
-	if h.s.Session == "" || (v.cookie && !isForgotten(h, v) || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && !v.rule.KeepsSession && !signsOut(v) ||
+	if h.s.Session == "" || (v.cookie && !isForgotten(h, v) || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && (!v.rule.KeepsSession || signsIn(v)) && !signsOut(v) ||
 		v.rule.AnswerTells && status != http.StatusOK || // whoever is signed in by a link is often sent to the same page
 		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
@@ -242,6 +246,12 @@ func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines [
 // its id is one of those that change for no other reason while a visitor looks at pages.
 func isForgotten(h *Handler, v *visit) bool {
 	return v.looked && storage.KindOfScore(v.score, v.now) == storage.SessionBegins && odoo.EarlySessionID.MatchString(cookie.Only(h.s.Session, v.r))
+}
+
+// signsIn reports whether a visit is one of a page to sign in: where that sends its visitor on, a
+// module may have signed them in.
+func signsIn(v *visit) bool {
+	return v.id != nil && odoo.SignsIn(v.id.path)
 }
 
 // signsOut reports whether a visit ends its session, so that the one that its answer begins is a

@@ -239,14 +239,27 @@ func StatePaths() []string {
 		`shop/(?:cart/[^/]+|checkout|address|update_address|billing_address|extra_info|payment|confirmation|confirm_order|pricelist|change_pricelist|` +
 			`wishlist/[^/]+|claimreward|add|save_shop_layout_mode|set_delivery_method|delivery_methods|express_checkout|express)`,
 		`coupon`, `loyalty/[^/]+`, `payment`, `donation`,
-		// website/controllers/main.py, website_force.
-		`website/force`,
+		// website_sale_collect and website_sale/controllers/delivery.py: where the visitor fetches what
+		// they buy, which products show, too. website_sale/controllers/reorder.py: a cart.
+		`shop/set_click_and_collect_location`, `website_sale/set_pickup_location`, `my/orders/reorder`,
+		// website_event: events that the visitor takes part in say so, and show all that is not for
+		// everybody; website_event_sale and website_event_booth_sale: a cart. website_event_track and
+		// website_event_track_quiz: the visitor's own talks, and what they have answered.
+		`event/[^/]+/(?:registration|booth)/confirm`, `event/track/toggle_reminder`, `event_track/quiz/[^/]+`,
+		// website/controllers/main.py, website_force, and save_session_layout_mode: the form of one list.
+		`website/force`, `website/save_session_layout_mode`,
 	}
 }
 
 // Calls are routes of which the body says what is called, see OnlyReads.
 func Calls() []string {
 	return []string{`/mail/action$`}
+}
+
+// SignsIn reports whether a path is that of a page to sign in.
+func SignsIn(path string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return strings.HasSuffix(path, "/web/login") || strings.HasSuffix(path, "/web/signup")
 }
 
 // SignsOut reports whether a path ends the visitor's session and begins a new one

@@ -76,10 +76,21 @@ func (t *Tier) mark(n *Tenant, sessions []string, special bool) (had, have []int
 	return had, have
 }
 
+// MarkUnknown marks a session of which nothing was known: it is noted first, so that there is
+// something to mark. It returns the score that the mark has made, 0 if that is not known.
+func (t *Tier) MarkUnknown(n *Tenant, session string, special bool) int64 {
+	t.NoteBeginning(n, session)
+	_, have := t.Mark(n, []string{session}, special)
+	if len(have) == 0 {
+		return 0
+	}
+	return have[0]
+}
+
 // Restore gives a session that was put in doubt what it had before, unless it has been marked
 // again since: what made the mark was found to have changed nothing.
 func (t *Tier) Restore(n *Tenant, session string, had, have int64) {
-	if have%4 != storage.ScoreDoubted {
+	if have%4 != storage.ScoreDoubted || had == 0 {
 		return
 	}
 	if had%4 == storage.ScoreDefault {

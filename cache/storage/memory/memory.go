@@ -204,7 +204,7 @@ func (m *Memory) StoreAndUnlock(tenant, id string, e *storage.Entry, ttl int64, 
 	return m.Store(tenant, id, e, ttl)
 }
 
-// sessionOf returns the score of a session, 0 if there is none. A default one counts as used by that.
+// sessionOf returns the score of a session, 0 if there is none. One of which something is known counts as used by that.
 func (m *Memory) sessionOf(tenant, session string) int64 {
 	member := ID(tenant, session)
 	m.mu.Lock()
@@ -213,7 +213,7 @@ func (m *Memory) sessionOf(tenant, session string) int64 {
 	if !recent {
 		score = m.older[member]
 	}
-	if !recent && storage.KindOfScore(score, storage.NowMS()) == storage.SessionDefault {
+	if kind := storage.KindOfScore(score, storage.NowMS()); !recent && kind != storage.SessionUnknown && kind != storage.SessionBegins {
 		m.keepUsed(member, score)
 	}
 	return score

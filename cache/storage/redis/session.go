@@ -11,7 +11,7 @@ import (
 
 // What is known of a session is the score of its hash in a sorted set, see
 // storage.SessionScore. A session that is not in the set is unknown, and is treated like one
-// in doubt: so it does no harm to lose a member, or the whole set.
+// in doubt: so it does little harm to lose a member, or the whole set.
 //
 // A mark replaces the note of a beginning, and is made of nothing else: so
 // whoever makes ids up adds nothing to the set. For that no note of a beginning may
