@@ -5,8 +5,10 @@ import (
 	"regexp"
 	"sync"
 
+	"github.com/odoocache/odoocache/cache/cookie"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // A module may post with each page, such as a counter of visits does. If each of these posts
@@ -50,9 +52,10 @@ type trust struct {
 	barred  int64 // until, Unix ms
 }
 
-// routeOf names the route of a request: records are told by numbers, which are left out.
+// routeOf names the route of a request, as a hash: a client makes up how long its host and its
+// path are. Records are told by numbers, which are left out.
 func routeOf(v *visit) string {
-	return v.r.Method + " " + v.target.Host + digits.ReplaceAllString(v.id.path, "0")
+	return keys.ID(v.r.Method + " " + v.target.Host + digits.ReplaceAllString(v.id.path, "0"))
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)
@@ -64,7 +67,7 @@ func changedNothing(h *Handler, v *visit, status int, header http.Header) bool {
 		return false
 	}
 	route := routeOf(v)
-	if status >= http.StatusInternalServerError || policy.CookieLeft(header["Set-Cookie"], v.rule.Terms) {
+	if status >= http.StatusInternalServerError || passingStatus(status) || cookie.Sets(header, h.s.Session) || policy.CookieLeft(header["Set-Cookie"], v.rule.Terms) {
 		leaveTrail(h.trails, v.sid, "")
 		return false
 	}
