@@ -70,3 +70,13 @@ func TestSamePage(t *testing.T) {
 		assert.Equal(t, c.same, odoo.SamePage(c.two, c.one), "%s %s", c.two, c.one)
 	}
 }
+
+// TestBarePath: what counts as the same address in another language.
+func TestBarePath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/": "", "/fr": "", "/fr/": "", "/fr_BE/shop/": "/shop", "/shop/": "/shop", "/sr@latin/a": "/a",
+		"/web/login": "/web/login", "/my/": "/my", "/my/orders": "/my/orders", "/my_MM/shop": "/shop", "/fr/web/login": "/web/login",
+	} {
+		assert.Equal(t, want, odoo.BarePath(path), path)
+	}
+}

@@ -33,8 +33,12 @@ func RedirectsElsewhere(r *http.Request, status int, header http.Header) bool {
 	return err != nil || BarePath(to.Path) != BarePath(r.URL.Path)
 }
 
-// BarePath is a path without its language and a slash at its end.
+// BarePath is a path without its language and a slash at its end. What Odoo has below /web and
+// /my is no language (Burmese is /my_MM).
 func BarePath(path string) string {
+	if first := Module(path); first == "web" || first == "my" {
+		return strings.TrimSuffix(path, "/")
+	}
 	path = languagePrefix.ReplaceAllString(path, "/")
 	return strings.TrimSuffix(path, "/")
 }
