@@ -53,9 +53,16 @@ func refusedFor(m *identities, v *visit, asks bool) string {
 	return s.reason
 }
 
+// endedTime is how long, in ms, that is for a page that ended while it was made: the next one
+// is right.
+const endedTime = 1000
+
 // noteUnshareable notes that the origin's answer to one was not for others.
 func noteUnshareable(m *identities, v *visit, reason string) {
 	until := nowMS() + refusalTime
+	if reason == policy.ReasonEnded {
+		until = nowMS() + endedTime
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.alone == nil || len(m.alone) >= m.max {

@@ -220,8 +220,8 @@ func lifeOf(r Request, status int, h http.Header, t Terms, s said) (Life, string
 		return l, ReasonNoTTL
 	}
 	l.stale(t, app, d, ruled)
-	if app.End != Unset {
-		l.endBy(r.Requested + app.End)
+	if app.End != Unset && l.endBy(r.Requested+app.End) && l.TTL+l.Grace <= l.Age(r.Received) {
+		return l, ReasonEnded
 	}
 	if validator {
 		l.Keep = t.Keep
@@ -271,20 +271,22 @@ func (l *Life) stale(t Terms, app App, d Directives, ruled bool) {
 }
 
 // endBy sees to it that the response is neither fresh nor served stale from an instant on, in
-// Unix ms: its content is wrong from then on. In place of an error it still stands.
-func (l *Life) endBy(instant int64) {
+// Unix ms: its content is wrong from then on. In place of an error it still stands. It reports
+// whether that takes anything from its life.
+func (l *Life) endBy(instant int64) bool {
 	left := instant - l.Born
 	if left < 0 {
 		left = 0
 	}
 	if l.TTL+l.Grace <= left {
-		return
+		return false
 	}
 	if l.TTL > left {
 		l.TTL = left
 	}
 	l.Grace = left - l.TTL
 	l.NeverStale = true // a client's max-stale does not change that
+	return true
 }
 
 // first returns a, or b where a is not given.

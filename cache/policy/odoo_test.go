@@ -116,7 +116,12 @@ func TestAppEnd(t *testing.T) {
 	assert.Equal(t, policy.Expired, state, "not for a client that takes stale answers either")
 	state, _ = policy.Reuse(capped, asked, false, now+24*second)
 	assert.Equal(t, policy.Fresh, state)
-	assert.Equal(t, policy.Admission{Reason: policy.ReasonExpired}, withoutLife(admit(terms(), fresh, "X-Odoo-Cache: end=0")))
+	assert.Equal(t, policy.Admission{Reason: policy.ReasonEnded}, withoutLife(admit(ruled, "X-Odoo-Cache: end=0")))
+	late := get()
+	late.Received = now + 2*second
+	assert.Equal(t, policy.ReasonEnded, policy.Admit(late, 200, header("X-Odoo-Cache: end=2"), ruled).Reason, "it ended while it was made")
+	assert.True(t, policy.Admit(late, 200, header("X-Odoo-Cache: end=2.5s"), ruled).Store)
+	assert.Equal(t, policy.ReasonExpired, admit(terms(), "Cache-Control: max-age=0", "X-Odoo-Cache: end=0").Reason)
 	for reason, line := range map[string]string{policy.ReasonNoStore: "no-store", policy.ReasonPrivate: "private"} {
 		assert.Equal(t, reason, admit(ruled, "Cache-Control: "+line, "X-Odoo-Cache: end=25").Reason, "an end allows nothing")
 	}

@@ -45,6 +45,7 @@ const (
 	ReasonVaryLimit     = "vary-limit"     // more than limits.varyNames fields
 	ReasonNoTTL         = "no-ttl"         // nothing says how long it is fresh
 	ReasonExpired       = "expired"        // already stale when it came
+	ReasonEnded         = "ended"          // its content was already wrong when it came, by X-Odoo-Cache
 	ReasonTooLarge      = "too-large"      // body over maxBody
 	ReasonHeaderLimit   = "header-limit"   // headers over limits.headerBytes
 	ReasonTruncated     = "truncated"      // shorter or longer than Content-Length

@@ -35,7 +35,7 @@ func TestAddonTranslations(t *testing.T) {
 		for _, language := range addonLanguages {
 			file := filepath.Join(filepath.Dir(path), language+".po")
 			got := messages(t, file)
-			assert.Equal(t, termsIn(want), termsIn(got), file)
+			assert.Equal(t, texts(want), texts(got), file)
 			for text, translated := range got {
 				assert.NotEmpty(t, translated, "%s: %q", file, text)
 				assert.Equal(t, placeholders(text), placeholders(translated), "%s: %q", file, text)
@@ -77,7 +77,7 @@ func placeholders(text string) []string {
 	return found
 }
 
-func termsIn(m map[string]string) []string {
+func texts(m map[string]string) []string {
 	list := make([]string, 0, len(m))
 	for name := range m {
 		list = append(list, name)

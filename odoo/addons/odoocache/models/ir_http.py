@@ -226,7 +226,8 @@ class IrHttp(models.AbstractModel):
             end = request.env(user=SUPERUSER_ID, su=True)['odoocache']._end(
                 current, records, request.website, request.httprequest.path)
             if end is not None and end <= const.MAX_END:
-                policy = f'{policy}, end={end}' if policy else f'end={end}'
+                end = f'end={int(end)}' if end >= 10 else f'end={end:.3f}s'
+                policy = f'{policy}, {end}' if policy else end
         if policy:
             response.headers[const.HEADER_CACHE] = policy
 

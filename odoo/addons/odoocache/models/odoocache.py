@@ -101,10 +101,19 @@ class Odoocache(models.AbstractModel):
     # ------------------------------------------------------------ settings
 
     @api.model
-    def _config(self):
+    def _config(self, uncached=False):
         """Where the edge is. The environment goes before the database, so that
-        a copy of a database does not purge the original's edge."""
+        a copy of a database does not purge the original's edge.
+
+        :param bool uncached: read the database. A thread beside the one that
+            serves requests must not fill Odoo's cache of parameters: it may
+            see what the other one has just changed as it was.
+        """
         get = self.env['ir.config_parameter'].sudo().get_param
+        if uncached:
+            self.env['ir.config_parameter'].flush_model()
+            self.env.cr.execute("SELECT key, value FROM ir_config_parameter WHERE key LIKE 'odoocache.%%'")
+            get = dict(self.env.cr.fetchall()).get
 
         def setting(name, default=''):
             value = os.environ.get(f'ODOOCACHE_{name.upper()}')
@@ -280,12 +289,12 @@ class Odoocache(models.AbstractModel):
         :param current: the state of the request
         :param dict records: model name -> ids of the records on the page
         :param str path: the page's, without its language
-        :return: seconds from the beginning of the request on, whole ones, or
-            None if no date is known
+        :return: seconds from the beginning of the request on, or None if no
+            date is known
         """
         began = current.began
         moments = [m for m in self._moments(current, records, website, path) if m is not None]
-        return int((min(moments) - began).total_seconds()) if moments else None
+        return (min(moments) - began).total_seconds() if moments else None
 
     @api.model
     def _moments(self, current, records, website, path):

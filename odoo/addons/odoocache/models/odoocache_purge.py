@@ -102,7 +102,7 @@ class OdoocachePurge(models.Model):
         rows = cr.fetchall()
         if not rows:
             return None
-        config = self.env['odoocache']._config()
+        config = self.env['odoocache']._config(uncached=True)
         if not config.urls:
             if config.faults:
                 _logger.error("odoocache: purges are not sent: %s", '; '.join(config.faults))

@@ -101,6 +101,15 @@ class TestSend(TransactionCase):
             with self.assertRaises(urllib.error.URLError):
                 post.exchange(urllib.request.Request(url, data=b'', method='POST'), 1)
 
+    def test_the_thread_fills_no_cache_of_parameters(self):
+        """Else a setting that is just being changed would stay what it was."""
+        parameters = self.env['ir.config_parameter']
+        self.purges._add({'a'})
+        self.env.flush_all()
+        with patch.object(type(parameters), 'get_param', side_effect=AssertionError("by the cache")):
+            self.assertIsNone(self.purges._send_pending())
+        self.assertEqual(len(self.edge.requests), 1)
+
     def test_everything(self):
         self.purges._add({'a'})
         self.purges._add({'*'})
