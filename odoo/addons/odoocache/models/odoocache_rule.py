@@ -26,7 +26,7 @@ class OdoocacheRule(models.Model):
     _description = "Page cache rule"
     _order = 'sequence, id'
 
-    name = fields.Char(required=True, help="For you. Visitors do not see it.")
+    name = fields.Char(required=True, translate=True, help="For you. Visitors do not see it.")
     active = fields.Boolean(default=True, help="A rule that is not active is skipped.")
     sequence = fields.Integer(
         "Order", default=10, help="The first active rule that takes an address counts. Drag rules to change their order.")
