@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/cookie"
@@ -47,25 +48,28 @@ func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 	whole := err != nil
 	out = r.WithContext(r.Context())
 	out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), r.Body)) // an error comes again
-	if !bytes.Contains(start, []byte(odoo.Placeholder)) {
+	at := placesIn(start, kind, params["boundary"], whole)
+	if len(at) == 0 && whole {
 		return out, ""
 	}
-	var at []int
-	if kind == "multipart/form-data" {
-		at = odoo.PartsToComplete(start, params["boundary"])
-	} else {
-		at = odoo.FieldsToComplete(start, whole)
-	}
+	done = policy.ReasonCSRFCompleted
 	if len(at) == 0 {
-		return out, ""
-	}
-	if !sameOrigin(v) {
+		if done = policy.ReasonCSRFLate; !mayComeLate(kind, params["boundary"], start) || !sameOrigin(v) {
+			return out, lateWord(start)
+		}
+	} else if !sameOrigin(v) {
 		return out, policy.ReasonCSRFOrigin
 	}
 	given := &grant{}
 	h.askToken(v, given)
+	if given.token == "" && len(at) == 0 {
+		return out, lateWord(start)
+	}
 	if given.token == "" {
 		return out, policy.ReasonCSRFToken
+	}
+	if len(at) == 0 {
+		completeLate(out, params["boundary"], given.token)
 	}
 	for i := 0; i < len(at); i++ {
 		copy(start[at[i]:], given.token)
@@ -75,7 +79,27 @@ func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 		out.Header = out.Header.Clone()
 		cookie.Replace(out.Header, h.s.Session, cookie.SetValue(given.cookie))
 	}
-	return out, policy.ReasonCSRFCompleted
+	return out, done
+}
+
+// placesIn returns where the placeholder is to be replaced in what was read of a form.
+func placesIn(start []byte, kind, boundary string, whole bool) []int {
+	switch {
+	case !bytes.Contains(start, []byte(odoo.Placeholder)):
+		return nil
+	case kind == "multipart/form-data":
+		return odoo.PartsToComplete(start, boundary)
+	}
+	return odoo.FieldsToComplete(start, whole)
+}
+
+// lateWord says of a form that is larger than what was read, and is left as it is, that its
+// token may be in the rest.
+func lateWord(start []byte) string {
+	if bytes.Contains(start, []byte(odoo.TokenField)) {
+		return ""
+	}
+	return policy.ReasonCSRFLate
 }
 
 // sameOrigin reports whether a browser says that a request comes from a page of
@@ -115,6 +139,7 @@ func sameHost(scheme, a, b string) bool {
 type grant struct {
 	token  string
 	cookie string
+	led    string // what became of the request for it
 }
 
 // askToken asks Odoo for a token of the visitor's session, by a page that holds one.
@@ -133,7 +158,27 @@ func (h *Handler) askToken(v *visit, given *grant) {
 		}
 	}
 	delete(out.Header, "X-Requested-With")
-	out.URL = &url.URL{Path: h.s.CSRF.Path}
+	if h.askTokenAt(v, out, given, h.s.CSRF.Path); given.token != "" {
+		return
+	}
+	led := given.led
+	if h.s.CSRF.Path != anyPage {
+		h.askTokenAt(v, out, given, anyPage)
+	}
+	then := "so forms of stored pages fail"
+	if given.token != "" {
+		then = "so " + anyPage + " was asked; name a page that has one"
+	}
+	h.logf("csrf.path: %s has no token for a visitor (%s), %s", h.s.CSRF.Path, led, then)
+}
+
+// anyPage has a token where csrf.path has none, as with a sign-in that is on another host: each
+// page of a website has one in its head (addons/website/views/website_templates.xml, layout).
+const anyPage = "/"
+
+// askTokenAt asks for a token by one page, and those that it leads to.
+func (h *Handler) askTokenAt(v *visit, out *http.Request, given *grant, path string) {
+	out.URL = &url.URL{Path: path}
 	for i := 0; i < maxTokenHops; i++ {
 		to := h.tokenHop(v, out, given)
 		if to == nil {
@@ -162,6 +207,7 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 			cookie.Replace(out.Header, h.s.Session, cookie.SetValue(line))
 		}
 	}
+	given.led = "it answers " + strconv.Itoa(c.status)
 	if c.status == http.StatusOK && !c.over {
 		if found := odoo.Tokens(c.body); len(found) > 0 {
 			given.token = string(c.body[found[0] : found[0]+odoo.TokenBytes])
@@ -173,6 +219,7 @@ func (h *Handler) tokenHop(v *visit, out *http.Request, given *grant) *url.URL {
 	}
 	to, err := out.URL.Parse(c.header.Get("Location"))
 	if err != nil || (to.Host != "" && !strings.EqualFold(to.Host, purgeHost(v.target))) {
+		given.led = "it redirects to another host"
 		return nil
 	}
 	return &url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery}

@@ -31,8 +31,9 @@
 //  14. admit.go       may it be stored? public.go reads its body for signs of a visitor
 //     (body.go decodes it)
 //  15. store.go       it is stored, before its last byte is delivered, if ended.go finds it whole
-//  16. pass.go        what is handed on is watched. csrf.go completes forms, campaign.go sets
-//     the cookies of campaigns, prefetch.go refuses what is asked for before a visitor goes there
+//  16. pass.go        what is handed on is watched. csrf.go completes forms (late.go while they
+//     pass), campaign.go sets the cookies of campaigns, prefetch.go refuses what is asked for
+//     before a visitor goes there
 //  17. purge.go       purge headers of every answer, before the first byte reaches the client.
 //     rewarm.go asks for popular pages after a purge
 //

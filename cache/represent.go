@@ -10,6 +10,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // Text is stored in gzip, once, and sent so to clients that take it. Others get
@@ -91,7 +92,7 @@ func represent(header http.Header, r *http.Request, e *storage.Entry, plain []by
 		return e.Body, true
 	}
 	addVary(header)
-	if len(r.Header["Range"]) == 0 && policy.AcceptsGzip(r.Header["Accept-Encoding"]) {
+	if len(r.Header["Range"]) == 0 && keys.AcceptsGzip(r.Header["Accept-Encoding"]) {
 		header["Content-Encoding"] = []string{"gzip"}
 		if tag != "" {
 			header["Etag"] = []string{policy.WeakTag(tag)}

@@ -8,17 +8,20 @@ import (
 	"github.com/odoocache/odoocache/cache/fill"
 	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // upstream returns the request for the origin: the visitor's own where nothing
 // can be stored; otherwise one for a whole response, or for the confirmation
-// of what is stored, without the parameters that do not count.
+// of what is stored, without the parameters that do not count, and in one of the two codings
+// that keys know.
 func upstream(ctx context.Context, f *fetching) *http.Request {
 	v := f.v
 	stored := v.entry != nil && v.state == policy.Expired
 	whole := v.r.Method == http.MethodGet && len(v.r.Header["Range"]) == 0
 	rewrite := v.forward != v.r.URL.RawQuery
-	if !stored && !rewrite && !(whole && conditional(v.r.Header)) {
+	recode := v.whole && otherCoding(v.r.Header)
+	if !stored && !rewrite && !recode && !(whole && conditional(v.r.Header)) {
 		return v.r
 	}
 	out := v.r.Clone(ctx)
@@ -26,12 +29,21 @@ func upstream(ctx context.Context, f *fetching) *http.Request {
 		out.URL.RawQuery = v.forward
 		out.RequestURI = out.URL.RequestURI() // what Traefik's proxy goes by
 	}
+	if recode {
+		out.Header["Accept-Encoding"] = []string{keys.Coding(v.r.Header)}
+	}
 	if stored && whole {
 		policy.Conditional(out.Header, v.entry.Header)
 	} else if whole {
 		policy.Unconditional(out.Header)
 	}
 	return out
+}
+
+// otherCoding reports whether a client takes codings in another wording than a key has.
+func otherCoding(h http.Header) bool {
+	lines := h["Accept-Encoding"]
+	return len(lines) != 1 || lines[0] != keys.Coding(h)
 }
 
 // asNobody returns the request that asks for a visit's page.

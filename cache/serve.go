@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strings"
 
@@ -38,6 +40,10 @@ func (h *Handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // serve is the long way, which every kind of request can take. late is true if the
 // storage was asked and did not answer.
 func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
+	if r.ContentLength < 0 && bodiless(r) {
+		h.ServeHTTP(rw, r)
+		return
+	}
 	if r.Method == "PURGE" || strings.HasPrefix(r.URL.Path, h.s.AdminPath) && h.isControl(r.URL.Path) {
 		h.serveControl(rw, r)
 		return
@@ -63,6 +69,24 @@ func serve(h *Handler, rw http.ResponseWriter, r *http.Request, late bool) {
 		return
 	}
 	serveVisit(h, rw, &visit{r: r, at: at, now: nowMS(), storeLate: late})
+}
+
+// bodiless reports whether a GET that does not say so has no body, and notes it there. HTTP/3
+// requests say nothing of their length, nor do those of HTTP/2 that end in a frame of their own.
+// What is read of a body is put back.
+func bodiless(r *http.Request) bool {
+	if r.ProtoMajor < 2 || r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header["Content-Length"] != nil || r.Body == nil {
+		return false
+	}
+	first := make([]byte, 1)
+	n, err := io.ReadFull(r.Body, first)
+	if n == 0 && err == io.EOF {
+		r.Body = http.NoBody
+		r.ContentLength = 0
+		return true
+	}
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(first[:n]), r.Body)) // an error comes again
+	return false
 }
 
 // serveVisit answers a request for which the storage may have to be asked.

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/odoocache/odoocache/cache/odoo"
-	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/tier"
+	"github.com/odoocache/odoocache/keys"
 )
 
 // makeReady prepares a page that the long way has found fresh, and enters it into the table.
@@ -32,7 +32,7 @@ func makeReady(h *Handler, v *visit) {
 	if at == "" || key == "" {
 		return
 	}
-	plain := e.Plain > 0 && !policy.AcceptsGzip(v.r.Header["Accept-Encoding"])
+	plain := e.Plain > 0 && !keys.AcceptsGzip(v.r.Header["Accept-Encoding"])
 	r := h.shared.tier.Prepared(at, e, v.head.Seq, plain)
 	if r == nil {
 		if r = prepare(h, at, v, plain); r == nil {

@@ -73,8 +73,11 @@ func Variant(primary string, names []string, h http.Header) string {
 }
 
 // FieldValue returns the normalised value of a request field, with a mark that
-// tells an absent field from an empty one.
+// tells an absent field from an empty one. Of Accept-Encoding it is Coding.
 func FieldValue(name string, h http.Header) string {
+	if name == "accept-encoding" {
+		return "=" + Coding(h)
+	}
 	lines := h[http.CanonicalHeaderKey(name)]
 	if len(lines) == 0 {
 		return "-"

@@ -2,68 +2,8 @@ package policy
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 )
-
-// AcceptsGzip reports whether a client would rather have a response in gzip than
-// as it is (RFC 9110 §12.5.3). One that says nothing of codings gets none.
-func AcceptsGzip(lines []string) bool {
-	if len(lines) == 0 {
-		return false
-	}
-	if len(lines) == 1 && strings.IndexByte(lines[0], ';') < 0 {
-		return named(strings.ToLower(lines[0]))
-	}
-	gzip, other, identity := -1.0, -1.0, -1.0
-	for _, member := range strings.Split(strings.ToLower(strings.Join(lines, ",")), ",") {
-		name, parameters, _ := strings.Cut(member, ";")
-		switch strings.TrimSpace(name) {
-		case "gzip", "x-gzip":
-			gzip = weight(parameters)
-		case "*":
-			other = weight(parameters)
-		case "identity":
-			identity = weight(parameters)
-		}
-	}
-	if gzip < 0 {
-		gzip = other
-	}
-	return gzip > 0 && gzip >= identity
-}
-
-// named reports whether a list without weights names gzip or everything.
-func named(list string) bool {
-	if !strings.Contains(list, "gzip") && !strings.Contains(list, "*") {
-		return false
-	}
-	for list != "" {
-		var name string
-		name, list, _ = strings.Cut(list, ",")
-		if name = strings.TrimSpace(name); name == "gzip" || name == "x-gzip" || name == "*" {
-			return true
-		}
-	}
-	return false
-}
-
-// weight reads a quality value (RFC 9110 §12.4.2). One that cannot be read is 0:
-// what is not surely wanted is not sent.
-func weight(parameters string) float64 {
-	for _, parameter := range strings.Split(parameters, ";") {
-		name, value, _ := strings.Cut(parameter, "=")
-		if strings.TrimSpace(name) != "q" {
-			continue
-		}
-		q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-		if err != nil || !(q >= 0 && q <= 1) {
-			return 0
-		}
-		return q
-	}
-	return 1
-}
 
 // MayCode reports whether a cache may put a content coding on a response: it has
 // none, its origin does not choose between codings itself, and nothing in it

@@ -9,20 +9,6 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
-func TestAcceptsGzip(t *testing.T) {
-	for accept, want := range map[string]bool{
-		"": false, "gzip": true, "GZIP": true, "x-gzip": true, "*": true, "br": false, "identity": false, "deflate, gzip": true,
-		"gzip, deflate, br, zstd": true, "notgzip": false, "gzip2, br": false, "gzip;q=0": false, "gzip;q=0.000": false,
-		"gzip;q=0.5": true, "gzip; q=1": true, "gzip ;q=0.1, identity;q=0.5": false, "gzip;q=0.5, identity;q=0.5": true,
-		"*;q=0": false, "*;q=0, gzip": true, "gzip;q=0, *": false, "identity;q=0": false, "gzip;q=x": false, "gzip;q=2": false,
-		"gzip;a=b;q=0": false, "br;q=1.0, *;q=0.1": true,
-	} {
-		assert.Equal(t, want, policy.AcceptsGzip([]string{accept}), accept)
-	}
-	assert.False(t, policy.AcceptsGzip(nil))
-	assert.True(t, policy.AcceptsGzip([]string{"br", "gzip"}), "two lines are one list")
-}
-
 func TestMayCode(t *testing.T) {
 	for kind, want := range map[string]bool{
 		"text/html; charset=utf-8": true, "TEXT/CSS": true, "application/javascript": true, "application/json": true,

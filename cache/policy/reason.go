@@ -27,6 +27,7 @@ const (
 	ReasonCSRFCompleted   = "csrf-completed" // a form of a stored page got a token of its visitor's session
 	ReasonCSRFOrigin      = "csrf-origin"    // a form of a stored page was not sent from this site, and left as it is
 	ReasonCSRFToken       = "csrf-no-token"  // a form of a stored page, and Odoo gave no token
+	ReasonCSRFLate        = "csrf-late"      // a form over csrf.formBytes whose token was not in that: in several parts it is completed as it passes
 
 	ReasonInternal = "internal-error" // a mistake in the cache itself; the log has it
 

@@ -102,6 +102,7 @@ func TestFormsAreCompleted(t *testing.T) {
 	simple := "name=Joe&csrf_token=" + site.TokenPlaceholder + "&text=x"
 	own := "Cookie: session_id=" + site.SessionID(500)
 	long := strings.Repeat("x", 70000)
+	megabyte := strings.Repeat("0123456789abcdef", 1<<16)
 	for _, c := range []struct {
 		name string
 		body string
@@ -117,6 +118,8 @@ func TestFormsAreCompleted(t *testing.T) {
 		{"multipart", site.MultipartForm("Content-Disposition: form-data; name=\"a\"\r\n\r\nb", site.TokenPart), []string{multipart, same}, "csrf-completed", true},
 		{"multipart, the token first", site.MultipartForm(site.TokenPart, "Content-Disposition: form-data; name=\"a\"\r\n\r\nb"), []string{multipart, same}, "csrf-completed", true},
 		{"multipart before a large file", site.MultipartForm(site.TokenPart, "Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+long), []string{multipart, same}, "csrf-completed", true},
+		{"multipart behind a large file", site.MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+megabyte, site.TokenPart), []string{multipart, same}, "csrf-late", true},
+		{"multipart behind a large file, with a session", site.MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+megabyte, site.TokenPart, "Content-Disposition: form-data; name=\"a\"\r\n\r\n"+long), []string{multipart, same, own}, "csrf-late", true},
 		{"in French", simple, []string{urlencoded, same, "Accept-Language: fr"}, "csrf-completed", true},
 		{"in French, with a session", simple, []string{urlencoded, same, own, "Accept-Language: fr"}, "csrf-completed", true},
 		{"by Origin", simple, []string{urlencoded, "Origin: http://shop.example"}, "csrf-completed", true},
@@ -154,7 +157,8 @@ func TestFormsAreCompleted(t *testing.T) {
 		{"another part", site.MultipartForm("Content-Disposition: form-data; name=\"text\"\r\n\r\n" + site.TokenPlaceholder), []string{multipart, same}, "method", false},
 		{"a coded part", site.MultipartForm("Content-Transfer-Encoding: base64\r\n" + site.TokenPart), []string{multipart, same}, "method", false},
 		{"no boundary", site.MultipartForm(site.TokenPart), []string{"Content-Type: multipart/form-data", same}, "method", false},
-		{"too late in the form", "text=" + long + "&csrf_token=" + site.TokenPlaceholder, []string{urlencoded, same}, "method", false},
+		{"too late in the form", "text=" + long + "&csrf_token=" + site.TokenPlaceholder, []string{urlencoded, same}, "csrf-late", false},
+		{"too late in the form, from another site", site.MultipartForm("Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"+long, site.TokenPart), []string{multipart, "Sec-Fetch-Site: cross-site", own}, "csrf-late", false},
 		{"cut off where the search ends", "t=" + strings.Repeat("x", 65536-2-12-51) + "&csrf_token=" + site.TokenPlaceholder + "&a=b", []string{urlencoded, same}, "method", false},
 		{"nothing", "", []string{urlencoded, same}, "method", false},
 	} {
@@ -191,7 +195,13 @@ func TestFormsAreCompleted(t *testing.T) {
 func TestFormsThatCannotBeCompleted(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
 		f := &forms{broken: true}
-		s := site.New(t, load, formRules, f.serve)
+		s := site.New(t, load, formRules, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				rw.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			f.serve(rw, r)
+		})
 		form := []string{"Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin"}
 		got := s.Do(http.MethodPost, "/send", "csrf_token="+site.TokenPlaceholder, form...)
 		assert.Equal(t, http.StatusBadRequest, got.Status)
@@ -201,6 +211,50 @@ func TestFormsThatCannotBeCompleted(t *testing.T) {
 		assert.NotContains(t, s.Get("/page?csrf_token="+site.TokenPlaceholder, form...).CacheStatus(), "csrf-")
 		got = s.Do(http.MethodPost, "/send?csrf_token="+site.TokenPlaceholder, "a=b", form...)
 		assert.NotContains(t, got.CacheStatus(), "csrf-", "a token in an address is seen by many")
+	})
+}
+
+// TestFormsWithFiles: wherever in a form that passes the token comes, that one field is
+// completed, and nothing else: not what a file holds.
+func TestFormsWithFiles(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		f := &forms{}
+		s := site.New(t, load, formRules, f.serve)
+		file := "Content-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"
+		decoy := site.TokenPlaceholder + "\r\n--other\r\n" + site.TokenPart + "\r\n--b0undaryx\r\n" + site.TokenPart
+		for i := 0; i < 40; i++ { // each place of the token in what is looked at at a time
+			before := file + strings.Repeat("y", 70000+i*977) + decoy
+			body := site.MultipartForm(before, site.TokenPart, "Content-Disposition: form-data; name=\"z\"\r\n\r\n"+strings.Repeat("z", i*331))
+			got := s.Do(http.MethodPost, "/send", body, "Content-Type: multipart/form-data; boundary=b0undary", "Sec-Fetch-Site: same-origin", "Host: shop.example")
+			require.Equal(t, http.StatusOK, got.Status, "%d", i)
+			token := tokenOf(strings.TrimPrefix(got.Body, "sent by "))
+			want := site.MultipartForm(before, strings.ReplaceAll(site.TokenPart, site.TokenPlaceholder, token), "Content-Disposition: form-data; name=\"z\"\r\n\r\n"+strings.Repeat("z", i*331))
+			require.True(t, want == f.bodies[i], "%d", i)
+		}
+		// One that has its token in its beginning, or none of ours, costs no page of Odoo.
+		asked := f.asked
+		s.Do(http.MethodPost, "/send", site.MultipartForm(strings.ReplaceAll(site.TokenPart, site.TokenPlaceholder, tokenOf("x")), file+strings.Repeat("y", 70000)),
+			"Content-Type: multipart/form-data; boundary=b0undary", "Sec-Fetch-Site: same-origin", "Host: shop.example")
+		assert.Equal(t, asked, f.asked)
+	})
+}
+
+// TestFormsWhereSigningInIsElsewhere: csrf.path leads to another host, as with SAML. The token
+// is of another page.
+func TestFormsWhereSigningInIsElsewhere(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		f := &forms{}
+		s := site.New(t, load, formRules, func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/web/login" {
+				http.Redirect(rw, r, "https://idp.example/sso", http.StatusFound)
+				return
+			}
+			f.serve(rw, r)
+		})
+		got := s.Do(http.MethodPost, "/send", "csrf_token="+site.TokenPlaceholder, "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: same-origin")
+		assert.Equal(t, http.StatusOK, got.Status)
+		assert.Contains(t, got.CacheStatus(), "csrf-completed")
+		assert.NotEmpty(t, got.Session())
 	})
 }
 

@@ -609,6 +609,51 @@ func TestAProxyThatWouldCode(t *testing.T) {
 	}
 }
 
+// TestWordingsOfBrowsers: an origin that varies by Accept-Encoding has two pages, however
+// browsers say what they take; one, where it is filled as nobody.
+func TestWordingsOfBrowsers(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for rule, pages := range map[string]int{"nobody": 1, "visitor": 2} {
+			s := site.New(t, load, asNobody(site.Options{"fill": rule}), func(rw http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+					site.Page(zip(site.HTMLPage("a page")), "Content-Type: text/html", "Vary: Accept-Encoding", "Content-Encoding: gzip")(rw, r)
+					return
+				}
+				site.Page(site.HTMLPage("a page"), "Content-Type: text/html", "Vary: Accept-Encoding")(rw, r)
+			})
+			for i := 0; i < 2; i++ {
+				for _, accepts := range []string{
+					"gzip, deflate, br, zstd", "gzip, deflate, br", "gzip, deflate", "gzip,deflate,sdch", "br;q=1.0, gzip;q=0.8, *;q=0.1", "gzip", "deflate, gzip;q=1.0, *;q=0.5", "*",
+					"identity", "br", "gzip;q=0", "deflate", "",
+				} {
+					got := s.Get("/", "Accept-Encoding: "+accepts)
+					body := got.Body
+					if got.Header.Get("Content-Encoding") == "gzip" {
+						body = site.Unzip(t, body)
+					}
+					require.Equal(t, site.HTMLPage("a page"), body, accepts)
+				}
+				assert.Equal(t, site.HTMLPage("a page"), s.Get("/").Body, "a client that says nothing gets no coding")
+			}
+			assert.Equal(t, pages, s.Renders(), rule)
+		}
+	})
+}
+
+// TestTheFirstReason: where nobody's page was not for others, that is what a visitor with a
+// default session is told, too.
+func TestTheFirstReason(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := site.New(t, load, asNobody(nil), site.Page("x", "Set-Cookie: session_id="+site.SessionID(3)))
+		id := s.Do(http.MethodGet, "/uncached-because-of-range", "", "Range: bytes=0-0").Session()
+		require.NotEmpty(t, id)
+		s.Answers(site.Page("x", "Set-Cookie: ab=1"))
+		for i := 0; i < 3; i++ {
+			assert.Contains(t, s.Get("/", "Cookie: session_id="+id).CacheStatus(), "detail=set-cookie")
+		}
+	})
+}
+
 // TestFieldsOfMiddlewares: what a filter of databases sets is part of the key, passes, and
 // leaves hits on their short way.
 func TestFieldsOfMiddlewares(t *testing.T) {

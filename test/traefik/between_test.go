@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -118,5 +121,219 @@ func TestTraefikNginxBetween(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// cookieOf returns the value of a cookie that a reply sets, "" if there is none.
+func cookieOf(r site.Reply, name string) string {
+	for _, line := range r.Header["Set-Cookie"] {
+		if value, found := strings.CutPrefix(line, name+"="); found {
+			value, _, _ = strings.Cut(value, ";")
+			return value
+		}
+	}
+	return ""
+}
+
+// TestTraefikStickyCookies: a page is stored without the cookies of a balancer, whoever sets
+// them, and a visitor who needs Odoo keeps to the server that their own cookie names.
+func TestTraefikStickyCookies(t *testing.T) {
+	server := stack.StartRedis(t)
+	clouds := []string{
+		"AWSALB=x", "AWSALBCORS=x; SameSite=None; Secure", "AWSALBTG=x", "AWSALBTGCORS=x", "AWSELB=x", "AWSELBCORS=x", "GCLB=x", "GCILB=x",
+		"ARRAffinity=x", "ARRAffinitySameSite=x", "ApplicationGatewayAffinity=x", "ApplicationGatewayAffinityCORS=x", "SERVERID=x", "INGRESSCOOKIE=x",
+	}
+	for name, c := range map[string]struct {
+		sticky  site.Options // of Traefik's service
+		cookies []string     // of each answer
+		own     string       // name of the sticky cookie, "": Traefik makes one
+	}{
+		"Traefik's own":        {sticky: site.Options{"cookie": site.Options{}}},
+		"of AWS, GCP, Azure":   {cookies: clouds},
+		"all of them":          {sticky: site.Options{"cookie": site.Options{"secure": false, "httpOnly": true}}, cookies: clouds},
+		"a name in the recipe": {own: "backend"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var urls []string
+			var renders [2]*stack.Backend
+			for i := range renders {
+				i := i
+				renders[i] = stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+					for _, line := range c.cookies {
+						rw.Header().Add("Set-Cookie", line+"; Path=/")
+					}
+					rw.Header().Set("X-Server", fmt.Sprint(i))
+					rw.Header().Set("X-Cookie", r.Header.Get("Cookie"))
+					rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+					_, _ = rw.Write([]byte(site.HTMLPage("the same page")))
+				})
+				urls = append(urls, renders[i].URL)
+			}
+			tenant := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", ""), "'", "")
+			dynamic := ""
+			if c.own != "" {
+				dynamic = recipe(t, "Balancers, and several Odoos", "http://127.0.0.1:8069", urls[0], "http://127.0.0.1:8169", urls[1], "127.0.0.1:6379", server.Address)
+			} else {
+				lb := site.Options{"servers": serversOf(urls...)}
+				if c.sticky != nil {
+					lb["sticky"] = c.sticky
+				}
+				dynamic = withService(t, stack.Routed(urls[0], map[string]site.Options{"shop.example": shopOf(tenant, server)}), lb)
+			}
+			p := stack.StartTraefik(t, dynamic)
+			p.Until("the shop is there", func() bool { return p.Get("/web/login").Status == http.StatusOK })
+			asked := func() int { return renders[0].Renders() + renders[1].Renders() }
+			before := asked()
+			for i := 0; i < 6; i++ {
+				path := fmt.Sprintf("/shop/product-%d", i)
+				first := p.Get(path)
+				require.Contains(t, first.CacheStatus(), "stored")
+				assert.Empty(t, first.Header["Set-Cookie"], "it is everybody's")
+				for j := 0; j < 3; j++ {
+					hit := p.Get(path, fmt.Sprintf("Cookie: AWSALB=%d; backend=%d; _0a1b2=%d", j, j, j))
+					assert.Contains(t, hit.CacheStatus(), "; hit")
+					assert.Empty(t, hit.Header["Set-Cookie"])
+				}
+			}
+			assert.Equal(t, 6, asked()-before)
+
+			// A visitor who needs Odoo gets all cookies, sends them, and stays where they are.
+			mine := p.Get("/web/login")
+			for _, line := range c.cookies {
+				cookie, _, _ := strings.Cut(line, "=")
+				assert.Equal(t, "x", cookieOf(mine, cookie))
+			}
+			if c.sticky == nil && c.own == "" {
+				return
+			}
+			var own []string
+			for _, line := range mine.Header["Set-Cookie"] {
+				line, _, _ = strings.Cut(line, ";")
+				own = append(own, line)
+			}
+			require.NotEmpty(t, own)
+			field := "Cookie: " + strings.Join(own, "; ") + "; session_id=" + site.SessionID(4)
+			for i := 0; i < 6; i++ {
+				for _, path := range []string{"/web/login", "/shop/cart", "/shop/product-0"} {
+					got := p.Get(path, field)
+					assert.Equal(t, mine.Header.Get("X-Server"), got.Header.Get("X-Server"), "%s: the same server", path)
+					for _, cookie := range own {
+						assert.Contains(t, got.Header.Get("X-Cookie"), cookie, "Odoo gets what the visitor has")
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestTraefikTwoOdoos: of two Odoos of one database each fills pages for all, and each purges
+// what the other has filled.
+func TestTraefikTwoOdoos(t *testing.T) {
+	server := stack.StartRedis(t)
+	odoo := func() *stack.Backend {
+		return stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				rw.Header().Set("X-Odoo-Purge", "product.template-1")
+			}
+			odooPage("page "+r.URL.Path, "Surrogate-Key: product.template-1")(rw, r)
+		})
+	}
+	a, b := odoo(), odoo()
+	p := stack.StartTraefik(t, withService(t, stack.Routed(a.URL, map[string]site.Options{"shop.example": shopOf("two", server)}), site.Options{"servers": serversOf(a.URL, b.URL)}))
+	for i := 0; i < 4; i++ {
+		for j := 0; j < 8; j++ {
+			path := fmt.Sprintf("/shop/product-%d", j)
+			assert.Contains(t, p.Get(path).CacheStatus(), "stored")
+			assert.Contains(t, p.Get(path).CacheStatus(), "; hit")
+		}
+		p.Do(http.MethodPost, "/web/dataset/call_kw", "{}")
+	}
+	assert.Equal(t, 36, a.Renders()+b.Renders())
+	assert.Equal(t, 18, a.Renders(), "they take turns")
+}
+
+// TestTraefikFirewallBehind: what a firewall or a rate limit behind the cache answers says
+// nothing of the page. What is stored stays; who asks for a page that is not stored gets the
+// firewall's answer.
+func TestTraefikFirewallBehind(t *testing.T) {
+	server := stack.StartRedis(t)
+	for name, line := range map[string]string{
+		"429": "429", "429 with a page": "429 Retry-After: 1", "503": "503 Retry-After: 1",
+		"a challenge of Cloudflare": "403 Cf-Mitigated: challenge", "a challenge of AWS": "202 X-Amzn-Waf-Action: challenge", "a challenge of the operator's": "403 X-Waf: 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, field, _ := strings.Cut(line, " ")
+			var angry atomic.Bool
+			origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
+				if !angry.Load() {
+					odooPage("the page")(rw, r)
+					return
+				}
+				for name, values := range site.Fields(field) {
+					if field != "" {
+						rw.Header()[name] = values
+					}
+				}
+				rw.Header().Set("Content-Type", "text/html")
+				status, _ := strconv.Atoi(code)
+				rw.WriteHeader(status)
+				_, _ = rw.Write([]byte(site.HTMLPage("Just a moment")))
+			})
+			o := shopOf("waf-"+strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), "'", ""), server)
+			o["rules"] = []site.Options{{"match": site.Options{"pathPrefixes": []string{"/shop"}}, "ttl": "1s", "grace": "1h", "status": []string{"200"}, "cookies": site.Options{"drop": []string{"session_id"}}}}
+			o["fill"] = site.Options{"firewall": []string{"X-Waf"}}
+			p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"shop.example": o}))
+			want := plainText(t, p.Get("/shop"))
+			angry.Store(true)
+			time.Sleep(1200 * time.Millisecond)
+			for i := 0; i < 4; i++ {
+				before := origin.Renders()
+				got := p.Get("/shop")
+				assert.Equal(t, want, plainText(t, got))
+				assert.Contains(t, got.CacheStatus(), "; hit", "a stale copy")
+				require.Eventually(t, func() bool { return origin.Renders() > before }, stack.Patience, site.Tick, "it is refreshed")
+			}
+			fresh := p.Get("/shop/other")
+			assert.Equal(t, code, fmt.Sprint(fresh.Status))
+			assert.NotContains(t, fresh.CacheStatus(), "stored")
+			angry.Store(false)
+			require.Eventually(t, func() bool { return strings.Contains(plainText(t, p.Get("/shop/other")), "the page") }, stack.Patience, site.Tick)
+		})
+	}
+}
+
+// TestTraefikLargeSitemap: a sitemap of 50,000 addresses is larger than what is usually kept.
+func TestTraefikLargeSitemap(t *testing.T) {
+	server := stack.StartRedis(t)
+	part := "<url><loc>https://shop.example/shop/a-product-with-a-long-name-%05d</loc><lastmod>2026-01-01</lastmod></url>\n"
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">`)
+	for i := 0; i < 50000; i++ {
+		fmt.Fprintf(&b, part, i)
+	}
+	b.WriteString("</urlset>\n")
+	require.Greater(t, b.Len(), 5<<20)
+	for name, length := range map[string]bool{"its length told": true, "chunked": false} {
+		t.Run(name, func(t *testing.T) {
+			g := site.NewGate(t)
+			origin := stack.NewBackend(t, g.Behind(func(rw http.ResponseWriter, r *http.Request) {
+				rw.Header().Set("Content-Type", "application/xml;charset=utf-8")
+				if length {
+					rw.Header().Set("Content-Length", fmt.Sprint(b.Len()))
+				}
+				_, _ = rw.Write([]byte(b.String()))
+			}))
+			p := stack.StartTraefik(t, stack.Routed(origin.URL, map[string]site.Options{"shop.example": shopOf("sitemap-"+name[:3], server)}))
+			c := site.NewCrowd(t, g)
+			c.Ask(10, p.URL+"/sitemap.xml", "Host: shop.example")
+			time.Sleep(300 * time.Millisecond)
+			g.Open()
+			for _, r := range c.All() {
+				assert.Equal(t, http.StatusOK, r.Status)
+				assert.Equal(t, b.Len(), len(r.Body))
+			}
+			assert.Contains(t, p.Get("/sitemap.xml", "Accept-Encoding: gzip").CacheStatus(), "; hit")
+			assert.Equal(t, 1, origin.Renders())
+		})
 	}
 }
