@@ -8,7 +8,8 @@
 // URL, host or cookie value can be read off a key listing.
 //
 // key.go builds keys, path.go reads a path as servers do, query.go sorts and filters
-// parameters, language.go chooses a language as Odoo does, tag.go reads and hashes tags.
+// parameters, language.go chooses a language as Odoo does, coding.go reads which codings a
+// client takes, tag.go reads and hashes tags.
 //
 // Everything here is a pure function.
 package keys

@@ -81,10 +81,7 @@ func TestOdooAddonPriceThatEnds(t *testing.T) {
 	view := func(path string) site.Reply { return e.Visitor(ShopHost, BrowserLanguage).Get(path) }
 	usual := priceOn(t, odoo.Visitor(t, ShopHost, BrowserLanguage).Get(product))
 
-	var lists []map[string]interface{}
-	for _, list := range admin.read("product.pricelist", []interface{}{}, "name") {
-		lists = append(lists, list)
-	}
+	lists := admin.read("product.pricelist", []interface{}{}, "name")
 	require.NotEmpty(t, lists)
 	ends := time.Now().Add(12 * time.Second).UTC()
 	for _, list := range lists {

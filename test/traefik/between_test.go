@@ -291,7 +291,7 @@ func TestTraefikFirewallBehind(t *testing.T) {
 				got := p.Get("/shop")
 				assert.Equal(t, want, plainText(t, got))
 				assert.Contains(t, got.CacheStatus(), "; hit", "a stale copy")
-				require.Eventually(t, func() bool { return origin.Renders() > before }, stack.Patience, site.Tick, "it is refreshed")
+				require.Eventually(t, func() bool { p.Get("/shop"); return origin.Renders() > before }, stack.Patience, 10*time.Millisecond, "it is refreshed")
 			}
 			fresh := p.Get("/shop/other")
 			assert.Equal(t, code, fmt.Sprint(fresh.Status))

@@ -234,7 +234,7 @@ func TestTraefikEncodedCharacters(t *testing.T) {
 		}
 		p := stack.StartTraefik(t, dynamic, flags...)
 		for code, name := range encodedNames {
-			path := "/blog/a" + code + "b"
+			path := "/about" + code + "b"
 			first, next := p.Get(path), p.Get(path)
 			require.Equal(t, http.StatusOK, first.Status, name)
 			require.Equal(t, plainText(t, first), plainText(t, next))
