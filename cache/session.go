@@ -90,7 +90,7 @@ func readCall(v *visit) {
 	out := r.Clone(r.Context())
 	out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), r.Body)) // an error comes again
 	v.r = out
-	v.reads = err == nil && odoo.OnlyReads(body)
+	v.reads = err == nil && odoo.OnlyReads(r.URL.Path, body)
 }
 
 // markSessions marks the sessions of a request that may change them. It reports whether it

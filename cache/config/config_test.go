@@ -239,7 +239,7 @@ func TestExtensionsOfThePreset(t *testing.T) {
 	assert.True(t, s.RefusesPrefetch)
 	for path, want := range map[string]string{
 		"/dealers": "odoo-bypass-paths", "/dealers/7": "odoo-bypass-paths", "/fr/dealers/7": "odoo-bypass-paths", "/francais/dealers": "odoo-bypass-paths", "/dealership": "odoo-pages",
-		"/poll": "odoo-harmless-paths", "/fr/poll/7": "odoo-harmless-paths", "/polls": "odoo-pages", "/dealers?debug=1": "odoo-state-params", "/poll?access_token=1": "odoo-session-params",
+		"/poll": "odoo-harmless-paths", "/fr/poll/7": "odoo-harmless-paths", "/polls": "odoo-pages", "/dealers?debug=1": "odoo-state-params", "/poll?access_token=1": "odoo-access-token",
 		"/about-us?aff_x=AbCdEfGhIjKlMnOpQrSt": "odoo-pages", "/about-us?af_x=AbCdEfGhIjKlMnOpQrSt": "odoo-personal-values",
 	} {
 		r := httptest.NewRequest(http.MethodGet, path, nil)

@@ -64,7 +64,7 @@ func (p *problems) few(path string, list []string) []string {
 func (p *problems) ownParams(path string, list []string) []string {
 	var out []string
 	names := p.parameters(path, p.few(path, list))
-	read := append(odoo.StateParams(), odoo.SessionParams()...)
+	read := append(append(odoo.StateParams(), odoo.SessionParams()...), odoo.AccessToken)
 	for i := 0; i < len(names); i++ {
 		name := names[i]
 		taken := keys.NewNames([]string{name})

@@ -1,9 +1,15 @@
 package odoo
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // CallBytes is the longest body of a call that is looked at, in bytes.
 const CallBytes = 4096
+
+// chatSession is the end of the path by which a live chat begins.
+const chatSession = "/get_session"
 
 // reads are what pages ask Odoo's mail store for that changes nothing (mail/controllers/
 // webclient.py and discuss/channel.py, im_livechat/controllers/webclient.py,
@@ -16,13 +22,20 @@ var reads = map[string]bool{
 	"context": true, // Odoo 18: beside the names; it names none
 }
 
-// OnlyReads reports whether a call of Odoo's mail store names things alone that are read. In
+// OnlyReads reports whether a call changes nothing, by its path, which one of Calls takes, and its
+// body. A call of Odoo's mail store names things alone that are read. In
 // Odoo 19 the names are in a list, each alone or with what belongs to it; in Odoo 18 they
 // are the names of the parameters.
-func OnlyReads(body []byte) bool {
+//
+// A window of the live chat that opens asks who would answer. Nothing is kept of it, and nobody
+// is told, until its visitor writes (im_livechat/controllers/main.py, get_session: persisted).
+func OnlyReads(path string, body []byte) bool {
 	call, params := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	if json.Unmarshal(body, &call) != nil || json.Unmarshal(call["params"], &params) != nil || len(params) == 0 {
 		return false
+	}
+	if strings.HasSuffix(path, chatSession) {
+		return string(params["persisted"]) == "false"
 	}
 	list, listed := params["fetch_params"]
 	if !listed {

@@ -34,8 +34,29 @@ func TestOnlyReads(t *testing.T) {
 		`fetch_params=init_messaging`:                      false,
 		``:                                                 false,
 	} {
-		assert.Equal(t, want, odoo.OnlyReads([]byte(body)), body)
+		assert.Equal(t, want, odoo.OnlyReads("/mail/action", []byte(body)), body)
 	}
+}
+
+// TestAChatThatOnlyOpens: nothing is kept of a chat in which nothing has been said.
+func TestAChatThatOnlyOpens(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"id":1,"jsonrpc":"2.0","method":"call","params":{"channel_id":1,"previous_operator_id":null,"persisted":false}}`: true,
+		`{"params":{"channel_id":1,"chatbot_script_id":2,"persisted": false }}`:                                            true,
+		`{"params":{"channel_id":1,"persisted":true}}`:                                                                     false,
+		`{"params":{"channel_id":1,"persisted":"false"}}`:                                                                  false,
+		`{"params":{"channel_id":1,"persisted":false,"persisted":true}}`:                                                   false,
+		`{"params":{"channel_id":1,"Persisted":false}}`:                                                                    false,
+		`{"params":{"channel_id":1}}`:                                                                                      false,
+		`{"params":{}}`:                                                                                                    false,
+		`{"persisted":false}`:                                                                                              false,
+		`persisted=false`:                                                                                                  false,
+	} {
+		assert.Equal(t, want, odoo.OnlyReads("/im_livechat/get_session", []byte(body)), body)
+		assert.Equal(t, want, odoo.OnlyReads("/fr/im_livechat/get_session", []byte(body)), body)
+		assert.False(t, odoo.OnlyReads("/mail/action", []byte(body)), body)
+	}
+	assert.False(t, odoo.OnlyReads("/im_livechat/get_session", []byte(`{"params":{"fetch_params":["init_messaging"]}}`)))
 }
 
 // TestSignsOut: the one address that ends a session.

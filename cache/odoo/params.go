@@ -55,7 +55,7 @@ func SessionParams() []string {
 	return []string{
 		"affiliate_id",                    // website_sale/models/ir_http.py, _pre_dispatch
 		"auth_login", "auth_signup_token", // auth_signup/models/ir_http.py, _pre_dispatch
-		"access_token", "token", "token_*", // odoo/addons/portal: documents of one customer; calendar/models/ir_http.py
+		"token", "token_*", // odoo/addons/portal: documents of one customer; calendar/models/ir_http.py
 		"signup_token", "answer_token", "invite_token", "reset_token", "share_token", "id_token", "csrf_token",
 		"invite_partner_id", "invite_hash", // website_slides/controllers/main.py, slide_channel_invite
 		"pid",                                                                                             // portal/utils.py: who comments, with token or hash
@@ -64,6 +64,10 @@ func SessionParams() []string {
 		"oauth_*", "otp", "password", "signature", "secret", "jwt", "api_key",
 	}
 }
+
+// AccessToken is the parameter that opens a record to whoever has it (portal/controllers/portal.py,
+// base/models/ir_binary.py). It is one of SessionParams but for files, which change nothing.
+const AccessToken = "access_token"
 
 // filterParams are the filters of a product list, which stay in the session
 // (website_sale/controllers/main.py, shop, in Odoo 19). attribute_value and attrib,

@@ -163,6 +163,12 @@ func HarmlessGets() []string {
 		`/event/` + slug + `/register/?$`,
 		// website_forum/controllers/website_forum.py, tag_read: a list for a field.
 		`/forum/get_tags$`,
+		// website_slides/controllers/main.py, channel, slide_view, slide_get_image and
+		// slide_get_pdf_content: a course, its lessons and their files. That a lesson was viewed is
+		// noted in the session, so that it is counted once; no page shows it. Whoever takes part is
+		// signed in.
+		`/slides/` + slug + `(?:/(?:category|tag)/` + slug + `)?(?:/page/[0-9]+)?/?$`,
+		`/slides/slide/` + slug + `(?:/(?:get_image|pdf_content))?/?$`,
 		// website_payment/controllers/portal.py: logos for a snippet.
 		`/website_payment/snippet/supported_payment_methods$`,
 	}
@@ -215,6 +221,8 @@ func HarmlessPosts() []string {
 		// website_event: tickets of a slot; website_event_track: a suggestion;
 		// website_event_exhibitor: who it is.
 		`/event/` + slug + `/registration/slot/[0-9]+/tickets$`, `/event_track/get_track_suggestion$`, `/event/track_tag/search_read$`, `/event_sponsor/[0-9]+/read$`,
+		// website_slides/controllers/main.py, get_html_content and slide_quiz_get: what is in a lesson.
+		`/slides/slide/(?:get_html_content|quiz/get)$`,
 		// website_event in Odoo 14: the events of a country, for a snippet.
 		`/event/get_country_event_list$`,
 	}
@@ -253,7 +261,7 @@ func StatePaths() []string {
 
 // Calls are routes of which the body says what is called, see OnlyReads.
 func Calls() []string {
-	return []string{`/mail/action$`}
+	return []string{`/mail/action$`, `/im_livechat` + chatSession + `$`}
 }
 
 // SignsIn reports whether a path is that of a page to sign in.

@@ -54,11 +54,26 @@ func Rules(languages []string, country string, own option.Odoo) []option.Rule {
 			Session: "mark",
 		},
 		{
-			// See SessionParams. These two stand first because Odoo reads debug,
+			// See SessionParams. These stand first because Odoo reads debug,
 			// affiliate_id and auth_login on any route, images and JSON included
 			// (ir_http._pre_dispatch of web, website_sale, auth_signup).
 			Name:   "odoo-session-params",
 			Match:  option.Match{AnyQuery: anyOf(SessionParams())},
+			Bypass: "true",
+		},
+		{
+			// Files that a token opens, such as the faces of those who answer a live chat or
+			// have written a review (mail/models/res_partner.py, _get_avatar_128_access_token): the
+			// routes of harmless GETs, for one visitor each.
+			Name:    "odoo-files-by-token",
+			Match:   option.Match{Methods: []string{"GET"}, PathRegexp: `^/(?:web|website)/(?:image|content)(?:/|$)`, AnyQuery: anyOf([]string{AccessToken})},
+			Bypass:  "true",
+			Session: "keep",
+		},
+		{
+			// All else that a token opens.
+			Name:   "odoo-access-token",
+			Match:  option.Match{AnyQuery: anyOf([]string{AccessToken})},
 			Bypass: "true",
 		},
 	}

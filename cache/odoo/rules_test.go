@@ -243,6 +243,7 @@ func TestPreset(t *testing.T) {
 		{"odoo-harmless", "/web/assets/123-8b9a1f2/a.pdf /web/assets/1234567/invoice /web/assets/7/invoice /web/assets/7/8b9a1f2/a/b /web/assets/7-abcdef/x /web/image/res.partner/7/avatar_128 /web/image/res.partner/7-8b9a1f2/avatar_128/a.png /web/image/discuss.channel/7/avatar_128 /website/image/res.users/7/image_512 /website/image/res.users/7/image_512/100x100"},
 		{"odoo-harmless", "/websocket /website/translations /website/translations?lang=fr_FR /website/translations?hash=a /web/content/7 /web/content/7-8b9a1f2/a.pdf /web/assets/1/any/a.css /web/assets/debug/a.css /web/image /web/partner_image/7"},
 		{"odoo-harmless", "/website/lang/fr /website/lang/en?r=/shop /r/abc /r/abc/m/7 /logo.png /report/barcode/QR/x /web/webclient/translations/8b9a1f2 /shop/desk-9/document/3 /event/fair-3/ics /event/fair-3/register /fr/event/fair-3/register"},
+		{"odoo-harmless", "/slides/course-3 /fr/slides/course-3 /slides/3 /slides/course-3/category/4 /slides/course-3/tag/a-1/page/2 /slides/course-3/page/2 /slides/slide/intro-4 /slides/slide/intro-4?fullscreen=1 /slides/slide/4/get_image?field=image_512 /slides/slide/intro-4/pdf_content"},
 
 		{"odoo-personal", "/web /web/session/logout /web/database/manager /odoo /odoo/action-5 /web/dataset/call_kw /@/shop"},
 		{"odoo-personal", "/fr/my/orders/7 /francais/my/orders /my/orders/7?x=1 /my/tasks/3 /quote/7/word /sign/document/7/word /helpdesk/ticket/7/word /documents/share/7/word /knowledge/article/3 /appointment/1"},
@@ -253,12 +254,14 @@ func TestPreset(t *testing.T) {
 		{"odoo-personal", "/mail/view /mail/unfollow /mailing/7/unsubscribe /mailing/7/view /unsubscribe_from_list /digest/7/unsubscribe /chat/word /meet/word /calendar/meeting/accept /calendar/join_videocall/word /group/unsubscribe-confirm /im_livechat/support/1"},
 		{"odoo-personal", "/survey/start/word /s/word /rate/word/5 /websocket/x /longpolling/poll /bus/websocket_worker /xmlrpc/2/common /json/2/x /jsonrpc /doc /auth_oauth/signin /auth_totp/x /pos-self/1 /pos_self_order/x"},
 		{"odoo-personal", "/website/form/mail.mail /website/action/x /website/iframefallback /website_mass_mailing/subscribe /profile/user/7 /profile/users /profile/avatar/7"},
-		{"odoo-personal", "/event/fair-3/registration/success /event/fair-3/booth /event/7/my_tickets /slides/3/invite /slides/slide/intro-4 /slides/embed/4 /jobs/apply/developer-3 /forum/help-1/ask /forum/help-1/post/7/edit /forum/user/7 /forum/help-1/validation_queue"},
-		{"odoo-unknown", "/shop/word /shop/desk-9/word /blog/word/x/y /slides/course-3 /slides/course-3/category/4 /event/fair-3/community /event/fair-3/community/leaderboard /forum/help-1/closed /jobs/word/x /fr/slides/course-3"},
+		{"odoo-personal", "/event/fair-3/registration/success /event/fair-3/booth /event/7/my_tickets /slides/3/invite /slides/slide/intro-4/set_completed /slides/slide/4/share /francais/slides/slide/intro-4 /slides/embed/4 /jobs/apply/developer-3 /forum/help-1/ask /forum/help-1/post/7/edit /forum/user/7 /forum/help-1/validation_queue"},
+		{"odoo-unknown", "/shop/word /shop/desk-9/word /blog/word/x/y /slides/word /slides/course-3/word /francais/slides/course-3 /event/fair-3/community /event/fair-3/community/leaderboard /forum/help-1/closed /jobs/word/x"},
 
 		{"odoo-state-params", "/?debug=1 /shop?debug /shop/desk-9?pricelist=3 /members?visibility_password=x /?db=x /?session_id=x /?fw=2 /web/static/a.js?debug=1 /web/login?debug=1 /shop?%64ebug=1 /shop?a=1&&de%62ug=assets"},
-		{"odoo-session-params", "/?affiliate_id=3 /?access_token=x /a?token=x /?auth_login=bob /a?editable=1 /a?enable_editor=1 /?pid=7&hash=x"},
-		{"odoo-session-params", "/web/image/7?access_token=x /web/content/7?access_token=x /web/login?access_token=x /shop/cart?access_token=x /?preview_mode=1 /x?oauth_code=1"},
+		{"odoo-session-params", "/?affiliate_id=3 /a?token=x /?auth_login=bob /a?editable=1 /a?enable_editor=1 /?pid=7&hash=x"},
+		{"odoo-files-by-token", "/web/image/7?access_token=x /web/content/7?access_token=x /web/image/res.partner/7/avatar_128?access_token=x&unique=1 /website/image/7?access_token=x"},
+		{"odoo-access-token", "/?access_token=x /web/login?access_token=x /shop/cart?access_token=x /web/imaged?access_token=x"},
+		{"odoo-session-params", "/web/image/7?access_token=x&affiliate_id=3 /?preview_mode=1 /x?oauth_code=1"},
 		{"odoo-personal-params", "/contactus?name=Bob /contactus?email=x /contactus?e%6dail=x /a?utm_source=x&email_from=b /shop?x_studio_a=1 /shop?phone=1 /contactus?partner_phone=1 /contactus?x_birth=1 /contactus?Email=x /contactus?E%4dAIL=x /contactus?Partner_Name=x /contactus?work_email=x /contactus?email[]=x /contactus?a[email]=x /contactus?a%5Bemail%5D=x /contactus?user.email=x /contactus?customer-email=x /contactus?e_mail=x /contactus?mailto=x /contactus?first-name=x /contactus?firstName=x /contactus?phonenumber=1 /contactus?lname=x /contactus?page=2&userEmail=x /contactus?sso_ticket=AbCdEfGhIjKlMnOpQrStUv /contactus?magicKey=Xy12-Ab_Q9zW8vU7-tS6rQ /?loginHash=da39a3ee5e6b4b0d3255bfef95601890afd80709"},
 		{"odoo-personal-values", "/about-us?who=bob@example.com /about-us?who=bob%40example.com /a?k=3f2504e0-4f89-11d3-9a0c-0305e82c3301 /a?k=AbCdEfGhIjKlMnOpQrStUv /contactus?john.doe@example.com /contactus?john.doe%40example.com=1 /contactus?3f2504e0-4f89-11d3-9a0c-0305e82c3301 /contactus?abcdefghijklmnopqrstuvwxyz0123456789 /?tblc=GiBqVyN0aGlzIGlzIGEgdG9rZW4 /shop?cl=1&ad=Xy12-Ab_Q9zW8vU7-tS6rQ /?sid=12345678901234567890"},
 		{"odoo-pages", "/datenschutzerklaerung /fr/datenschutzerklaerung /return /fr/return /fr_BE/return/ /download /Katalog2024 /COVID-19 /iPhone15Pro /ISO27001 /contactus?topic=donaudampfschifffahrts /contactus?key=datenschutzerklaerung /return?utm_source=x /contactus?title=customizable-desk-with-a-lamp"},
@@ -305,7 +308,7 @@ func TestPresetPosts(t *testing.T) {
 	for _, path := range []string{
 		"/shop/products/recently_viewed_update", "/fr/shop/products/recently_viewed_update", "/website_sale/get_combination_info", "/sale/get_combination_info_website",
 		"/website/snippet/filters", "/website/snippet/autocomplete", "/shop/cart/quantity", "/shop/wishlist/get_product_ids", "/website_mass_mailing/is_subscriber",
-		"/portal/chatter_init", "/mail/chatter_fetch", "/mail/data", "/im_livechat/init", "/discuss/channel/messages", "/longpolling/poll", "/web/webclient/version_info",
+		"/portal/chatter_init", "/mail/chatter_fetch", "/mail/data", "/im_livechat/init", "/discuss/channel/messages", "/slides/slide/quiz/get", "/slides/slide/get_html_content", "/longpolling/poll", "/web/webclient/version_info",
 	} {
 		r := taken(s, http.MethodPost, path)
 		assert.Equal(t, "odoo-harmless-posts", r.Name, path)

@@ -61,6 +61,12 @@ func TestWhatLeavesASessionAsItIs(t *testing.T) {
 				s.Do(http.MethodPost, "/fr/mail/action", livechatCall, json, cookie)
 			}, true},
 			{"the mail store is read", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/mail/data", livechatCall, json, cookie) }, true},
+			{"a chat window opens", func(s *site.Site, cookie string) {
+				s.Do(http.MethodPost, "/im_livechat/get_session", `{"params":{"channel_id":1,"persisted":false}}`, json, cookie)
+			}, true},
+			{"something is said in it", func(s *site.Site, cookie string) {
+				s.Do(http.MethodPost, "/im_livechat/get_session", `{"params":{"channel_id":1,"persisted":true}}`, json, cookie)
+			}, false},
 			{"a channel is made", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/mail/action", channelCall, json, cookie) }, false},
 			{"a call that is too long to be looked at", func(s *site.Site, cookie string) {
 				s.Do(http.MethodPost, "/mail/action", livechatCall+strings.Repeat(" ", 4096), json, cookie)
@@ -75,11 +81,25 @@ func TestWhatLeavesASessionAsItIs(t *testing.T) {
 			{"signing in", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/web/login", "login=x", cookie) }, false},
 			{"the cart", func(s *site.Site, cookie string) { s.Get("/shop/cart", cookie) }, true},
 			{"a prefetch of it", func(s *site.Site, cookie string) { s.Get("/shop/cart", cookie, "Sec-Purpose: prefetch") }, true},
+			{"the face of an operator", func(s *site.Site, cookie string) {
+				s.Get("/web/image/res.partner/9/avatar_128?access_token=x&unique=1", cookie)
+			}, true},
+			{"the same, of an affiliate", func(s *site.Site, cookie string) {
+				s.Get("/web/image/res.partner/9/avatar_128?access_token=x&affiliate_id=1", cookie)
+			}, false},
 			{"a cart of somebody", func(s *site.Site, cookie string) { s.Get("/shop/cart?id=7&access_token=x", cookie) }, false},
 			{"a form in a GET of it", func(s *site.Site, cookie string) { s.Do(http.MethodGet, "/shop/cart", "access_token=x", cookie) }, false},
 			{"a form in a GET of a page", func(s *site.Site, cookie string) { s.Do(http.MethodGet, "/blog", "debug=1", cookie) }, false},
 			{"something into the cart", func(s *site.Site, cookie string) { s.Do(http.MethodPost, "/shop/cart/add", "{}", json, cookie) }, false},
 			{"the account", func(s *site.Site, cookie string) { s.Get("/my", cookie) }, true},
+			{"a course", func(s *site.Site, cookie string) { s.Get("/slides/gardens-1", cookie) }, true},
+			{"its lessons of a kind", func(s *site.Site, cookie string) { s.Get("/fr/slides/gardens-1/category/trees-4/page/2", cookie) }, true},
+			{"a lesson", func(s *site.Site, cookie string) { s.Get("/slides/slide/trees-4?fullscreen=1", cookie) }, true},
+			{"an invitation to a course", func(s *site.Site, cookie string) { s.Get("/slides/1/invite?invite_partner_id=3&invite_hash=x", cookie) }, false},
+			{"a lesson that was done", func(s *site.Site, cookie string) { s.Get("/slides/slide/trees-4/set_completed", cookie) }, false},
+			{"answers in a quiz", func(s *site.Site, cookie string) {
+				s.Do(http.MethodPost, "/slides/slide/quiz/save_to_session", "{}", json, cookie)
+			}, false},
 			{"a forum that sends on", func(s *site.Site, cookie string) { s.Get("/forum", cookie) }, true},
 			{"an event that sends on", func(s *site.Site, cookie string) { s.Get("/event/fair-3", cookie) }, true},
 			{"a page of a module that sends elsewhere", func(s *site.Site, cookie string) { s.Get("/choose", cookie) }, false},
