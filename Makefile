@@ -18,7 +18,7 @@ SOAK_REQUESTS  ?= 1000000
 RUN      ?= ^TestOdoo
 SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-mutations test-conformance test-servers test-odoo test-odoo14 bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-mutations test-conformance test-servers test-odoo test-odoo14 replay bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -138,6 +138,15 @@ test-odoo14: ## against a real Odoo 14, the same way (RUN=TestOdoo14Files: one t
 	@TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(test/odoo/14/up)" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
 		test/odoo/table $(GO) test -v -count=1 -timeout 20m -run '$(RUN)' ./test/odoo
+
+replay: ## visits of a browser in a shop of Odoo 19: how many documents are hits, and why the others are none
+	@.ci/need go
+	@.ci/need redis-server
+	@.ci/need debootstrap
+	@.ci/need chromium
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(ODOO_TARGET="$$PWD/test/odoo/replay" test/odoo/19/up $(filter-out geoip,$(SITES)))" && \
+		set -a && export TRAEFIK && eval "$$lines" && \
+		$(GO) test -v -count=1 -timeout 60m -run '^TestReplay' ./test/odoo | $(REPORT)
 
 bench-odoo: ## Odoo directly against the same pages from the cache
 	@.ci/need go

@@ -17,6 +17,7 @@ import (
 	"net/rpc/jsonrpc"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,6 +108,7 @@ type Response struct {
 	Type        string // Document, Script, Image, Fetch, …
 	Status      int
 	FromBrowser bool              // from the browser's own cache
+	Body        string            // of the request, empty if it is too long for the browser to tell
 	Header      map[string]string // lines of one name are joined by newlines
 }
 
@@ -176,6 +178,10 @@ func do[T any](t *tab, action chromedp.Action[T]) (T, error) {
 	return chromedp.Run(ctx, action)
 }
 
+// sharedWorker is the script of the worker that all tabs share (addons/bus). No tab is told that
+// it has come.
+const sharedWorker = "/bus/websocket_worker_bundle"
+
 // event notes what the browser tells of a tab.
 func (t *tab) event(event any) {
 	t.mu.Lock()
@@ -185,8 +191,13 @@ func (t *tab) event(event any) {
 		if e.RedirectResponse != nil {
 			t.answered(e.RequestID, e.RedirectResponse, e.Type, e.RedirectHasExtraInfo)
 		}
-		t.open[e.RequestID], t.changed = e, time.Now()
+		if t.changed = time.Now(); !strings.Contains(e.Request.URL, sharedWorker) {
+			t.open[e.RequestID] = e
+		}
 		x := &exchange{Response: Response{Method: e.Request.Method, URL: e.Request.URL}}
+		for _, part := range e.Request.PostDataEntries {
+			x.Body += string(part.Bytes)
+		}
 		t.last[e.RequestID] = append(t.last[e.RequestID], x)
 	case *network.EventResponseReceived:
 		t.answered(e.RequestID, e.Response, e.Type, e.HasExtraInfo)
@@ -304,6 +315,16 @@ func (b *Browser) Open(what Target, _ *struct{}) error {
 		return err
 	}
 	return t.settle()
+}
+
+// Go goes to an address and returns once the page is there, whatever its scripts do then.
+func (b *Browser) Go(what Target, _ *struct{}) error {
+	t, err := b.tab(what.Tab)
+	if err != nil {
+		return err
+	}
+	_, err = do(t, chromedp.Navigate(what.URL))
+	return err
 }
 
 // find is a function in the page: where the middle of the first element is that a

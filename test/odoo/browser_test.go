@@ -51,6 +51,7 @@ type browserResponse struct {
 	Method, URL, Type string
 	Status            int
 	FromBrowser       bool
+	Body              string // of the request
 	Header            map[string]string
 }
 
