@@ -2,6 +2,7 @@ package cache
 
 import (
 	"github.com/odoocache/odoocache/cache/flight"
+	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
 
@@ -23,7 +24,11 @@ func unshared(h *Handler, v *visit, reason string) {
 		return
 	}
 	flight.Land(h.shared.flights, v.flight, flight.Landing{Refused: true, Reason: reason})
-	h.shared.tier.Unlock(h.tenant, v.lock, refusedTime)
+	elsewhere := int64(refusedTime)
+	if reason == policy.ReasonEnded {
+		elsewhere = 0 // the next answer is right
+	}
+	h.shared.tier.Unlock(h.tenant, v.lock, elsewhere)
 }
 
 // flightKey is the full key under which the answer is expected to be stored.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/odoocache/odoocache/test/site"
 	"github.com/odoocache/odoocache/test/stack"
@@ -116,6 +117,21 @@ func TestARefusedAnswerIsNotAFailure(t *testing.T) {
 		got := s.Get("/")
 		assert.Len(t, got.Body, 100000)
 		assert.Contains(t, got.CacheStatus(), "detail=private")
+	})
+}
+
+// TestAPageThatEndedWhileItWasMade: that its prices changed by the clock says nothing of the
+// next answer, here or by another Traefik.
+func TestAPageThatEndedWhileItWasMade(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		server := stack.StartRedis(t)
+		o := asNobody(site.Options{"ttl": "1h", "grace": "1h", "staleIfError": "1h"})
+		o["redis"] = site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"}
+		s := site.New(t, load, o, site.Page(site.HTMLPage("old price"), "Content-Type: text/html", "X-Odoo-Cache: end=0"))
+		assert.Contains(t, s.Get("/").CacheStatus(), "detail=ended")
+		s.Answers(site.Page(site.HTMLPage("new price"), "Content-Type: text/html"))
+		require.Eventually(t, func() bool { return strings.Contains(s.Get("/").CacheStatus(), "; hit") }, 3*time.Second, 100*time.Millisecond)
+		assert.Contains(t, s.Get("/").Body, "new price")
 	})
 }
 
