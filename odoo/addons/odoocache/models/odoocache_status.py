@@ -125,14 +125,18 @@ class OdoocacheStatusEdge(models.TransientModel):
 
 
 def _refusal(edge):
-    """What to do about an answer of an edge."""
+    """What to do about an answer of an edge, and in English what it was."""
+    return ' '.join(filter(None, [_advice(edge), edge['answer']]))
+
+
+def _advice(edge):
     if edge['status'] in (401, 403):
         return _("It does not know this Odoo: compare the secret, the tenant and both clocks. (%s)", edge['status'])
     if edge['status'] == 404:
         return _("No cache at this address, or its router does not lead there. (404)")
     if edge['status'] in (301, 302, 303, 307, 308):
         return _("The address redirects, mostly to https: set the one that it leads to. (%s)", edge['status'])
-    return f"{edge['status']} {edge['answer']}" if edge['status'] else edge['answer']
+    return ''
 
 
 def _storage(edge):
