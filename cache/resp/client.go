@@ -20,6 +20,7 @@ var (
 	ErrAuth        = errors.New("redis: not authorised")       // AUTH or SELECT refused
 	ErrClosed      = errors.New("redis: client closed")        // by Close
 	ErrServer      = errors.New("redis: server answered with") // an error reply
+	ErrSeveral     = errors.New("redis: several servers")      // one address leads to them in turn
 )
 
 // Options says where the server is and what the client may use. A field that
@@ -266,7 +267,7 @@ func open(c *Client, s *slot, deadline time.Time) (*conn, error) {
 	c.stats.Dials++
 	c.mu.Unlock()
 	if problem := c.runs.rests(time.Now()); problem != "" {
-		return nil, fmt.Errorf("%w: %s: %s", ErrConnect, c.o.Address, problem)
+		return nil, fmt.Errorf("%w: %w: %s: %s", ErrConnect, ErrSeveral, c.o.Address, problem)
 	}
 	k, err := connect(c, deadline)
 	if err != nil {

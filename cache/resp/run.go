@@ -128,7 +128,7 @@ func arrive(c *Client, k *conn) error {
 		disown(c.pool, func(other *conn) bool { return problem != "" || other.run != run })
 	}
 	if problem != "" {
-		return fmt.Errorf("%w: %s: %s", ErrConnect, c.o.Address, problem)
+		return fmt.Errorf("%w: %w: %s: %s", ErrConnect, ErrSeveral, c.o.Address, problem)
 	}
 	return nil
 }

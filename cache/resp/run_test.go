@@ -174,6 +174,7 @@ func TestServersInTurn(t *testing.T) {
 			wg.Wait()
 			_, err := c.Do(ping)
 			require.ErrorIs(t, err, ErrConnect)
+			require.ErrorIs(t, err, ErrSeveral)
 			assert.ErrorContains(t, err, fake.Address+": connections lead to several servers in turn (runs run")
 			assert.Zero(t, c.Stats().Open)
 			made := fake.Accepted()

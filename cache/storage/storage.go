@@ -168,7 +168,7 @@ type Remote interface {
 	// number as soon as another server may answer; 0: none has answered yet.
 	Era(tenant string) int64
 	// Attach sees to it that the purge state is of the server that answers, and returns what
-	// it has found out of that.
+	// it has found out of that: with an error, what is lost.
 	Attach(tenant string) (Run, error)
 	// Apart reports whether tenants are on servers of their own, which fail one by one.
 	Apart() bool

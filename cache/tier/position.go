@@ -19,10 +19,10 @@ func (t *Tier) settle(n *Tenant) string {
 		}
 		era := t.remote.Era(n.name)
 		run, err := t.remote.Attach(n.name)
+		t.tellOnce(run.Lost)
 		if err != nil {
 			return t.failed(n, "settle", err)
 		}
-		t.tellOnce(run.Lost)
 		if run.Dropped && n.purges.Head().Epoch != 0 {
 			t.o.Log(begunAnew(n, run))
 		}

@@ -73,6 +73,8 @@ const (
 		"Allow the user +info; else purge everything after such an event"
 	lostRole = "Redis does not tell its role, since its user may call neither ROLE nor HELLO: where sentinels name a replica as master, the " +
 		"first write finds it out, and until then purges that it lacks are missed. Allow the user +role"
+	lostServer = "connections to Redis lead to several servers in turn, as behind a balancer, or to one that starts over and over: nothing is cached " +
+		"meanwhile, since each of them knows other purges. Expected the address of one server, or redis.sentinel or redis.cluster"
 )
 
 // Attach implements Remote. A tenant's purge state is dropped if another server answers: one
@@ -81,6 +83,9 @@ const (
 func (s *Redis) Attach(tenant string) (storage.Run, error) {
 	get := resp.Command{Args: []string{"GET", keys.Run(tenant)}}
 	replies, err := ask(s, get, resp.Command{Args: []string{"INFO", "server"}})
+	if errors.Is(err, resp.ErrSeveral) {
+		return storage.Run{Lost: []string{lostServer}}, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
+	}
 	if err != nil {
 		return storage.Run{}, fmt.Errorf("%w: %v", storage.ErrUnavailable, err)
 	}
