@@ -63,7 +63,7 @@ func TestTraefikSessionsOfReplicas(t *testing.T) {
 	sent := time.Now()
 	assert.False(t, hit(replica[0], visitors[0]), "the replica that marked it knows at once")
 	for known := false; !known; known = !hit(replica[1], visitors[0]) {
-		require.Less(t, time.Since(sent), 1100*time.Millisecond)
+		require.Less(t, time.Since(sent), 5*time.Second, "maxStaleness is 1 s; the rest is for a slow machine")
 	}
 	for _, p := range replica {
 		assert.False(t, hit(p, visitors[0]))
