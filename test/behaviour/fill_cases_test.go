@@ -303,7 +303,11 @@ func TestWhatCannotBeKeptIsNoQueue(t *testing.T) {
 				for i := 0; i < 5; i++ {
 					_, _ = site.Send(http.MethodGet, s.URL+"/page", "", http.Header{})
 				}
-				assert.LessOrEqual(t, s.Renders(), 6, "five visits")
+				more := 0
+				if strings.Contains(name, "without a length") {
+					more = 1 // in gzip, which would tell its end
+				}
+				assert.LessOrEqual(t, s.Renders(), 6+more, "five visits")
 				before := s.Renders()
 				g := site.NewGate(t)
 				s.Answers(g.Behind(answer))
@@ -318,7 +322,7 @@ func TestWhatCannotBeKeptIsNoQueue(t *testing.T) {
 				s.Waiting(9)
 				g.Open()
 				done.Wait()
-				assert.Equal(t, 11, s.Renders()-before, "one as nobody, ten for themselves")
+				assert.Equal(t, 11+more, s.Renders()-before, "one as nobody, ten for themselves")
 			})
 		})
 	}
