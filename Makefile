@@ -37,7 +37,7 @@ unit: ## compiled and interpreted, without Traefik
 race: ## compiled, with the race detector
 	@.ci/need go
 	@.ci/need redis-server
-	CGO_ENABLED=1 $(TEST) -race -short ./...
+	CGO_ENABLED=1 $(TEST) -race -short -timeout 20m ./...
 
 e2e: ## interpreted, with real Redis, and in a real Traefik
 	@.ci/need go
