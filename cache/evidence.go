@@ -31,7 +31,6 @@ type evidence struct {
 	begins bool   // nothing was known of the session
 	limit  int64  // bytes that are kept
 	body   []byte // of the answer, as it came
-	over   bool   // more than limit came
 }
 
 // lookForEvidence prepares to compare the answer to a visitor's own request. It returns nil if
@@ -75,11 +74,12 @@ func dropEvidence(t *watchedWriter) {
 	}
 }
 
-// keepEvidence keeps a part of an answer.
-func keepEvidence(e *evidence, p []byte) {
-	if e.over || int64(len(e.body)+len(p)) > e.limit {
-		e.over = true
-		e.body = nil
+// keepEvidence keeps a part of an answer. Of one that is too large it keeps nothing: who reads that
+// slowly is not to keep its room.
+func keepEvidence(t *watchedWriter, p []byte) {
+	e := t.evidence
+	if int64(len(e.body)+len(p)) > e.limit {
+		dropEvidence(t)
 		return
 	}
 	e.body = append(e.body, p...)

@@ -1,11 +1,8 @@
 package cache
 
 import (
-	"context"
 	"net/http"
-	"time"
 
-	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -74,41 +71,17 @@ func askForWitness(h *Handler, v *visit, e *evidence, own []byte) {
 	if refusedFor(h.identities, v, false) != "" {
 		return
 	}
-	f := flight.Begin(h.shared.flights, flightKey(v), h.s.Limits.Refreshes)
-	if f == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ownContext(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
-	b := *v
-	b.r = asNobody(ctx, h, v)
-	b.now = nowMS()
-	b.cc = policy.Directives{}
-	b.cookie = false // the request has no cookie of a session
-	b.session = false
-	b.sid = ""
-	b.flight = f
-	b.lock = nil
-	go func() {
-		defer cancel()
-		defer func() { flight.End(h.shared.flights, f) }() // the interpreter drops a deferred call of a method of ours here
-		defer func() {
-			if p := recover(); p != nil {
-				count(h, policy.ReasonPanic)
-				if p != http.ErrAbortHandler {
-					h.logf("evidence of %s: %v", b.r.URL.Path, p)
-				}
-			}
-		}()
-		stored := witnessOf(h, &b)
+	inBackground(h, v, flightKey(v), "evidence", func(b *visit) {
+		stored := witnessOf(h, b)
 		if stored == nil { // nobody has stored it meanwhile
-			fillPage(h, nil, &b, nil)
+			fillPage(h, nil, b, nil)
 			count(h, "witness")
-			stored = witnessOf(h, &b)
+			stored = witnessOf(h, b)
 		}
 		if stored != nil {
 			judgeEvidence(h, v, e, stored, own)
 		}
-	}()
+	})
 }
 
 // witnessOf returns what is stored for nobody, and fresh, nil if nothing is.

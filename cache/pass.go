@@ -60,10 +60,7 @@ func (t *watchedWriter) Write(p []byte) (int, error) {
 		watch(t, p)
 	}
 	if t.evidence != nil {
-		keepEvidence(t.evidence, p)
-		if t.evidence.over { // who reads it slowly is not to keep its room
-			dropEvidence(t)
-		}
+		keepEvidence(t, p)
 	}
 	n, err := t.ResponseWriter.Write(p)
 	if t.flush && err == nil {

@@ -16,14 +16,26 @@ import (
 // one at a time for each key, and not more at once than limits.refreshes. The
 // visitor's request is over before it is done, so it has a context of its own.
 func (h *Handler) refresh(v *visit) {
-	f := flight.Begin(h.shared.flights, v.entry.Key, h.s.Limits.Refreshes)
+	inBackground(h, v, v.entry.Key, "refresh", func(b *visit) {
+		b.state, b.fwd = policy.Expired, "stale"
+		if h.claimRefresh(b) {
+			defer func() { h.shared.tier.Unlock(h.tenant, b.lock, 0) }()
+			h.refetch(b)
+		}
+	})
+}
+
+// inBackground does something for the page of a visit that it asks for as nobody, while the
+// visit itself is over or goes on. It does nothing if that is under way for the key, or too
+// much is (limits.refreshes). what names it in the log.
+func inBackground(h *Handler, v *visit, key, what string, do func(b *visit)) {
+	f := flight.Begin(h.shared.flights, key, h.s.Limits.Refreshes)
 	if f == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ownContext(v.r.Context()), time.Duration(h.s.Limits.FetchTimeout)*time.Millisecond)
 	b := *v
 	b.r = asNobody(ctx, h, v)
-	b.state, b.fwd = policy.Expired, "stale"
 	b.now = nowMS()
 	b.cc = policy.Directives{}
 	b.cookie = false // the request has no cookie of a session
@@ -38,14 +50,11 @@ func (h *Handler) refresh(v *visit) {
 			if p := recover(); p != nil {
 				count(h, policy.ReasonPanic)
 				if p != http.ErrAbortHandler {
-					h.logf("refresh of %s: %v", b.r.URL.Path, p)
+					h.logf("%s of %s: %v", what, b.r.URL.Path, p)
 				}
 			}
 		}()
-		if h.claimRefresh(&b) {
-			defer func() { h.shared.tier.Unlock(h.tenant, b.lock, 0) }()
-			h.refetch(&b)
-		}
+		do(&b)
 	}()
 }
 

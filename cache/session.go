@@ -150,7 +150,7 @@ func markAll(h *Handler, v *visit, special bool) {
 	}
 	v.had = had[0]
 	v.have = have[0]
-	if v.had == 0 && v.have == 0 {
+	if v.had == 0 {
 		v.have = h.shared.tier.MarkUnknown(h.tenant, v.sid, special)
 	}
 }
@@ -217,9 +217,9 @@ func noteNewSession(h *Handler, v *visit, status int, header http.Header) {
 // noteSessionOf notes the session that one of a response's Set-Cookie lines begins, if the
 // request could not have made it a special one.
 func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines []string) {
-	if h.s.Session == "" || (v.cookie && !isForgotten(h, v) || changesSession(v)) && !signsOut(v) || odoo.RedirectsElsewhere(v.r, status, header) && (!v.rule.KeepsSession || signsIn(v)) && !signsOut(v) ||
-		v.rule.AnswerTells && status != http.StatusOK || // whoever is signed in by a link is often sent to the same page
-		len(v.r.Header["Authorization"]) > 0 || len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
+	out := signsOut(v)
+	if !out && !beginsDefault(h, v, status, header) || h.s.Session == "" || len(v.r.Header["Authorization"]) > 0 ||
+		len(v.r.Header["X-Openerp-Session-Id"]) > 0 || strings.Contains(v.r.URL.RawQuery, "session_id") {
 		return
 	}
 	id := ""
@@ -233,12 +233,23 @@ func noteSessionOf(h *Handler, v *visit, status int, header http.Header, lines [
 		}
 		id = value // Odoo 16 and 17 write it twice into pages that no route has
 	}
-	if v.cookie && !signsOut(v) && !odoo.EarlySessionID.MatchString(id) {
+	if v.cookie && !out && !odoo.EarlySessionID.MatchString(id) {
 		return
 	}
 	if odoo.SessionID.MatchString(id) && keys.SessionID(id) != v.sid {
 		h.shared.tier.NoteNewSession(h.tenant, keys.SessionID(id))
 	}
+}
+
+// beginsDefault reports whether a session that begins in answer to a visit is a default one.
+func beginsDefault(h *Handler, v *visit, status int, header http.Header) bool {
+	switch {
+	case changesSession(v) || v.cookie && !isForgotten(h, v):
+		return false
+	case v.rule.AnswerTells && status != http.StatusOK: // whoever is signed in by a link is often sent to the same page
+		return false
+	}
+	return !odoo.RedirectsElsewhere(v.r, status, header) || v.rule.KeepsSession && !signsIn(v)
 }
 
 // isForgotten reports whether Odoo may have begun another session in place of that of a visit,

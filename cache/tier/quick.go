@@ -22,8 +22,9 @@ func (t *Tier) Confirm(n *Tenant) (known, late bool) {
 	return q != nil, late
 }
 
-// compare asks whether the position is as it was, and for a page with it, see Remote.Compare. The question that it returns has the view's position, as it was before and
-// is afterwards, and as the server of its era says. It is nil if that does not hold.
+// compare asks whether the position is as it was, and for a page with it, see Remote.Compare. The
+// question that it returns has the view's position, as it was before and is afterwards, and as
+// the server of its era says. It is nil if that does not hold.
 func compare(t *Tier, n *Tenant, page *storage.Page) (answer []byte, q *storage.Question, late bool) {
 	now := time.Now()
 	if q = purges.MadeQuestion(n.purges); q == nil {

@@ -45,6 +45,7 @@ func TestDialectFindsEachConstruct(t *testing.T) {
 		{"max", "var x = max(1, 2)", "builtin max"},
 		{"clear", "func f(m map[int]int) { clear(m) }", "builtin clear"},
 		{"range over a number", "func f() { for i := range 10 { _ = i } }", "range over a number"},
+		{"several conditions in a case", "func f(a, b bool) { switch { case a, b: } }", "several conditions in a case"},
 		{"loop without a condition", "func f() { for i := 0; ; { i++ } }", "without a condition"},
 		{"errors.As", "import \"errors\"\nfunc f(e error) bool { var x *E; return errors.As(e, &x) }\ntype E struct{ error }", "errors.As"},
 		{"generic type", "import \"sync/atomic\"\nvar p atomic.Pointer[int]", "generic"},
@@ -183,6 +184,8 @@ func (d *dialectWalker) visit(n ast.Node) bool {
 		if s, ok := n.Call.Fun.(*ast.SelectorExpr); ok && s.Sel.Name != "Unlock" && s.Sel.Name != "RUnlock" {
 			d.report(n, "a deferred call of a method may be dropped; defer a closure")
 		}
+	case *ast.SwitchStmt:
+		d.conditions(n)
 	case *ast.RangeStmt:
 		if lit, ok := n.X.(*ast.BasicLit); ok && lit.Kind == token.INT {
 			d.report(n, "range over a number")
@@ -197,6 +200,19 @@ func (d *dialectWalker) visit(n ast.Node) bool {
 		}
 	}
 	return true
+}
+
+// conditions refuses `case a, b:` in a switch without a value: of its conditions Yaegi looks at the
+// first alone.
+func (d *dialectWalker) conditions(n *ast.SwitchStmt) {
+	if n.Tag != nil {
+		return
+	}
+	for _, clause := range n.Body.List {
+		if clause, ok := clause.(*ast.CaseClause); ok && len(clause.List) > 1 {
+			d.report(clause, "several conditions in a case: only the first is looked at; join them with ||")
+		}
+	}
 }
 
 // recovers reports whether a function calls recover.
