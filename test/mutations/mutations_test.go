@@ -110,6 +110,14 @@ func TestMutations(t *testing.T) {
 	}
 }
 
+// TestEachFaultFits: what a fault replaces is there once. Unlike TestMutations this takes no time.
+func TestEachFaultFits(t *testing.T) {
+	for _, m := range mutations {
+		_, err := source.FileWith(source.Path(m.folder), m.old)
+		assert.NoError(t, err, m.name)
+	}
+}
+
 // runCopy runs a test in a copy of this repository with a fault in it. It reports whether
 // the test failed; one that cannot be run, or does not exist, ends this test.
 func runCopy(t *testing.T, m *mutation, suite, test string) (out string, failed bool) {

@@ -112,25 +112,37 @@ func CopyAll(to string) error {
 
 // Edit replaces a text that is there once in the files of a package.
 func Edit(folder, old, with string) error {
-	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	file, err := FileWith(folder, old)
 	if err != nil {
 		return err
 	}
-	count := 0
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(strings.Replace(string(b), old, with, 1)), 0o600)
+}
+
+// FileWith returns the file of a package that has a text once. It is an error if another has it
+// too, or none has.
+func FileWith(folder, text string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		return "", err
+	}
+	count, with := 0, ""
 	for _, file := range files {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if n := strings.Count(string(b), old); n > 0 && !strings.HasSuffix(file, "_test.go") {
+		if n := strings.Count(string(b), text); n > 0 && !strings.HasSuffix(file, "_test.go") {
 			count += n
-			if err := os.WriteFile(file, []byte(strings.Replace(string(b), old, with, 1)), 0o600); err != nil {
-				return err
-			}
+			with = file
 		}
 	}
 	if count != 1 {
-		return fmt.Errorf("%q is there %d times in %s", old, count, folder)
+		return "", fmt.Errorf("%q is there %d times in %s", text, count, folder)
 	}
-	return nil
+	return with, nil
 }
