@@ -133,6 +133,9 @@ func generated(r *rand.Rand) map[string]struct {
 
 // TestOpaqueFractions measures how many generated tokens are known.
 func TestOpaqueFractions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute with the race detector")
+	}
 	const n = 20000
 	for name := range generated(nil) {
 		token := generated(rand.New(rand.NewSource(1)))[name] // the same ones in any order
@@ -162,6 +165,9 @@ var onlyLetters = regexp.MustCompile(`^[a-z]+$`)
 // for tokens (Debian: wngerman, wdutch, wfrench, …): 0.0006 of the German, 0.0005 of the Dutch, none of
 // the Danish, Norwegian, French, Polish, Portuguese, Swedish ones.
 func TestOpaqueDictionaries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute with the race detector")
+	}
 	files, err := filepath.Glob("/usr/share/dict/*")
 	require.NoError(t, err)
 	all := 0
