@@ -165,7 +165,11 @@ func TestTraefikStickyCookies(t *testing.T) {
 					rw.Header().Set("X-Server", fmt.Sprint(i))
 					rw.Header().Set("X-Cookie", r.Header.Get("Cookie"))
 					rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-					_, _ = rw.Write([]byte(site.HTMLPage("the same page")))
+					text := "the same page"
+					if strings.Contains(r.Header.Get("Cookie"), "session_id=") {
+						text = "a page of one's own"
+					}
+					_, _ = rw.Write([]byte(site.HTMLPage(text)))
 				})
 				urls = append(urls, renders[i].URL)
 			}
@@ -182,6 +186,7 @@ func TestTraefikStickyCookies(t *testing.T) {
 			}
 			p := stack.StartTraefik(t, dynamic)
 			p.Until("the shop is there", func() bool { return p.Get("/web/login").Status == http.StatusOK })
+			p.Until("pages are stored", func() bool { return strings.Contains(p.Get("/shop").CacheStatus(), "; hit") })
 			asked := func() int { return renders[0].Renders() + renders[1].Renders() }
 			before := asked()
 			for i := 0; i < 6; i++ {

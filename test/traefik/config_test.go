@@ -232,13 +232,13 @@ func TestTraefikTellsWhatIsGiven(t *testing.T) {
 		"purge.example":   {"purge": site.Options{"secret": ""}},
 		"redis.example":   {"redis": site.Options{"address": "127.0.0.1:1", "password": "", "sentinel": site.Options{"passwordFile": ""}}},
 		"urn.example":     {"purge": site.Options{"secret": "urn:k8s:secret:odoocache:purge"}},
-		"line.example":    {"redis": site.Options{"address": "127.0.0.1:1", "password": "hunter2\n"}},
+		"line.example":    {"redis": site.Options{"address": "127.0.0.1:1", "password": "hunter\n2"}},
 		"nothing.example": {"purge": site.Options{"fromResponses": true}},
 		"null.example":    {"purge": site.Options{"secretFile": nil}}, // as of a template
 	}))
 	for router, want := range map[string]string{
 		"purge": "purge.secret: is given, but empty", "redis": "redis.password: is given, but empty",
-		"urn": "purge.secret: begins with urn:", "line": "redis.password: ends in a line break",
+		"urn": "purge.secret: begins with urn:", "line": "redis.password: has a line break or a NUL in it",
 	} {
 		p.Until(router+" is refused", func() bool { return strings.Contains(p.Log(), want) })
 		got, err := site.Send(http.MethodGet, p.URL+"/", "", site.Fields("Host: "+router+".example"))

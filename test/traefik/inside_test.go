@@ -159,6 +159,15 @@ func purges(t *testing.T, p *stack.Traefik, places map[string]string, settings .
 	assert.Contains(t, status(), "fwd=uri-miss")
 }
 
+// untilRouted waits until a Traefik has a router for the control endpoint of a host.
+func untilRouted(p *stack.Traefik, host, address string) {
+	p.T.Helper()
+	p.Until("the control endpoint of "+host+" has a router", func() bool {
+		r, err := site.Send(http.MethodGet, "http://"+address+"/.odoocache/status", "", site.Fields("Host: "+host))
+		return err == nil && r.Status != http.StatusNotFound
+	})
+}
+
 // hostAt names where a host is found, by port.
 func hostAt(host string, e entered) map[string]string {
 	places := map[string]string{}
@@ -198,6 +207,7 @@ func TestInsideRecipes(t *testing.T) {
 		_, purge, _ := strings.Cut(recipes[0], "\n---\n")
 		p := stack.StartTraefik(t, shop, e.flags...)
 		p.Write("purge.yml", purge)
+		untilRouted(p, "traefik", e.places["8082"])
 		purges(t, p, hostAt("traefik", e), "ODOOCACHE_EDGE_URL=http://traefik:8082")
 	})
 
@@ -209,6 +219,7 @@ func TestInsideRecipes(t *testing.T) {
 		_, purge, _ := strings.Cut(recipes[0], "\n---\n")
 		p := stack.StartTraefik(t, alone, e.flags...)
 		p.Write("purge.yml", purge)
+		untilRouted(p, "traefik", e.places["8082"])
 		purges(t, p, hostAt("traefik", e), "ODOOCACHE_EDGE_URL=http://traefik:8082")
 	})
 

@@ -20,13 +20,24 @@ import (
 func TestTraefikSessionsOfReplicas(t *testing.T) {
 	server := stack.StartRedis(t)
 	begun := 0
+	changed := ""
 	origin := stack.NewBackend(t, func(rw http.ResponseWriter, r *http.Request) {
 		lines := []string{"Content-Type: text/html"}
-		if r.URL.Path == "/begin" {
+		session := ""
+		if cookie, err := r.Cookie("session_id"); err == nil {
+			session = cookie.Value
+		}
+		text := "page " + r.URL.Path
+		switch {
+		case r.URL.Path == "/begin":
 			begun++
 			lines = append(lines, "Cache-Control: no-store", fmt.Sprintf("Set-Cookie: session_id=%s; Path=/", site.SessionID(begun)))
+		case r.URL.Path == "/change":
+			changed = session
+		case session != "" && session == changed:
+			text += " of " + session // else it would be evidence that nothing has changed
 		}
-		site.Page(site.HTMLPage("page "+r.URL.Path), lines...)(rw, r)
+		site.Page(site.HTMLPage(text), lines...)(rw, r)
 	})
 	replica := stack.Replicas(t, stack.Routed(origin.URL, map[string]site.Options{"": {
 		"redis": site.Options{"address": server.Address, "timeout": "5s", "dialTimeout": "5s"},
