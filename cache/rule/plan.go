@@ -130,7 +130,9 @@ func plainQuery(m *Match) *regexp.Regexp {
 		if strings.ContainsAny(pattern, `^$\`) {
 			return nil // what it finds in a value may not be found in the query
 		}
-		text = append(text, pattern)
+		if !hasString(text, pattern) { // each once: Go has a slow way for large expressions
+			text = append(text, pattern)
+		}
 	}
 	re, _ := regexp.Compile("(?:" + strings.Join(text, ")|(?:") + ")")
 	return re
