@@ -135,7 +135,7 @@ const maxName = 64
 // Build checks the options and returns them parsed, or one error that names
 // every mistake.
 func Build(c *option.Config) (*Settings, error) {
-	p := &problems{sets: map[string]keys.Names{}}
+	p := &problems{}
 	p.unknown("", c.Unknown)
 	s := &Settings{
 		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
@@ -160,7 +160,7 @@ func Build(c *option.Config) (*Settings, error) {
 	if !isName(session) { // reported, or there is none
 		session = ""
 	}
-	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(session) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
+	s.SessionPattern, _ = expression(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(session) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
 	s.ContextCookie = c.Session.ContextCookie
 	if s.ContextCookie != "" && (!isName(s.ContextCookie) || s.ContextCookie == s.Session) {
 		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)
@@ -192,7 +192,7 @@ func Build(c *option.Config) (*Settings, error) {
 	if len(p.list) > 0 {
 		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
 	}
-	s.Plan = rule.NewPlan(s.Rules)
+	s.Plan = rule.NewPlan(s.Rules, expression)
 	return s, nil
 }
 
