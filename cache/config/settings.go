@@ -18,10 +18,13 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// Settings are valid options, parsed.
+// Settings are valid options, parsed. Those of middlewares that differ in what is a tenant's own
+// alone have the same rules, expressions and lists. So nothing of them is ever changed.
 type Settings struct {
+	Tenant string   // its own, with Purge.Secret
+	Edge   []string // the value of EdgeHeader, which follows from the secret
+
 	Name           string
-	Tenant         string
 	Rules          []*rule.Rule
 	Plan           *rule.Plan // of the rules
 	Default        *rule.Rule // for requests that no rule takes: RFC 9111 alone
@@ -31,9 +34,8 @@ type Settings struct {
 	SessionPattern *regexp.Regexp // finds its values in Cookie fields
 	ContextCookie  string         // empty: none
 	CSRF           CSRFSettings
-	EdgeHeader     string   // canonical, empty: none
-	Edge           []string // its value
-	Compression    int      // gzip level of stored text, 0: none
+	EdgeHeader     string // canonical, empty: none
+	Compression    int    // gzip level of stored text, 0: none
 	EarlyRefresh   bool
 	Rewarm         int  // pages after a purge
 	Campaigns      bool // set the cookies of campaign parameters that are left out
@@ -47,6 +49,8 @@ type Settings struct {
 
 	DropsAuthorization bool // of requests: it is a middleware's in front
 	RefusesPrefetch    bool // of what could change a session
+
+	Prepared *Once // what the handler makes of what is shared
 }
 
 // FillSettings say what requests are like that ask for what is stored.
@@ -133,21 +137,47 @@ var (
 const maxName = 64
 
 // Build checks the options and returns them parsed, or one error that names
-// every mistake.
+// every mistake. What others have made of the same options is shared.
 func Build(c *option.Config) (*Settings, error) {
+	print := fingerprintOf(c)
+	s, found := shared(print)
 	p := &problems{}
+	if !found {
+		s = p.settings(c)
+	}
+	tenant := p.tenant(c.Tenant)
+	secret := p.purgeSecret(c.Purge)
+	if len(p.list) > 0 {
+		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+	}
+	if !found {
+		s = share(print, s)
+	}
+	s.Tenant = tenant
+	s.Purge.Secret = secret
+	s.Edge = []string{edgeToken(secret)}
+	return &s, nil
+}
+
+// tenant reads the name of a tenant.
+func (p *problems) tenant(name string) string {
+	if !tenantName.MatchString(name) {
+		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", name)
+	}
+	return name
+}
+
+// settings reads all but what is a tenant's own.
+func (p *problems) settings(c *option.Config) Settings {
 	p.unknown("", c.Unknown)
-	s := &Settings{
-		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
+	s := Settings{
+		Name: c.Name, Session: c.Session.Cookie, Prepared: &Once{},
 		CacheHeader: p.ownHeader("headers.cache", c.Headers.Cache),
 		PurgeHeader: p.ownHeader("headers.purge", c.Headers.Purge),
 	}
 	p.unknown("headers.", c.Headers.Unknown)
 	if s.CacheHeader == s.PurgeHeader && s.CacheHeader != "" {
 		p.add("headers.purge", "%q is the name of headers.cache, too; expected another", c.Headers.Purge)
-	}
-	if !tenantName.MatchString(c.Tenant) {
-		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", c.Tenant)
 	}
 	if !statusName.MatchString(c.Name) || len(c.Name) > maxName {
 		p.add("name", "%q; expected a token of at most %d characters that begins with a letter, such as odoocache", c.Name, maxName)
@@ -185,15 +215,13 @@ func Build(c *option.Config) (*Settings, error) {
 	s.Fill = p.fill(c)
 	s.Country = p.country(c.Country)
 	s.Purge = p.purge(c.Purge)
-	s.Edge = []string{edgeToken(s.Purge.Secret)}
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
-	p.rules(c, s, p.extension(c))
-	if len(p.list) > 0 {
-		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+	p.rules(c, &s, p.extension(c))
+	if len(p.list) == 0 {
+		s.Plan = rule.NewPlan(s.Rules, expression)
 	}
-	s.Plan = rule.NewPlan(s.Rules, expression)
-	return s, nil
+	return s
 }
 
 func (p *problems) csrf(c option.CSRF) CSRFSettings {
@@ -220,17 +248,21 @@ func edgeToken(secret string) string {
 	return hex.EncodeToString(mac.Sum(nil))[:32]
 }
 
+// purgeSecret reads what a tenant's purges are allowed by.
+func (p *problems) purgeSecret(c option.Purge) string {
+	secret, given := p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
+	if secret != "" && len(secret) < 8 {
+		p.add(given, "has %d characters; expected at least 8", len(secret))
+	}
+	if secret != strings.TrimSpace(secret) {
+		p.add(given, "begins or ends with white space; expected what a header can carry")
+	}
+	return secret
+}
+
 func (p *problems) purge(c option.Purge) PurgeSettings {
 	p.unknown("purge.", c.Unknown)
 	s := PurgeSettings{FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true)}
-	given := ""
-	s.Secret, given = p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
-	if s.Secret != "" && len(s.Secret) < 8 {
-		p.add(given, "has %d characters; expected at least 8", len(s.Secret))
-	}
-	if s.Secret != strings.TrimSpace(s.Secret) {
-		p.add(given, "begins or ends with white space; expected what a header can carry")
-	}
 	for i := 0; i < len(c.Networks); i++ {
 		text := strings.TrimSpace(c.Networks[i])
 		network, err := parseNetwork(text)
