@@ -44,15 +44,58 @@ type Shared struct {
 // reload takes the old middlewares away before it puts the new ones in place.
 const linger = time.Minute
 
+// registryMu is locked before all other locks.
 var (
-	registryMu sync.Mutex
-	registry   = map[string]*registered{}
+	registryMu     sync.Mutex
+	registry       = map[string]*registered{}
+	configurations []*configuration // one or two, unless a test makes more
 )
 
 type registered struct {
 	shared *Shared
-	users  int
+	users  int // configurations
 	idles  int // how often the last user has left
+}
+
+// configuration is one of Traefik's: all middlewares that it has made have contexts that end at one
+// time. So what they use is counted for all of them together.
+type configuration struct {
+	ctx      context.Context    // of the first of them
+	done     <-chan struct{}    // of all
+	storages map[string]bool    // that they use, by fingerprint
+	places   map[string][]place // by tenant, see places.go
+	noted    int                // of places
+}
+
+// configurationOf returns the one that a context belongs to. The caller holds the lock.
+func configurationOf(ctx context.Context) *configuration {
+	done := ctx.Done()
+	for i := 0; i < len(configurations); i++ {
+		if configurations[i].done == done {
+			return configurations[i]
+		}
+	}
+	c := &configuration{ctx: ctx, done: done, storages: map[string]bool{}, places: map[string][]place{}}
+	configurations = append(configurations, c)
+	context.AfterFunc(ctx, func() { endConfiguration(c) })
+	return c
+}
+
+// endConfiguration gives back what a configuration uses.
+func endConfiguration(c *configuration) {
+	registryMu.Lock()
+	defer registryMu.Unlock()
+	rest := make([]*configuration, 0, len(configurations))
+	for i := 0; i < len(configurations); i++ {
+		if configurations[i] != c {
+			rest = append(rest, configurations[i])
+		}
+	}
+	configurations = rest
+	for print := range c.storages {
+		release(print)
+	}
+	c.storages = map[string]bool{} // once
 }
 
 // Acquire returns the storage for the settings, a new one if there is none. It
@@ -66,16 +109,16 @@ func Acquire(ctx context.Context, s config.StorageSettings) *Shared {
 		r = &registered{shared: newShared(s)}
 		registry[s.Fingerprint] = r
 	}
-	r.users++
-	context.AfterFunc(ctx, func() { release(s.Fingerprint) })
+	if c := configurationOf(ctx); !c.storages[s.Fingerprint] {
+		c.storages[s.Fingerprint] = true
+		r.users++
+	}
 	return r.shared
 }
 
 // release counts a user off, and closes the storage if nobody has come back
-// for it after a while.
+// for it after a while. The caller holds the lock.
 func release(fingerprint string) {
-	registryMu.Lock()
-	defer registryMu.Unlock()
 	r := registry[fingerprint]
 	if r == nil {
 		return

@@ -67,7 +67,9 @@ func share(print string, s Settings) Settings {
 		if len(kept) >= maxKept {
 			return s
 		}
-		s.Tenant, s.Purge.Secret, s.Edge = "", "", nil
+		s.Tenant = ""
+		s.Purge.Secret = ""
+		s.Edge = nil
 		k = &keptSettings{s: s}
 		kept[print] = k
 	}
@@ -105,7 +107,10 @@ func sweep(since time.Time) {
 // one. Options that nobody knows are part of it.
 func fingerprintOf(c *option.Config) string {
 	o := *c
-	o.Tenant, o.Purge.Secret, o.Purge.SecretFile, o.Purge.SecretEnv = "", nil, nil, nil
+	o.Tenant = ""
+	o.Purge.Secret = nil
+	o.Purge.SecretFile = nil
+	o.Purge.SecretEnv = nil
 	r := &o.Redis
 	parts := []string{
 		secretIn(r.Password), secretIn(r.PasswordFile), secretIn(r.PasswordEnv),
@@ -132,8 +137,12 @@ func fingerprintOf(c *option.Config) string {
 		}
 		parts = append(parts, content)
 	}
-	r.Password, r.PasswordFile, r.PasswordEnv = nil, nil, nil
-	r.Sentinel.Password, r.Sentinel.PasswordFile, r.Sentinel.PasswordEnv = nil, nil, nil
+	r.Password = nil
+	r.PasswordFile = nil
+	r.PasswordEnv = nil
+	r.Sentinel.Password = nil
+	r.Sentinel.PasswordFile = nil
+	r.Sentinel.PasswordEnv = nil
 	sum := sha256.Sum256([]byte(fmt.Sprintf(quoted, o, parts)))
 	return string(sum[:])
 }
