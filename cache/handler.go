@@ -53,8 +53,6 @@ type common struct {
 	ages      []string
 	byRule    string
 	addressed []string
-	place     string // see places.go
-	identity  string
 
 	keyFields     []string
 	ignoredFields map[string]bool
@@ -80,11 +78,6 @@ func prepareCommon(s *config.Settings) *common {
 	c.ignoredFields = ignoredFieldsOf(s, c.keyFields)
 	c.slowFields = slowFieldsOf(s)
 	c.counting = countingFields(s)
-	c.place = placeOf(s.Storage)
-	c.identity = c.place
-	if s.Storage.Redis == nil {
-		c.identity = s.Storage.Fingerprint
-	}
 	return c
 }
 

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"context"
-	"strconv"
-	"strings"
 
 	"github.com/odoocache/odoocache/cache/config"
 )
@@ -35,8 +33,10 @@ func Declare(ctx context.Context, s *config.Settings, middleware string) {
 }
 
 func declare(ctx context.Context, s *config.Settings, middleware string) string {
-	in := commonOf(s)
-	own := place{middleware: middleware, storage: in.place, identity: in.identity}
+	own := place{middleware: middleware, storage: s.Storage.Called, identity: s.Storage.Called}
+	if s.Storage.Redis == nil {
+		own.identity = s.Storage.Fingerprint
+	}
 	registryMu.Lock()
 	defer registryMu.Unlock()
 	c := configurationOf(ctx)
@@ -81,18 +81,4 @@ func notePlace(c *configuration, tenant string, own place) {
 func twoPlaces(tenant string, other, own place) string {
 	return "odoocache: tenant " + tenant + ": its pages are in two places: middleware " + other.middleware + " keeps them in " + other.storage +
 		", middleware " + own.middleware + " in " + own.storage + "; a purge by one of them does not reach the other. Give both the same storage, or tenants of their own"
-}
-
-// placeOf names a storage by what decides on where the pages are.
-func placeOf(s config.StorageSettings) string {
-	o := s.Redis
-	switch {
-	case o == nil:
-		return "this process's memory (" + strconv.FormatInt(s.MemoryBytes, 10) + " bytes)"
-	case len(s.Cluster) > 0:
-		return "the Redis Cluster of " + strings.Join(s.Cluster, ", ")
-	case o.Sentinels != nil:
-		return "the Redis that sentinels call " + o.Sentinels.Master + " (" + strings.Join(o.Sentinels.Addresses, ", ") + "), database " + strconv.Itoa(o.DB)
-	}
-	return "Redis at " + o.Address + ", database " + strconv.Itoa(o.DB)
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/option"
@@ -120,6 +121,7 @@ type StorageSettings struct {
 	AdmissionWindow int64 // ms
 	AdmissionKeys   int
 	Place           string // where the server is
+	Called          string // the same for messages
 	Fingerprint     string // equal for equal settings, without secrets
 }
 
@@ -355,6 +357,7 @@ func (p *problems) storage(c *option.Config) StorageSettings {
 		strings.Join(c.Redis.Sentinel.Addresses, ","), strings.Join(c.Redis.Cluster.Addresses, ","),
 	}, " ")
 	s.Fingerprint = fingerprint(c, s)
+	s.Called = called(s)
 	return s
 }
 
@@ -388,6 +391,20 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
+}
+
+// called names a storage by what decides on where the pages are.
+func called(s StorageSettings) string {
+	o := s.Redis
+	switch {
+	case o == nil:
+		return "this process's memory (" + strconv.FormatInt(s.MemoryBytes, 10) + " bytes)"
+	case len(s.Cluster) > 0:
+		return "the Redis Cluster of " + strings.Join(s.Cluster, ", ")
+	case o.Sentinels != nil:
+		return "the Redis that sentinels call " + o.Sentinels.Master + " (" + strings.Join(o.Sentinels.Addresses, ", ") + "), database " + strconv.Itoa(o.DB)
+	}
+	return "Redis at " + o.Address + ", database " + strconv.Itoa(o.DB)
 }
 
 // secretOf is what a fingerprint has of a password: the name of its file, if there is one.
