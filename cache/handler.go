@@ -26,7 +26,7 @@ type Handler struct {
 	serial     int64 // by which Shared finds it, 0: it does not
 
 	table  *sync.Map // of *readyPage, by tableKey
-	prefix string    // of its keys: other handlers have rules of their own
+	prefix string    // of its keys: other tenants, and other settings, have pages of their own
 
 	glances  *sync.Map // of *glance, by glanceKey, at most limits.addresses
 	glanced  *int64    // about how many, atomic
@@ -48,6 +48,7 @@ type Handler struct {
 // common is what handlers have in common whose settings are shared: it is made once. It is
 // never changed.
 type common struct {
+	number    string // no other settings have it
 	hit       string
 	hits      []string
 	ages      []string
@@ -60,6 +61,9 @@ type common struct {
 	counting      map[string]bool
 }
 
+// commons counts what was made.
+var commons int64
+
 // commonOf returns what follows from shared settings.
 func commonOf(s *config.Settings) *common {
 	c, _ := s.Prepared.Get(func() interface{} { return prepareCommon(s) }).(*common)
@@ -68,6 +72,7 @@ func commonOf(s *config.Settings) *common {
 
 func prepareCommon(s *config.Settings) *common {
 	c := &common{
+		number:    strconv.FormatInt(atomic.AddInt64(&commons, 1), 36),
 		hit:       s.Name + "; hit; ttl=",
 		byRule:    statusForwarded(&Handler{s: s}, "bypass", 0, policy.ReasonRule),
 		addressed: append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...),
@@ -105,11 +110,16 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.ignoredFields = c.ignoredFields
 	h.slowFields = c.slowFields
 	h.counting = c.counting
-	h.prefix = strconv.FormatInt(shared.number(), 36)
+	h.prefix = c.number + " " + s.Tenant
 	if s.Rewarm > 0 {
-		h.serial = shared.enlist(ctx, func(r *http.Request) {
-			h.askFor(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
-		})
+		enlist(ctx, h)
 	}
 	return h
+}
+
+// enlist lets pages be asked for from where a handler's requests go, until ctx ends.
+func enlist(ctx context.Context, h *Handler) {
+	h.serial = h.shared.enlist(ctx, func(r *http.Request) {
+		h.askFor(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
+	})
 }

@@ -40,27 +40,36 @@ func declare(ctx context.Context, s *config.Settings, middleware string) string 
 	registryMu.Lock()
 	defer registryMu.Unlock()
 	c := configurationOf(ctx)
+	if known := c.places[s.Tenant]; len(known) == 1 && known[0].identity == own.identity { // another router
+		return ""
+	}
+	return compare(c, s.Tenant, own)
+}
+
+// compare notes a place and returns what is wrong with it, "" if that is nothing or was said. The
+// caller holds the lock.
+func compare(c *configuration, tenant string, own place) string {
 	problem := ""
 	for i := 0; i < len(configurations); i++ {
 		if configurations[i].ctx.Err() != nil { // it was replaced
 			continue
 		}
-		others := configurations[i].places[s.Tenant]
+		others := configurations[i].places[tenant]
 		for j := 0; j < len(others); j++ {
 			if others[j].identity != own.identity {
-				problem = twoPlaces(s.Tenant, others[j], own)
+				problem = twoPlaces(tenant, others[j], own)
 			}
 		}
 	}
-	notePlace(c, s.Tenant, own)
+	notePlace(c, tenant, own)
 	if problem == "" {
-		delete(told, s.Tenant)
+		delete(told, tenant)
 		return ""
 	}
-	if told[s.Tenant] == problem {
+	if told[tenant] == problem {
 		return ""
 	}
-	told[s.Tenant] = problem
+	told[tenant] = problem
 	return problem
 }
 

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +22,7 @@ import (
 //
 // What is kept is never changed. Options with mistakes are not kept: they are named each time.
 
-// kept are settings of tenants that have nothing of their own, by fingerprint.
+// kept are settings without what is a tenant's own, by fingerprint.
 var (
 	keptMu   sync.Mutex
 	kept     = map[string]*keptSettings{}
@@ -29,7 +31,7 @@ var (
 
 // keptSettings are settings, and when they were last asked for.
 type keptSettings struct {
-	s    Settings
+	s    *Settings
 	used time.Time
 }
 
@@ -42,50 +44,50 @@ const (
 	keepTime = time.Minute
 )
 
-// shared returns what is kept by a fingerprint, false if nothing is.
-func shared(print string) (Settings, bool) {
+// shared returns what is kept by a fingerprint, nil if nothing is.
+func shared(print string) *Settings {
 	keptMu.Lock()
-	defer keptMu.Unlock()
 	k := kept[print]
 	if k == nil {
-		return Settings{}, false
+		keptMu.Unlock()
+		return nil
 	}
-	use(k)
-	return k.s, true
+	k.used = time.Now()
+	if !sweeping {
+		sweepLater(k.used)
+	}
+	keptMu.Unlock()
+	return k.s
 }
 
-// share keeps settings by a fingerprint, without what is a tenant's own, and returns those to
-// use: what another one has kept just now.
-func share(print string, s Settings) Settings {
+// share keeps settings by a fingerprint, and returns those to use: what another one has kept just
+// now.
+func share(print string, s *Settings) *Settings {
 	if print == "" {
 		return s
 	}
 	keptMu.Lock()
 	defer keptMu.Unlock()
 	k := kept[print]
-	if k == nil {
-		if len(kept) >= maxKept {
-			return s
-		}
-		s.Tenant = ""
-		s.Purge.Secret = ""
-		s.Edge = nil
-		k = &keptSettings{s: s}
-		kept[print] = k
+	if k != nil {
+		return k.s
 	}
-	use(k)
-	return k.s
+	if len(kept) >= maxKept {
+		return s
+	}
+	now := time.Now()
+	kept[print] = &keptSettings{s: s, used: now}
+	if !sweeping {
+		sweepLater(now)
+	}
+	return s
 }
 
-// use notes that what is kept is in use, and has the rest dropped in a while: by then a change of
-// the configuration has asked for all that is. The caller holds the lock.
-func use(k *keptSettings) {
-	k.used = time.Now()
-	if !sweeping {
-		sweeping = true
-		since := k.used.Add(-keepTime)
-		time.AfterFunc(keepTime, func() { sweep(since) })
-	}
+// sweepLater has what is not in use dropped in a while: by then a change of the configuration
+// that has begun has asked for all that is. The caller holds the lock.
+func sweepLater(now time.Time) {
+	sweeping = true
+	time.AfterFunc(keepTime, func() { sweep(now.Add(-keepTime)) })
 }
 
 // sweep drops what has not been asked for since a time.
@@ -100,31 +102,51 @@ func sweep(since time.Time) {
 	}
 }
 
-// fingerprintOf identifies options but for what is a tenant's own, with the content of the files
-// that they name as it is now, hashed. It is "" where that cannot be read, or told.
-//
-// Each text is in it in quotes, and what is no text with its type, so that no two options have the same
-// one. Options that nobody knows are part of it.
+// fingerprintOf identifies options but for what is a tenant's own, with what the files and variables
+// that they name hold now. It is "" where that cannot be told: then nothing is shared.
 func fingerprintOf(c *option.Config) string {
 	o := *c
 	o.Tenant = ""
 	o.Purge.Secret = nil
 	o.Purge.SecretFile = nil
 	o.Purge.SecretEnv = nil
-	r := &o.Redis
-	parts := []string{
-		secretIn(r.Password), secretIn(r.PasswordFile), secretIn(r.PasswordEnv),
-		secretIn(r.Sentinel.Password), secretIn(r.Sentinel.PasswordFile), secretIn(r.Sentinel.PasswordEnv),
+	text, err := json.Marshal(&o)
+	if err != nil || bytes.Contains(text, notText) {
+		return ""
 	}
+	if len(o.Rules) > 0 { // patterns are values of any kind, which JSON does not tell apart
+		text = append(text, fmt.Sprintf("%q", o.Rules)...)
+	}
+	if bytes.Contains(text, fileOption) || bytes.Contains(text, envOption) {
+		content, err := contents(&o.Redis)
+		if err != nil {
+			return ""
+		}
+		text = append(text, content...)
+	}
+	sum := sha256.Sum256(text)
+	return string(sum[:])
+}
+
+// What names a file or a variable ends in one of these, in JSON.
+var fileOption, envOption = []byte(`File":`), []byte(`Env":`)
+
+// notText is what JSON makes of bytes that are no text, whatever they are.
+var notText = []byte(`\ufffd`)
+
+// contents are those of the files and variables that options name, as they are now, each in
+// quotes.
+func contents(r *option.Redis) (string, error) {
 	files := []string{r.TLS.CAFile, r.TLS.CertFile, r.TLS.KeyFile, r.Sentinel.TLS.CAFile, r.Sentinel.TLS.CertFile, r.Sentinel.TLS.KeyFile}
 	for _, file := range []*string{r.PasswordFile, r.Sentinel.PasswordFile} {
 		if file != nil {
 			files = append(files, *file)
 		}
 	}
+	var list []string
 	for _, name := range []*string{r.PasswordEnv, r.Sentinel.PasswordEnv} {
 		if name != nil {
-			parts = append(parts, os.Getenv(*name))
+			list = append(list, os.Getenv(*name))
 		}
 	}
 	for i := 0; i < len(files); i++ {
@@ -133,30 +155,11 @@ func fingerprintOf(c *option.Config) string {
 		}
 		content, err := contentOf(files[i])
 		if err != nil {
-			return "" // a mistake, or a large file: it is read each time
+			return "", err
 		}
-		parts = append(parts, content)
+		list = append(list, content)
 	}
-	r.Password = nil
-	r.PasswordFile = nil
-	r.PasswordEnv = nil
-	r.Sentinel.Password = nil
-	r.Sentinel.PasswordFile = nil
-	r.Sentinel.PasswordEnv = nil
-	sum := sha256.Sum256([]byte(fmt.Sprintf(quoted, o, parts)))
-	return string(sum[:])
-}
-
-// quoted writes each text in quotes. It is no constant since vet does not know that the options'
-// pointers have been taken out.
-var quoted = "%q %q"
-
-// secretIn tells an option that is given, but empty, from one that is not given.
-func secretIn(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return "=" + *s
+	return fmt.Sprintf("%q", list), nil
 }
 
 // maxContent bounds a file whose content is part of a fingerprint, in bytes.

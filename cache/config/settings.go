@@ -141,38 +141,66 @@ const maxName = 64
 // Build checks the options and returns them parsed, or one error that names
 // every mistake. What others have made of the same options is shared.
 func Build(c *option.Config) (*Settings, error) {
-	print := fingerprintOf(c)
-	s, found := shared(print)
 	p := &problems{}
-	if !found {
-		s = p.settings(c)
+	print := fingerprintOf(c)
+	s := shared(print)
+	if s == nil {
+		s = made(p, c, print)
 	}
-	tenant := p.tenant(c.Tenant)
-	secret := p.purgeSecret(c.Purge)
+	own := *s
+	own.Tenant = c.Tenant
+	if !tenantName.MatchString(c.Tenant) {
+		badTenant(p, c.Tenant)
+	}
+	own.Purge.Secret = purgeSecret(p, &c.Purge)
+	own.Edge = []string{edgeToken(own.Purge.Secret)}
 	if len(p.list) > 0 {
-		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+		return nil, mistakes(p)
 	}
-	if !found {
-		s = share(print, s)
-	}
-	s.Tenant = tenant
-	s.Purge.Secret = secret
-	s.Edge = []string{edgeToken(secret)}
-	return &s, nil
+	return &own, nil
 }
 
-// tenant reads the name of a tenant.
-func (p *problems) tenant(name string) string {
-	if !tenantName.MatchString(name) {
-		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", name)
+// What a middleware needs whose options are known stands apart from the rest: an interpreter
+// pays for all of a function that it calls.
+
+func badTenant(p *problems, name string) {
+	p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", name)
+}
+
+func mistakes(p *problems) error {
+	return fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+}
+
+// made reads options that nobody had, and keeps what they make if they have no mistakes.
+func made(p *problems, c *option.Config, print string) *Settings {
+	s := p.settings(c)
+	if len(p.list) == 0 {
+		s = share(print, s)
 	}
-	return name
+	return s
+}
+
+// plainSecret is what most secrets are like. None of them is anything else.
+var plainSecret = regexp.MustCompile(`^[0-9A-Za-z_-]{8,}$`)
+
+// purgeSecret reads what allows a tenant's purges.
+func purgeSecret(p *problems, c *option.Purge) string {
+	if c.SecretFile != nil || c.SecretEnv != nil {
+		return p.purgeSecret(c)
+	}
+	if c.Secret == nil {
+		return ""
+	}
+	if plainSecret.MatchString(*c.Secret) {
+		return *c.Secret
+	}
+	return p.purgeSecret(c)
 }
 
 // settings reads all but what is a tenant's own.
-func (p *problems) settings(c *option.Config) Settings {
+func (p *problems) settings(c *option.Config) *Settings {
 	p.unknown("", c.Unknown)
-	s := Settings{
+	s := &Settings{
 		Name: c.Name, Session: c.Session.Cookie, Prepared: &Once{},
 		CacheHeader: p.ownHeader("headers.cache", c.Headers.Cache),
 		PurgeHeader: p.ownHeader("headers.purge", c.Headers.Purge),
@@ -219,7 +247,7 @@ func (p *problems) settings(c *option.Config) Settings {
 	s.Purge = p.purge(c.Purge)
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
-	p.rules(c, &s, p.extension(c))
+	p.rules(c, s, p.extension(c))
 	if len(p.list) == 0 {
 		s.Plan = rule.NewPlan(s.Rules, expression)
 	}
@@ -250,8 +278,7 @@ func edgeToken(secret string) string {
 	return hex.EncodeToString(mac.Sum(nil))[:32]
 }
 
-// purgeSecret reads what a tenant's purges are allowed by.
-func (p *problems) purgeSecret(c option.Purge) string {
+func (p *problems) purgeSecret(c *option.Purge) string {
 	secret, given := p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
 	if secret != "" && len(secret) < 8 {
 		p.add(given, "has %d characters; expected at least 8", len(secret))

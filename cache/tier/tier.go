@@ -98,20 +98,26 @@ const noLimit = 1 << 42
 // this process could not write.
 func (t *Tier) Tenant(name string) *Tenant {
 	tiersMu.Lock()
-	defer tiersMu.Unlock()
 	n := tenantOf(t, name)
 	if n == nil {
-		n = newTenant(name, t.patience, t.remote, t.o.Sessions)
-		n.guard = &t.breaker
-		n.admission = newAdmission(t.o.Admission)
-		if t.remote != nil && t.remote.Apart() {
-			n.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
-		}
-		takeOver(t, n)
-		t.mu.Lock()
-		t.tenants[name] = n
-		t.mu.Unlock()
+		n = addTenant(t, name)
 	}
+	tiersMu.Unlock()
+	return n
+}
+
+// addTenant adds a tenant. The caller holds tiersMu.
+func addTenant(t *Tier, name string) *Tenant {
+	n := newTenant(name, t.patience, t.remote, t.o.Sessions)
+	n.guard = &t.breaker
+	n.admission = newAdmission(t.o.Admission)
+	if t.remote != nil && t.remote.Apart() {
+		n.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
+	}
+	takeOver(t, n)
+	t.mu.Lock()
+	t.tenants[name] = n
+	t.mu.Unlock()
 	return n
 }
 

@@ -51,7 +51,7 @@ func (e *edge) dynamic(changed bool) string {
 		case withPlugin:
 			middlewares[id] = site.Options{"plugin": site.Options{"odoocache": site.Options{
 				"tenant": id, "preset": "odoo", "languages": languages, "redis": site.Options{"address": e.redis},
-				"purge": site.Options{"secret": "the secret of " + id},
+				"purge": site.Options{"secret": "the-secret-of-" + id},
 			}}}
 			chain = []string{id}
 		case withHeaders:
