@@ -52,9 +52,10 @@ var (
 )
 
 type registered struct {
-	shared *Shared
-	users  int // configurations
-	idles  int // how often the last user has left
+	shared  *Shared
+	users   int       // configurations
+	left    time.Time // when the last of them did
+	watched bool      // there is a timer
 }
 
 // configuration is one of Traefik's: all middlewares that it has made have contexts that end at one
@@ -95,7 +96,8 @@ func endConfiguration(c *configuration) {
 	for print := range c.storages {
 		release(print)
 	}
-	c.storages = map[string]bool{} // once
+	c.storages = nil // once
+	c.places = nil
 }
 
 // Acquire returns the storage for the settings, a new one if there is none. It
@@ -116,8 +118,8 @@ func Acquire(ctx context.Context, s config.StorageSettings) *Shared {
 	return r.shared
 }
 
-// release counts a user off, and closes the storage if nobody has come back
-// for it after a while. The caller holds the lock.
+// release counts a user off. If nobody comes back for the storage, it is closed after a while.
+// The caller holds the lock.
 func release(fingerprint string) {
 	r := registry[fingerprint]
 	if r == nil {
@@ -127,18 +129,34 @@ func release(fingerprint string) {
 	if r.users > 0 {
 		return
 	}
-	r.idles++
-	idles := r.idles
-	time.AfterFunc(linger, func() { expire(fingerprint, r, idles) })
+	r.left = time.Now()
+	if !r.watched {
+		r.watched = true
+		expireLater(fingerprint, r, linger)
+	}
 }
 
-// expire closes a storage that nobody has used since its last user left for
-// the given time. Each reload leaves it without users for an instant: a timer
-// of an earlier one that ends just then must not close it.
-func expire(fingerprint string, r *registered, idles int) {
+// expireLater looks after a while whether a storage is still without users. There is one timer for a
+// storage, however often the configuration changes: in the interpreter it keeps alive what has
+// led to it.
+func expireLater(fingerprint string, r *registered, after time.Duration) {
+	time.AfterFunc(after, func() { expire(fingerprint, r, time.Now()) })
+}
+
+// expire closes a storage that nobody has used for a while. Each reload leaves it without users
+// for an instant: if that is now, it is looked at again.
+func expire(fingerprint string, r *registered, now time.Time) {
 	registryMu.Lock()
 	defer registryMu.Unlock()
-	if r.users == 0 && r.idles == idles && registry[fingerprint] == r {
+	if r.users > 0 {
+		r.watched = false // the next one who leaves sees to it
+		return
+	}
+	if rest := linger - now.Sub(r.left); rest > 0 {
+		expireLater(fingerprint, r, rest)
+		return
+	}
+	if registry[fingerprint] == r {
 		delete(registry, fingerprint)
 		r.shared.tier.Close()
 	}

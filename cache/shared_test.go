@@ -36,19 +36,31 @@ func TestReloadsKeepTheStorage(t *testing.T) {
 	end := reload()
 	r := registry[s.Fingerprint]
 	assert.Equal(t, 1, r.users, "a configuration, whatever its routers")
+	assert.False(t, r.watched)
 	end()
+	assert.True(t, r.watched)
+	begun := time.Now()
 	end = reload()
 	end()
 
-	expire(s.Fingerprint, r, 1) // the timer of the first release
+	expire(s.Fingerprint, r, begun.Add(linger)) // the timer of the first release
+	assert.Contains(t, registry, s.Fingerprint, "it has been in use since")
+	assert.True(t, r.watched, "it is looked at again")
 	end = reload()
-	expire(s.Fingerprint, r, 2)
+	expire(s.Fingerprint, r, time.Now().Add(time.Hour))
 	assert.Contains(t, registry, s.Fingerprint, "it is in use")
+	assert.False(t, r.watched)
 
 	end()
 	assert.Zero(t, r.users)
-	expire(s.Fingerprint, r, 3)
+	assert.True(t, r.watched)
+	expire(s.Fingerprint, r, time.Now().Add(linger))
 	assert.NotContains(t, registry, s.Fingerprint, "nobody has come back for it")
+	shared = nil
+	reload()
+	assert.NotSame(t, r, registry[s.Fingerprint])
+	expire(s.Fingerprint, r, time.Now().Add(time.Hour))
+	assert.Contains(t, registry, s.Fingerprint, "an old timer is not its own")
 }
 
 type key struct{}
