@@ -18,9 +18,9 @@ var (
 	madeBytes   int // of the texts
 )
 
-// maxMade bounds the texts, in bytes; beyond, all of it is forgotten. The preset has 40 kB. An
-// expression takes 60 times its text.
-const maxMade = 512 << 10
+// maxMade bounds the texts, in bytes; beyond, all of it is forgotten. The preset has 21 kB, which
+// take 1.7 MB.
+const maxMade = 256 << 10
 
 // expression compiles a regular expression, or returns the one of the same text.
 func expression(text string) (*regexp.Regexp, error) {

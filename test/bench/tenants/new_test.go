@@ -65,7 +65,7 @@ func (m *maker) make(ctx context.Context, options reflect.Value) interface{} {
 // allocations and 2 MB.
 const (
 	newAllocs = 750      // of New
-	newBytes  = 32 << 10 // of heap that a tenant with two of them holds
+	newBytes  = 24 << 10 // of heap that a tenant with two of them holds
 )
 
 // TestNewAllocations: allocations do not depend on what else the machine does, so a
@@ -104,7 +104,8 @@ func secretFile(t *testing.T) string {
 	return file
 }
 
-// TestReloadsHoldNothing: after any number of reloads there is as much in use as after some.
+// TestReloadsHoldNothing: after any number of reloads there is as much in use as after one. What a
+// router had before, such as the handlers behind it, is not held on to.
 func TestReloadsHoldNothing(t *testing.T) {
 	m := newMaker(t)
 	const tenants = 100
@@ -123,15 +124,13 @@ func TestReloadsHoldNothing(t *testing.T) {
 	defer func() { end() }()
 	m.make(context.Background(), m.options(0, nil))
 	before := heap()
-	for i := 0; i < 3; i++ {
-		reload()
-	}
+	reload()
 	first := heap()
 	require.LessOrEqual(t, (first-before)/tenants, newBytes)
 	for i := 0; i < 12; i++ {
 		reload()
 	}
-	require.LessOrEqual(t, heap()-first, tenants*1000, "bytes more after 12 reloads")
+	require.LessOrEqual(t, heap()-first, tenants*1000, "bytes more after 12 reloads: a router has 1000 of its own")
 	runtime.KeepAlive(handlers)
 }
 
