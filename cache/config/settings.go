@@ -171,10 +171,11 @@ func mistakes(p *problems) error {
 	return fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
 }
 
-// made reads options that nobody had, and keeps what they make if they have no mistakes.
+// made reads options that nobody had, and keeps what they make if they have no mistakes, and
+// files are what they were.
 func made(p *problems, c *option.Config, print string) *Settings {
 	s := p.settings(c)
-	if len(p.list) == 0 {
+	if len(p.list) == 0 && fingerprintOf(c) == print {
 		s = share(print, s)
 	}
 	return s
