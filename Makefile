@@ -13,12 +13,13 @@ ROUNDS  ?= 5
 # How long the checker of purges loads the cache.
 DURATION ?= 60s
 SECONDS ?= 2
+TENANTS ?= 1000
 SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (test/odoo/19/up).
 RUN      ?= ^TestOdoo
 SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
-.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-profile lint fuzz test-mutations test-conformance test-servers test-odoo test-odoo14 replay bench-odoo odoo odoo-down traefik clean
+.PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-tenants bench-profile lint fuzz test-mutations test-conformance test-servers test-odoo test-odoo14 replay bench-odoo odoo odoo-down traefik clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -84,6 +85,12 @@ bench-cost: ## processor time of requests that are as large as servers take, ins
 	@.ci/need go
 	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && \
 		LONG=1 $(GO) test -v -count=1 -timeout 20m ./test/bench/cost | $(REPORT)
+
+bench-tenants: ## what a thousand tenants cost in one Traefik: the start, reloads, memory (TENANTS=300: fewer)
+	@.ci/need go
+	@.ci/need redis-server
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 TENANTS='$(TENANTS)' \
+		$(GO) test -v -count=1 -timeout 20m -run '^TestTenants$$' ./test/bench/tenants | $(REPORT)
 
 lint: ## gofmt, go vet, and golangci-lint or staticcheck
 	@.ci/need go

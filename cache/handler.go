@@ -26,7 +26,7 @@ type Handler struct {
 	serial     int64 // by which Shared finds it, 0: it does not
 
 	table  *sync.Map // of *readyPage, by tableKey
-	prefix string    // of its keys: other handlers have rules of their own
+	prefix string    // of its keys: other tenants, and other settings, have pages of their own
 
 	glances  *sync.Map // of *glance, by glanceKey, at most limits.addresses
 	glanced  *int64    // about how many, atomic
@@ -45,31 +45,81 @@ type Handler struct {
 	counting      map[string]bool // folded names of fields that count, see clean
 }
 
+// common is what handlers have in common whose settings are shared: it is made once. It is
+// never changed.
+type common struct {
+	number    string // no other settings have it
+	hit       string
+	hits      []string
+	ages      []string
+	byRule    string
+	addressed []string
+
+	keyFields     []string
+	ignoredFields map[string]bool
+	slowFields    []string
+	counting      map[string]bool
+}
+
+// commons counts what was made.
+var commons int64
+
+// commonOf returns what follows from shared settings.
+func commonOf(s *config.Settings) *common {
+	c, _ := s.Prepared.Get(func() interface{} { return prepareCommon(s) }).(*common)
+	return c
+}
+
+func prepareCommon(s *config.Settings) *common {
+	c := &common{
+		number:    strconv.FormatInt(atomic.AddInt64(&commons, 1), 36),
+		hit:       s.Name + "; hit; ttl=",
+		byRule:    statusForwarded(&Handler{s: s}, "bypass", 0, policy.ReasonRule),
+		addressed: append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...),
+		keyFields: append(append([]string{}, keyFields...), s.Fill.Headers...),
+	}
+	c.ages = numbered("") // first: there may be no room after the others
+	c.hits = numbered(c.hit)
+	c.ignoredFields = ignoredFieldsOf(s, c.keyFields)
+	c.slowFields = slowFieldsOf(s)
+	c.counting = countingFields(s)
+	return c
+}
+
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant), identities: newIdentities(s.Limits.Addresses), doubts: &doubts{max: s.Limits.Addresses}, trails: &trails{max: s.Limits.Addresses}}
-	h.passing = s.Fill.Headers
-	h.keyFields = append(append([]string{}, keyFields...), s.Fill.Headers...)
-	h.ignoredFields = ignoredFieldsOf(s, h.keyFields)
-	h.slowFields = slowFieldsOf(s)
-	h.counting = countingFields(s)
-	h.addressed = append([]string{s.CacheHeader, s.PurgeHeader}, edgeHeaders...)
-	h.openUntil = h.tenant.OpenUntil()
-	h.table = shared.tier.Table()
+	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant)}
+	h.identities = newIdentities(s.Limits.Addresses)
+	h.doubts = &doubts{max: s.Limits.Addresses}
+	h.trails = &trails{max: s.Limits.Addresses}
 	h.glances = &sync.Map{}
 	h.glanced = new(int64)
 	h.bypassed = &sync.Map{}
 	h.bypasses = new(int64)
-	h.hit = h.s.Name + "; hit; ttl="
-	h.ages = numbered("") // first: there may be no room after the others
-	h.hits = numbered(h.hit)
-	h.byRule = []string{statusForwarded(h, "bypass", 0, policy.ReasonRule)}
-	h.prefix = strconv.FormatInt(shared.number(), 36)
+	h.openUntil = h.tenant.OpenUntil()
+	h.table = shared.tier.Table()
+	c := commonOf(s)
+	h.hit = c.hit // copies: a hit reads them
+	h.hits = c.hits
+	h.ages = c.ages
+	h.byRule = []string{c.byRule}
+	h.addressed = c.addressed
+	h.passing = s.Fill.Headers
+	h.keyFields = c.keyFields
+	h.ignoredFields = c.ignoredFields
+	h.slowFields = c.slowFields
+	h.counting = c.counting
+	h.prefix = c.number + " " + s.Tenant
 	if s.Rewarm > 0 {
-		h.serial = shared.enlist(ctx, func(r *http.Request) {
-			h.askFor(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
-		})
+		enlist(ctx, h)
 	}
 	return h
+}
+
+// enlist lets pages be asked for from where a handler's requests go, until ctx ends.
+func enlist(ctx context.Context, h *Handler) {
+	h.serial = h.shared.enlist(ctx, func(r *http.Request) {
+		h.askFor(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
+	})
 }

@@ -44,7 +44,7 @@ type identity struct {
 // costs more than the rest of a hit. Where a rule for an address looks at header fields,
 // the address does not tell the rule, and is not remembered.
 type identities struct {
-	max int // most that is remembered of each kind; when it is full, all of it is forgotten
+	max int // most that is remembered of each kind; when it is full, all of it is forgotten. What is empty may be nil
 
 	mu        sync.Mutex
 	byAddress map[string]*identity
@@ -60,7 +60,7 @@ type identities struct {
 const maxAddress = 2048
 
 func newIdentities(limit int) *identities {
-	return &identities{max: limit, byAddress: map[string]*identity{}, streaks: map[string]*streak{}, values: map[string]string{}, senders: map[string]*sender{}, used: map[string]int64{}}
+	return &identities{max: limit}
 }
 
 // knownIdentity returns the identity of an address, nil if it is not known.
@@ -82,7 +82,7 @@ func putIdentity(m *identities, address string, id *identity) *identity {
 	if known := m.byAddress[address]; known != nil {
 		return known
 	}
-	if len(m.byAddress) >= m.max {
+	if m.byAddress == nil || len(m.byAddress) >= m.max {
 		m.byAddress = map[string]*identity{}
 	}
 	m.byAddress[address] = id
@@ -97,7 +97,7 @@ func setValues(m *identities, fields, values string) bool {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.values) >= m.max {
+	if m.values == nil || len(m.values) >= m.max {
 		m.values = map[string]string{}
 	}
 	m.values[fields] = values

@@ -2,9 +2,6 @@ package cache
 
 import (
 	"context"
-	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/odoocache/odoocache/cache/config"
 )
@@ -15,20 +12,16 @@ import (
 
 // place is where a middleware keeps the pages of a tenant.
 type place struct {
-	ctx        context.Context // ends with the middleware
 	middleware string
 	storage    string // its name, without secrets
 	identity   string
 }
 
-// maxPlaces bounds what is known of middlewares in use. Beyond, nothing is compared.
-const maxPlaces = 10000
+// maxPlaces bounds the middlewares of a configuration that are compared.
+const maxPlaces = 100000
 
-var (
-	placesMu    sync.Mutex
-	placesInUse = map[string][]place{} // by tenant
-	told        = map[string]string{}  // what was said of a tenant
-)
+// told is what was said of a tenant. The registry's lock guards it.
+var told = map[string]string{}
 
 // Declare notes where a middleware keeps its tenant's pages, until ctx ends, and writes an
 // error to the log if another one of the tenant keeps them elsewhere: once, as long as it
@@ -40,53 +33,61 @@ func Declare(ctx context.Context, s *config.Settings, middleware string) {
 }
 
 func declare(ctx context.Context, s *config.Settings, middleware string) string {
-	own := place{ctx: ctx, middleware: middleware, storage: placeOf(s.Storage)}
-	own.identity = own.storage
+	own := place{middleware: middleware, storage: s.Storage.Called, identity: s.Storage.Called}
 	if s.Storage.Redis == nil {
 		own.identity = s.Storage.Fingerprint
 	}
-	placesMu.Lock()
-	defer placesMu.Unlock()
-	var live []place
+	registryMu.Lock()
+	defer registryMu.Unlock()
+	c := configurationOf(ctx)
+	if known := c.places[s.Tenant]; len(known) == 1 && known[0].identity == own.identity { // another router
+		return ""
+	}
+	return compare(c, s.Tenant, own)
+}
+
+// compare notes a place and returns what is wrong with it, "" if that is nothing or was said. The
+// caller holds the lock.
+func compare(c *configuration, tenant string, own place) string {
 	problem := ""
-	known := false
-	for _, other := range placesInUse[s.Tenant] {
-		if other.ctx.Err() != nil { // of a configuration that was replaced
+	for i := 0; i < len(configurations); i++ {
+		if configurations[i].ctx.Err() != nil { // it was replaced
 			continue
 		}
-		live = append(live, other)
-		if other.identity == own.identity {
-			known = known || other.middleware == own.middleware && other.ctx == own.ctx
-			continue
+		others := configurations[i].places[tenant]
+		for j := 0; j < len(others); j++ {
+			if others[j].identity != own.identity {
+				problem = twoPlaces(tenant, others[j], own)
+			}
 		}
-		problem = "odoocache: tenant " + s.Tenant + ": its pages are in two places: middleware " + other.middleware + " keeps them in " + other.storage +
-			", middleware " + own.middleware + " in " + own.storage + "; a purge by one of them does not reach the other. Give both the same storage, or tenants of their own"
 	}
-	if !known && len(live) < maxPlaces {
-		live = append(live, own)
-	}
-	placesInUse[s.Tenant] = live
+	notePlace(c, tenant, own)
 	if problem == "" {
-		delete(told, s.Tenant)
+		delete(told, tenant)
 		return ""
 	}
-	if told[s.Tenant] == problem {
+	if told[tenant] == problem {
 		return ""
 	}
-	told[s.Tenant] = problem
+	told[tenant] = problem
 	return problem
 }
 
-// placeOf names a storage by what decides on where the pages are.
-func placeOf(s config.StorageSettings) string {
-	o := s.Redis
-	switch {
-	case o == nil:
-		return "this process's memory (" + strconv.FormatInt(s.MemoryBytes, 10) + " bytes)"
-	case len(s.Cluster) > 0:
-		return "the Redis Cluster of " + strings.Join(s.Cluster, ", ")
-	case o.Sentinels != nil:
-		return "the Redis that sentinels call " + o.Sentinels.Master + " (" + strings.Join(o.Sentinels.Addresses, ", ") + "), database " + strconv.Itoa(o.DB)
+// notePlace notes a place of a tenant, for each storage once. The caller holds the lock.
+func notePlace(c *configuration, tenant string, own place) {
+	list := c.places[tenant]
+	for i := 0; i < len(list); i++ {
+		if list[i].identity == own.identity {
+			return
+		}
 	}
-	return "Redis at " + o.Address + ", database " + strconv.Itoa(o.DB)
+	if c.noted < maxPlaces {
+		c.noted++
+		c.places[tenant] = append(list, own)
+	}
+}
+
+func twoPlaces(tenant string, other, own place) string {
+	return "odoocache: tenant " + tenant + ": its pages are in two places: middleware " + other.middleware + " keeps them in " + other.storage +
+		", middleware " + own.middleware + " in " + own.storage + "; a purge by one of them does not reach the other. Give both the same storage, or tenants of their own"
 }

@@ -33,7 +33,7 @@ func TestPlaces(t *testing.T) {
 	assert.Empty(t, declare(first, at(t, func(c *option.Config) { c.Redis.Timeout = "1s"; c.Memory.Bytes = "0" }), "two@file"), "purges meet in Redis")
 	assert.Empty(t, declare(first, at(t, func(c *option.Config) { c.Tenant = "places2"; c.Redis.Address = "b:2" }), "three@file"), "another tenant")
 	problem := declare(first, elsewhere, "four@file")
-	for _, want := range []string{"tenant places:", "two@file", "Redis at a:1, database 0", "four@file", "Redis at b:2, database 0"} {
+	for _, want := range []string{"tenant places:", "one@file", "Redis at a:1, database 0", "four@file", "Redis at b:2, database 0"} {
 		assert.Contains(t, problem, want)
 	}
 	assert.NotContains(t, problem, "hunter2")

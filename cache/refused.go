@@ -78,7 +78,7 @@ func noteUnshareable(m *identities, v *visit, reason string) {
 func lengthenStreak(m *identities, v *visit, reason string) {
 	form := keyForm(v)
 	s := m.streaks[form]
-	if s == nil && len(m.streaks) >= m.max {
+	if m.streaks == nil || s == nil && len(m.streaks) >= m.max {
 		m.streaks = map[string]*streak{}
 	}
 	if s == nil || s.reason != reason {

@@ -46,7 +46,7 @@ func rememberSender(m *identities, field string, who *sender) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.senders) >= m.max && m.senders[field] == nil {
+	if m.senders == nil || len(m.senders) >= m.max && m.senders[field] == nil {
 		m.senders = map[string]*sender{}
 	}
 	m.senders[field] = who

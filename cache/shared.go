@@ -44,15 +44,60 @@ type Shared struct {
 // reload takes the old middlewares away before it puts the new ones in place.
 const linger = time.Minute
 
+// registryMu is locked before all other locks.
 var (
-	registryMu sync.Mutex
-	registry   = map[string]*registered{}
+	registryMu     sync.Mutex
+	registry       = map[string]*registered{}
+	configurations []*configuration // one or two, unless a test makes more
 )
 
 type registered struct {
-	shared *Shared
-	users  int
-	idles  int // how often the last user has left
+	shared  *Shared
+	users   int       // configurations
+	left    time.Time // when the last of them did
+	watched bool      // there is a timer
+}
+
+// configuration is one of Traefik's: all middlewares that it has made have contexts that end at one
+// time. So what they use is counted for all of them together.
+type configuration struct {
+	ctx      context.Context    // of the first of them
+	done     <-chan struct{}    // of all
+	storages map[string]bool    // that they use, by fingerprint
+	places   map[string][]place // by tenant, see places.go
+	noted    int                // of places
+}
+
+// configurationOf returns the one that a context belongs to. The caller holds the lock.
+func configurationOf(ctx context.Context) *configuration {
+	done := ctx.Done()
+	for i := 0; i < len(configurations); i++ {
+		if configurations[i].done == done {
+			return configurations[i]
+		}
+	}
+	c := &configuration{ctx: ctx, done: done, storages: map[string]bool{}, places: map[string][]place{}}
+	configurations = append(configurations, c)
+	context.AfterFunc(ctx, func() { endConfiguration(c) })
+	return c
+}
+
+// endConfiguration gives back what a configuration uses.
+func endConfiguration(c *configuration) {
+	registryMu.Lock()
+	defer registryMu.Unlock()
+	rest := make([]*configuration, 0, len(configurations))
+	for i := 0; i < len(configurations); i++ {
+		if configurations[i] != c {
+			rest = append(rest, configurations[i])
+		}
+	}
+	configurations = rest
+	for print := range c.storages {
+		release(print)
+	}
+	c.storages = nil // once
+	c.places = nil
 }
 
 // Acquire returns the storage for the settings, a new one if there is none. It
@@ -66,16 +111,16 @@ func Acquire(ctx context.Context, s config.StorageSettings) *Shared {
 		r = &registered{shared: newShared(s)}
 		registry[s.Fingerprint] = r
 	}
-	r.users++
-	context.AfterFunc(ctx, func() { release(s.Fingerprint) })
+	if c := configurationOf(ctx); !c.storages[s.Fingerprint] {
+		c.storages[s.Fingerprint] = true
+		r.users++
+	}
 	return r.shared
 }
 
-// release counts a user off, and closes the storage if nobody has come back
-// for it after a while.
+// release counts a user off. If nobody comes back for the storage, it is closed after a while.
+// The caller holds the lock.
 func release(fingerprint string) {
-	registryMu.Lock()
-	defer registryMu.Unlock()
 	r := registry[fingerprint]
 	if r == nil {
 		return
@@ -84,18 +129,34 @@ func release(fingerprint string) {
 	if r.users > 0 {
 		return
 	}
-	r.idles++
-	idles := r.idles
-	time.AfterFunc(linger, func() { expire(fingerprint, r, idles) })
+	r.left = time.Now()
+	if !r.watched {
+		r.watched = true
+		expireLater(fingerprint, r, linger)
+	}
 }
 
-// expire closes a storage that nobody has used since its last user left for
-// the given time. Each reload leaves it without users for an instant: a timer
-// of an earlier one that ends just then must not close it.
-func expire(fingerprint string, r *registered, idles int) {
+// expireLater looks after a while whether a storage is still without users. There is one timer for a
+// storage, however often the configuration changes: in the interpreter it keeps alive what has
+// led to it.
+func expireLater(fingerprint string, r *registered, after time.Duration) {
+	time.AfterFunc(after, func() { expire(fingerprint, r, time.Now()) })
+}
+
+// expire closes a storage that nobody has used for a while. Each reload leaves it without users
+// for an instant: if that is now, it is looked at again.
+func expire(fingerprint string, r *registered, now time.Time) {
 	registryMu.Lock()
 	defer registryMu.Unlock()
-	if r.users == 0 && r.idles == idles && registry[fingerprint] == r {
+	if r.users > 0 {
+		r.watched = false // the next one who leaves sees to it
+		return
+	}
+	if rest := linger - now.Sub(r.left); rest > 0 {
+		expireLater(fingerprint, r, rest)
+		return
+	}
+	if registry[fingerprint] == r {
 		delete(registry, fingerprint)
 		r.shared.tier.Close()
 	}

@@ -201,3 +201,35 @@ func TestTimesOfTheShortWay(t *testing.T) {
 		}
 	}
 }
+
+// TestReloadsLeaveTheTable: a handler that takes the place of one with the same options answers
+// with the pages that are ready. One of another tenant, or with other options, does not.
+func TestReloadsLeaveTheTable(t *testing.T) {
+	origin := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		_, _ = rw.Write([]byte("<html></html>"))
+	})
+	of := func(tenant, keep string) *Handler {
+		c := option.Default()
+		c.Preset, c.Tenant, c.Keep = "odoo", tenant, keep
+		s, err := config.Build(c)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		t.Cleanup(cancel)
+		return New(ctx, s, origin, Acquire(ctx, s.Storage))
+	}
+	request := httptest.NewRequest(http.MethodGet, "/shop", nil)
+	request.Header.Set("X-Forwarded-Proto", "https")
+	before := of("reloads", "1h")
+	for i := 0; i < 3; i++ {
+		before.ServeHTTP(httptest.NewRecorder(), request.Clone(context.Background()))
+	}
+	inTable := func(h *Handler) bool {
+		_, found := h.table.Load(tableKey(h, request))
+		return found
+	}
+	require.True(t, inTable(before))
+	require.True(t, inTable(of("reloads", "1h")))
+	require.False(t, inTable(of("others", "1h")))
+	require.False(t, inTable(of("reloads", "2h")))
+}

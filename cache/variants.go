@@ -28,7 +28,7 @@ func setList(m *identities, v *visit, l *storage.List) {
 func useVariant(m *identities, id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.used) >= m.max {
+	if m.used == nil || len(m.used) >= m.max {
 		m.used = map[string]int64{}
 	}
 	m.uses++

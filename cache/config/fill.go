@@ -150,7 +150,8 @@ func (p *problems) infrastructure(c option.Fill, session option.Session) *regexp
 			all += "[^=]*"
 		}
 	}
-	return regexp.MustCompile("^(?:" + all + ")$")
+	re, _ := expression("^(?:" + all + ")$") // its parts are quoted
+	return re
 }
 
 // takes reports whether a name, which may end in *, is or begins one of a list.

@@ -16,14 +16,12 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/resp"
-	"github.com/odoocache/odoocache/keys"
 )
 
 // problems collects mistakes, each with the path of its option.
 type problems struct {
 	list    []string
-	sets    map[string]keys.Names // of parameters of the preset's rules
-	trusted bool                  // the preset's rules are read, which tests have checked
+	trusted bool // the preset's rules are read, which tests have checked
 }
 
 func (p *problems) add(path, format string, args ...interface{}) {

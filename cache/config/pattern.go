@@ -50,7 +50,7 @@ var (
 
 // pattern compiles a regular expression, and refuses one that matches no text.
 func (p *problems) pattern(path, s string) *regexp.Regexp {
-	re, err := regexp.Compile(s)
+	re, err := expression(s)
 	switch {
 	case err != nil:
 		p.add(path, "%v; expected a regular expression (RE2)", err)

@@ -119,7 +119,7 @@ func (p *problems) rules(c *option.Config, s *Settings, own option.Odoo) {
 			s.Rules = append(s.Rules, p.rule(path, all[i], d))
 			continue
 		}
-		unseen := &problems{sets: p.sets, trusted: true}
+		unseen := &problems{trusted: true}
 		s.Rules = append(s.Rules, unseen.rule("", all[i], d))
 		if len(unseen.list) > 0 { // of an option that the rule was made with, or against
 			p.add("preset", "does not go with the other options: %s of its rule %s", unseen.list[0], all[i].Name)
@@ -298,19 +298,12 @@ func (p *problems) uselessWithoutNobody(c *option.Config, s *Settings) {
 	}
 }
 
-// params reads a list of parameters. Rules of a preset share theirs, which are long: each
-// is read once.
+// params reads a list of parameters. Those of the preset, which are long, have no mistakes.
 func (p *problems) params(path string, list []string, preset bool) keys.Names {
 	if !preset {
-		return keys.NewNames(p.parameters(path, list))
+		list = p.parameters(path, list)
 	}
-	text := strings.Join(list, "\n")
-	n, found := p.sets[text]
-	if !found {
-		n = keys.NewNames(p.names(path, list))
-		p.sets[text] = n
-	}
-	return n
+	return nameSet(list, false)
 }
 
 func (p *problems) match(path string, c option.Match) rule.Match {
@@ -426,21 +419,14 @@ func (p *problems) anyQuery(path string, m map[string]interface{}, words bool) (
 		if fields[i].Pattern == nil {
 			list = append(list, fields[i].Name)
 		} else {
-			param := rule.Param{Names: paramNames([]string{fields[i].Name}, words), Pattern: fields[i].Pattern}
+			param := rule.Param{Names: nameSet([]string{fields[i].Name}, words), Pattern: fields[i].Pattern}
 			if p.trusted && param.Pattern.String() == odoo.MayBePersonalValue {
 				param.Is = odoo.IsPersonalValue
 			}
 			params = append(params, param)
 		}
 	}
-	return paramNames(list, words), params
-}
-
-func paramNames(list []string, words bool) keys.Names {
-	if words {
-		return keys.NewWordNames(list)
-	}
-	return keys.NewNames(list)
+	return nameSet(list, words), params
 }
 
 // parameters is names for parameters, which may end in *.

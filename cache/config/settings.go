@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/odoocache/odoocache/cache/option"
@@ -18,10 +19,13 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// Settings are valid options, parsed.
+// Settings are valid options, parsed. Those of middlewares that differ in what is a tenant's own
+// alone have the same rules, expressions and lists. So nothing of them is ever changed.
 type Settings struct {
+	Tenant string   // its own, with Purge.Secret
+	Edge   []string // the value of EdgeHeader, which follows from the secret
+
 	Name           string
-	Tenant         string
 	Rules          []*rule.Rule
 	Plan           *rule.Plan // of the rules
 	Default        *rule.Rule // for requests that no rule takes: RFC 9111 alone
@@ -31,9 +35,8 @@ type Settings struct {
 	SessionPattern *regexp.Regexp // finds its values in Cookie fields
 	ContextCookie  string         // empty: none
 	CSRF           CSRFSettings
-	EdgeHeader     string   // canonical, empty: none
-	Edge           []string // its value
-	Compression    int      // gzip level of stored text, 0: none
+	EdgeHeader     string // canonical, empty: none
+	Compression    int    // gzip level of stored text, 0: none
 	EarlyRefresh   bool
 	Rewarm         int  // pages after a purge
 	Campaigns      bool // set the cookies of campaign parameters that are left out
@@ -47,6 +50,8 @@ type Settings struct {
 
 	DropsAuthorization bool // of requests: it is a middleware's in front
 	RefusesPrefetch    bool // of what could change a session
+
+	Prepared *Once // what the handler makes of what is shared
 }
 
 // FillSettings say what requests are like that ask for what is stored.
@@ -116,6 +121,7 @@ type StorageSettings struct {
 	AdmissionWindow int64 // ms
 	AdmissionKeys   int
 	Place           string // where the server is
+	Called          string // the same for messages
 	Fingerprint     string // equal for equal settings, without secrets
 }
 
@@ -133,21 +139,76 @@ var (
 const maxName = 64
 
 // Build checks the options and returns them parsed, or one error that names
-// every mistake.
+// every mistake. What others have made of the same options is shared.
 func Build(c *option.Config) (*Settings, error) {
-	p := &problems{sets: map[string]keys.Names{}}
+	p := &problems{}
+	print := fingerprintOf(c)
+	s := shared(print)
+	if s == nil {
+		s = made(p, c, print)
+	}
+	own := *s
+	own.Tenant = c.Tenant
+	if !tenantName.MatchString(c.Tenant) {
+		badTenant(p, c.Tenant)
+	}
+	own.Purge.Secret = purgeSecret(p, &c.Purge)
+	own.Edge = []string{edgeToken(own.Purge.Secret)}
+	if len(p.list) > 0 {
+		return nil, mistakes(p)
+	}
+	return &own, nil
+}
+
+// What a middleware needs whose options are known stands apart from the rest: an interpreter
+// pays for all of a function that it calls.
+
+func badTenant(p *problems, name string) {
+	p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", name)
+}
+
+func mistakes(p *problems) error {
+	return fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+}
+
+// made reads options that nobody had, and keeps what they make if they have no mistakes, and
+// files are what they were.
+func made(p *problems, c *option.Config, print string) *Settings {
+	s := p.settings(c)
+	if len(p.list) == 0 && fingerprintOf(c) == print {
+		s = share(print, s)
+	}
+	return s
+}
+
+// plainSecret is what most secrets are like. None of them is anything else.
+var plainSecret = regexp.MustCompile(`^[0-9A-Za-z_-]{8,}$`)
+
+// purgeSecret reads what allows a tenant's purges.
+func purgeSecret(p *problems, c *option.Purge) string {
+	if c.SecretFile != nil || c.SecretEnv != nil {
+		return p.purgeSecret(c)
+	}
+	if c.Secret == nil {
+		return ""
+	}
+	if plainSecret.MatchString(*c.Secret) {
+		return *c.Secret
+	}
+	return p.purgeSecret(c)
+}
+
+// settings reads all but what is a tenant's own.
+func (p *problems) settings(c *option.Config) *Settings {
 	p.unknown("", c.Unknown)
 	s := &Settings{
-		Name: c.Name, Tenant: c.Tenant, Session: c.Session.Cookie,
+		Name: c.Name, Session: c.Session.Cookie, Prepared: &Once{},
 		CacheHeader: p.ownHeader("headers.cache", c.Headers.Cache),
 		PurgeHeader: p.ownHeader("headers.purge", c.Headers.Purge),
 	}
 	p.unknown("headers.", c.Headers.Unknown)
 	if s.CacheHeader == s.PurgeHeader && s.CacheHeader != "" {
 		p.add("headers.purge", "%q is the name of headers.cache, too; expected another", c.Headers.Purge)
-	}
-	if !tenantName.MatchString(c.Tenant) {
-		p.add("tenant", "%q; expected 1 to 64 letters, digits, dots, dashes or underscores", c.Tenant)
 	}
 	if !statusName.MatchString(c.Name) || len(c.Name) > maxName {
 		p.add("name", "%q; expected a token of at most %d characters that begins with a letter, such as odoocache", c.Name, maxName)
@@ -160,7 +221,7 @@ func Build(c *option.Config) (*Settings, error) {
 	if !isName(session) { // reported, or there is none
 		session = ""
 	}
-	s.SessionPattern = regexp.MustCompile(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(session) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
+	s.SessionPattern, _ = expression(`(?:^|[^A-Za-z0-9_.-])` + regexp.QuoteMeta(session) + `[^A-Za-z0-9_-]*([A-Za-z0-9_-]{32,128})`)
 	s.ContextCookie = c.Session.ContextCookie
 	if s.ContextCookie != "" && (!isName(s.ContextCookie) || s.ContextCookie == s.Session) {
 		p.add("session.contextCookie", "%q; expected the name of a cookie, another than session.cookie", s.ContextCookie)
@@ -185,15 +246,13 @@ func Build(c *option.Config) (*Settings, error) {
 	s.Fill = p.fill(c)
 	s.Country = p.country(c.Country)
 	s.Purge = p.purge(c.Purge)
-	s.Edge = []string{edgeToken(s.Purge.Secret)}
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
 	p.rules(c, s, p.extension(c))
-	if len(p.list) > 0 {
-		return nil, fmt.Errorf("%w: %d mistake(s): %s", ErrConfig, len(p.list), strings.Join(p.list, "; "))
+	if len(p.list) == 0 {
+		s.Plan = rule.NewPlan(s.Rules, expression)
 	}
-	s.Plan = rule.NewPlan(s.Rules)
-	return s, nil
+	return s
 }
 
 func (p *problems) csrf(c option.CSRF) CSRFSettings {
@@ -220,17 +279,20 @@ func edgeToken(secret string) string {
 	return hex.EncodeToString(mac.Sum(nil))[:32]
 }
 
+func (p *problems) purgeSecret(c *option.Purge) string {
+	secret, given := p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
+	if secret != "" && len(secret) < 8 {
+		p.add(given, "has %d characters; expected at least 8", len(secret))
+	}
+	if secret != strings.TrimSpace(secret) {
+		p.add(given, "begins or ends with white space; expected what a header can carry")
+	}
+	return secret
+}
+
 func (p *problems) purge(c option.Purge) PurgeSettings {
 	p.unknown("purge.", c.Unknown)
 	s := PurgeSettings{FromResponses: p.boolean("purge.fromResponses", c.FromResponses, true)}
-	given := ""
-	s.Secret, given = p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
-	if s.Secret != "" && len(s.Secret) < 8 {
-		p.add(given, "has %d characters; expected at least 8", len(s.Secret))
-	}
-	if s.Secret != strings.TrimSpace(s.Secret) {
-		p.add(given, "begins or ends with white space; expected what a header can carry")
-	}
 	for i := 0; i < len(c.Networks); i++ {
 		text := strings.TrimSpace(c.Networks[i])
 		network, err := parseNetwork(text)
@@ -323,6 +385,7 @@ func (p *problems) storage(c *option.Config) StorageSettings {
 		strings.Join(c.Redis.Sentinel.Addresses, ","), strings.Join(c.Redis.Cluster.Addresses, ","),
 	}, " ")
 	s.Fingerprint = fingerprint(c, s)
+	s.Called = called(s)
 	return s
 }
 
@@ -356,6 +419,20 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
+}
+
+// called names a storage by what decides on where the pages are.
+func called(s StorageSettings) string {
+	o := s.Redis
+	switch {
+	case o == nil:
+		return "this process's memory (" + strconv.FormatInt(s.MemoryBytes, 10) + " bytes)"
+	case len(s.Cluster) > 0:
+		return "the Redis Cluster of " + strings.Join(s.Cluster, ", ")
+	case o.Sentinels != nil:
+		return "the Redis that sentinels call " + o.Sentinels.Master + " (" + strings.Join(o.Sentinels.Addresses, ", ") + "), database " + strconv.Itoa(o.DB)
+	}
+	return "Redis at " + o.Address + ", database " + strconv.Itoa(o.DB)
 }
 
 // secretOf is what a fingerprint has of a password: the name of its file, if there is one.

@@ -3,7 +3,8 @@
 //
 // Traefik decodes weakly: a label is always a string, a YAML number may land
 // in a string field. So every option is a string, a list or a map of strings.
-// Options that nobody knows are collected by Traefik's decoder in Unknown.
+// Options that nobody knows are collected by Traefik's decoder in Unknown. No option has the name
+// that JSON has for them.
 //
 // Two kinds of options are no plain strings, since what a weak decoder makes of
 // them hides a mistake: secrets are pointers, so that one that is given but empty
@@ -39,7 +40,7 @@ type Config struct {
 	Headers           Headers   `json:"headers,omitempty"`
 	Limits            Limits    `json:"limits,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Odoo extends preset odoo.
@@ -51,7 +52,7 @@ type Odoo struct {
 	Grace         string   `json:"grace,omitempty"`
 	TTL           OdooTTL  `json:"ttl,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // OdooTTL says how long what preset odoo caches is fresh, by kind.
@@ -66,7 +67,7 @@ type OdooTTL struct {
 	Files    string `json:"files,omitempty"`
 	Texts    string `json:"texts,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Rule is a route rule. The first that matches a request counts.
@@ -92,7 +93,7 @@ type Rule struct {
 	Refuse            map[string]interface{} `json:"refuse,omitempty"`
 	Tags              []string               `json:"tags,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Match says which requests a rule takes. All that is given must match.
@@ -106,7 +107,7 @@ type Match struct {
 	AnyQuery      map[string]interface{} `json:"anyQuery,omitempty"`
 	AnyQueryWords string                 `json:"anyQueryWords,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Vary names what a rule makes part of the key.
@@ -115,7 +116,7 @@ type Vary struct {
 	Cookies   []string `json:"cookies,omitempty"`
 	Languages []string `json:"languages,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Query says which parameters count. Those that do not count leave the key and
@@ -124,7 +125,7 @@ type Query struct {
 	Keep   []string `json:"keep,omitempty"`
 	Ignore []string `json:"ignore,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Cookies says what becomes of cookies that a response sets: by default they
@@ -133,7 +134,7 @@ type Cookies struct {
 	Drop []string `json:"drop,omitempty"`
 	Keep []string `json:"keep,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Redis is the shared storage. Without an address the storage is this
@@ -156,7 +157,7 @@ type Redis struct {
 	Sentinel Sentinel `json:"sentinel,omitempty"`
 	Cluster  Cluster  `json:"cluster,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Sentinel says which sentinels tell the address of the master.
@@ -169,14 +170,14 @@ type Sentinel struct {
 	PasswordEnv  *string  `json:"passwordEnv,omitempty"`
 	TLS          TLS      `json:"tls,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Cluster says by which nodes a Redis Cluster is found.
 type Cluster struct {
 	Addresses []string `json:"addresses,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // TLS encrypts the connections to Redis, or to its sentinels.
@@ -188,7 +189,7 @@ type TLS struct {
 	ServerName         string `json:"serverName,omitempty"`
 	InsecureSkipVerify string `json:"insecureSkipVerify,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Memory is the memory tier in front of Redis, or the storage without one.
@@ -196,7 +197,7 @@ type Memory struct {
 	Bytes        string `json:"bytes,omitempty"`
 	MaxStaleness string `json:"maxStaleness,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Admission bounds what pages take that nobody has asked for twice.
@@ -205,7 +206,7 @@ type Admission struct {
 	Window string `json:"window,omitempty"`
 	Keys   string `json:"keys,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Purge says who may purge. Without a secret and networks nobody may by
@@ -220,14 +221,14 @@ type Purge struct {
 	MaxMarks      string   `json:"maxMarks,omitempty"`
 	Journal       string   `json:"journal,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Admin is the control endpoint.
 type Admin struct {
 	Path string `json:"path,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Session says how sessions are recognised, and how long and of how many
@@ -238,7 +239,7 @@ type Session struct {
 	TTL           string `json:"ttl,omitempty"`
 	Max           string `json:"max,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // CSRF says what becomes of pages that hold a CSRF token of Odoo.
@@ -247,7 +248,7 @@ type CSRF struct {
 	Path      string `json:"path,omitempty"`
 	FormBytes string `json:"formBytes,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Fill says what requests are like that ask for what is stored.
@@ -258,7 +259,7 @@ type Fill struct {
 	Firewall  []string `json:"firewall,omitempty"`
 	Abandoned string   `json:"abandoned,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Country says what pages depend on the visitor's country.
@@ -266,7 +267,7 @@ type Country struct {
 	Header string `json:"header,omitempty"`
 	GeoIP  string `json:"geoip,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Headers are the names of the headers by which the origin and the cache talk.
@@ -275,7 +276,7 @@ type Headers struct {
 	Purge string `json:"purge,omitempty"`
 	Edge  string `json:"edge,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Limits bound what a request, a response or a purge may hold.
@@ -301,7 +302,7 @@ type Limits struct {
 	RequestBytes  string `json:"requestBytes,omitempty"`
 	RequestFields string `json:"requestFields,omitempty"`
 
-	Unknown map[string]interface{} `json:"-" mapstructure:",remain"`
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
 // Default returns the options with their defaults.

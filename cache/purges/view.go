@@ -41,7 +41,7 @@ type View struct {
 	license  *License // nil: nothing has been licensed at this position
 	patience int64    // ms: how old what is known may be for what is in this process
 	tenant   string
-	ask      func(tenant string, head storage.Head, era int64) *storage.Question // Remote.Question
+	ask      Asker
 }
 
 // License says for how long pages that were ready at one position of a view may be
@@ -60,9 +60,12 @@ type prefixMark struct {
 // are replaced by a floor: what they could have meant counts as purged.
 const MaxPrefixes = 64
 
+// Asker makes questions, see storage.Remote.
+type Asker func(tenant string, head storage.Head, era int64) *storage.Question
+
 // New returns the view of a tenant of which nothing is known. patience is how old, in ms,
 // what is known may be for what is in this process. ask makes questions, see Remote.
-func New(tenant string, patience int64, ask func(tenant string, head storage.Head, era int64) *storage.Question) *View {
+func New(tenant string, patience int64, ask Asker) *View {
 	return &View{tenant: tenant, patience: patience, ask: ask, hard: map[string]int64{}, soft: map[string]int64{}, marks: map[string]*Note{}}
 }
 

@@ -31,14 +31,17 @@ type step struct {
 // those of Go that have 2048 instructions at most share the memory that they work in.
 const maxJoined = 2000
 
+// Compiler compiles a regular expression, as regexp.Compile does. Many plans have the same ones.
+type Compiler func(text string) (*regexp.Regexp, error)
+
 // NewPlan arranges rules.
-func NewPlan(rules []*Rule) *Plan {
-	p := &Plan{named: map[string][]step{}, get: steps(rules, http.MethodGet), rest: steps(rules, "")}
+func NewPlan(rules []*Rule, compile Compiler) *Plan {
+	p := &Plan{named: map[string][]step{}, get: steps(rules, http.MethodGet, compile), rest: steps(rules, "", compile)}
 	for i := 0; i < len(rules); i++ {
 		methods := rules[i].Match.Methods
 		for j := 0; j < len(methods); j++ {
 			if methods[j] != http.MethodGet && p.named[methods[j]] == nil {
-				p.named[methods[j]] = steps(rules, methods[j])
+				p.named[methods[j]] = steps(rules, methods[j], compile)
 			}
 		}
 	}
@@ -46,7 +49,7 @@ func NewPlan(rules []*Rule) *Plan {
 }
 
 // steps arranges the rules that a request with a method may be taken by.
-func steps(rules []*Rule, method string) []step {
+func steps(rules []*Rule, method string, compile Compiler) []step {
 	var list []step
 	var open []*Rule // rules of the step that is not complete
 	length := 0      // of their expressions
@@ -58,7 +61,7 @@ func steps(rules []*Rule, method string) []step {
 		path := pathText(m)
 		joins := strings.HasPrefix(path, "^") // what may match anywhere is slow in company
 		if !joins || length+len(path) > maxJoined {
-			list = closed(list, open)
+			list = closed(list, open, compile)
 			open = nil
 			length = 0
 		}
@@ -68,11 +71,11 @@ func steps(rules []*Rule, method string) []step {
 			length = maxJoined
 		}
 	}
-	return closed(list, open)
+	return closed(list, open, compile)
 }
 
 // closed adds a step of some rules, if there are any.
-func closed(list []step, rules []*Rule) []step {
+func closed(list []step, rules []*Rule, compile Compiler) []step {
 	if len(rules) == 0 {
 		return list
 	}
@@ -84,13 +87,13 @@ func closed(list []step, rules []*Rule) []step {
 		s.more = append(s.more, len(m.Prefixes) > 0 || len(m.Hosts) > 0 || m.PathIs != nil || needsQuery(m))
 	}
 	if len(rules) > 1 {
-		s.path, _ = regexp.Compile("(?:" + strings.Join(text, ")|(?:") + ")")
+		s.path, _ = compile("(?:" + strings.Join(text, ")|(?:") + ")")
 		return append(list, s)
 	}
 	m := &rules[0].Match
 	s.path = m.Path
 	s.query = needsQuery(m)
-	s.plain = plainQuery(m)
+	s.plain = plainQuery(m, compile)
 	return append(list, s)
 }
 
@@ -117,7 +120,7 @@ func needsQuery(m *Match) bool {
 
 // plainQuery returns what matches each query without escapes that a rule takes, nil if
 // it may take any.
-func plainQuery(m *Match) *regexp.Regexp {
+func plainQuery(m *Match, compile Compiler) *regexp.Regexp {
 	if !m.Any {
 		return nil
 	}
@@ -134,7 +137,7 @@ func plainQuery(m *Match) *regexp.Regexp {
 			text = append(text, pattern)
 		}
 	}
-	re, _ := regexp.Compile("(?:" + strings.Join(text, ")|(?:") + ")")
+	re, _ := compile("(?:" + strings.Join(text, ")|(?:") + ")")
 	return re
 }
 

@@ -117,7 +117,7 @@ func TestFirst(t *testing.T) {
 			if c.want {
 				want = one
 			}
-			got, byHeader := rule.First(rule.NewPlan([]*rule.Rule{one}), last, c.method, c.host, c.r.URL.Path, c.r)
+			got, byHeader := rule.First(rule.NewPlan([]*rule.Rule{one}, regexp.Compile), last, c.method, c.host, c.r.URL.Path, c.r)
 			assert.Same(t, want, got)
 			if len(c.match.Headers) == 0 {
 				assert.False(t, byHeader)
@@ -131,12 +131,12 @@ func TestFirstMatchWins(t *testing.T) {
 	shop := &rule.Rule{Name: "shop", Match: rule.Match{Prefixes: []string{"/shop"}}}
 	again := &rule.Rule{Name: "again", Match: rule.Match{Prefixes: []string{"/shop"}}}
 	last := &rule.Rule{Name: "last"}
-	rules := rule.NewPlan([]*rule.Rule{cart, shop, again})
+	rules := rule.NewPlan([]*rule.Rule{cart, shop, again}, regexp.Compile)
 	for path, want := range map[string]*rule.Rule{"/shop/cart": cart, "/shop/1": shop, "/": last} {
 		got, _ := rule.First(rules, last, http.MethodGet, "", path, request(path))
 		assert.Same(t, want, got, path)
 	}
-	got, _ := rule.First(rule.NewPlan(nil), last, http.MethodGet, "", "/", request("/"))
+	got, _ := rule.First(rule.NewPlan(nil, regexp.Compile), last, http.MethodGet, "", "/", request("/"))
 	assert.Same(t, last, got)
 }
 

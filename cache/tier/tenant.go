@@ -31,10 +31,10 @@ type Tenant struct {
 	behind    bool       // the storage did not answer in time
 }
 
-func newTenant(name string, patience int64, remote storage.Remote, sessions int) *Tenant {
-	v := purges.New(name, patience, func(tenant string, head storage.Head, era int64) *storage.Question {
-		return remote.Question(tenant, head, era)
-	})
+// newTenant makes one. ask makes questions, see purges.New. It is not made here, since a function
+// keeps alive what has led to it in the interpreter: a tenant outlives that by far.
+func newTenant(name string, patience int64, ask purges.Asker, sessions int) *Tenant {
+	v := purges.New(name, patience, ask)
 	return &Tenant{name: name, purges: v, Served: new(int64), Bypassed: new(int64), sessions: purges.NewSessions(sessions, patience)}
 }
 

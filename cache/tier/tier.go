@@ -55,6 +55,8 @@ type Tier struct {
 	// take keeps what another tier could not write, see hand. It is Tier.journal, handed down.
 	take func(n *Tenant, l purges.Load)
 
+	ask purges.Asker
+
 	mu      sync.Mutex
 	tenants map[string]*Tenant
 	told    map[string]bool // what was said once
@@ -68,6 +70,9 @@ func New(store storage.Storage, o Options) *Tier {
 		t.o.Tell = o.Log
 	}
 	t.take = func(n *Tenant, l purges.Load) { t.journal(n, l) }
+	t.ask = func(tenant string, head storage.Head, era int64) *storage.Question {
+		return t.remote.Question(tenant, head, era)
+	}
 	t.breaker.threshold, t.breaker.min, t.breaker.max = o.Failures, o.MinPause, o.MaxPause
 	if o.MemoryBytes > 0 {
 		t.memory = memory.NewSieve(o.MemoryBytes)
@@ -98,20 +103,26 @@ const noLimit = 1 << 42
 // this process could not write.
 func (t *Tier) Tenant(name string) *Tenant {
 	tiersMu.Lock()
-	defer tiersMu.Unlock()
 	n := tenantOf(t, name)
 	if n == nil {
-		n = newTenant(name, t.patience, t.remote, t.o.Sessions)
-		n.guard = &t.breaker
-		n.admission = newAdmission(t.o.Admission)
-		if t.remote != nil && t.remote.Apart() {
-			n.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
-		}
-		takeOver(t, n)
-		t.mu.Lock()
-		t.tenants[name] = n
-		t.mu.Unlock()
+		n = addTenant(t, name)
 	}
+	tiersMu.Unlock()
+	return n
+}
+
+// addTenant adds a tenant. The caller holds tiersMu.
+func addTenant(t *Tier, name string) *Tenant {
+	n := newTenant(name, t.patience, t.ask, t.o.Sessions)
+	n.guard = &t.breaker
+	n.admission = newAdmission(t.o.Admission)
+	if t.remote != nil && t.remote.Apart() {
+		n.guard = &breaker{threshold: t.o.Failures, min: t.o.MinPause, max: t.o.MaxPause}
+	}
+	takeOver(t, n)
+	t.mu.Lock()
+	t.tenants[name] = n
+	t.mu.Unlock()
 	return n
 }
 

@@ -286,7 +286,7 @@ func knownOptions() map[string]optionRow {
 func walkOptions(path string, v reflect.Value, known map[string]optionRow) {
 	for i := 0; i < v.NumField(); i++ {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if name == "-" {
+		if name == "?" {
 			continue
 		}
 		f := v.Field(i)
