@@ -267,8 +267,8 @@ func costOrigin(rw http.ResponseWriter, _ *http.Request) {
 
 var costOptions = site.Options{"preset": "odoo", "languages": []string{"en_US", "fr_FR"}}
 
-// costOf is the processor time of a kind of request in a handler, the median of some, and
-// Cache-Status of the last. What else runs in this process counts, too.
+// costOf is the processor time of a kind of request in a handler, the least of some, since what
+// else runs in this process counts, too; and Cache-Status of the last.
 func costOf(t *testing.T, c costly, h http.Handler, times int) (time.Duration, string) {
 	t.Helper()
 	var all []time.Duration
@@ -291,7 +291,7 @@ func costOf(t *testing.T, c costly, h http.Handler, times int) (time.Duration, s
 		status = strings.Join(rw.Header()["Cache-Status"], ", ")
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
-	return all[len(all)/2], status
+	return all[0], status
 }
 
 var costNumber = 1000
@@ -307,7 +307,7 @@ func TestCost(t *testing.T) {
 	if site.RaceEnabled {
 		t.Skip("the race detector takes most of the time")
 	}
-	times := 3
+	times := 5
 	if site.Long() {
 		times = 15
 	}
