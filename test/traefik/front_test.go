@@ -76,6 +76,10 @@ func TestTraefikSignInAtTheEdge(t *testing.T) {
 				if r.Header.Get("Authorization") != "" {
 					told.Add(1)
 				}
+				if r.Method == http.MethodPost { // Traefik alone cuts a few answers to POST short if they are long
+					http.Redirect(rw, r, "/shop/cart", http.StatusSeeOther)
+					return
+				}
 				odooPage("a page")(rw, r)
 			})
 			tenant := strings.ReplaceAll(strings.ReplaceAll(name, " ", "-"), ",", "")
@@ -93,6 +97,10 @@ func TestTraefikSignInAtTheEdge(t *testing.T) {
 			}
 			p := stack.StartTraefik(t, dynamic)
 			p.Until("the shop is there", func() bool { return p.Get("/shop").Status == http.StatusUnauthorized })
+			if c.hits { // Redis is there, on slow machines, too
+				p.Until("pages are stored", func() bool { return strings.Contains(p.Get("/contactus", ann).CacheStatus(), "; hit") })
+			}
+			before := origin.Renders()
 			first := p.Get("/shop", ann)
 			require.Equal(t, http.StatusOK, first.Status)
 			for i := 0; i < 3; i++ {
@@ -112,7 +120,7 @@ func TestTraefikSignInAtTheEdge(t *testing.T) {
 			p.Do(http.MethodPost, "/shop/cart/add", "a=b", ann)
 			if c.hits {
 				assert.Contains(t, first.CacheStatus(), "stored")
-				assert.Equal(t, 3, origin.Renders())
+				assert.Equal(t, 3, origin.Renders()-before)
 				assert.Zero(t, told.Load())
 			} else {
 				assert.Equal(t, int64(9), told.Load())
