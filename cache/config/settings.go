@@ -23,7 +23,7 @@ import (
 // alone have the same rules, expressions and lists. So nothing of them is ever changed.
 type Settings struct {
 	Tenant string   // its own, with Purge.Secret and Purge.Previous
-	Edge   []string // the value of EdgeHeader, which follows from the secret
+	Edge   []string // the value of EdgeHeader, which follows from the secrets
 
 	Name           string
 	Rules          []*rule.Rule
@@ -154,10 +154,11 @@ func Build(c *option.Config) (*Settings, error) {
 		badTenant(p, c.Tenant)
 	}
 	own.Purge.Secret = purgeSecret(p, &c.Purge)
+	own.Edge = []string{edgeToken(own.Purge.Secret)}
 	if c.Purge.PreviousSecret != nil || c.Purge.PreviousSecretFile != nil || c.Purge.PreviousSecretEnv != nil {
 		own.Purge.Previous = p.previousSecret(&c.Purge, own.Purge.Secret)
+		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
 	}
-	own.Edge = []string{edgeToken(own.Purge.Secret)}
 	if len(p.list) > 0 {
 		return nil, mistakes(p)
 	}
@@ -273,7 +274,9 @@ func (p *problems) csrf(c option.CSRF) CSRFSettings {
 }
 
 // edgeToken is by what the application knows that a request came through this
-// cache: only those who know the purge secret can say it.
+// cache: only those who know the purge secret can say it. While the secret is changed both
+// are said: what is rendered for an edge that Odoo does not know has no tags, so that later
+// purges would miss it.
 func edgeToken(secret string) string {
 	if secret == "" {
 		return "odoocache"
