@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -58,6 +59,7 @@ func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
 	who, no := h.authorise(r)
 	if no != nil {
 		count(h, "purge-denied")
+		auditRefusal(h, r, who, nil, no)
 		deny(rw, no)
 		return
 	}
@@ -232,16 +234,19 @@ func (h *Handler) execute(rw http.ResponseWriter, r *http.Request, who authority
 		members, no = h.marksOf(o)
 	}
 	if no != nil {
+		auditRefusal(h, r, who, o, no)
 		deny(rw, no)
 		return
 	}
 	count(h, "purge")
 	head, err := h.purge(storage.Purge{Soft: o.soft, All: o.all, Members: members})
 	if err != nil {
+		auditPurge(h, r, who, o, "queued reason=storage")
 		rw.Header().Set("Retry-After", "1")
 		answer(rw, http.StatusServiceUnavailable, errorAnswer{Error: err.Error()})
 		return
 	}
+	auditPurge(h, r, who, o, "done sequence="+strconv.FormatInt(head.Seq, 10))
 	done := purgeAnswer{
 		Tenant: h.s.Tenant, Kind: o.kind(), All: o.all, Tags: listed(o.tags), Paths: listed(o.paths),
 		Prefixes: listed(o.prefixes), Sequence: head.Seq,
