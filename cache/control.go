@@ -1,14 +1,10 @@
 package cache
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"io"
-	"net"
 	"net/http"
-	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"unicode"
@@ -53,11 +49,6 @@ type errorAnswer struct {
 	Field string `json:"field,omitempty"`
 }
 
-// isControl reports whether a path is one of the control endpoint.
-func (h *Handler) isControl(path string) bool {
-	return path == h.s.AdminPath || strings.HasPrefix(path, h.s.AdminPath+"/")
-}
-
 // serveControl answers PURGE requests and those to the control endpoint. None
 // of them reaches the origin.
 func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
@@ -65,24 +56,34 @@ func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	header.Add("Cache-Status", h.s.Name+"; detail=control")
-	if no := h.unauthorised(r); no != nil {
+	who, no := h.authorise(r)
+	if no != nil {
 		count(h, "purge-denied")
-		if no.status == http.StatusServiceUnavailable {
-			header.Set("Retry-After", "60")
-		}
-		answer(rw, no.status, errorAnswer{Error: no.problem, Field: no.field})
+		auditRefusal(h, r, who, nil, no)
+		deny(rw, no)
 		return
 	}
 	switch {
 	case r.Method == "PURGE" && !h.isControl(r.URL.Path):
-		h.purgeAddress(rw, r)
+		h.purgeAddress(rw, r, who)
 	case r.URL.Path == h.s.AdminPath+"/purge":
-		h.purgeByRequest(rw, r)
+		h.purgeByRequest(rw, r, who)
 	case r.URL.Path == h.s.AdminPath+"/status":
 		h.serveStatus(rw, r)
 	default:
 		answer(rw, http.StatusNotFound, errorAnswer{Error: "no such endpoint; there are " + h.s.AdminPath + "/purge and " + h.s.AdminPath + "/status"})
 	}
+}
+
+// deny answers a request that is not carried out.
+func deny(rw http.ResponseWriter, no *refusal) {
+	if no.status == http.StatusServiceUnavailable {
+		rw.Header().Set("Retry-After", "60")
+	}
+	if no.status == http.StatusMethodNotAllowed {
+		rw.Header().Set("Allow", "POST, PURGE")
+	}
+	answer(rw, no.status, errorAnswer{Error: no.problem, Field: no.field})
 }
 
 func answer(rw http.ResponseWriter, status int, body interface{}) {
@@ -95,121 +96,55 @@ func answer(rw http.ResponseWriter, status int, body interface{}) {
 	_, _ = rw.Write(append(b, '\n'))
 }
 
-// unauthorised returns why a control request is refused, nil if it is not. All that is
-// configured must hold; where nothing is, nobody may.
-func (h *Handler) unauthorised(r *http.Request) *refusal {
-	s := h.s.Purge
-	problem := ""
-	switch {
-	case s.Secret == "" && len(s.Networks) == 0:
-		problem = "purging by request is not enabled; set purge.secret or purge.networks"
-	case s.Secret == "" && len(r.Header["Origin"]) > 0:
-		problem = "a page in a browser asks, and purge.networks alone does not tell whose; set purge.secret"
-	case len(s.Networks) > 0 && !inNetworks(s.Networks, r.RemoteAddr):
-		problem = "the address of the client is not in purge.networks"
-	case s.Secret == "":
-	case len(r.Header[SignatureHeader]) > 0:
-		return h.refuseSignature(r.Header[SignatureHeader], r)
-	case !sameSecret(s.Secret, givenSecret(r)):
-		problem = "the secret is missing or wrong; send Authorization: Bearer, " + SecretHeader + " or " + SignatureHeader
-	}
-	if problem == "" {
-		return nil
-	}
-	return &refusal{status: http.StatusForbidden, problem: problem}
-}
-
-func inNetworks(networks []netip.Prefix, remote string) bool {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	for i := 0; i < len(networks); i++ {
-		if networks[i].Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
-func givenSecret(r *http.Request) string {
-	if s := r.Header.Get(SecretHeader); s != "" {
-		return s
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(token)
-	}
-	return ""
-}
-
-// sameSecret compares in constant time, whatever the lengths.
-func sameSecret(want, given string) bool {
-	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
-}
-
 // purgeAddress handles PURGE /path: this address on this host, with all its
 // variants, and with every query if it has none.
-func (h *Handler) purgeAddress(rw http.ResponseWriter, r *http.Request) {
-	soft, ok := mode(rw, r)
-	if !ok {
-		return
-	}
+func (h *Handler) purgeAddress(rw http.ResponseWriter, r *http.Request, who authority) {
+	soft, no := mode(r)
 	target := keys.TargetOf(r)
-	h.execute(rw, purgeOrder{soft: soft, paths: []string{h.purgeAddressOf(&visit{r: r, target: &target})}})
+	o := purgeOrder{soft: soft, paths: []string{h.purgeAddressOf(&visit{r: r, target: &target})}}
+	h.execute(rw, r, who, &o, no)
 }
 
-// mode reads ModeHeader. It answers a request that says anything but one mode, and then
-// reports false: a purge is not carried out by half.
-func mode(rw http.ResponseWriter, r *http.Request) (soft, ok bool) {
+// mode reads ModeHeader. One that says anything but one mode is refused: a purge is not
+// carried out by half.
+func mode(r *http.Request) (soft bool, no *refusal) {
 	words := strings.Fields(strings.ReplaceAll(strings.Join(r.Header[ModeHeader], ","), ",", " "))
 	soft = len(words) > 0 && words[0] != "hard"
 	for i := 0; i < len(words); i++ {
 		word := words[i]
 		if (word != "soft" && word != "stale" && word != "hard") || (word != "hard") != soft {
-			answer(rw, http.StatusBadRequest, errorAnswer{Error: "expected soft or hard", Field: ModeHeader})
-			return false, false
+			return false, &refusal{status: http.StatusBadRequest, reason: "mode", problem: "expected soft or hard", field: ModeHeader}
 		}
 	}
-	return soft, true
+	return soft, nil
 }
 
-// purgeByRequest handles the purge endpoint: items in the purge header, in a
-// JSON body, or in both.
-func (h *Handler) purgeByRequest(rw http.ResponseWriter, r *http.Request) {
+// purgeByRequest handles the purge endpoint.
+func (h *Handler) purgeByRequest(rw http.ResponseWriter, r *http.Request, who authority) {
+	var o purgeOrder
+	no := h.readOrder(&o, r)
+	h.execute(rw, r, who, &o, no)
+}
+
+// readOrder reads the items of a request: in the purge header, in a JSON body, or in both.
+func (h *Handler) readOrder(o *purgeOrder, r *http.Request) *refusal {
 	if r.Method != http.MethodPost && r.Method != "PURGE" {
-		rw.Header().Set("Allow", "POST, PURGE")
-		answer(rw, http.StatusMethodNotAllowed, errorAnswer{Error: "expected POST or PURGE"})
-		return
+		return &refusal{status: http.StatusMethodNotAllowed, reason: "method", problem: "expected POST or PURGE"}
 	}
-	soft, ok := mode(rw, r)
-	if !ok {
-		return
+	soft, no := mode(r)
+	if no != nil {
+		return no
 	}
-	o := parsePurgeHeader(r.Header[h.s.PurgeHeader])
+	*o = parsePurgeHeader(r.Header[h.s.PurgeHeader])
 	o.soft = o.soft || soft
-	body, err := io.ReadAll(io.LimitReader(r.Body, h.s.Limits.PurgeBody+1))
-	if err != nil {
-		answer(rw, http.StatusBadRequest, errorAnswer{Error: "the body could not be read", Field: "body"})
-		return
-	}
-	if int64(len(body)) > h.s.Limits.PurgeBody {
-		answer(rw, http.StatusRequestEntityTooLarge, errorAnswer{Error: "the body is larger than limits.purgeBody", Field: "body"})
-		return
+	body, no := h.bodyOf(r)
+	if no != nil {
+		return no
 	}
 	if len(strings.TrimSpace(string(body))) > 0 {
-		if problem := o.addJSON(body); problem != nil {
-			answer(rw, http.StatusBadRequest, problem)
-			return
-		}
+		return o.addJSON(body)
 	}
-	h.execute(rw, o)
+	return nil
 }
 
 // unprintable is what no tag and no address can have: it cannot be sent in a header.
@@ -218,10 +153,10 @@ func unprintable(c rune) bool {
 }
 
 // addJSON adds what a JSON body asks for.
-func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
+func (o *purgeOrder) addJSON(body []byte) *refusal {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
-		return &errorAnswer{Error: "expected a JSON object with tags, paths, prefixes, all and soft: " + err.Error(), Field: "body"}
+		return badItems("body", "expected a JSON object with tags, paths, prefixes, all and soft: "+err.Error())
 	}
 	var p purgeRequest
 	for name, raw := range fields {
@@ -241,7 +176,7 @@ func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
 			err = errUnknownField
 		}
 		if err != nil {
-			return &errorAnswer{Error: err.Error(), Field: name}
+			return badItems(name, err.Error())
 		}
 	}
 	parts := []string{"tags", "paths", "prefixes"}
@@ -249,7 +184,7 @@ func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
 	for i := 0; i < len(parts); i++ {
 		for j := 0; j < len(lists[i]); j++ {
 			if strings.IndexFunc(lists[i][j], unprintable) >= 0 {
-				return &errorAnswer{Error: "an item has a line break or another control character", Field: parts[i]}
+				return badItems(parts[i], "an item has a line break or another control character")
 			}
 		}
 	}
@@ -271,35 +206,50 @@ func (o *purgeOrder) addJSON(body []byte) *errorAnswer {
 
 var errUnknownField = errors.New("unknown field; expected tags, paths, prefixes, all or soft")
 
-// execute carries out an order and answers with what was done.
-func (h *Handler) execute(rw http.ResponseWriter, o purgeOrder) {
+// badItems refuses what cannot be understood.
+func badItems(field, problem string) *refusal {
+	return &refusal{status: http.StatusBadRequest, reason: "items", problem: problem, field: field}
+}
+
+// marksOf returns the marks that carry an order out, or why there are none.
+func (h *Handler) marksOf(o *purgeOrder) ([]string, *refusal) {
 	if o.empty() {
-		answer(rw, http.StatusBadRequest, errorAnswer{Error: "nothing to purge; expected tags, paths, prefixes or all", Field: "body"})
-		return
+		return nil, &refusal{status: http.StatusBadRequest, reason: "nothing", problem: "nothing to purge; expected tags, paths, prefixes or all", field: "body"}
 	}
 	if o.items() > h.s.Limits.Purge.Tags {
-		answer(rw, http.StatusRequestEntityTooLarge, errorAnswer{Error: "more items than limits.purgeItems", Field: "items"})
-		return
+		return nil, &refusal{status: http.StatusRequestEntityTooLarge, reason: "too-many", problem: "more items than limits.purgeItems", field: "items"}
 	}
 	members, err := o.members(h.s.Limits.Purge)
 	if err != nil {
 		part, problem, _ := strings.Cut(err.Error(), ": ")
-		answer(rw, http.StatusBadRequest, errorAnswer{Error: problem, Field: part})
+		return nil, badItems(part, problem)
+	}
+	return members, nil
+}
+
+// execute carries out an order, unless it was refused already, and answers with what was done.
+func (h *Handler) execute(rw http.ResponseWriter, r *http.Request, who authority, o *purgeOrder, no *refusal) {
+	var members []string
+	if no == nil {
+		members, no = h.marksOf(o)
+	}
+	if no != nil {
+		auditRefusal(h, r, who, o, no)
+		deny(rw, no)
 		return
 	}
 	count(h, "purge")
 	head, err := h.purge(storage.Purge{Soft: o.soft, All: o.all, Members: members})
 	if err != nil {
+		auditPurge(h, r, who, o, "queued reason=storage")
 		rw.Header().Set("Retry-After", "1")
 		answer(rw, http.StatusServiceUnavailable, errorAnswer{Error: err.Error()})
 		return
 	}
+	auditPurge(h, r, who, o, "done sequence="+strconv.FormatInt(head.Seq, 10))
 	done := purgeAnswer{
-		Tenant: h.s.Tenant, Kind: "hard", All: o.all, Tags: listed(o.tags), Paths: listed(o.paths),
+		Tenant: h.s.Tenant, Kind: o.kind(), All: o.all, Tags: listed(o.tags), Paths: listed(o.paths),
 		Prefixes: listed(o.prefixes), Sequence: head.Seq,
-	}
-	if o.soft {
-		done.Kind = "soft"
 	}
 	answer(rw, http.StatusOK, done)
 }

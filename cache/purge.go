@@ -29,6 +29,13 @@ func (o *purgeOrder) items() int {
 	return len(o.tags) + len(o.paths) + len(o.prefixes)
 }
 
+func (o *purgeOrder) kind() string {
+	if o.soft {
+		return "soft"
+	}
+	return "hard"
+}
+
 // parsePurgeHeader reads X-Odoo-Purge: items separated by commas or white
 // space, each a tag, a path, a prefix that ends in *, or * for everything. A
 // first word "stale" makes the purge soft.

@@ -55,7 +55,7 @@ func FuzzPurgeBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var o purgeOrder
 		if problem := o.addJSON(body); problem != nil {
-			require.NotEmpty(t, problem.Error)
+			require.NotEmpty(t, problem.problem)
 			return
 		}
 		again, err := json.Marshal(map[string]interface{}{"tags": listed(o.tags), "paths": listed(o.paths), "prefixes": listed(o.prefixes), "all": o.all, "soft": o.soft})

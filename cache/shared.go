@@ -30,6 +30,8 @@ type Shared struct {
 
 	dropped dropped // by unsafe methods
 
+	refusals refusals // of control requests, in the log
+
 	mu        sync.Mutex
 	countries map[string]*country // by tenant
 	warming   map[string]int      // by tenant

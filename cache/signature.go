@@ -17,7 +17,7 @@ import (
 	"github.com/odoocache/odoocache/keys"
 )
 
-// SignatureHeader carries a signature with the purge secret in place of the
+// SignatureHeader carries a signature with a purge secret in place of the
 // secret itself: t=<Unix seconds>,n=<nonce>,v2=<hex HMAC-SHA256>.
 //
 // It is over these lines, with a line break after each, and the body: odoocache-v2,
@@ -37,64 +37,96 @@ var signatureGrammar = regexp.MustCompile(`^t=([0-9]{1,11}), ?n=([A-Za-z0-9_-]{1
 // refusal says why a control request is refused.
 type refusal struct {
 	status  int
-	problem string
+	reason  string // one word of the code's, for the log
+	problem string // for whoever has asked
 	field   string
 }
 
-// refuseSignature returns what is wrong with the signature of a request, nil if it is right
-// and has not been used before. It reads the body, and puts it back.
-func (h *Handler) refuseSignature(lines []string, r *http.Request) *refusal {
+func forbidden(reason, problem string) *refusal {
+	return &refusal{status: http.StatusForbidden, reason: reason, problem: problem}
+}
+
+// checkSignature returns which key the signature of a request is of, and what is wrong with it:
+// nil if it is right and has not been used before. It reads the body, and puts it back.
+func (h *Handler) checkSignature(lines []string, r *http.Request) (key string, no *refusal) {
 	parts := signatureGrammar.FindStringSubmatch(lines[0])
 	if parts == nil || len(lines) > 1 {
-		return &refusal{status: http.StatusForbidden, problem: SignatureHeader +
-			" cannot be read; expected t=<Unix seconds>,n=<nonce, 16 to 64 letters, digits, - or _>,v2=<hex HMAC-SHA256>"}
+		return keyNone, forbidden("signature-format", SignatureHeader+
+			" cannot be read; expected t=<Unix seconds>,n=<nonce, 16 to 64 letters, digits, - or _>,v2=<hex HMAC-SHA256>")
 	}
 	at, _ := strconv.ParseInt(parts[1], 10, 64)
 	now := nowMS() / 1000
 	if age := now - at; age > maxSignatureAge || age < -maxSignatureAge {
-		return &refusal{status: http.StatusForbidden, problem: "the signature is too old or from the future; expected the time within " + strconv.Itoa(maxSignatureAge) + " s"}
+		return keyNone, forbidden("signature-time", "the signature is too old or from the future; expected the time within "+strconv.Itoa(maxSignatureAge)+" s")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, h.s.Limits.PurgeBody+1))
-	if err != nil {
-		return &refusal{status: http.StatusBadRequest, problem: "the body could not be read", field: "body"}
-	}
-	if int64(len(body)) > h.s.Limits.PurgeBody {
-		return &refusal{status: http.StatusRequestEntityTooLarge, problem: "the body is larger than limits.purgeBody", field: "body"}
+	body, no := h.bodyOf(r)
+	if no != nil {
+		return keyNone, no
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	sum, _ := hex.DecodeString(parts[3])
-	if !hmac.Equal(h.signed(r, parts[1], parts[2], body), sum) {
-		return &refusal{status: http.StatusForbidden, problem: "the signature is wrong"}
+	key = h.signedBy(h.signed(r, parts[1], parts[2], body), sum)
+	if key == keyNone {
+		return keyNone, forbidden("signature-wrong", "the signature is wrong")
 	}
-	return h.useNonce(parts[2], at+maxSignatureAge-now)
+	return key, h.useNonce(parts[2], at+maxSignatureAge-now)
 }
 
-// signed is the signature that a request needs.
+// bodyOf reads the body of a control request.
+func (h *Handler) bodyOf(r *http.Request) ([]byte, *refusal) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, h.s.Limits.PurgeBody+1))
+	if err != nil {
+		return nil, &refusal{status: http.StatusBadRequest, reason: "body", problem: "the body could not be read", field: "body"}
+	}
+	if int64(len(body)) > h.s.Limits.PurgeBody {
+		return nil, &refusal{status: http.StatusRequestEntityTooLarge, reason: "too-large", problem: "the body is larger than limits.purgeBody", field: "body"}
+	}
+	return body, nil
+}
+
+// signed is what the signature of a request is of.
 func (h *Handler) signed(r *http.Request, at, nonce string, body []byte) []byte {
 	target := keys.TargetOf(r)
-	mac := hmac.New(sha256.New, []byte(h.s.Purge.Secret))
-	mac.Write([]byte(strings.Join([]string{
+	head := strings.Join([]string{
 		"odoocache-v2", at, nonce, h.s.Tenant, strings.ToLower(purgeHost(&target)), r.Method, r.URL.RequestURI(),
 		strings.Join(r.Header[ModeHeader], ","), strings.Join(r.Header[h.s.PurgeHeader], ","), "",
-	}, "\n")))
-	mac.Write(body)
+	}, "\n")
+	return append([]byte(head), body...)
+}
+
+// signedBy returns which secret makes a sum of a message. An empty one is no secret.
+func (h *Handler) signedBy(message, sum []byte) string {
+	s := h.s.Purge
+	if s.Secret != "" && hmac.Equal(sumOf(s.Secret, message), sum) {
+		return keyCurrent
+	}
+	if s.Previous != "" && hmac.Equal(sumOf(s.Previous, message), sum) {
+		return keyPrevious
+	}
+	return keyNone
+}
+
+func sumOf(secret string, message []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(message)
 	return mac.Sum(nil)
 }
 
 // useNonce takes a nonce whose signature is right and holds for left seconds more, once: in
 // this process, and through the storage in all that share it. Where the storage does not
-// answer this process alone decides.
+// answer this process alone decides. It is taken once whichever secret has signed: two secrets do not
+// make two of it.
 func (h *Handler) useNonce(nonce string, left int64) *refusal {
 	id := keys.HashTag("n", nonce)
 	ttl := left*1000 + nonceMargin
 	switch nonces.take(h.s.Tenant, id, h.s.Limits.Signatures, int64(time.Since(storage.Started)/time.Millisecond)) {
 	case nonceUsed:
-		return &refusal{status: http.StatusForbidden, problem: usedBefore}
+		return forbidden("signature-used", usedBefore)
 	case nonceFull:
-		return &refusal{status: http.StatusServiceUnavailable, problem: "more signatures than limits.signatures hold at this time, so it cannot be told if this one was used before; send the request again later, or with the secret"}
+		return &refusal{status: http.StatusServiceUnavailable, reason: "signatures-full", problem: "more signatures than limits.signatures hold at this time, so it cannot be told if this one was used before; send the request again later, or with the secret"}
 	}
 	if !h.shared.tier.Once(h.tenant, id, ttl) {
-		return &refusal{status: http.StatusForbidden, problem: usedBefore}
+		return forbidden("signature-used", usedBefore)
 	}
 	return nil
 }

@@ -632,6 +632,34 @@ func TestOptions(t *testing.T) {
 			map[string]string{"ODOOCACHE_UNSET": `purge.secretEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
 		},
 		{
+			"purge.previousSecret", func(c *option.Config, v string) {
+				c.Purge.Secret, c.Purge.PreviousSecret = given("the current secret"), given(v)
+			}, []string{"12345678", "with a space", "The current secret"},
+			map[string]string{
+				"${PURGE_SECRET}":    "purge.previousSecret: " + notFilledIn,
+				"1234567":            `purge.previousSecret: has 7 characters; expected at least 8`,
+				"12345678 ":          `purge.previousSecret: begins or ends with white space; expected what a header can carry`,
+				"the current secret": `purge.previousSecret: is purge.secret, too; expected the one before it, or no such option`,
+				"":                   `purge.previousSecret: is given, but empty; expected a secret, or no such option`,
+			},
+		},
+		{
+			"purge.previousSecretFile", func(c *option.Config, v string) {
+				c.Purge.Secret, c.Purge.PreviousSecretFile = given("the current secret"), given(v)
+			}, nil,
+			map[string]string{missing: `purge.previousSecretFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `purge.previousSecretFile: "` + empty + `" is empty; expected a secret`},
+		},
+		{
+			"purge.previousSecretEnv", func(c *option.Config, v string) {
+				c.Purge.Secret, c.Purge.PreviousSecretEnv = given("the current secret"), given(v)
+			}, nil,
+			map[string]string{"ODOOCACHE_UNSET": `purge.previousSecretEnv: the environment variable "ODOOCACHE_UNSET" is empty or not set`},
+		},
+		{
+			"purge.previousSecret alone", func(c *option.Config, v string) { c.Purge.PreviousSecret = given(v) }, nil,
+			map[string]string{"the former secret": `purge.previousSecret: is given without purge.secret; expected both, or purge.secret alone`},
+		},
+		{
 			"purge.networks", func(c *option.Config, v string) { c.Purge.Networks = []string{"10.0.0.0/8", v} }, []string{"10.1.2.3", " ::1 ", "fd00::/8", "0.0.0.0/1", "10.1.2.3/8", "::ffff:10.0.0.1"},
 			map[string]string{
 				"":                    `purge.networks[1]: ""; expected an address or a network such as 10.0.0.0/8`,
@@ -1416,7 +1444,7 @@ func wrong() *option.Config {
 	c.Compression = "brotli"
 	c.Memory = option.Memory{Bytes: "0.5G", MaxStaleness: "x", Unknown: unknown("memory")}
 	c.Purge = option.Purge{
-		Secret: given("correct horse"), SecretEnv: given("X"), Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
+		Secret: given("correct horse"), SecretEnv: given("X"), PreviousSecret: given("short"), Networks: []string{"10.0.0.0/8", "10.0.0.0/99"}, FromResponses: "oui",
 		MaxMarks: "1", Journal: "0", Unknown: unknown("purge"),
 	}
 	c.Admin = option.Admin{Path: "admin", Unknown: unknown("admin")}
@@ -1458,7 +1486,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"redis.redis1", "redis.address", "redis.database", "redis.timeout", "redis.dialTimeout", "redis.poolSize", "redis.idleTimeout",
 		"redis.maxReplyBytes", "redis.passwordFile", "redis.tls.tls4", "redis.sentinel.tls.stls1", "redis.sentinel.tls.enabled", "redis.tls.certFile",
 		"memory.memory2", "memory.bytes", "memory.maxStaleness",
-		"purge.purge3", "purge.secret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
+		"purge.purge3", "purge.secret", "purge.previousSecret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
 		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "rewarm", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
 		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
@@ -1549,6 +1577,10 @@ func TestSecrets(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			purge := func(o *option.Config) { o.Purge.Secret, o.Purge.SecretFile, o.Purge.SecretEnv = c.value, c.file, c.env }
+			previous := func(o *option.Config) {
+				o.Purge.Secret = given("the current secret")
+				o.Purge.PreviousSecret, o.Purge.PreviousSecretFile, o.Purge.PreviousSecretEnv = c.value, c.file, c.env
+			}
 			redis := func(o *option.Config) {
 				o.Redis.Address = "redis:6379"
 				o.Redis.Password, o.Redis.PasswordFile, o.Redis.PasswordEnv = c.value, c.file, c.env
@@ -1561,6 +1593,7 @@ func TestSecrets(t *testing.T) {
 					assert.Equal(t, one+fmt.Sprintf(c.problem, "redis.", "username"), problem(t, func(o *option.Config) { o.Redis.Address, o.Redis.Username = "redis:6379", *name }))
 				}
 				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "secret"), problem(t, purge))
+				assert.Equal(t, one+fmt.Sprintf(c.problem, "purge.", "previousSecret"), problem(t, previous))
 				if is := c.password; is != "" && !strings.Contains(is, "; expected") {
 					assert.Equal(t, is, build(t, redis).Storage.Redis.Password)
 					assert.Equal(t, is, build(t, sentinel).Storage.Redis.Sentinels.Password)
@@ -1577,6 +1610,7 @@ func TestSecrets(t *testing.T) {
 			}
 			assert.Equal(t, c.want, build(t, sentinel).Storage.Redis.Sentinels.Password)
 			assert.Equal(t, c.want, build(t, purge).Purge.Secret)
+			assert.Equal(t, c.want, build(t, previous).Purge.Previous)
 			s := build(t, redis)
 			assert.Equal(t, c.want, s.Storage.Redis.Password)
 			if c.want != "" {
@@ -1589,12 +1623,12 @@ func TestSecrets(t *testing.T) {
 // Whatever else is wrong, a secret does not get into a log.
 func TestSecretsAreNotInErrors(t *testing.T) {
 	c := wrong()
-	c.Purge = option.Purge{Secret: given("s3cret\n")}
+	c.Purge = option.Purge{Secret: given("s3cret\n"), PreviousSecret: given(" f0rmer-s3cret ")}
 	c.Redis.Password, c.Redis.PasswordFile = given("hunter2hunter2"), nil
 	c.Redis.Address = "redis://:pa55word@redis:6379?password=pa55word"
 	_, err := config.Build(c)
 	require.Error(t, err)
-	for _, secret := range []string{"s3cret", "hunter2", "pa55word"} {
+	for _, secret := range []string{"s3cret", "f0rmer", "hunter2", "pa55word"} {
 		assert.NotContains(t, err.Error(), secret)
 	}
 	assert.Contains(t, err.Error(), "purge.secret: ends in a line break")
@@ -1685,7 +1719,10 @@ func TestFingerprint(t *testing.T) {
 		"Memory.Bytes": "63MiB", "Memory.MaxStaleness": "2s",
 		"Purge.MaxMarks": "9999", "Purge.Journal": "999",
 	}
-	notStorage := map[string]bool{"Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true, "Purge.FromResponses": true}
+	notStorage := map[string]bool{
+		"Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true, "Purge.FromResponses": true,
+		"Purge.PreviousSecret": true, "Purge.PreviousSecretFile": true, "Purge.PreviousSecretEnv": true,
+	}
 	seen := map[string]string{fingerprint(t, base()): "the base"}
 	done := 0
 	var walk func(path string, v func(*option.Config) reflect.Value)

@@ -110,6 +110,9 @@ func fingerprintOf(c *option.Config) string {
 	o.Purge.Secret = nil
 	o.Purge.SecretFile = nil
 	o.Purge.SecretEnv = nil
+	o.Purge.PreviousSecret = nil
+	o.Purge.PreviousSecretFile = nil
+	o.Purge.PreviousSecretEnv = nil
 	text, err := json.Marshal(&o)
 	if err != nil || bytes.Contains(text, notText) {
 		return ""

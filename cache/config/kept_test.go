@@ -56,6 +56,20 @@ func TestTenantsShare(t *testing.T) {
 	assert.NotEqual(t, a.Edge, b.Edge)
 	assert.Equal(t, a.Storage, b.Storage)
 
+	turned := shop("d")
+	turned.Purge.PreviousSecret = given("the-former-secret-of-d")
+	d, err := config.Build(turned)
+	require.NoError(t, err)
+	assert.True(t, same(t, a, d), "a secret that is changed makes nothing anew")
+	assert.Equal(t, []string{"the-secret-of-d", "the-former-secret-of-d"}, []string{d.Purge.Secret, d.Purge.Previous})
+	assert.Empty(t, a.Purge.Previous)
+	turned.Purge.PreviousSecret = nil
+	without, err := config.Build(turned)
+	require.NoError(t, err)
+	assert.Empty(t, without.Purge.Previous)
+	require.Len(t, d.Edge, 1)
+	assert.Regexp(t, "^"+without.Edge[0]+", [0-9a-f]{32}$", d.Edge[0], "the edge is known by both")
+
 	none := shop("c")
 	none.Purge.Secret = nil
 	c, err := config.Build(none)
@@ -70,7 +84,8 @@ func TestTenantsShare(t *testing.T) {
 func TestOtherOptionsAreNotShared(t *testing.T) {
 	base, err := config.Build(shop("a"))
 	require.NoError(t, err)
-	own := map[string]bool{"Tenant": true, "Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true}
+	own := map[string]bool{"Tenant": true, "Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true,
+		"Purge.PreviousSecret": true, "Purge.PreviousSecretFile": true, "Purge.PreviousSecretEnv": true}
 	changed, mistakes := 0, 0
 	try := func(path string, of func(c *option.Config) reflect.Value, values ...interface{}) {
 		for i, value := range values {
@@ -193,7 +208,7 @@ func TestMistakesAreNotRemembered(t *testing.T) {
 // TestFilesAreReadAgain: secrets and certificates count as they are now.
 func TestFilesAreReadAgain(t *testing.T) {
 	cert, key := certificate(t)
-	password, secret := filepath.Join(t.TempDir(), "password"), filepath.Join(t.TempDir(), "secret")
+	password, secret, former := filepath.Join(t.TempDir(), "password"), filepath.Join(t.TempDir(), "secret"), filepath.Join(t.TempDir(), "former")
 	write := func(file, text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
 	of := func() *option.Config {
 		c := shop("a")
@@ -216,6 +231,18 @@ func TestFilesAreReadAgain(t *testing.T) {
 	assert.True(t, same(t, first, again))
 	assert.Equal(t, "the second secret", again.Purge.Secret)
 	assert.Equal(t, "the first secret", first.Purge.Secret)
+	turned := of()
+	turned.Purge.PreviousSecretFile = &former
+	for _, text := range []string{"the first secret\n", "the secret before that"} {
+		write(former, text)
+		again, err = config.Build(turned)
+		require.NoError(t, err)
+		assert.True(t, same(t, first, again))
+		assert.Equal(t, strings.TrimSpace(text), again.Purge.Previous)
+	}
+	write(former, "the second secret\n")
+	_, err = config.Build(turned)
+	require.ErrorContains(t, err, "1 mistake(s): purge.previousSecretFile: is purge.secret, too")
 	write(secret, "")
 	_, err = config.Build(of())
 	require.ErrorContains(t, err, "1 mistake(s): purge.secretFile")

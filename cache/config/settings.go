@@ -22,8 +22,8 @@ import (
 // Settings are valid options, parsed. Those of middlewares that differ in what is a tenant's own
 // alone have the same rules, expressions and lists. So nothing of them is ever changed.
 type Settings struct {
-	Tenant string   // its own, with Purge.Secret
-	Edge   []string // the value of EdgeHeader, which follows from the secret
+	Tenant string   // its own, with Purge.Secret and Purge.Previous
+	Edge   []string // the value of EdgeHeader, which follows from the secrets
 
 	Name           string
 	Rules          []*rule.Rule
@@ -80,6 +80,7 @@ type CSRFSettings struct {
 // PurgeSettings say who may purge.
 type PurgeSettings struct {
 	Secret        string
+	Previous      string // accepted, too, while Secret takes its place; empty: none
 	Networks      []netip.Prefix
 	FromResponses bool
 }
@@ -154,6 +155,10 @@ func Build(c *option.Config) (*Settings, error) {
 	}
 	own.Purge.Secret = purgeSecret(p, &c.Purge)
 	own.Edge = []string{edgeToken(own.Purge.Secret)}
+	if c.Purge.PreviousSecret != nil || c.Purge.PreviousSecretFile != nil || c.Purge.PreviousSecretEnv != nil {
+		own.Purge.Previous = p.previousSecret(&c.Purge, own.Purge.Secret)
+		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
+	}
 	if len(p.list) > 0 {
 		return nil, mistakes(p)
 	}
@@ -269,7 +274,9 @@ func (p *problems) csrf(c option.CSRF) CSRFSettings {
 }
 
 // edgeToken is by what the application knows that a request came through this
-// cache: only those who know the purge secret can say it.
+// cache: only those who know the purge secret can say it. While the secret is changed both
+// are said: what is rendered for an edge that Odoo does not know has no tags, so that later
+// purges would miss it.
 func edgeToken(secret string) string {
 	if secret == "" {
 		return "odoocache"
@@ -281,6 +288,25 @@ func edgeToken(secret string) string {
 
 func (p *problems) purgeSecret(c *option.Purge) string {
 	secret, given := p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
+	return p.ofPurges(secret, given)
+}
+
+// previousSecret reads the secret that was purge.secret before. Alone it would be the only one,
+// and the same one would mean that nothing was changed.
+func (p *problems) previousSecret(c *option.Purge, current string) string {
+	secret, given := p.secret("purge.", "previousSecret", c.PreviousSecret, c.PreviousSecretFile, c.PreviousSecretEnv, badSecret)
+	secret = p.ofPurges(secret, given)
+	switch {
+	case c.Secret == nil && c.SecretFile == nil && c.SecretEnv == nil:
+		p.add(given, "is given without purge.secret; expected both, or purge.secret alone")
+	case secret != "" && secret == current:
+		p.add(given, "is purge.secret, too; expected the one before it, or no such option")
+	}
+	return secret
+}
+
+// ofPurges checks what a secret of purges has to be besides. given is the path of its option.
+func (p *problems) ofPurges(secret, given string) string {
 	if secret != "" && len(secret) < 8 {
 		p.add(given, "has %d characters; expected at least 8", len(secret))
 	}

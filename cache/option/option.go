@@ -211,7 +211,7 @@ type Admission struct {
 
 // Purge says who may purge. Without a secret and networks nobody may by
 // request; purge headers in the origin's responses always count unless
-// fromResponses is false.
+// fromResponses is false. While a secret is changed, the one before it counts, too.
 type Purge struct {
 	Secret        *string  `json:"secret,omitempty"`
 	SecretFile    *string  `json:"secretFile,omitempty"`
@@ -220,6 +220,10 @@ type Purge struct {
 	FromResponses string   `json:"fromResponses,omitempty"`
 	MaxMarks      string   `json:"maxMarks,omitempty"`
 	Journal       string   `json:"journal,omitempty"`
+
+	PreviousSecret     *string `json:"previousSecret,omitempty"`
+	PreviousSecretFile *string `json:"previousSecretFile,omitempty"`
+	PreviousSecretEnv  *string `json:"previousSecretEnv,omitempty"`
 
 	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }

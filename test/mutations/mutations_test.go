@@ -34,6 +34,10 @@ var mutations = []mutation{
 	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "test/behaviour", "TestCountries"},
 	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "test/behaviour", "TestSessionsOfUnknownBirth"},
 	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "test/behaviour", "TestPublicLiftsNothing"},
+	{"no secret is a former one", "cache", "case given == \"\":", "case false:", "test/behaviour", "TestTwoSecrets"},
+	{"two secrets make two of a nonce", "cache", "	return key, h.useNonce(parts[2], at+maxSignatureAge-now)", "	return key, h.useNonce(parts[2]+key, at+maxSignatureAge-now)", "test/behaviour", "TestASecretIsChangedWithoutLosingAPurge"},
+	{"a mail address is in the log", "cache", "strings.ContainsAny(plain, \"@＠\") || ", "", "test/behaviour", "TestTheLogTellsNothingPersonal"},
+	{"a purge is everybody's", "cache/tier", "head, err := t.store.Purge(n.name, p)", "head, err := t.store.Purge(\"\", p)", "test/behaviour", "TestATenantPurgesItsOwn/compiled$"},
 	{"a page need not agree with its visitor's context", "cache", "return len(lines) == 1 && lines[0] == context", "return true", "test/behaviour", "TestContexts"},
 
 	ofFill("a fill has the visitor's header", "for name, lines := range v.r.Header { if out.Header[name] == nil { out.Header[name] = lines } }", "TestPoison/compiled/page$"),

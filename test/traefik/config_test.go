@@ -29,7 +29,7 @@ http:
         odoocache:
           tenant: shop
           requestDirectives: ignore
-          purge: {secret: "correct horse", networks: [127.0.0.0/8, "::1"]}
+          purge: {secret: "correct horse", previousSecret: "battery staple", networks: [127.0.0.0/8, "::1"]}
           limits: {tags: 3}
           rules:
             - {name: never, match: {pathPrefixes: [/my, /web]}, bypass: true}
@@ -57,6 +57,7 @@ tenant = "shop"
 requestDirectives = "ignore"
 [http.middlewares.c.plugin.odoocache.purge]
 secret = "correct horse"
+previousSecret = "battery staple"
 networks = ["127.0.0.0/8", "::1"]
 [http.middlewares.c.plugin.odoocache.limits]
 tags = 3
@@ -85,7 +86,7 @@ X-Draft = "^yes$"
 // everyKindLabels are labels of a container, without the prefix of the middleware.
 var everyKindLabels = map[string]string{
 	"tenant": "shop", "requestDirectives": "ignore",
-	"purge.secret": "correct horse", "purge.networks": "127.0.0.0/8, ::1",
+	"purge.secret": "correct horse", "purge.previousSecret": "battery staple", "purge.networks": "127.0.0.0/8, ::1",
 	"limits.tags":   "3",
 	"rules[0].name": "never", "rules[0].match.pathPrefixes": "/my,/web", "rules[0].bypass": "true",
 	"rules[1].name": "pages", "rules[1].match.pathPrefixes": "/shop,/blog", "rules[1].match.methods": "GET",
@@ -108,6 +109,7 @@ func checkEveryKind(t *testing.T, p *stack.Traefik) {
 	assert.Contains(t, status("/blog/tagged"), "detail=tag-limit")
 	assert.Equal(t, http.StatusForbidden, p.Do("PURGE", "/shop", "").Status)
 	assert.Contains(t, p.Do(http.MethodPost, "/.odoocache/purge", `{"tags":["all"]}`, site.Bearer).Body, `"tenant":"shop"`)
+	assert.Equal(t, http.StatusOK, p.Do("PURGE", "/shop", "", "Authorization: Bearer battery staple").Status)
 	assert.Contains(t, status("/shop"), "fwd=uri-miss")
 }
 

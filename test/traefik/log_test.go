@@ -46,7 +46,7 @@ func TestTraefikLog(t *testing.T) {
 	origin := stack.NewBackend(t, site.Page("x", "X-Odoo-Purge: /bad%"))
 	file := filepath.Join(t.TempDir(), "traefik.log")
 	configuration := stack.Routed(origin.URL, map[string]site.Options{
-		"shop.example": {"tenant": "shop", "logLevel": "debug", "redis": site.Options{"address": "127.0.0.1:1"}},
+		"shop.example": {"tenant": "shop", "logLevel": "debug", "redis": site.Options{"address": "127.0.0.1:1"}, "purge": site.Options{"secret": site.TraefikSecret}},
 		"also.example": {"tenant": "shop", "redis": site.Options{"address": "127.0.0.1:2"}},
 	})
 	flags := []string{"--log.format=json", "--log.filePath=" + file}
@@ -56,6 +56,8 @@ func TestTraefikLog(t *testing.T) {
 		assert.Equal(t, http.StatusOK, p.Get(path).Status)
 		assert.NotEmpty(t, p.Do(http.MethodPost, path, "x").CacheStatus())
 	}
+	assert.Equal(t, http.StatusServiceUnavailable, p.Do("PURGE", "/li%0aFAKE?mail=jane", "", site.WithKey).Status)
+	assert.Equal(t, http.StatusForbidden, p.Do("PURGE", "/li%0aFAKE", "", "X-Odoocache-Secret: guessed", "X-Forwarded-For: 203.0.113.7").Status)
 	check := func(level, text string) {
 		t.Helper()
 		var found []logLine
@@ -71,9 +73,17 @@ func TestTraefikLog(t *testing.T) {
 	check("debug", "odoocache: tenant shop: GET shop.example/li%0AFAKE: odoocache; fwd=")
 	check("error", "odoocache: settle: ")
 	check("error", "its pages are in two places: middleware ")
+	const from = " from=127.0.0.1" // a proxy that is not trusted does not say for whom it asks
+	check("error", "purge queued reason=storage key=current by=secret method=PURGE"+from+" mode=hard all=false tags=0 paths=1://shop.example/li%0AFAKE… prefixes=0")
+	check("error", "purge refused reason=secret status=403 at=address key=none by=secret method=PURGE"+from)
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.NotContains(t, string(b), "\nFAKE")
+	for _, l := range linesOf(t, file, "odoocache: tenant ") { // at debug Traefik itself writes all options
+		for _, text := range []string{site.TraefikSecret, "guessed", "203.0.113.7", "mail", "jane"} {
+			assert.NotContains(t, l.Message, text)
+		}
+	}
 	assert.NotContains(t, p.Log(), "tenant shop", "past Traefik's log")
 
 	t.Run("at the level error", func(t *testing.T) {

@@ -19,10 +19,12 @@ def edge_token(secret):
 
 
 def is_edge(header, secret):
-    """Reports whether the value of the edge's request header is genuine."""
+    """Reports whether the value of the edge's request header is genuine. An edge
+    whose secret is being changed says two words, of which one has to be right."""
     if not header:
         return False
-    return hmac.compare_digest(header.encode(), edge_token(secret).encode())
+    token = edge_token(secret).encode()
+    return any([hmac.compare_digest(word.strip().encode(), token) for word in header.split(',')[:2]])
 
 
 def signature(secret, timestamp, nonce, tenant, host, method, target, body, mode='', purge_header=''):

@@ -17,6 +17,14 @@ class TestTools(TransactionCase):
         self.assertTrue(tools.is_edge(token, 'secret'))
         self.assertFalse(tools.is_edge(token, ''))
         self.assertFalse(tools.is_edge('café', 'secret'))
+        former = tools.edge_token('former')
+        for header in (f'{token}, {former}', f'{token},{former}', f'{former}, {token}'):
+            self.assertTrue(tools.is_edge(header, 'secret'), header)
+            self.assertTrue(tools.is_edge(header, 'former'), header)
+            self.assertFalse(tools.is_edge(header, 'other'), header)
+            self.assertFalse(tools.is_edge(header, ''), header)
+        for header in (f'{former} {token}', f'x, {former}, {token}', f'{token}{former}', ',', ' , '):
+            self.assertFalse(tools.is_edge(header, 'secret'), header)
 
     def test_signature(self):
         message = (b'odoocache-v2\n7\nabcdefghijklmnop\nshop\nx.example:81\nPOST\n/x/.odoocache/purge?a=b\n\n\n'
