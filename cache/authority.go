@@ -15,8 +15,7 @@ type authority struct {
 	by  string // signature, secret, network, none
 }
 
-// What holds for a request. Both secrets of a tenant count alike; what the edge says of itself
-// is of the current one alone.
+// What holds for a request. Both secrets of a tenant count alike.
 const (
 	keyCurrent  = "current"
 	keyPrevious = "previous"

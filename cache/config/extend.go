@@ -130,6 +130,9 @@ func (p *problems) ownPaths(path string, list []string, admin string) []string {
 
 // harmless returns the paths that may leave sessions what they are.
 func (p *problems) harmless(path string, list, bypass []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
 	var out []string
 	bypassed := regexp.MustCompile(odoo.BelowPaths(bypass))
 	for i := 0; i < len(list); i++ {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -121,8 +119,8 @@ func fingerprintOf(c *option.Config) string {
 		text = append(text, fmt.Sprintf("%q", o.Rules)...)
 	}
 	if bytes.Contains(text, fileOption) || bytes.Contains(text, envOption) {
-		content, err := contents(&o.Redis)
-		if err != nil {
+		content, told := contents(&o.Redis)
+		if !told {
 			return ""
 		}
 		text = append(text, content...)
@@ -138,8 +136,8 @@ var fileOption, envOption = []byte(`File":`), []byte(`Env":`)
 var notText = []byte(`\ufffd`)
 
 // contents are those of the files and variables that options name, as they are now, each in
-// quotes.
-func contents(r *option.Redis) (string, error) {
+// quotes. It reports whether that can be told.
+func contents(r *option.Redis) (text string, told bool) {
 	files := []string{r.TLS.CAFile, r.TLS.CertFile, r.TLS.KeyFile, r.Sentinel.TLS.CAFile, r.Sentinel.TLS.CertFile, r.Sentinel.TLS.KeyFile}
 	for _, file := range []*string{r.PasswordFile, r.Sentinel.PasswordFile} {
 		if file != nil {
@@ -156,33 +154,17 @@ func contents(r *option.Redis) (string, error) {
 		if files[i] == "" {
 			continue
 		}
-		content, err := contentOf(files[i])
-		if err != nil {
-			return "", err
+		content, whole, err := readAtMost(files[i], maxContent)
+		if err != nil || !whole {
+			return "", false
 		}
 		list = append(list, content)
 	}
-	return fmt.Sprintf("%q", list), nil
+	return fmt.Sprintf("%q", list), true
 }
 
 // maxContent bounds a file whose content is part of a fingerprint, in bytes.
 const maxContent = 1 << 20
-
-// contentOf reads a file of at most maxContent bytes.
-func contentOf(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxContent+1))
-	if err == nil && len(b) > maxContent {
-		err = errLarge
-	}
-	return string(b), err
-}
-
-var errLarge = errors.New("a large file")
 
 // Once is something that is made once for all who share settings, by whoever needs it first.
 type Once struct {

@@ -204,23 +204,32 @@ const maxSecret = 64 << 10
 
 // readSecret reads a file with a secret.
 func readSecret(file string) (secret, problem string) {
-	f, err := os.Open(file)
+	content, whole, err := readAtMost(file, maxSecret)
 	if err != nil {
 		return "", fmt.Sprintf("%v; expected a readable file", err)
 	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", fmt.Sprintf("%v; expected a readable file", err)
-	}
-	if len(b) > maxSecret {
+	if !whole {
 		return "", fmt.Sprintf("%q has more than %d bytes; expected a secret", file, maxSecret)
 	}
-	secret = withoutLineEnd(string(b))
+	secret = withoutLineEnd(content)
 	if secret == "" {
 		return "", fmt.Sprintf("%q is empty; expected a secret", file)
 	}
 	return secret, ""
+}
+
+// readAtMost reads a file of at most limit bytes, and reports whether that was all of it.
+func readAtMost(file string, limit int) (content string, whole bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", false, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return "", false, err
+	}
+	return string(b), len(b) <= limit, nil
 }
 
 // password reads a password of Redis, which may have any character that one line can hold. It
