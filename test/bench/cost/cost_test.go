@@ -307,7 +307,7 @@ func TestCost(t *testing.T) {
 	if site.RaceEnabled {
 		t.Skip("the race detector takes most of the time")
 	}
-	times := 5
+	times := 3
 	if site.Long() {
 		times = 15
 	}
