@@ -307,7 +307,7 @@ func TestCost(t *testing.T) {
 	if site.RaceEnabled {
 		t.Skip("the race detector takes most of the time")
 	}
-	times := 3
+	times := 5
 	if site.Long() {
 		times = 15
 	}
