@@ -33,6 +33,9 @@ func New(ctx context.Context, next http.Handler, c *Config, name string) (http.H
 	if err != nil {
 		return nil, err
 	}
+	if settings.Tenants != nil {
+		return cache.NewFront(ctx, settings, next, cache.Acquire(ctx, settings.Storage), name), nil
+	}
 	cache.Declare(ctx, settings, name)
 	return cache.New(ctx, settings, next, cache.Acquire(ctx, settings.Storage)), nil
 }

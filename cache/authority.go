@@ -28,6 +28,11 @@ func (h *Handler) isControl(path string) bool {
 	return path == h.s.AdminPath || strings.HasPrefix(path, h.s.AdminPath+"/")
 }
 
+// isControlPath reports whether a request is for the control endpoint, whosever it is.
+func isControlPath(admin string, r *http.Request) bool {
+	return r.Method == "PURGE" || r.URL.Path == admin || strings.HasPrefix(r.URL.Path, admin+"/")
+}
+
 // authorise returns by what a control request is allowed, or why it is refused. All that is
 // configured must hold; where nothing is, nobody may.
 func (h *Handler) authorise(r *http.Request) (authority, *refusal) {

@@ -36,6 +36,9 @@ func countingFields(s *config.Settings) map[string]bool {
 	add(countingNames)
 	add(s.Fill.Headers)
 	add([]string{s.EdgeHeader, s.CacheHeader, s.PurgeHeader, s.Country.Header})
+	if s.Tenants != nil {
+		add([]string{s.Tenants.Header})
+	}
 	for i := 0; i < len(s.Rules); i++ {
 		add(s.Rules[i].Headers)
 		for j := 0; j < len(s.Rules[i].Match.Headers); j++ {

@@ -6,6 +6,8 @@
 // docs/architecture.md has the same as links from function to function.
 //
 //  1. handler.go     what a middleware holds, and New
+//     Where one middleware serves many tenants, front.go finds that of a request, and
+//     stranger.go hands on what is nobody's
 //  2. serve.go       the door: the order of all that follows
 //  3. table.go       a hit that is ready is written. table_key.go says for which requests,
 //     table_fill.go enters pages, glance.go knows visitors again, sender.go reads who sends a

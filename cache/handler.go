@@ -89,7 +89,8 @@ func prepareCommon(s *config.Settings) *common {
 // New returns a handler in front of next. It dials nothing. When ctx ends, it is
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
-	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant)}
+	h := bare(s, next, shared)
+	h.tenant = shared.tier.Tenant(s.Tenant)
 	h.identities = newIdentities(s.Limits.Addresses)
 	h.doubts = &doubts{max: s.Limits.Addresses}
 	h.trails = &trails{max: s.Limits.Addresses}
@@ -99,7 +100,16 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.bypasses = new(int64)
 	h.openUntil = h.tenant.OpenUntil()
 	h.table = shared.tier.Table()
+	if s.Rewarm > 0 {
+		enlist(ctx, h)
+	}
+	return h
+}
+
+// bare returns a handler with what follows from its settings alone.
+func bare(s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	c := commonOf(s)
+	h := &Handler{s: s, next: next, shared: shared}
 	h.hit = c.hit // copies: a hit reads them
 	h.hits = c.hits
 	h.ages = c.ages
@@ -111,9 +121,6 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	h.slowFields = c.slowFields
 	h.counting = c.counting
 	h.prefix = c.number + " " + s.Tenant
-	if s.Rewarm > 0 {
-		enlist(ctx, h)
-	}
 	return h
 }
 

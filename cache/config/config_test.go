@@ -461,6 +461,33 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
+			"tenants.hosts", func(c *option.Config, v string) { c.Tenants.Hosts = []string{"{tenant}.a.example", v} }, []string{"{tenant}.b.example", "shop-{tenant}.example"},
+			map[string]string{"shop.example": `tenants.hosts[1]: "shop.example"; expected a host with {tenant} for one of its labels or a part of one, such as {tenant}.shops.example`},
+		},
+		{
+			"tenants.header", func(c *option.Config, v string) { c.Tenants.Header = v }, []string{"", "X-Tenant", "X-Odoo-Database"},
+			map[string]string{
+				"Cookie": `tenants.header: "Cookie" means something already; expected a field of a middleware in front, such as X-Tenant`,
+				"a b":    `tenants.header: "a b"; expected the name of a header`,
+			},
+		},
+		{
+			"tenants.file", func(c *option.Config, v string) { c.Tenants.File = v }, []string{""},
+			map[string]string{missing: `tenants.file: open ` + missing + `: no such file or directory; expected a readable file`},
+		},
+		{
+			"tenants.redis", func(c *option.Config, v string) { c.Redis.Address = "redis:6379"; c.Tenants.Redis = v }, []string{"", "oc:tenants"},
+			map[string]string{"a b": `tenants.redis: "a b"; expected the key of a hash, such as oc:tenants`},
+		},
+		{
+			"tenants.refresh", func(c *option.Config, v string) { c.Tenants.Refresh = v }, []string{"1ms", "10s", "24h"},
+			map[string]string{"0": `tenants.refresh: "0"; expected a duration from 1ms to 24h0m0s`},
+		},
+		{
+			"tenants.max", func(c *option.Config, v string) { c.Tenants.Max = v }, []string{"1", "100000"},
+			map[string]string{"0": `tenants.max: "0"; expected a number from 1 to 100000`},
+		},
+		{
 			"preset", func(c *option.Config, v string) { c.Preset = v }, []string{"", "odoo"},
 			map[string]string{"magento": `preset: "magento"; expected odoo, or nothing`},
 		},

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/rule"
+	"github.com/odoocache/odoocache/cache/tenant"
 	"github.com/odoocache/odoocache/keys"
 )
 
@@ -24,6 +24,9 @@ import (
 type Settings struct {
 	Tenant string   // its own, with Purge.Secret and Purge.Previous
 	Edge   []string // the value of EdgeHeader, which follows from the secrets
+
+	Tenants *TenantsSettings // how the tenant of a request is found, nil: it is Tenant
+	List    *TenantList      // those that are known when the middleware is made, nil: none has to be
 
 	Name           string
 	Rules          []*rule.Rule
@@ -130,7 +133,6 @@ type StorageSettings struct {
 var ErrConfig = errors.New("odoocache: invalid configuration")
 
 var (
-	tenantName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	statusName = regexp.MustCompile("^[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*$") // a token of RFC 8941 §3.3.4
 	tokenName  = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")            // RFC 9110 §5.6.2
 )
@@ -150,7 +152,7 @@ func Build(c *option.Config) (*Settings, error) {
 	}
 	own := *s
 	own.Tenant = c.Tenant
-	if !tenantName.MatchString(c.Tenant) {
+	if !tenant.IsName(c.Tenant) {
 		badTenant(p, c.Tenant)
 	}
 	own.Purge.Secret = purgeSecret(p, &c.Purge)
@@ -158,6 +160,9 @@ func Build(c *option.Config) (*Settings, error) {
 	if c.Purge.PreviousSecret != nil || c.Purge.PreviousSecretFile != nil || c.Purge.PreviousSecretEnv != nil {
 		own.Purge.Previous = p.previousSecret(&c.Purge, own.Purge.Secret)
 		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
+	}
+	if own.Tenants != nil {
+		p.listed(&own)
 	}
 	if len(p.list) > 0 {
 		return nil, mistakes(p)
@@ -184,23 +189,6 @@ func made(p *problems, c *option.Config, print string) *Settings {
 		s = share(print, s)
 	}
 	return s
-}
-
-// plainSecret is what most secrets are like. None of them is anything else.
-var plainSecret = regexp.MustCompile(`^[0-9A-Za-z_-]{8,}$`)
-
-// purgeSecret reads what allows a tenant's purges.
-func purgeSecret(p *problems, c *option.Purge) string {
-	if c.SecretFile != nil || c.SecretEnv != nil {
-		return p.purgeSecret(c)
-	}
-	if c.Secret == nil {
-		return ""
-	}
-	if plainSecret.MatchString(*c.Secret) {
-		return *c.Secret
-	}
-	return p.purgeSecret(c)
 }
 
 // settings reads all but what is a tenant's own.
@@ -253,6 +241,7 @@ func (p *problems) settings(c *option.Config) *Settings {
 	s.Purge = p.purge(c.Purge)
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
+	s.Tenants = p.tenants(c, s)
 	p.rules(c, s, p.extension(c))
 	if len(p.list) == 0 {
 		s.Plan = rule.NewPlan(s.Rules, expression)
@@ -271,49 +260,6 @@ func (p *problems) csrf(c option.CSRF) CSRFSettings {
 		p.add("csrf.path", "%q; expected a path such as /web/login", c.Path)
 	}
 	return s
-}
-
-// edgeToken is by what the application knows that a request came through this
-// cache: only those who know the purge secret can say it. While the secret is changed both
-// are said: what is rendered for an edge that Odoo does not know has no tags, so that later
-// purges would miss it.
-func edgeToken(secret string) string {
-	if secret == "" {
-		return "odoocache"
-	}
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("odoocache edge"))
-	return hex.EncodeToString(mac.Sum(nil))[:32]
-}
-
-func (p *problems) purgeSecret(c *option.Purge) string {
-	secret, given := p.secret("purge.", "secret", c.Secret, c.SecretFile, c.SecretEnv, badSecret)
-	return p.ofPurges(secret, given)
-}
-
-// previousSecret reads the secret that was purge.secret before. Alone it would be the only one,
-// and the same one would mean that nothing was changed.
-func (p *problems) previousSecret(c *option.Purge, current string) string {
-	secret, given := p.secret("purge.", "previousSecret", c.PreviousSecret, c.PreviousSecretFile, c.PreviousSecretEnv, badSecret)
-	secret = p.ofPurges(secret, given)
-	switch {
-	case c.Secret == nil && c.SecretFile == nil && c.SecretEnv == nil:
-		p.add(given, "is given without purge.secret; expected both, or purge.secret alone")
-	case secret != "" && secret == current:
-		p.add(given, "is purge.secret, too; expected the one before it, or no such option")
-	}
-	return secret
-}
-
-// ofPurges checks what a secret of purges has to be besides. given is the path of its option.
-func (p *problems) ofPurges(secret, given string) string {
-	if secret != "" && len(secret) < 8 {
-		p.add(given, "has %d characters; expected at least 8", len(secret))
-	}
-	if secret != strings.TrimSpace(secret) {
-		p.add(given, "begins or ends with white space; expected what a header can carry")
-	}
-	return secret
 }
 
 func (p *problems) purge(c option.Purge) PurgeSettings {

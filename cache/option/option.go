@@ -16,6 +16,7 @@ package option
 type Config struct {
 	Name              string    `json:"name,omitempty"`
 	Tenant            string    `json:"tenant,omitempty"`
+	Tenants           Tenants   `json:"tenants,omitempty"`
 	Preset            string    `json:"preset,omitempty"`
 	Languages         []string  `json:"languages,omitempty"`
 	Odoo              Odoo      `json:"odoo,omitempty"`
@@ -39,6 +40,18 @@ type Config struct {
 	Country           Country   `json:"country,omitempty"`
 	Headers           Headers   `json:"headers,omitempty"`
 	Limits            Limits    `json:"limits,omitempty"`
+
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
+}
+
+// Tenants say how one middleware finds the tenant of a request. Without them it has one.
+type Tenants struct {
+	Hosts   []string `json:"hosts,omitempty"`
+	Header  string   `json:"header,omitempty"`
+	File    string   `json:"file,omitempty"`
+	Redis   string   `json:"redis,omitempty"`
+	Refresh string   `json:"refresh,omitempty"`
+	Max     string   `json:"max,omitempty"`
 
 	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
@@ -314,6 +327,7 @@ func Default() *Config {
 	return &Config{
 		Name:              "odoocache",
 		Tenant:            "default",
+		Tenants:           Tenants{Refresh: "10s", Max: "2000"},
 		RequestDirectives: "honor",
 		Authorization:     "honor",
 		Keep:              "1h",

@@ -20,14 +20,18 @@ const (
 	ReasonRequestMaxAge   = "request-max-age"  // RFC 9111 §5.2.1.1
 	ReasonRequestMinFresh = "request-min-fresh"
 	ReasonOnlyIfCached    = "only-if-cached"
-	ReasonBody            = "request-body"   // a GET with a body
-	ReasonPrecondition    = "precondition"   // If-Match, If-Unmodified-Since: for the origin to decide
-	ReasonPrefetch        = "prefetch"       // Sec-Purpose: prefetch of what could change its session
-	ReasonKeyLimit        = "key-limit"      // URL or key dimensions over limits.keyBytes
-	ReasonCSRFCompleted   = "csrf-completed" // a form of a stored page got a token of its visitor's session
-	ReasonCSRFOrigin      = "csrf-origin"    // a form of a stored page was not sent from this site, and left as it is
-	ReasonCSRFToken       = "csrf-no-token"  // a form of a stored page, and Odoo gave no token
-	ReasonCSRFLate        = "csrf-late"      // a form over csrf.formBytes whose token was not in that: in several parts it is completed as it passes
+	ReasonTenant          = "tenant"           // the request is of no tenant that is known
+	ReasonTenantAmbiguous = "tenant-ambiguous" // Host and X-Forwarded-Host are of different tenants
+	ReasonTenantLimit     = "tenant-limit"     // more tenants than tenants.max
+	ReasonTenantsUnread   = "tenants-unread"   // the list of tenants could not be read yet
+	ReasonBody            = "request-body"     // a GET with a body
+	ReasonPrecondition    = "precondition"     // If-Match, If-Unmodified-Since: for the origin to decide
+	ReasonPrefetch        = "prefetch"         // Sec-Purpose: prefetch of what could change its session
+	ReasonKeyLimit        = "key-limit"        // URL or key dimensions over limits.keyBytes
+	ReasonCSRFCompleted   = "csrf-completed"   // a form of a stored page got a token of its visitor's session
+	ReasonCSRFOrigin      = "csrf-origin"      // a form of a stored page was not sent from this site, and left as it is
+	ReasonCSRFToken       = "csrf-no-token"    // a form of a stored page, and Odoo gave no token
+	ReasonCSRFLate        = "csrf-late"        // a form over csrf.formBytes whose token was not in that: in several parts it is completed as it passes
 
 	ReasonInternal = "internal-error" // a mistake in the cache itself; the log has it
 

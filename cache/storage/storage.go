@@ -188,6 +188,9 @@ type Remote interface {
 	// Exchange returns what gets the body of a page that is ready, nil where there is none.
 	// kept is what redis.Body is to return in place of the stored body, nil if that.
 	Exchange(q *Question, r *Ready, kept []byte) *Exchange
+	// Hash returns the fields of a hash with their values, one after the other, in no order. It
+	// is empty if there is none.
+	Hash(key string) ([]string, error)
 	// Stats returns the counters of the connections.
 	Stats() resp.Stats
 }

@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -59,7 +60,7 @@ func TestReadmeCommands(t *testing.T) {
 // sinceRedis are the versions of Redis in which the commands came, with the options
 // that are used: SET NX PX, ZADD NX, ZRANGE WITHSCORES (https://redis.io/commands).
 var sinceRedis = map[string]float64{
-	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "echo": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6,
+	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "echo": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6, "hgetall": 2.0,
 	"zadd": 3.0, "zscore": 1.2, "zcard": 1.2, "zrange": 1.2, "zincrby": 1.2, "zrangebyscore": 2.2,
 	"sentinel": 2.8, "cluster": 3.0, "asking": 3.0, // get-master-addr-by-name, slots
 	"zremrangebyscore": 1.2, "zremrangebyrank": 2.0,
@@ -144,7 +145,7 @@ func TestReadmeSnippets(t *testing.T) {
 			checked += n
 		})
 	}
-	assert.Equal(t, 11, checked, "snippets and examples with options of the plugin")
+	assert.Equal(t, 12, checked, "snippets and examples with options of the plugin")
 }
 
 // TestReadmePurges sends the JSON bodies of the purges in docs/purging.md.
@@ -385,8 +386,31 @@ func checkOptions(o interface{}) error {
 	if err := d.Decode(c); err != nil {
 		return err
 	}
+	if c.Tenants.File != "" {
+		if c.Tenants.File, err = listOfTenants(); err != nil {
+			return err
+		}
+		defer os.RemoveAll(filepath.Dir(c.Tenants.File))
+	}
 	_, err = config.Build(c)
 	return err
+}
+
+// listOfTenants writes the list of docs/tenants.md, with the secret that it names, and returns
+// its file.
+func listOfTenants() (string, error) {
+	b, err := os.ReadFile(source.Path("docs", "tenants.md"))
+	if err != nil {
+		return "", err
+	}
+	list := regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindSubmatch(b)
+	dir, err := os.MkdirTemp("", "tenants")
+	if err != nil || list == nil {
+		return "", fmt.Errorf("docs/tenants.md has no list: %w", err)
+	}
+	secret := filepath.Join(dir, "acme")
+	text := strings.ReplaceAll(string(list[1]), "/run/secrets/acme", secret)
+	return filepath.Join(dir, "tenants.json"), errors.Join(os.WriteFile(secret, []byte("change-me-please"), 0o600), os.WriteFile(filepath.Join(dir, "tenants.json"), []byte(text), 0o600))
 }
 
 // findOptions returns what stands below plugin: odoocache:, scalars as strings.

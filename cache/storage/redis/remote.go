@@ -130,3 +130,17 @@ func Body(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome
 	}
 	return body, outcome
 }
+
+// Hash implements Remote.
+func (s *Redis) Hash(key string) ([]string, error) {
+	replies, err := s.do(resp.Command{Args: []string{"HGETALL", key}})
+	if err != nil {
+		return nil, err
+	}
+	items := replies[0].Items
+	list := make([]string, 0, len(items))
+	for i := 0; i < len(items); i++ {
+		list = append(list, string(items[i].Body))
+	}
+	return list, nil
+}

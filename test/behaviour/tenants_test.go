@@ -1,0 +1,265 @@
+package behaviour_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/odoocache/odoocache/cache/config"
+	"github.com/odoocache/odoocache/test/site"
+	"github.com/odoocache/odoocache/test/stack"
+)
+
+// whoIs answers with the host that was asked for, and may be stored.
+func whoIs(rw http.ResponseWriter, r *http.Request) {
+	site.Page("of "+r.Host+" "+r.Header.Get("X-Forwarded-Host"), "Cache-Control: max-age=60", "Surrogate-Key: product")(rw, r)
+}
+
+// members writes a list of tenants, and returns the file. Names begin with the test's, since all
+// sites of this process share a storage.
+func members(t *testing.T, file string, list map[string]interface{}) string {
+	t.Helper()
+	if file == "" {
+		file = filepath.Join(t.TempDir(), "tenants.json")
+	}
+	b, err := json.Marshal(list)
+	require.NoError(t, err)
+	next := file + ".next"
+	require.NoError(t, os.WriteFile(next, b, 0o600))
+	require.NoError(t, os.Rename(next, file))
+	return file
+}
+
+// manyTenants starts a site of many.
+func manyTenants(t *testing.T, load site.Loader, tenants site.Options, more site.Options) *site.Site {
+	t.Helper()
+	o := site.Merge(site.Options{"tenant": "default", "tenants": tenants}, more)
+	return site.New(t, load, o, whoIs)
+}
+
+// aLabel is another name for each call.
+func aLabel() string { return fmt.Sprintf("m%d", site.Tenants.Add(1)) }
+
+// TestTenantsByHost: all spellings of a host are one tenant, each tenant has its pages, its secret
+// and its control endpoint, and of what cannot be told nothing is stored.
+func TestTenantsByHost(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b := aLabel(), aLabel()
+		file := members(t, "", map[string]interface{}{
+			a: site.Options{"hosts": []string{a + ".example", "Bücher." + a + ".example"}, "purge": site.Options{"secret": "secret-of-a-" + a}},
+			b: site.Options{"purge": site.Options{"secret": "secret-of-b-" + b}},
+		})
+		s := manyTenants(t, load, site.Options{"file": file, "hosts": []string{"{tenant}.shops.example"}}, nil)
+		at := func(host string, lines ...string) site.Reply {
+			return s.Get("/p", append(lines, "Host: "+host)...)
+		}
+		purge := func(host, secret string) site.Reply {
+			return s.Do("POST", "/.odoocache/purge", `{"tags":["product"]}`, "Host: "+host, "Authorization: Bearer "+secret)
+		}
+
+		spellings := []string{
+			a + ".example", "www." + a + ".example", strings.ToUpper(a) + ".Example", a + ".example.", a + ".example:8080", "xn--bcher-kva." + a + ".example",
+			a + ".shops.example", "www." + a + ".shops.example",
+		}
+		for _, host := range spellings {
+			first := at(host)
+			assert.Contains(t, first.CacheStatus(), "uri-miss; stored", host)
+			assert.Contains(t, at(host).CacheStatus(), "hit", host)
+		}
+		other := at(b + ".shops.example")
+		assert.Contains(t, other.CacheStatus(), "stored")
+
+		assert.Equal(t, 403, purge(b+".shops.example", "secret-of-a-"+a).Status, "another's secret")
+		assert.Equal(t, 403, purge(a+".example", "secret-of-b-"+b).Status)
+		done := purge("WWW."+a+".example:8443", "secret-of-a-"+a)
+		require.Equal(t, 200, done.Status, done.Body)
+		assert.Contains(t, done.Body, `"tenant":"`+a+`"`)
+		for _, host := range spellings {
+			assert.NotContains(t, at(host).CacheStatus(), "hit", "purged under all its names: %s", host)
+		}
+		assert.Contains(t, at(b+".shops.example").CacheStatus(), "hit", "another tenant's page stays")
+
+		for host, reason := range map[string]string{
+			"elsewhere.example":             "tenant",
+			"nobody.shops.example":          "tenant", // it is not in the list
+			"shops.example":                 "tenant",
+			"www.shops.example":             "tenant",
+			"x." + a + ".example":           "tenant",
+			a + ".example.evil.example":     "tenant",
+			a + ".shops.example.shops.test": "tenant",
+		} {
+			for i := 0; i < 2; i++ {
+				got := at(host)
+				assert.Equal(t, "odoocache; fwd=bypass; detail="+reason, got.CacheStatus(), host)
+				assert.Equal(t, 200, got.Status)
+				assert.Empty(t, got.Header["Surrogate-Key"])
+			}
+			refused := purge(host, "secret-of-a-"+a)
+			assert.Equal(t, 404, refused.Status, host)
+			assert.Contains(t, refused.Body, `"field":"Host"`)
+		}
+		for _, forwarded := range []string{b + ".shops.example", "elsewhere.example", a + ".example, " + b + ".shops.example"} {
+			got := at(a+".example", "X-Forwarded-Host: "+forwarded)
+			assert.Contains(t, got.CacheStatus(), "detail=tenant-ambiguous", forwarded)
+		}
+		assert.NotContains(t, at(a+".example", "X-Forwarded-Host: www."+a+".example").CacheStatus(), "tenant", "two names of one")
+		assert.Equal(t, "odoocache; fwd=bypass; detail=tenant-ambiguous", at("elsewhere.example", "X-Forwarded-Host: "+a+".example").CacheStatus())
+	})
+}
+
+// TestStrangersAreCleaned: what is handed on for nobody says nothing of this cache, and what its
+// answer says to a cache is nobody's business.
+func TestStrangersAreCleaned(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a := aLabel()
+		s := manyTenants(t, load, site.Options{"file": members(t, "", map[string]interface{}{a: site.Options{"hosts": []string{a + ".example"}}})}, nil)
+		s.Answers(site.Page("x", "X-Odoo-Purge: product", "X-Odoo-Cache: max-age=60", "Xkey: product"))
+		mark := site.Log.Mark()
+		got := s.Get("/", "Host: elsewhere.example", "X-Odoo-Cache-Edge: made up", "X_Openerp_Session_Id: abc", "X-Odoo-Cache-Context: 0")
+		assert.Equal(t, "x", got.Body)
+		for _, name := range []string{"X-Odoo-Purge", "X-Odoo-Cache", "Xkey"} {
+			assert.Empty(t, got.Header[name], name)
+		}
+		for _, name := range []string{"X-Odoo-Cache-Edge", "X_openerp_session_id", "X_Openerp_Session_Id", "X-Odoo-Cache-Context"} {
+			assert.Empty(t, s.Request().Header[name], name)
+		}
+		assert.NotEmpty(t, site.Log.With("an answer purges, but its tenant is not known", mark))
+		assert.Equal(t, 404, s.Do("PURGE", "/", "", "Host: elsewhere.example").Status)
+		head := s.Do("HEAD", "/", "", "Host: elsewhere.example")
+		assert.Equal(t, "odoocache; fwd=bypass; detail=tenant", head.CacheStatus())
+	})
+}
+
+// TestTenantsByHeader: a middleware in front says whose a request is. Two values, or none, are
+// nobody's.
+func TestTenantsByHeader(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b := aLabel(), aLabel()
+		s := manyTenants(t, load, site.Options{"header": "X-Tenant"}, site.Options{"purge": site.Options{"secret": "the secret of all"}})
+		get := func(lines ...string) string { return s.Get("/p", lines...).CacheStatus() }
+		assert.Contains(t, get("X-Tenant: "+a), "stored")
+		assert.Contains(t, get("X-Tenant: "+a), "hit")
+		assert.Contains(t, get("X-Tenant: "+strings.ToUpper(a)), "hit", "names differ by more than their case")
+		assert.Contains(t, get("X-Tenant: "+b), "stored", "of another tenant")
+		for _, lines := range [][]string{nil, {"X-Tenant:"}, {"X-Tenant: " + a, "X-Tenant: " + b}, {"X-Tenant: " + a, "X-Tenant: " + a}, {"X-Tenant: " + a + "," + b}, {"X-Tenant: {x}"}, {"X-Tenant: -x"}} {
+			assert.Equal(t, "odoocache; fwd=bypass; detail=tenant", get(lines...), "%q", lines)
+		}
+
+		own := config.TenantSecret("the secret of all", a)
+		purge := func(name, secret string) int {
+			return s.Do("POST", "/.odoocache/purge", `{"all":true}`, "X-Tenant: "+name, "Authorization: Bearer "+secret).Status
+		}
+		assert.Equal(t, 403, purge(a, "the secret of all"), "what all follow from is nobody's")
+		assert.Equal(t, 403, purge(b, own))
+		assert.Equal(t, 200, purge(a, own))
+		assert.NotContains(t, get("X-Tenant: "+a), "hit")
+		assert.Contains(t, get("X-Tenant: "+b), "hit")
+		assert.Equal(t, []string{site.EdgeToken(own)}, func() []string {
+			get("X-Tenant: "+a+"", "Cache-Control: no-cache")
+			return s.Request().Header["X-Odoo-Cache-Edge"]
+		}())
+	})
+}
+
+// TestTenantsAreReadAgain: a list that changes counts without a reload; one with mistakes does
+// not, and the log says so once. A tenant of which nothing changes keeps its pages.
+func TestTenantsAreReadAgain(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b := aLabel(), aLabel()
+		of := func(name, secret string) site.Options {
+			return site.Options{"hosts": []string{name + ".example"}, "purge": site.Options{"secret": secret}}
+		}
+		file := members(t, "", map[string]interface{}{a: of(a, "first-secret-"+a)})
+		s := manyTenants(t, load, site.Options{"file": file, "refresh": "20ms"}, nil)
+		status := func(name string) string { return s.Get("/p", "Host: "+name+".example").CacheStatus() }
+		purge := func(secret string) int {
+			return s.Do("POST", "/.odoocache/purge", `{"tags":["other"]}`, "Host: "+a+".example", "Authorization: Bearer "+secret).Status
+		}
+		assert.Contains(t, status(a), "stored")
+		assert.Contains(t, status(b), "detail=tenant")
+
+		members(t, file, map[string]interface{}{a: of(a, "first-secret-"+a), b: of(b, "secret-of-b-"+b)})
+		assert.Eventually(t, func() bool { return !strings.Contains(status(b), "detail=tenant") }, site.WaitFor, site.Tick)
+		assert.Contains(t, status(a), "hit")
+
+		members(t, file, map[string]interface{}{a: of(a, "second-secret-"+a), b: of(b, "secret-of-b-"+b)})
+		time.Sleep(30 * time.Millisecond)
+		assert.Equal(t, 403, purge("first-secret-"+a), "a control request waits for the list")
+		assert.Equal(t, 200, purge("second-secret-"+a))
+		assert.Contains(t, status(a), "hit", "the storage is the same")
+
+		mark := site.Log.Mark()
+		require.NoError(t, os.WriteFile(file, []byte(`{"`+a+`": {"hosts": "x"`), 0o600))
+		time.Sleep(30 * time.Millisecond)
+		for i := 0; i < 3; i++ {
+			assert.Equal(t, 200, purge("second-secret-"+a), "the one before counts")
+			time.Sleep(30 * time.Millisecond)
+		}
+		assert.Len(t, site.Log.With("the list of tenants is not read again", mark), 1)
+		require.NoError(t, os.Remove(file))
+		time.Sleep(30 * time.Millisecond)
+		assert.Equal(t, 200, purge("second-secret-"+a))
+
+		members(t, file, map[string]interface{}{b: of(b, "secret-of-b-"+b)})
+		time.Sleep(30 * time.Millisecond)
+		assert.Equal(t, 404, purge("second-secret-"+a), "it is no tenant any more")
+		assert.NotEmpty(t, site.Log.With("the list of tenants can be read again", mark))
+		assert.Contains(t, status(a), "detail=tenant")
+		members(t, file, map[string]interface{}{a: of(a, "second-secret-"+a)})
+		assert.Eventually(t, func() bool { return strings.Contains(status(a), "hit") }, site.WaitFor, site.Tick, "its pages are still there")
+	})
+}
+
+// TestTenantsInRedis: a hash is a list, too. Until it can be read nothing is stored.
+func TestTenantsInRedis(t *testing.T) {
+	server := stack.StartServer(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
+	defer client.Close()
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a := aLabel()
+		key := "oc:tenants-" + a
+		o := site.Options{"redis": site.Options{"address": server.Address}}
+		s := manyTenants(t, load, site.Options{"redis": key, "refresh": "20ms"}, o)
+		status := func() string { return s.Get("/p", "Host: "+a+".example").CacheStatus() }
+		assert.Contains(t, status(), "detail=tenant", "the hash is empty")
+		require.NoError(t, client.HSet(context.Background(), key, a, `{"hosts":["`+a+`.example"],"purge":{"secret":"secret-of-`+a+`"}}`).Err())
+		assert.Eventually(t, func() bool { return strings.Contains(status(), "hit") }, site.WaitFor, site.Tick)
+		mark := site.Log.Mark()
+		require.NoError(t, client.HSet(context.Background(), key, a, `{"hosts":["bad host"]}`).Err())
+		assert.Eventually(t, func() bool { status(); return len(site.Log.With(a+".hosts[0]", mark)) > 0 }, site.WaitFor, site.Tick)
+		assert.Contains(t, status(), "hit")
+		require.NoError(t, client.Del(context.Background(), key).Err())
+		assert.Eventually(t, func() bool { return strings.Contains(status(), "detail=tenant") }, site.WaitFor, site.Tick, "nobody is a tenant")
+
+		away := manyTenants(t, load, site.Options{"redis": key}, site.Options{"redis": site.Options{"address": "127.0.0.1:1", "dialTimeout": "20ms"}})
+		for i := 0; i < 3; i++ {
+			got := away.Get("/p", "Host: "+a+".example")
+			assert.Equal(t, "odoocache; fwd=bypass; detail=tenants-unread", got.CacheStatus())
+			assert.Equal(t, 200, got.Status)
+		}
+	})
+}
+
+// TestTenantsAreBounded: more than tenants.max are not cached, and nobody else's pages go.
+func TestTenantsAreBounded(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		s := manyTenants(t, load, site.Options{"hosts": []string{"{tenant}.shops.example"}, "max": "2"}, nil)
+		a, b, c := aLabel(), aLabel(), aLabel()
+		status := func(name string) string { return s.Get("/p", "Host: "+name+".shops.example").CacheStatus() }
+		assert.Contains(t, status(a), "stored")
+		assert.Contains(t, status(b), "stored")
+		assert.Contains(t, status(c), "detail=tenant-limit")
+		assert.Contains(t, status(a), "hit")
+		assert.Contains(t, status(b), "hit")
+	})
+}
