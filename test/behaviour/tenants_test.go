@@ -263,3 +263,73 @@ func TestTenantsAreBounded(t *testing.T) {
 		assert.Contains(t, status(b), "hit")
 	})
 }
+
+// TestTricksStayWithTheirTenant: whatever one tenant's visitors send, and its Odoo answers, another
+// tenant's visitors get what their own Odoo says, and their pages stay.
+func TestTricksStayWithTheirTenant(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b := aLabel(), aLabel()
+		hostA, hostB := a+".shops.example", b+".shops.example"
+		s := manyTenants(t, load, site.Options{"hosts": []string{"{tenant}.shops.example"}}, site.Options{"preset": "odoo", "purge": site.Options{"secret": "the secret of all"}})
+		s.Answers(func(rw http.ResponseWriter, r *http.Request) { // an Odoo whose proxy says nothing but the host
+			lines := []string{"Cache-Control: max-age=60", "X-Odoo-Cache: public, ttl=60", "Content-Type: text/html; charset=utf-8", "Surrogate-Key: product_1"}
+			if strings.HasPrefix(strings.ToLower(r.Host), a) {
+				for _, purge := range r.Header["X-Make-Purge"] {
+					lines = append(lines, "X-Odoo-Purge: "+purge)
+				}
+			}
+			site.Page(site.HTMLPage("rendered for "+strings.ToLower(r.Host)), lines...)(rw, r)
+		})
+		paths := []string{"/", "/shop", "/shop/desk-1", "/robots.txt"}
+		for _, path := range paths {
+			s.Get(path, "Host: "+hostB)
+		}
+		mine := func(why string) {
+			for _, path := range paths {
+				got := s.Get(path, "Host: "+hostB)
+				require.Contains(t, got.Body, "rendered for "+hostB, "%s: %s", why, path)
+				require.Contains(t, got.CacheStatus(), "; hit", "%s: %s", why, path)
+			}
+		}
+		mine("before")
+		fields := []string{
+			"X-Forwarded-Host: " + hostB, "X-Host: " + hostB, "X-Forwarded-Server: " + hostB, "Forwarded: host=" + hostB, "X-Original-Url: //" + hostB + "/shop",
+			"X-Rewrite-Url: http://" + hostB + "/shop", "X-Odoo-Database: " + b, "X-Odoo-Dbfilter: " + b, "Cookie: tenant=" + b, "Cookie: session_id=" + b + "}:e:" + b,
+			"Accept-Language: " + b, "Range: bytes=0-1", "X-Tenant: " + b, "Host : " + hostB, "Referer: http://" + hostB + "/shop", "Origin: http://" + hostB,
+			"X-Odoo-Cache-Edge: " + site.EdgeToken(config.TenantSecret("the secret of all", b)), "If-None-Match: *", "Transfer-Encoding: identity",
+		}
+		for _, path := range append(paths, "//"+hostB+"/shop", "/shop%00"+hostB, "/shop;"+hostB, "/shop%2f..%2f"+b, "/shop?x=1%20Host:"+hostB, "/{"+b+"}:e:x", "/shop%0d%0aHost:%20"+hostB, "/"+b, "/http://"+hostB+"/shop") {
+			for _, host := range []string{hostA, strings.ToUpper(hostA), hostA + ".", hostA + ":80", "www." + hostA} {
+				for _, field := range fields {
+					if strings.Contains(field, "Host :") || strings.HasPrefix(field, "Transfer-Encoding") {
+						continue // Go's client does not send it
+					}
+					got := s.Get(path, "Host: "+host, field)
+					require.NotContains(t, got.Body, "rendered for "+hostB, "%s %s %s", host, path, field)
+				}
+			}
+		}
+		mine("after what visitors send")
+		for _, purge := range []string{"*", "product_1", "product_1, *", "{" + b + "}", b, "//" + hostB + "/*", "/*", "/shop", "http://" + hostB + "/shop", "tenant:" + b, "oc:{" + b + "}:marks", "*;tenant=" + b} {
+			s.Get("/web/dataset/call", "Host: "+hostA, "X-Make-Purge: "+purge)
+			mine("after a purge of " + purge)
+		}
+		secret := config.TenantSecret("the secret of all", a)
+		for _, body := range []string{`{"all":true}`, `{"paths":["//` + hostB + `/shop"]}`, `{"prefixes":["//` + hostB + `/"]}`, `{"tags":["product_1","*"]}`} {
+			require.Equal(t, 200, s.Do("POST", "/.odoocache/purge", body, "Host: "+hostA, "Authorization: Bearer "+secret).Status, body)
+			require.Equal(t, 403, s.Do("POST", "/.odoocache/purge", body, "Host: "+hostB, "Authorization: Bearer "+secret).Status, body)
+			mine("after " + body)
+		}
+		for _, host := range []string{hostA + "@" + hostB, hostB + "@" + hostA, hostA + "#" + hostB, hostA + "," + hostB, hostB + "," + hostA, hostA + " " + hostB, hostB + "%00." + hostA} {
+			req, err := http.NewRequest(http.MethodGet, s.URL+"/shop", nil)
+			require.NoError(t, err)
+			req.Host = host
+			resp, err := site.PlainClient.Do(req)
+			if err == nil { // most are refused by Go's client or server
+				assert.NotContains(t, resp.Header.Get("Cache-Status"), "; hit", host)
+				_ = resp.Body.Close()
+			}
+		}
+		mine("at the end")
+	})
+}
