@@ -17,7 +17,7 @@ TENANTS ?= 1000
 SOAK_REQUESTS  ?= 1000000
 # The tests against a real Odoo, and the sites they need (test/odoo/19/up).
 RUN      ?= ^TestOdoo
-SITES    ?= plain geoip $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
+SITES    ?= plain geoip tenants $(if $(wildcard odoo/addons/odoocache/__manifest__.py),addon)
 
 .PHONY: help demo test unit race e2e test-purge test-faults soak bench bench-gzip bench-steps bench-cost bench-tenants bench-profile lint fuzz test-mutations test-conformance test-servers test-odoo test-odoo14 replay bench-odoo odoo odoo-down traefik clean
 
@@ -151,7 +151,7 @@ replay: ## visits of a browser in a shop of Odoo 19: how many documents are hits
 	@.ci/need redis-server
 	@.ci/need debootstrap
 	@.ci/need chromium
-	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(ODOO_TARGET="$$PWD/test/odoo/replay" test/odoo/19/up $(filter-out geoip,$(SITES)))" && \
+	@set -o pipefail; TRAEFIK="$$(test/stack/traefik/build)" && lines="$$(ODOO_TARGET="$$PWD/test/odoo/replay" test/odoo/19/up $(filter-out geoip tenants,$(SITES)))" && \
 		set -a && export TRAEFIK && eval "$$lines" && \
 		$(GO) test -v -count=1 -timeout 60m -run '^TestReplay' ./test/odoo | $(REPORT)
 

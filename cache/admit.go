@@ -70,7 +70,7 @@ func condition(f *fetching, header http.Header) string {
 	}
 	tags, err := keys.ParseTags(header, h.s.Limits.Tags)
 	if err != nil {
-		h.logf("%s %s: %v; the response was not stored", v.r.Method, v.r.URL.Path, err)
+		h.logf("%s %s: %v; the response was not stored", v.r.Method, h.shownPath(v.r.URL.Path), err)
 		return tagReason(err)
 	}
 	f.tags = hashTags(v, tags)

@@ -2,12 +2,10 @@ package cache
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -85,10 +83,8 @@ func (h *Handler) ordered(o *purgeOrder) string {
 		" tags=" + h.someOf(o.tags) + " paths=" + h.someOf(o.paths) + " prefixes=" + h.someOf(o.prefixes)
 }
 
-const (
-	mostShown = 3  // items of a kind, and addresses
-	mostOfOne = 60 // bytes of an item
-)
+// mostShown is how many items of a kind are shown, and addresses.
+const mostShown = 3
 
 // someOf is how many items there are, and the first of them.
 func (h *Handler) someOf(items []string) string {
@@ -105,55 +101,6 @@ func (h *Handler) someOf(items []string) string {
 		text += ",…"
 	}
 	return text
-}
-
-// shownItem is what the log has of a tag or an address: nothing behind what begins a query, no
-// secret, no mail address, no blank and nothing else that would look like more of the line.
-func (h *Handler) shownItem(item string) string {
-	plain := decodedTwice(item)
-	if strings.ContainsAny(plain, "@＠") || holds(plain, h.s.Purge.Secret) || holds(plain, h.s.Purge.Previous) {
-		return "(hidden)"
-	}
-	whole := len(item)
-	if i := strings.IndexAny(item, "?#&=;"); i >= 0 {
-		item = item[:i]
-	}
-	for _, begin := range []string{"%3f", "%3F", "%23", "%26", "%3d", "%3D", "%3b", "%3B", "%25"} {
-		item, _, _ = strings.Cut(item, begin)
-	}
-	if len(item) > mostOfOne {
-		item = item[:mostOfOne]
-	}
-	cut := len(item) < whole
-	item = strings.Map(inLog, strings.ToValidUTF8(item, "_"))
-	if cut {
-		item += "…"
-	}
-	return item
-}
-
-func holds(text, secret string) bool {
-	return secret != "" && strings.Contains(text, secret)
-}
-
-// decodedTwice undoes percent-encoding, as far as it is one.
-func decodedTwice(item string) string {
-	for i := 0; i < 2; i++ {
-		plain, err := url.PathUnescape(item)
-		if err != nil {
-			return strings.NewReplacer("%40", "@", "%25", "%").Replace(item)
-		}
-		item = plain
-	}
-	return item
-}
-
-// inLog replaces what parts a line, or does not show.
-func inLog(c rune) rune {
-	if c == ' ' || c == ',' || c == '"' || c == '\\' || !unicode.IsPrint(c) {
-		return '_'
-	}
-	return c
 }
 
 // refusals bound how many lines of refused requests there are: some at once and then one in a

@@ -35,7 +35,7 @@ func (h *Handler) complete(v *visit) (out *http.Request, done string) {
 	out = r
 	defer func() {
 		if p := recover(); p != nil { // a mistake of ours: what was read of the form is in out
-			h.logf("%s: a form could not be completed: %v", r.URL.Path, p)
+			h.logf("%s: a form could not be completed: %v", h.shownPath(r.URL.Path), p)
 		}
 	}()
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

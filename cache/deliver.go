@@ -31,7 +31,7 @@ func sendEntry(h *Handler, rw http.ResponseWriter, r *http.Request, e *storage.E
 	copyHeader(header, e.Header)
 	body, ok := represent(header, r, e, nil)
 	if !ok { // its checksum was right, so this is a mistake of ours
-		h.logf("%s %s: a stored body cannot be decoded; the request goes to the origin", r.Method, r.URL.Path)
+		h.logf("%s %s: a stored body cannot be decoded; the request goes to the origin", r.Method, h.shownPath(r.URL.Path))
 		if before == 0 {
 			for name := range header {
 				delete(header, name)

@@ -41,7 +41,7 @@
 //     rewarm.go asks for popular pages after a purge
 //
 // shared.go is what middlewares of one storage share, places.go names their storages; status.go
-// and header.go write fields, log.go lines.
+// and header.go write fields, log.go lines, of which shown.go keeps away what is personal.
 //
 // # Decisions
 //

@@ -103,7 +103,7 @@ func finishUnstored(f *fetching, rw http.ResponseWriter, reason string) bool {
 		unshared(h, v, reason)
 		return false
 	case reason == policy.ReasonPersonal:
-		h.logf("%s: a page that was asked for as nobody has a sign of a visitor; it was not stored, and this should not be possible", v.id.path)
+		h.logf("%s: a page that was asked for as nobody has a sign of a visitor; it was not stored, and this should not be possible", h.shownPath(v.id.path))
 	}
 	refuse(f, reason)
 	return false

@@ -95,7 +95,7 @@ func runFilling(f *fetching, c *capture, out *http.Request) {
 	f.aborted = true
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			f.h.logf("%s: %v", f.v.id.path, p)
+			f.h.logf("%s: %v", f.h.shownPath(f.v.id.path), p)
 		}
 	}()
 	f.h.next.ServeHTTP(c, out)

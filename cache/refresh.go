@@ -50,7 +50,7 @@ func inBackground(h *Handler, v *visit, key, what string, do func(b *visit)) {
 			if p := recover(); p != nil {
 				count(h, policy.ReasonPanic)
 				if p != http.ErrAbortHandler {
-					h.logf("%s of %s: %v", what, b.r.URL.Path, p)
+					h.logf("%s of %s: %v", what, h.shownPath(b.r.URL.Path), p)
 				}
 			}
 		}()

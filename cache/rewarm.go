@@ -24,7 +24,7 @@ func (h *Handler) askFor(recipe *http.Request, serve func(http.ResponseWriter, *
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler { // which is how an origin's answer breaks off
-			h.logf("rewarm of %s: %v", recipe.URL.Path, p)
+			h.logf("rewarm of %s: %v", h.shownPath(recipe.URL.Path), p)
 		}
 	}()
 	count(h, "rewarm")

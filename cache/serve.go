@@ -125,6 +125,12 @@ func serveVisit(h *Handler, rw http.ResponseWriter, v *visit) {
 // trace writes what became of a request to Traefik's log. The query is left out: it may
 // be personal.
 func (h *Handler) trace(rw http.ResponseWriter, r *http.Request) {
-	status := strings.Join(rw.Header()["Cache-Status"], ", ")
-	writeDebug("odoocache: tenant " + h.s.Tenant + ": " + r.Method + " " + r.Host + r.URL.EscapedPath() + ": " + status)
+	status := "" // of this cache: those of others are the origin's words
+	lines := rw.Header()["Cache-Status"]
+	for i := 0; i < len(lines); i++ {
+		if strings.HasPrefix(lines[i], h.s.Name+";") {
+			status = lines[i]
+		}
+	}
+	writeDebug("odoocache: tenant " + h.s.Tenant + ": " + r.Method + " " + r.Host + h.shownPath(r.URL.EscapedPath()) + ": " + status)
 }

@@ -192,7 +192,7 @@ const maxSessions = 8
 func (h *Handler) markBlindly(v *visit) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.logf("%s %s: %v", v.r.Method, v.r.URL.Path, p)
+			h.logf("%s %s: %v", v.r.Method, h.shownPath(v.r.URL.Path), p)
 		}
 	}()
 	markAll(h, v, false)

@@ -103,7 +103,7 @@ func transparent(r *http.Request) string {
 func (h *Handler) markTransparent(r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.logf("%s %s: %v", r.Method, r.URL.Path, p)
+			h.logf("%s %s: %v", r.Method, h.shownPath(r.URL.Path), p)
 		}
 	}()
 	v := &visit{r: r, now: nowMS()}

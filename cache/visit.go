@@ -72,7 +72,7 @@ func examine(h *Handler, v *visit, again bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			v.failed = true
-			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, v.r.URL.Path, p)
+			h.logf("%s %s: %v; the request goes to the origin", v.r.Method, h.shownPath(v.r.URL.Path), p)
 		}
 	}()
 	if !again {

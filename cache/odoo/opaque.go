@@ -29,9 +29,9 @@ var (
 	longWords = regexp.MustCompile(`[0-9A-Za-z_-]{20,}`)
 )
 
-// opaquePath reports whether a segment of a path is a token: 20 letters and digits in a
+// OpaquePath reports whether a segment of a path is a token: 20 letters and digits in a
 // row, or a capital and a digit, which slugs of Odoo do not have, that are no name.
-func opaquePath(path string) bool {
+func OpaquePath(path string) bool {
 	if len(path) > mostJudged {
 		return true
 	}

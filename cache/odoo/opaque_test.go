@@ -199,7 +199,7 @@ func TestOpaqueDictionaries(t *testing.T) {
 
 // TestOpaqueIsBounded: what is looked at letter by letter is short, however long a request is.
 func TestOpaqueIsBounded(t *testing.T) {
-	assert.True(t, opaquePath(strings.Repeat("/datenschutzerklaerung", 30)))
+	assert.True(t, OpaquePath(strings.Repeat("/datenschutzerklaerung", 30)))
 	assert.True(t, opaqueValue(strings.Repeat("datenschutzerklaerung ", 30)))
-	assert.False(t, opaquePath(strings.Repeat("/datenschutzerklaerung", 20)))
+	assert.False(t, OpaquePath(strings.Repeat("/datenschutzerklaerung", 20)))
 }

@@ -53,7 +53,7 @@ var (
 // IsPersonalPath reports whether a path that MayBePersonalPath takes holds something only one
 // visitor knows or is: it is certain, or names what is done to something, or has a token.
 func IsPersonalPath(path string) bool {
-	return certainly.MatchString(path) || doing.MatchString(path) && !pageAlone.MatchString(path) || opaquePath(path)
+	return certainly.MatchString(path) || doing.MatchString(path) && !pageAlone.MatchString(path) || OpaquePath(path)
 }
 
 // SpecialPaths are routes that bypass the cache and after which the session is

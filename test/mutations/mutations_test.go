@@ -34,6 +34,8 @@ var mutations = []mutation{
 	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "test/behaviour", "TestCountries"},
 	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "test/behaviour", "TestSessionsOfUnknownBirth"},
 	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "test/behaviour", "TestPublicLiftsNothing"},
+	{"a line of the log has the query", "cache", "h.shownPath(r.URL.EscapedPath())", "r.URL.RequestURI()", "test/traefik", "TestTraefikTellsNothingPersonal$"},
+	{"a session's id is in Redis", "keys", "return ID(\"session \" + id)", "return \"session \" + id", "test/traefik", "TestTraefikTellsNothingPersonal$"},
 	{"all tenants are one", "cache/config", "	own.Tenant = m.Name\n", "	own.Tenant = \"all\"\n", "test/behaviour", "TestTricksStayWithTheirTenant/compiled$"},
 	{"a host forwarded tells nothing", "cache", "		if other != m && (", "		if false && (", "test/behaviour", "TestTenantsByHost/compiled$"},
 	{"whoever is not listed is a tenant", "cache", "	if list == nil {\n		return &config.Member", "	if list == nil || list.Names[name] == nil {\n		return &config.Member", "test/behaviour", "TestTenantsByHost/compiled$"},

@@ -418,9 +418,9 @@ func (p *Site) Report() {
 		"%s\nall cases: %.6000s", strings.Join(first, "\n"), strings.Join(kinds, "; "))
 }
 
-// redisValues returns everything that a Redis holds: keys and values, and what of it is gzip
+// RedisValues returns everything that a Redis holds: keys and values, and what of it is gzip
 // also decoded.
-func redisValues(t *testing.T, o *goredis.Options) map[string]string {
+func RedisValues(t *testing.T, o *goredis.Options) map[string]string {
 	t.Helper()
 	c := goredis.NewClient(o)
 	defer c.Close()
@@ -482,7 +482,7 @@ func redisValues(t *testing.T, o *goredis.Options) map[string]string {
 // of fill.headers: those choose the database, as a host does.
 func (p *Site) CleanRedis(o *goredis.Options, names, inAddresses map[string]string) {
 	p.T.Helper()
-	all := redisValues(p.T, o)
+	all := RedisValues(p.T, o)
 	require.NotEmpty(p.T, all)
 	for key, text := range all {
 		seen := map[string]bool{}

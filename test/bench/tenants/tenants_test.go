@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -22,7 +23,8 @@ import (
 // What stands in the routers' chains.
 const (
 	withPlugin  = "odoocache"
-	withHeaders = "headers" // Traefik's own
+	withOne     = "one for all" // one middleware of odoocache, with a list of tenants
+	withHeaders = "headers"     // Traefik's own
 	withNothing = "nothing"
 )
 
@@ -33,6 +35,7 @@ type edge struct {
 	origin  string
 	redis   string
 	tenants int
+	list    string  // file with the tenants
 	started float64 // s until the first answer
 }
 
@@ -54,12 +57,17 @@ func (e *edge) dynamic(changed bool) string {
 				"purge": site.Options{"secret": "the-secret-of-" + id},
 			}}}
 			chain = []string{id}
+		case withOne:
+			middlewares["cache"] = site.Options{"plugin": site.Options{"odoocache": site.Options{
+				"preset": "odoo", "languages": []string{"en_US", "fr_FR"}, "redis": site.Options{"address": e.redis}, "tenants": site.Options{"file": e.list},
+			}}}
+			chain = []string{"cache"}
 		case withHeaders:
 			middlewares[id] = site.Options{"headers": site.Options{"customRequestHeaders": site.Options{"X-Tenant": id, "X-Languages": fmt.Sprint(languages)}}}
 			chain = []string{id}
 		}
 		rule := "Host(`" + id + ".example`)"
-		if changed && i == e.tenants-1 && e.kind == withNothing {
+		if changed && i == e.tenants-1 && (e.kind == withNothing || e.kind == withOne) {
 			rule += " && PathPrefix(`/`)"
 		}
 		routers[id] = site.Options{"rule": rule, "service": "origin", "middlewares": chain, "entryPoints": []string{"web"}}
@@ -78,7 +86,7 @@ func (e *edge) dynamic(changed bool) string {
 
 // start runs a Traefik with the tenants, and waits for the first answer.
 func start(t *testing.T, kind, origin, redis string, tenants int) *edge {
-	e := &edge{kind: kind, origin: origin, redis: redis, tenants: tenants}
+	e := &edge{kind: kind, origin: origin, redis: redis, tenants: tenants, list: listOf(t, tenants)}
 	dynamic := e.dynamic(false)
 	begin := time.Now()
 	e.p = stack.StartTraefik(t, dynamic, "--api.debug=true")
@@ -88,12 +96,27 @@ func start(t *testing.T, kind, origin, redis string, tenants int) *edge {
 	return e
 }
 
+// listOf writes a list of tenants.
+func listOf(t *testing.T, tenants int) string {
+	t.Helper()
+	list := site.Options{}
+	for i := 0; i < tenants; i++ {
+		id := fmt.Sprintf("t%d", i)
+		list[id] = site.Options{"hosts": []string{id + ".example"}, "purge": site.Options{"secret": "the-secret-of-" + id}}
+	}
+	b, err := json.Marshal(list)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "tenants.json")
+	require.NoError(t, os.WriteFile(file, b, 0o600))
+	return file
+}
+
 // visit asks for a page of a tenant.
 func (e *edge) visit(tenant int) {
 	r, err := site.Send(http.MethodGet, e.p.URL+"/", "", site.Fields(fmt.Sprintf("Host: t%d.example", tenant)))
 	require.NoError(e.p.T, err)
 	require.Equal(e.p.T, http.StatusOK, r.Status)
-	require.Equal(e.p.T, e.kind == withPlugin, r.CacheStatus() != "")
+	require.Equal(e.p.T, e.kind == withPlugin || e.kind == withOne, r.CacheStatus() != "")
 }
 
 // settle waits until the process has nothing to do.
@@ -180,7 +203,7 @@ func TestTenants(t *testing.T) {
 	defer origin.Close()
 	redis := stack.StartServer(t, "--appendonly", "no")
 	all, one := map[string]figures{}, map[string]figures{}
-	kinds := []string{withNothing, withHeaders, withPlugin}
+	kinds := []string{withNothing, withHeaders, withPlugin, withOne}
 	for _, kind := range kinds {
 		for _, n := range []int{1, tenants} {
 			e := start(t, kind, origin.URL, redis.Address, n)
