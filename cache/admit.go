@@ -27,6 +27,11 @@ func admit(f *fetching, status int, header http.Header, received int64) policy.A
 	if f.filling != nil {
 		a.Vary = notOurs(a.Vary, v.rule)
 	}
+	if most := f.h.s.Retention; a.Store && most > 0 {
+		if a.Life = policy.Capped(a.Life, most); a.Life.Retention(received) <= 0 {
+			a.Store, a.Reason = false, policy.ReasonExpired
+		}
+	}
 	if a.Store {
 		a.Reason = condition(f, header)
 		a.Store = a.Reason == ""

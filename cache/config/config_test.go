@@ -461,6 +461,10 @@ func TestOptions(t *testing.T) {
 			},
 		},
 		{
+			"retention", func(c *option.Config, v string) { c.Retention = v }, []string{"0", "24h", "3600"},
+			map[string]string{"": `retention: is empty; expected a duration such as 10m, 0 for none, or no such option`, "-1s": `retention: "-1s"` + badDuration},
+		},
+		{
 			"tenants.hosts", func(c *option.Config, v string) { c.Tenants.Hosts = []string{"{tenant}.a.example", v} }, []string{"{tenant}.b.example", "shop-{tenant}.example"},
 			map[string]string{"shop.example": `tenants.hosts[1]: "shop.example"; expected a host with {tenant} for one of its labels or a part of one, such as {tenant}.shops.example`},
 		},

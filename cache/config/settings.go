@@ -25,6 +25,8 @@ type Settings struct {
 	Tenant string   // its own, with Purge.Secret and Purge.Previous
 	Edge   []string // the value of EdgeHeader, which follows from the secrets
 
+	Retention int64 // ms: nothing of an answer is kept for longer, 0: as long as it is of use
+
 	Tenants *TenantsSettings // how the tenant of a request is found, nil: it is Tenant
 	List    *TenantList      // those that are known when the middleware is made, nil: none has to be
 
@@ -241,6 +243,7 @@ func (p *problems) settings(c *option.Config) *Settings {
 	s.Purge = p.purge(c.Purge)
 	s.Limits = p.limits(c)
 	s.Storage = p.storage(c)
+	s.Retention = p.needed("retention", c.Retention)
 	s.Tenants = p.tenants(c, s)
 	p.rules(c, s, p.extension(c))
 	if len(p.list) == 0 {

@@ -55,6 +55,7 @@ type Member struct {
 	Hosts    []string // as tenant.Host returns them
 	Secret   string   // of its purges; empty: none of its own
 	Previous string   // accepted, too; empty: none
+	Kept     int64    // ms: the retention of its own, 0: that of all
 	Print    string   // another one if anything of it is
 
 	written int // hosts in the list
@@ -69,8 +70,9 @@ type TenantList struct {
 
 // member is a tenant as a list writes it.
 type member struct {
-	Hosts []string      `json:"hosts"`
-	Purge memberSecrets `json:"purge"`
+	Hosts     []string      `json:"hosts"`
+	Purge     memberSecrets `json:"purge"`
+	Retention string        `json:"retention"`
 }
 
 // memberSecrets are what options have below purge, too.
@@ -313,7 +315,7 @@ func (p *problems) member(name, text string) *Member {
 		err = errMember
 	}
 	if err != nil {
-		p.add(name, "%v; expected an object with hosts and purge, which has secret, secretFile or secretEnv", err)
+		p.add(name, "%v; expected an object with hosts, retention and purge, which has secret, secretFile or secretEnv", err)
 		return nil
 	}
 	m := &Member{Name: name, written: len(own.Hosts)}
@@ -336,6 +338,11 @@ func (p *problems) member(name, text string) *Member {
 		Secret: own.Purge.Secret, SecretFile: own.Purge.SecretFile, SecretEnv: own.Purge.SecretEnv,
 		PreviousSecret: own.Purge.PreviousSecret, PreviousSecretFile: own.Purge.PreviousSecretFile, PreviousSecretEnv: own.Purge.PreviousSecretEnv,
 	}
+	if own.Retention != "" {
+		if m.Kept = q.duration("retention", own.Retention, 0); m.Kept == 0 && len(q.list) == 0 {
+			q.add("retention", "%q; expected a duration above 0, or no such option", own.Retention)
+		}
+	}
 	m.Secret = purgeSecret(q, &secrets)
 	if secrets.PreviousSecret != nil || secrets.PreviousSecretFile != nil || secrets.PreviousSecretEnv != nil {
 		m.Previous = q.previousSecret(&secrets, m.Secret)
@@ -343,7 +350,7 @@ func (p *problems) member(name, text string) *Member {
 	for i := 0; i < len(q.list); i++ {
 		p.list = append(p.list, name+"."+q.list[i])
 	}
-	m.Print = printOf(append([]string{m.Name, m.Secret, m.Previous}, m.Hosts...))
+	m.Print = printOf(append([]string{m.Name, m.Secret, m.Previous, strconv.FormatInt(m.Kept, 10)}, m.Hosts...))
 	return m
 }
 
@@ -366,6 +373,9 @@ func (s *Settings) For(m *Member) *Settings {
 	own.Tenant = m.Name
 	own.Tenants = nil
 	own.List = nil
+	if m.Kept > 0 && (own.Retention == 0 || m.Kept < own.Retention) {
+		own.Retention = m.Kept
+	}
 	own.Purge.Secret = m.Secret
 	own.Purge.Previous = m.Previous
 	if m.Secret == "" {

@@ -24,6 +24,7 @@ type Config struct {
 	RequestDirectives string    `json:"requestDirectives,omitempty"`
 	Authorization     string    `json:"authorization,omitempty"`
 	Keep              string    `json:"keep,omitempty"`
+	Retention         string    `json:"retention,omitempty"`
 	LogLevel          string    `json:"logLevel,omitempty"`
 	Compression       string    `json:"compression,omitempty"`
 	EarlyRefresh      string    `json:"earlyRefresh,omitempty"`
@@ -331,6 +332,7 @@ func Default() *Config {
 		RequestDirectives: "honor",
 		Authorization:     "honor",
 		Keep:              "1h",
+		Retention:         "0",
 		LogLevel:          "error",
 		Compression:       "4",
 		EarlyRefresh:      "true",

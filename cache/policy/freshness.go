@@ -41,6 +41,25 @@ func (l Life) Retention(now int64) int64 {
 	return l.TTL + keep - l.Age(now)
 }
 
+// Capped returns a life that ends most ms after its beginning, whatever the response says: nothing of
+// it is kept for longer.
+func Capped(l Life, most int64) Life {
+	if l.TTL > most {
+		l.TTL = most
+	}
+	left := most - l.TTL
+	if l.Grace > left {
+		l.Grace = left
+	}
+	if l.StaleIfError > left {
+		l.StaleIfError = left
+	}
+	if l.Keep > left {
+		l.Keep = left
+	}
+	return l
+}
+
 // age0 is the corrected initial age of a response in ms (RFC 9111 §4.2.3).
 func age0(h http.Header, requested, received int64) int64 {
 	corrected := ageValue(h["Age"])

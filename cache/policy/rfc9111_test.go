@@ -639,3 +639,16 @@ func TestLongFields(t *testing.T) {
 		})
 	}
 }
+
+// TestCapped: nothing is of use beyond the cap, and what is shorter stays as it is.
+func TestCapped(t *testing.T) {
+	for _, c := range []struct{ life, want policy.Life }{
+		{policy.Life{TTL: 50, Grace: 100, StaleIfError: 10, Keep: 60}, policy.Life{TTL: 50, Grace: 50, StaleIfError: 10, Keep: 50}},
+		{policy.Life{TTL: 500, Grace: 100, Keep: 60}, policy.Life{TTL: 100}},
+		{policy.Life{TTL: 10, Grace: 20, StaleIfError: 30, Keep: 40}, policy.Life{TTL: 10, Grace: 20, StaleIfError: 30, Keep: 40}},
+	} {
+		got := policy.Capped(c.life, 100)
+		assert.Equal(t, c.want, got)
+		assert.LessOrEqual(t, got.Retention(0), int64(100))
+	}
+}

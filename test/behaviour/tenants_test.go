@@ -333,3 +333,25 @@ func TestTricksStayWithTheirTenant(t *testing.T) {
 		mine("at the end")
 	})
 }
+
+// TestRetention: what Odoo and rules allow for longer is gone when its time is over, of a tenant
+// that says so before that of others.
+func TestRetention(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b := aLabel(), aLabel()
+		file := members(t, "", map[string]interface{}{
+			a: site.Options{"hosts": []string{a + ".example"}, "retention": "1s"},
+			b: site.Options{"hosts": []string{b + ".example"}},
+		})
+		s := manyTenants(t, load, site.Options{"file": file}, site.Options{"retention": "1h"})
+		s.Answers(site.Page("x", "Cache-Control: max-age=86400, stale-while-revalidate=86400, stale-if-error=86400", `ETag: "a"`))
+		at := func(name string) string { return s.Get("/p", "Host: "+name+".example").CacheStatus() }
+		assert.Equal(t, "odoocache; fwd=uri-miss; stored; ttl=3600", at(b))
+		first := at(a)
+		assert.Contains(t, first, "stored")
+		assert.Contains(t, at(a), "hit")
+		time.Sleep(1100 * time.Millisecond)
+		assert.Contains(t, at(a), "fwd=uri-miss", "nothing is left of it: neither stale nor to be confirmed")
+		assert.Contains(t, at(b), "hit")
+	})
+}
