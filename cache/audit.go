@@ -40,6 +40,8 @@ func (h *Handler) endpoint(r *http.Request) string {
 	switch r.URL.Path {
 	case h.s.AdminPath + "/purge":
 		return "purge"
+	case h.s.AdminPath + "/erase":
+		return "erase"
 	case h.s.AdminPath + "/status":
 		return "status"
 	}

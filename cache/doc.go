@@ -16,7 +16,8 @@
 //     for all while Redis is not asked
 //  5. clean.go       fields that a server may take for others go; oversized requests bypass
 //  6. control.go     purges by request, the status. authority.go says by what
-//     they are allowed, signature.go checks signed ones, audit.go writes who has purged what
+//     they are allowed, signature.go checks signed ones, order.go reads what they ask for, erase.go removes what is purged,
+//     audit.go writes who has purged what
 //  7. upgrade.go     WebSockets are handed on with a writer that gives the connection away
 //  8. visit.go       examine: rule, key and what is stored for a request. identity.go
 //     remembers what addresses say, variants.go which variants a page has, refused.go what

@@ -814,6 +814,10 @@ func TestOptions(t *testing.T) {
 			map[string]string{"0": `limits.purgeItems: "0"; expected a number from 1 to 100000`},
 		},
 		{
+			"limits.eraseTime", func(c *option.Config, v string) { c.Limits.EraseTime = v }, []string{"1ms", "60s"},
+			map[string]string{"0": `limits.eraseTime: "0"; expected a duration from 1ms to 1m0s`},
+		},
+		{
 			"limits.purgeBody", func(c *option.Config, v string) { c.Limits.PurgeBody = v }, []string{"256", "64MiB"},
 			map[string]string{"65MiB": `limits.purgeBody: "65MiB"; expected a size such as 4MiB, from 256 to 64MiB`},
 		},
@@ -1520,7 +1524,7 @@ func TestAllMistakesAreReported(t *testing.T) {
 		"purge.purge3", "purge.secret", "purge.previousSecret", "purge.networks[1]", "purge.fromResponses", "purge.maxMarks", "purge.journal",
 		"admin.admin1", "admin.path", "session.session1", "session.cookie", "session.contextCookie", "session.ttl", "session.max", "csrf.csrf1", "csrf.mode", "csrf.path", "csrf.formBytes",
 		"headers.headers1", "headers.cache", "headers.purge", "headers.edge", "compression", "earlyRefresh", "rewarm", "campaignCookies", "limits.limits1", "limits.maxBody", "limits.headerBytes", "limits.keyBytes",
-		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody",
+		"limits.queryParams", "limits.varyNames", "limits.variants", "limits.tags", "limits.tagBytes", "limits.purgeItems", "limits.purgeBody", "limits.eraseTime",
 		"limits.signatures", "limits.refreshes", "limits.fetchTimeout", "limits.coalesceWait", "limits.waiters",
 		"odoo.odoo1", "odoo.ttl.ttl2", "odoo.ignoreQuery[0]", "odoo.bypassPaths[0]", "odoo.harmlessPaths", "odoo.prefetch", "odoo.grace", "odoo.ttl.home", "odoo.ttl.products", "odoo.ttl.texts",
 		"rules[1].name", "rules[1].bypass", "rules[2].ttl", "rules[2].grace", "rules[2].staleIfError", "rules[2].heuristic", "rules[2].override[0]",

@@ -99,7 +99,8 @@ type LimitSettings struct {
 	Tags         keys.Limits
 	Purge        keys.Limits
 	PurgeBody    int64
-	Signatures   int // that are remembered
+	EraseTime    int64 // ms
+	Signatures   int   // that are remembered
 	Refreshes    int
 	Evidence     int
 	FetchTimeout int64 // ms
@@ -316,6 +317,7 @@ func (p *problems) limits(c *option.Config) LimitSettings {
 		Tags:         keys.Limits{Tags: p.number("limits.tags", l.Tags, 1, 100000), Bytes: tagBytes},
 		Purge:        keys.Limits{Tags: p.number("limits.purgeItems", l.PurgeItems, 1, 100000), Bytes: tagBytes},
 		PurgeBody:    p.size("limits.purgeBody", l.PurgeBody, 256, 1<<26),
+		EraseTime:    p.between("limits.eraseTime", l.EraseTime, 60*policy.Second),
 		Signatures:   p.number("limits.signatures", l.Signatures, 100, 10000000),
 		Refreshes:    p.number("limits.refreshes", l.Refreshes, 1, 10000),
 		Evidence:     p.number("limits.evidence", l.Evidence, 0, 10000),

@@ -309,6 +309,7 @@ type Limits struct {
 	TagBytes     string `json:"tagBytes,omitempty"`
 	PurgeItems   string `json:"purgeItems,omitempty"`
 	PurgeBody    string `json:"purgeBody,omitempty"`
+	EraseTime    string `json:"eraseTime,omitempty"`
 	Signatures   string `json:"signatures,omitempty"`
 	Refreshes    string `json:"refreshes,omitempty"`
 	Evidence     string `json:"evidence,omitempty"`
@@ -357,7 +358,7 @@ func Default() *Config {
 		Limits: Limits{
 			MaxBody: "4MiB", HeaderBytes: "64KiB", KeyBytes: "8KiB", QueryParams: "64",
 			VaryNames: "8", Variants: "16", Tags: "1000", TagBytes: "256",
-			PurgeItems: "1000", PurgeBody: "256KiB", Signatures: "20000", Refreshes: "16", Evidence: "64", FetchTimeout: "2m",
+			PurgeItems: "1000", PurgeBody: "256KiB", EraseTime: "5s", Signatures: "20000", Refreshes: "16", Evidence: "64", FetchTimeout: "2m",
 			CoalesceWait: "15s", Waiters: "10000", Addresses: "4096",
 			RequestBytes: "16KiB", RequestFields: "128",
 		},

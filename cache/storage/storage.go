@@ -105,6 +105,14 @@ type List struct {
 	Raw   string // as it is stored
 }
 
+// Scanned are some of the entries that a tenant has.
+type Scanned struct {
+	IDs     []string
+	Entries []*Entry // each of an id, nil: it cannot be read
+	Bytes   []int    // of each, as it is stored
+	Cursor  string   // where the next ones are, "": there are none
+}
+
 // Storage holds entries and purge states. An implementation may lose an entry
 // at any time; it must never lose a mark without losing the whole state
 // (another Epoch) or raising its Floor: what is lost counts as purged.
@@ -154,6 +162,9 @@ type Storage interface {
 	StoreAndUnlock(tenant, id string, e *Entry, ttl int64, l *Lock) error
 	// Once reports whether it is the first to be asked for an id within ttl ms.
 	Once(tenant, id string, ttl int64) (bool, error)
+	// Scan returns some entries, from where a cursor says; "" is the beginning. All that is there
+	// from the first call to the last one is among them, and may be so twice.
+	Scan(tenant, cursor string) (*Scanned, error)
 	// Remote returns the part of a storage that other processes share, nil if it is of this
 	// process alone.
 	Remote() Remote

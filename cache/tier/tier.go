@@ -3,7 +3,7 @@
 // breaker. It never returns an entry that a purge known to this process has made wrong.
 //
 // tier.go is what there is, tenant.go what it has of a tenant; find.go looks entries up and store.go keeps them; purge.go
-// writes purges or journals them, heirs.go hands the journal on; position.go follows what
+// writes purges or journals them, sweep.go removes what they are about, heirs.go hands the journal on; position.go follows what
 // others have purged; ready.go and quick.go are the short ways of hits, admission.go says what
 // is worth its place, sessions.go notes what is known of sessions, follow.go remembers it, breaker.go when nothing is asked.
 //

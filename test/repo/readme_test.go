@@ -60,7 +60,7 @@ func TestReadmeCommands(t *testing.T) {
 // sinceRedis are the versions of Redis in which the commands came, with the options
 // that are used: SET NX PX, ZADD NX, ZRANGE WITHSCORES (https://redis.io/commands).
 var sinceRedis = map[string]float64{
-	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "echo": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6, "hgetall": 2.0,
+	"get": 1.0, "set": 2.6, "del": 1.0, "exists": 1.0, "type": 1.0, "select": 1.0, "echo": 1.0, "info": 1.0, "role": 2.8, "eval": 2.6, "hgetall": 2.0, "scan": 2.8,
 	"zadd": 3.0, "zscore": 1.2, "zcard": 1.2, "zrange": 1.2, "zincrby": 1.2, "zrangebyscore": 2.2,
 	"sentinel": 2.8, "cluster": 3.0, "asking": 3.0, // get-master-addr-by-name, slots
 	"zremrangebyscore": 1.2, "zremrangebyrank": 2.0,
@@ -151,10 +151,10 @@ func TestReadmeSnippets(t *testing.T) {
 // TestReadmePurges sends the JSON bodies of the purges in docs/purging.md.
 func TestReadmePurges(t *testing.T) {
 	s := site.New(t, site.Compiled, site.Options{"purge": site.Options{"secret": "change-me-please"}}, site.Page("x"))
-	bodies := regexp.MustCompile(`-d '([^']+)'`).FindAllStringSubmatch(site.Readme(t), -1)
-	require.Len(t, bodies, 2)
+	bodies := regexp.MustCompile(`-d '([^']+)' https://shop.example(\S+)`).FindAllStringSubmatch(site.Readme(t), -1)
+	require.Len(t, bodies, 3)
 	for _, body := range bodies {
-		r := s.Do(http.MethodPost, "/.odoocache/purge", body[1], "Authorization: Bearer change-me-please")
+		r := s.Do(http.MethodPost, body[2], body[1], "Authorization: Bearer change-me-please")
 		assert.Equal(t, http.StatusOK, r.Status, r.Body)
 	}
 }

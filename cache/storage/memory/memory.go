@@ -1,6 +1,6 @@
 // Package memory keeps entries in this process. memory.go is a whole storage, for those who have
 // no Redis. sieve.go is a bounded set of entries that forgets what is not asked for; it is the
-// memory tier, too.
+// memory tier, too. scan.go goes through all.
 package memory
 
 import (

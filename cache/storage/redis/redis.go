@@ -2,7 +2,7 @@
 //
 // redis.go stores, purges and removes; find.go looks entries up, varied.go those that depend on
 // request fields. session.go notes sessions, lock.go claims entries, once.go remembers what may
-// be used once. remote.go has the short questions of hits, as bytes that are ready to be sent.
+// be used once, scan.go goes through all entries. remote.go has the short questions of hits, as bytes that are ready to be sent.
 package redis
 
 import (
