@@ -83,10 +83,19 @@ func (f *Front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		passStranger(f, rw, r, reason)
 		return
 	}
-	if len(said) <= maxStranger && atomic.AddInt64(now.count, 1) <= int64(f.s.Limits.Addresses) {
-		now.found.Store(strings.Clone(said), h)
+	if len(said) <= maxStranger {
+		rememberFound(f, now, said, h)
 	}
 	h.ServeHTTP(rw, r)
+}
+
+// rememberFound remembers whose a request like this one is. Who makes spellings up makes room for
+// others, too: what is forgotten is found out again.
+func rememberFound(f *Front, now *roll, said string, h *Handler) {
+	if _, known := now.found.LoadOrStore(strings.Clone(said), h); !known && atomic.AddInt64(now.count, 1) > int64(f.s.Limits.Addresses) {
+		atomic.StoreInt64(now.count, 0)
+		now.found.Range(func(key, _ any) bool { now.found.Delete(key); return true })
+	}
 }
 
 // saidOf returns what a request says of its tenant.
@@ -185,10 +194,11 @@ func handlerOf(f *Front, now *roll, m *config.Member) (*Handler, string) {
 }
 
 // checkList reads the list again, if it is time to. One request at a time does so; the others
-// go by what is known. A control request waits: a secret that was taken away counts no more.
+// go by what is known. A control request waits: a secret that was taken away counts no more. So does
+// the first request of all.
 func checkList(f *Front, r *http.Request) {
 	now, _ := f.roll.Load().(*roll)
-	if now.list != nil && !isControlPath(f.s.AdminPath, r) {
+	if (now.list != nil || atomic.LoadInt64(f.due) != 0) && !isControlPath(f.s.AdminPath, r) {
 		if f.reading.TryLock() {
 			if due(f) {
 				go func() {

@@ -244,6 +244,10 @@ func pairsOf(text string) ([]string, error) {
 func ListTenants(pairs []string, s *Settings) (*TenantList, []string) {
 	l := &TenantList{Names: map[string]*Member{}, Hosts: map[string]*Member{}}
 	p := &problems{}
+	if len(pairs) == 0 {
+		p.add("tenants", "the list is empty; expected a tenant")
+		return nil, p.list
+	}
 	if len(pairs)/2 > s.Tenants.Max {
 		p.add("tenants", "%d of them; expected at most tenants.max, which is %d", len(pairs)/2, s.Tenants.Max)
 		return nil, p.list

@@ -55,6 +55,7 @@ func TestMistakesInTenants(t *testing.T) {
 		`[]`:                                {"expected a JSON object"},
 		`{"a": {"hosts": ["a.example"]}`:    {"expected a JSON object"},
 		`{"a": {"hosts": ["a.example"]}} x`: {"expected a JSON object"},
+		`{}`:                                {"the list is empty"},
 		`{"a": null}`:                       {"a: is no JSON object"},
 		`{"a": ["a.example"]}`:              {"a: "},
 		`{"a": {"host": ["a.example"]}}`:    {`a: json: unknown field "host"`},

@@ -231,7 +231,7 @@ func TestTenantsInRedis(t *testing.T) {
 		o := site.Options{"redis": site.Options{"address": server.Address}}
 		s := manyTenants(t, load, site.Options{"redis": key, "refresh": "20ms"}, o)
 		status := func() string { return s.Get("/p", "Host: "+a+".example").CacheStatus() }
-		assert.Contains(t, status(), "detail=tenant", "the hash is empty")
+		assert.Contains(t, status(), "detail=tenants-unread", "the hash is empty")
 		require.NoError(t, client.HSet(context.Background(), key, a, `{"hosts":["`+a+`.example"],"purge":{"secret":"secret-of-`+a+`"}}`).Err())
 		assert.Eventually(t, func() bool { return strings.Contains(status(), "hit") }, site.WaitFor, site.Tick)
 		mark := site.Log.Mark()
@@ -239,7 +239,10 @@ func TestTenantsInRedis(t *testing.T) {
 		assert.Eventually(t, func() bool { status(); return len(site.Log.With(a+".hosts[0]", mark)) > 0 }, site.WaitFor, site.Tick)
 		assert.Contains(t, status(), "hit")
 		require.NoError(t, client.Del(context.Background(), key).Err())
-		assert.Eventually(t, func() bool { return strings.Contains(status(), "detail=tenant") }, site.WaitFor, site.Tick, "nobody is a tenant")
+		assert.Eventually(t, func() bool { status(); return len(site.Log.With("the list is empty", mark)) > 0 }, site.WaitFor, site.Tick)
+		assert.Contains(t, status(), "hit", "it was lost: nobody takes all tenants away at once")
+		require.NoError(t, client.HSet(context.Background(), key, "another-"+a, `{"hosts":["another.example"]}`).Err())
+		assert.Eventually(t, func() bool { return strings.Contains(status(), "detail=tenant") }, site.WaitFor, site.Tick, "it is no tenant any more")
 
 		away := manyTenants(t, load, site.Options{"redis": key}, site.Options{"redis": site.Options{"address": "127.0.0.1:1", "dialTimeout": "20ms"}})
 		for i := 0; i < 3; i++ {
