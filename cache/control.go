@@ -77,6 +77,9 @@ func (h *Handler) execute(rw http.ResponseWriter, r *http.Request, who authority
 	if no == nil {
 		members, no = h.marksOf(o)
 	}
+	if no == nil {
+		no = h.overRate()
+	}
 	if no != nil {
 		auditRefusal(h, r, who, o, no)
 		deny(rw, no)
@@ -107,7 +110,8 @@ type statusAnswer struct {
 	Sequence int64            `json:"sequence"`
 	Waiting  int              `json:"waiting"`    // requests that wait for another's answer
 	Renews   int              `json:"refreshing"` // pages in the background
-	Memory   memoryAnswer     `json:"memory"`
+	Own      ownAnswer        `json:"own"`        // of the tenant
+	Memory   memoryAnswer     `json:"memory"`     // of all tenants
 	Redis    *redisAnswer     `json:"redis,omitempty"`
 	Counters map[string]int64 `json:"counters"`
 }
@@ -148,6 +152,7 @@ func (h *Handler) serveStatus(rw http.ResponseWriter, r *http.Request) {
 	if h.tenant.Open() {
 		a.Breaker = "open"
 	}
+	a.Own = h.ownStatus()
 	a.Waiting, a.Renews = flight.Waiting(sh.flights)
 	sh.mu.Lock()
 	for name, n := range sh.counters {

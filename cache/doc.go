@@ -17,7 +17,7 @@
 //  5. clean.go       fields that a server may take for others go; oversized requests bypass
 //  6. control.go     purges by request, the status. authority.go says by what
 //     they are allowed, signature.go checks signed ones, order.go reads what they ask for, erase.go removes what is purged,
-//     audit.go writes who has purged what
+//     audit.go writes who has purged what, quota.go says what a tenant may take, and takes
 //  7. upgrade.go     WebSockets are handed on with a writer that gives the connection away
 //  8. visit.go       examine: rule, key and what is stored for a request. identity.go
 //     remembers what addresses say, variants.go which variants a page has, refused.go what
@@ -39,7 +39,7 @@
 //     pass), campaign.go sets the cookies of campaigns, prefetch.go refuses what is asked for
 //     before a visitor goes there
 //  17. purge.go       purge headers of every answer, before the first byte reaches the client.
-//     rewarm.go asks for popular pages after a purge
+//     rate.go counts them, rewarm.go asks for popular pages after a purge
 //
 // shared.go is what middlewares of one storage share, places.go names their storages; status.go
 // and header.go write fields, log.go lines, of which shown.go keeps away what is personal.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/tier"
 )
 
@@ -91,6 +92,7 @@ func prepareCommon(s *config.Settings) *common {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := bare(s, next, shared)
 	h.tenant = shared.tier.Tenant(s.Tenant)
+	limit(h)
 	h.identities = newIdentities(s.Limits.Addresses)
 	h.doubts = &doubts{max: s.Limits.Addresses}
 	h.trails = &trails{max: s.Limits.Addresses}
@@ -129,4 +131,10 @@ func enlist(ctx context.Context, h *Handler) {
 	h.serial = h.shared.enlist(ctx, func(r *http.Request) {
 		h.askFor(r, func(rw http.ResponseWriter, r *http.Request) { serve(h, rw, r, false) })
 	})
+}
+
+// limit tells what a tenant's pages may take. Of several middlewares of a tenant the last one counts.
+func limit(h *Handler) {
+	q := &h.s.Quota
+	h.shared.tier.Limit(h.tenant, storage.Quota{Bytes: q.MemoryBytes, Entries: q.MemoryEntries}, storage.Quota{Bytes: q.RedisBytes, Entries: q.RedisEntries})
 }

@@ -31,6 +31,9 @@ type errorAnswer struct {
 
 // deny answers a request that is not carried out.
 func deny(rw http.ResponseWriter, no *refusal) {
+	if no.retry != "" {
+		rw.Header().Set("Retry-After", no.retry)
+	}
 	if no.status == http.StatusServiceUnavailable {
 		rw.Header().Set("Retry-After", "60")
 	}

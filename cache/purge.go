@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -147,9 +148,67 @@ func (h *Handler) applyOrder(o purgeOrder, from string) {
 		p = storage.Purge{All: true}
 	}
 	count(h, "purge")
-	if _, err := h.purge(p); err != nil {
+	if err := h.purgeTold(p); err != nil {
 		h.logf("purge by %s: %v", from, err)
 	}
+}
+
+// longestWait is how long an answer waits at most until its purge is written with others, in ms.
+const longestWait = 1000
+
+// purgeTold carries out a purge of the application's: at once, or with others if there are too many.
+// When it returns it is carried out, or kept.
+func (h *Handler) purgeTold(p storage.Purge) error {
+	r := h.shared.rateOf(h.s.Tenant)
+	r.mu.Lock()
+	wait := r.told.wait(h.s.Quota.Purges, storage.Ticks())
+	if wait == 0 {
+		r.mu.Unlock()
+		_, err := h.purge(p)
+		return err
+	}
+	b := r.next
+	first := b == nil
+	if first {
+		b = &batch{has: map[string]bool{}, done: make(chan struct{})}
+		b.purge.Soft = true
+		r.next = b
+	}
+	b.add(p, h.s.Limits.Purge.Tags)
+	r.mu.Unlock()
+	count(h, "purge-together")
+	if !first {
+		<-b.done
+	} else {
+		h.write(r, b, wait)
+	}
+	if !b.written { // whoever was to do it has failed
+		_, err := h.purge(p)
+		return err
+	}
+	return b.err
+}
+
+// write writes what is to be written together, when the next purge is due or others have waited long
+// enough.
+func (h *Handler) write(r *rates, b *batch, wait int64) {
+	defer func() {
+		if p := recover(); p != nil {
+			count(h, policy.ReasonInternal)
+			h.logf("purges together: %v", p)
+		}
+		close(b.done)
+	}()
+	if wait > longestWait {
+		wait = longestWait
+	}
+	time.Sleep(time.Duration(wait) * time.Millisecond)
+	r.mu.Lock()
+	r.next = nil                                   // what comes now is for the next one
+	r.told.wait(h.s.Quota.Purges, storage.Ticks()) // it is one of those that may be made
+	r.mu.Unlock()
+	_, b.err = h.purge(b.purge)
+	b.written = true
 }
 
 // invalidate removes what is stored under the address of an unsafe request, and under those

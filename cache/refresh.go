@@ -13,7 +13,8 @@ import (
 )
 
 // refresh asks the origin in the background for a newer copy of a stale entry:
-// one at a time for each key, and not more at once than limits.refreshes. The
+// one at a time for each key, and not more at once than limits.refreshes, of which others have their
+// share. The
 // visitor's request is over before it is done, so it has a context of its own.
 func (h *Handler) refresh(v *visit) {
 	inBackground(h, v, v.entry.Key, "refresh", func(b *visit) {
@@ -27,9 +28,14 @@ func (h *Handler) refresh(v *visit) {
 
 // inBackground does something for the page of a visit that it asks for as nobody, while the
 // visit itself is over or goes on. It does nothing if that is under way for the key, or too
-// much is (limits.refreshes). what names it in the log.
+// much is (limits.refreshes, quota.refreshes). what names it in the log.
 func inBackground(h *Handler, v *visit, key, what string, do func(b *visit)) {
-	f := flight.Begin(h.shared.flights, key, h.s.Limits.Refreshes)
+	f, full := flight.Begin(h.shared.flights, key, &flight.Share{
+		Tenant: h.s.Tenant, Limit: h.s.Limits.Refreshes, Own: h.s.Quota.Refreshes, Alone: h.shared.tier.Tenants() < 2,
+	})
+	if full {
+		count(h, "refresh-limit")
+	}
 	if f == nil {
 		return
 	}

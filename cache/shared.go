@@ -37,7 +37,8 @@ type Shared struct {
 	warming   map[string]int      // by tenant
 	serial    int64               // of the latest handler
 	askers    map[int64]func(*http.Request)
-	counters  map[string]int64 // by tenant and word
+	counters  map[string]int64  // by tenant and word
+	rates     map[string]*rates // of purges, by tenant
 	lastLog   time.Time
 	quiet     int64 // messages not logged since
 }
@@ -167,7 +168,7 @@ func expire(fingerprint string, r *registered, now time.Time) {
 func newShared(s config.StorageSettings) *Shared {
 	sh := &Shared{
 		flights: flight.NewGroup(), warming: map[string]int{}, counters: map[string]int64{},
-		askers: map[int64]func(*http.Request){}, countries: map[string]*country{},
+		askers: map[int64]func(*http.Request){}, rates: map[string]*rates{}, countries: map[string]*country{},
 		token: strconv.FormatUint(rand.Uint64(), 36),
 	}
 	o := tier.Options{

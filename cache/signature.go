@@ -40,6 +40,7 @@ type refusal struct {
 	reason  string // one word of the code's, for the log
 	problem string // for whoever has asked
 	field   string
+	retry   string // seconds until it may be sent again, empty: nothing is known of that
 }
 
 func forbidden(reason, problem string) *refusal {

@@ -185,7 +185,8 @@ func keepFetched(f *fetching, c *capture) string {
 func isTransient(reason string) bool {
 	switch reason {
 	case policy.ReasonPurged, policy.ReasonStoreError, policy.ReasonBreakerOpen, policy.ReasonPurgePending,
-		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed, policy.ReasonAdmission:
+		policy.ReasonPanic, policy.ReasonTruncated, policy.ReasonVariantFailed, policy.ReasonAdmission,
+		policy.ReasonQuota:
 		return true
 	}
 	return false

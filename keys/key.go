@@ -126,6 +126,11 @@ func Marks(tenant string) string {
 	return Prefix + "{" + tenant + "}:marks"
 }
 
+// Ledger returns the Redis key of what a tenant's entries take, where that is counted.
+func Ledger(tenant string) string {
+	return Prefix + "{" + tenant + "}:ledger"
+}
+
 // Run returns the Redis key of the server's run that a tenant's marks are of.
 func Run(tenant string) string {
 	return Prefix + "{" + tenant + "}:run"

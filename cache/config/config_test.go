@@ -754,6 +754,45 @@ func TestOptions(t *testing.T) {
 			map[string]string{"99": `admission.keys: "99"; expected a number from 100 to 10000000`},
 		},
 		{
+			"quota.memoryBytes", func(c *option.Config, v string) { c.Quota.MemoryBytes = v }, []string{"0", "64KiB", "1GiB"},
+			map[string]string{
+				"1":    `quota.memoryBytes: "1"; expected 0 for none, or at least 64KiB`,
+				"some": `quota.memoryBytes: "some"; expected a size such as 4MiB, from 0 to 1024GiB`,
+				"":     `quota.memoryBytes: ""; expected a size such as 4MiB, from 0 to 1024GiB`,
+			},
+		},
+		{
+			"quota.memoryEntries", func(c *option.Config, v string) { c.Quota.MemoryEntries = v }, []string{"0", "1", "100000000"},
+			map[string]string{"-1": `quota.memoryEntries: "-1"; expected a number from 0 to 100000000`},
+		},
+		{
+			"quota.redisBytes", func(c *option.Config, v string) { c.Redis.Address = "redis:6379"; c.Quota.RedisBytes = v }, []string{"0", "64KiB", "1GiB"},
+			map[string]string{"1KiB": `quota.redisBytes: "1KiB"; expected 0 for none, or at least 64KiB`},
+		},
+		{
+			"quota.redisBytes", func(c *option.Config, v string) { c.Quota.RedisBytes = v }, []string{"0"},
+			map[string]string{"1GiB": `quota.redisBytes: "1GiB", and there is no Redis; expected redis.address with it, or no such option`},
+		},
+		{
+			"quota.redisEntries", func(c *option.Config, v string) {
+				c.Redis.Sentinel = option.Sentinel{Master: "m", Addresses: []string{"a:1"}}
+				c.Quota.RedisEntries = v
+			}, []string{"0", "1", "100000000"},
+			map[string]string{"x": `quota.redisEntries: "x"; expected a number from 0 to 100000000`},
+		},
+		{
+			"quota.redisEntries", func(c *option.Config, v string) { c.Quota.RedisEntries = v }, []string{"0"},
+			map[string]string{"10": `quota.redisEntries: "10", and there is no Redis; expected redis.address with it, or no such option`},
+		},
+		{
+			"quota.purges", func(c *option.Config, v string) { c.Quota.Purges = v }, []string{"0", "1", "1000000"},
+			map[string]string{"10/m": `quota.purges: "10/m"; expected a number from 0 to 1000000`},
+		},
+		{
+			"quota.refreshes", func(c *option.Config, v string) { c.Quota.Refreshes = v }, []string{"0", "1", "10000"},
+			map[string]string{"all": `quota.refreshes: "all"; expected a number from 0 to 10000`},
+		},
+		{
 			"session.max", func(c *option.Config, v string) { c.Session.Max = v }, []string{"100", "10000000"},
 			map[string]string{"1": `session.max: "1"; expected a number from 100 to 10000000`},
 		},

@@ -7,6 +7,6 @@
 //
 // settings.go is all of it but for rules.go, extend.go, fill.go, redis.go and tenants.go, which are
 // parts of the options. secrets.go reads secrets of purges. parse.go reads numbers, times and lists, pattern.go expressions, fields.go names
-// of header fields and cookies, address.go addresses of Redis. kept.go keeps what options have made
+// of header fields and cookies, address.go addresses of Redis, quota.go what a tenant may take. kept.go keeps what options have made
 // for the next middleware that has the same, made.go expressions and sets of names.
 package config

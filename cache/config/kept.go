@@ -15,8 +15,8 @@ import (
 // Traefik makes a middleware anew for each router that uses it, with each change of its
 // configuration, and most of a thousand middlewares have the same options but for their tenants
 // and secrets. So what options make is kept, by a fingerprint of them, and the next middleware
-// with the same ones has it at once. What a tenant has of its own (its name, who may purge it)
-// is no part of that.
+// with the same ones has it at once. What a tenant has of its own (its name, its quota, who may
+// purge it) is no part of that.
 //
 // What is kept is never changed. Options with mistakes are not kept: they are named each time.
 
@@ -105,6 +105,7 @@ func sweep(since time.Time) {
 func fingerprintOf(c *option.Config) string {
 	o := *c
 	o.Tenant = ""
+	o.Quota = option.Quota{}
 	o.Purge.Secret = nil
 	o.Purge.SecretFile = nil
 	o.Purge.SecretEnv = nil

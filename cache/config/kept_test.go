@@ -70,6 +70,15 @@ func TestTenantsShare(t *testing.T) {
 	require.Len(t, d.Edge, 1)
 	assert.Regexp(t, "^"+without.Edge[0]+", [0-9a-f]{32}$", d.Edge[0], "the edge is known by both")
 
+	large := shop("e")
+	large.Quota.RedisBytes, large.Quota.Purges = "1GiB", "60"
+	e, err := config.Build(large)
+	require.NoError(t, err)
+	assert.True(t, same(t, a, e), "a quota makes nothing anew")
+	assert.Equal(t, a.Storage, e.Storage)
+	assert.Equal(t, config.QuotaSettings{RedisBytes: 1 << 30, Purges: 60}, e.Quota)
+	assert.Equal(t, config.QuotaSettings{Purges: 6000}, a.Quota, "what one tenant has is not another's")
+
 	none := shop("c")
 	none.Purge.Secret = nil
 	c, err := config.Build(none)
@@ -85,7 +94,8 @@ func TestOtherOptionsAreNotShared(t *testing.T) {
 	base, err := config.Build(shop("a"))
 	require.NoError(t, err)
 	own := map[string]bool{"Tenant": true, "Purge.Secret": true, "Purge.SecretFile": true, "Purge.SecretEnv": true,
-		"Purge.PreviousSecret": true, "Purge.PreviousSecretFile": true, "Purge.PreviousSecretEnv": true}
+		"Purge.PreviousSecret": true, "Purge.PreviousSecretFile": true, "Purge.PreviousSecretEnv": true,
+		"Quota.MemoryBytes": true, "Quota.MemoryEntries": true, "Quota.RedisBytes": true, "Quota.RedisEntries": true, "Quota.Purges": true, "Quota.Refreshes": true}
 	changed, mistakes := 0, 0
 	try := func(path string, of func(c *option.Config) reflect.Value, values ...interface{}) {
 		for i, value := range values {

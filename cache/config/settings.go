@@ -22,8 +22,9 @@ import (
 // Settings are valid options, parsed. Those of middlewares that differ in what is a tenant's own
 // alone have the same rules, expressions and lists. So nothing of them is ever changed.
 type Settings struct {
-	Tenant string   // its own, with Purge.Secret and Purge.Previous
-	Edge   []string // the value of EdgeHeader, which follows from the secrets
+	Tenant string        // its own, with Purge.Secret and Purge.Previous
+	Edge   []string      // the value of EdgeHeader, which follows from the secrets
+	Quota  QuotaSettings // its own, too
 
 	Retention int64 // ms: nothing of an answer is kept for longer, 0: as long as it is of use
 
@@ -158,6 +159,7 @@ func Build(c *option.Config) (*Settings, error) {
 	if !tenant.IsName(c.Tenant) {
 		badTenant(p, c.Tenant)
 	}
+	own.Quota = quotaOf(p, c)
 	own.Purge.Secret = purgeSecret(p, &c.Purge)
 	own.Edge = []string{edgeToken(own.Purge.Secret)}
 	if c.Purge.PreviousSecret != nil || c.Purge.PreviousSecretFile != nil || c.Purge.PreviousSecretEnv != nil {

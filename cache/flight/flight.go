@@ -21,13 +21,14 @@ type Group struct {
 	landed     map[string]int64   // by key: which landing that was
 	forgot     int64              // landings up to this one are not known any more
 	refreshing int                // flights in the background
+	shares     map[string]int     // of these, by tenant
 	orphans    int                // flights whose visitor has gone
 	waiting    int                // requests
 }
 
 // NewGroup returns a group without flights.
 func NewGroup() *Group {
-	return &Group{flights: map[string]*Flight{}}
+	return &Group{flights: map[string]*Flight{}, shares: map[string]int{}}
 }
 
 // Flight is one request to the origin on behalf of all who want the same page at
@@ -35,6 +36,7 @@ func NewGroup() *Group {
 // not change after that.
 type Flight struct {
 	Key     string
+	tenant  string // of one in the background
 	waiters []*Waiter
 	landed  bool
 	Landing
@@ -85,22 +87,44 @@ func takeOff(g *Group, key string) *Flight {
 	return f
 }
 
-// Begin begins a flight in the background, nil if there is one for the key or if
-// limit are under way.
-func Begin(g *Group, key string, limit int) *Flight {
+// Share is how many flights in the background a tenant may have under way.
+type Share struct {
+	Tenant string
+	Limit  int  // of all tenants
+	Own    int  // of this one; 0: it has no bound of its own
+	Alone  bool // there is no other tenant
+}
+
+// Begin begins a flight in the background. It returns nil if there is one for the key, or if as many
+// as there may be are under way: then full is true. Where there are several tenants, none has more
+// than are left for the others: the first one half of all, the next one half of the rest. So one
+// whose origin does not answer leaves the others room.
+func Begin(g *Group, key string, s *Share) (f *Flight, full bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.flights[key] != nil || g.refreshing >= limit {
-		return nil
+	if g.flights[key] != nil {
+		return nil, false
+	}
+	has := g.shares[s.Tenant]
+	left := s.Limit - g.refreshing
+	if left <= 0 || s.Own > 0 && has >= s.Own || !s.Alone && has >= left {
+		return nil, true
 	}
 	g.refreshing++
-	return takeOff(g, key)
+	g.shares[s.Tenant] = has + 1
+	f = takeOff(g, key)
+	f.tenant = s.Tenant
+	return f, false
 }
 
 // End lands a flight in the background.
 func End(g *Group, f *Flight) {
 	g.mu.Lock()
 	g.refreshing--
+	g.shares[f.tenant]--
+	if g.shares[f.tenant] <= 0 {
+		delete(g.shares, f.tenant)
+	}
 	g.mu.Unlock()
 	Land(g, f, Landing{}) // unless it has landed
 }
@@ -240,4 +264,11 @@ func Waiting(g *Group) (waiting, refreshing int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.waiting, g.refreshing
+}
+
+// RefreshesOf returns how many flights in the background are a tenant's.
+func RefreshesOf(g *Group, tenant string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shares[tenant]
 }

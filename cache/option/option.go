@@ -33,6 +33,7 @@ type Config struct {
 	Redis             Redis     `json:"redis,omitempty"`
 	Memory            Memory    `json:"memory,omitempty"`
 	Admission         Admission `json:"admission,omitempty"`
+	Quota             Quota     `json:"quota,omitempty"`
 	Purge             Purge     `json:"purge,omitempty"`
 	Admin             Admin     `json:"admin,omitempty"`
 	Session           Session   `json:"session,omitempty"`
@@ -223,6 +224,18 @@ type Admission struct {
 	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
 
+// Quota bounds what a tenant takes of what it shares with others.
+type Quota struct {
+	MemoryBytes   string `json:"memoryBytes,omitempty"`
+	MemoryEntries string `json:"memoryEntries,omitempty"`
+	RedisBytes    string `json:"redisBytes,omitempty"`
+	RedisEntries  string `json:"redisEntries,omitempty"`
+	Purges        string `json:"purges,omitempty"`
+	Refreshes     string `json:"refreshes,omitempty"`
+
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
+}
+
 // Purge says who may purge. Without a secret and networks nobody may by
 // request; purge headers in the origin's responses always count unless
 // fromResponses is false. While a secret is changed, the one before it counts, too.
@@ -348,6 +361,7 @@ func Default() *Config {
 		},
 		Memory:    Memory{Bytes: "64MiB", MaxStaleness: "1s"},
 		Admission: Admission{Bytes: "64MiB", Window: "10m", Keys: "65536"},
+		Quota:     Quota{MemoryBytes: "0", MemoryEntries: "0", RedisBytes: "0", RedisEntries: "0", Purges: "6000", Refreshes: "0"},
 		Purge:     Purge{FromResponses: "true", MaxMarks: "10000", Journal: "1000"},
 		Admin:     Admin{Path: "/.odoocache"},
 		Session:   Session{Cookie: "session_id", ContextCookie: "odoocache_context", TTL: "168h", Max: "100000"},

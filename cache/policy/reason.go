@@ -80,4 +80,5 @@ const (
 	ReasonStoreCorrupt = "store-corrupt" // bytes that are no entry
 	ReasonForeign      = "store-foreign" // an entry of another tenant or key
 	ReasonPurgePending = "purge-pending" // a purge waits to be written
+	ReasonQuota        = "quota"         // what the tenant may take of Redis is taken, and its older pages did not make room
 )

@@ -18,6 +18,22 @@ var ErrRefused = errors.New("refused")
 // ErrTooLarge says that an entry is larger than the storage takes.
 var ErrTooLarge = errors.New("storage: entry too large")
 
+// ErrQuota says that an entry was not stored since its tenant has what it may have.
+var ErrQuota = errors.New("storage: over the tenant's quota")
+
+// Quota bounds what a tenant's entries take. 0: there is no bound.
+type Quota struct {
+	Bytes   int64
+	Entries int
+}
+
+// Usage is what a tenant's entries take.
+type Usage struct {
+	Bytes   int64
+	Entries int
+	Evicted int64 // by this process, for the tenant's newer ones or for those of others
+}
+
 // Head is the position of a tenant's purge state: which state it is, and how
 // many purges it has seen. The zero Head means that there is no state.
 type Head struct {
@@ -117,7 +133,7 @@ type Scanned struct {
 // at any time; it must never lose a mark without losing the whole state
 // (another Epoch) or raising its Floor: what is lost counts as purged.
 //
-// Every error wraps ErrUnavailable, ErrCorrupt or ErrTooLarge.
+// Every error wraps ErrUnavailable, ErrCorrupt, ErrTooLarge or ErrQuota.
 type Storage interface {
 	// Find returns what is asked for.
 	Find(tenant string, q *Query) (*Answer, error)
@@ -202,6 +218,11 @@ type Remote interface {
 	// Hash returns the fields of a hash with their values, one after the other, in no order. It
 	// is empty if there is none.
 	Hash(key string) ([]string, error)
+	// Limit bounds what a tenant's entries take from now on. The zero Quota ends that, and nothing
+	// is counted.
+	Limit(tenant string, q Quota)
+	// Usage returns what a tenant's entries take, where that is counted.
+	Usage(tenant string) (u Usage, counted bool, err error)
 	// Stats returns the counters of the connections.
 	Stats() resp.Stats
 }

@@ -144,9 +144,15 @@ func TestFullMemoryAlone(t *testing.T) {
 	other := tr.Tenant("u")
 	e := entry("u")
 	e.Tenant, e.Epoch, e.Seq = "u", tr.Lookup(other, "u").Head.Epoch, tr.Lookup(other, "u").Head.Seq
+	for i := 0; i < 30; i++ {
+		tr.Lookup(v, fmt.Sprint(i)) // what is there is used
+	}
 	require.Equal(t, policy.ReasonAdmission, tr.Store(other, e))
 	require.Empty(t, tr.Store(other, e), "the largest tenant gives way")
 	require.NotNil(t, tr.Lookup(other, "u").Entry)
+	e = entry("w")
+	e.Tenant, e.Epoch, e.Seq = "u", tr.Lookup(other, "w").Head.Epoch, tr.Lookup(other, "w").Head.Seq
+	require.Empty(t, tr.Store(other, e), "at once, with what is not used any more")
 }
 
 // TestVariantsOfADroppedList: they are in the memory tr still, and are not found by the

@@ -45,6 +45,10 @@ func (t *Tier) StoreAndUnlock(n *Tenant, e *storage.Entry, l *storage.Lock) stri
 		n.guard.success()
 		return policy.ReasonTooLarge
 	}
+	if errors.Is(err, storage.ErrQuota) {
+		n.guard.success()
+		return policy.ReasonQuota
+	}
 	if errors.Is(err, storage.ErrCorrupt) { // cannot be encoded: the storage was not asked
 		t.o.Log(fmt.Sprintf("odoocache: %v; %s was not stored", err, e.Path))
 		return policy.ReasonStoreCorrupt

@@ -136,6 +136,46 @@ func (t *Tier) Close() {
 	t.store.Close()
 }
 
+// Tenants returns how many tenants the tier has.
+func (t *Tier) Tenants() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.tenants)
+}
+
+// Limit bounds what a tenant's pages take from now on: in this process, and where others share the
+// storage.
+func (t *Tier) Limit(n *Tenant, here, remote storage.Quota) {
+	if t.pages != nil {
+		t.pages.Limit(n.name, here)
+	}
+	if t.remote != nil {
+		t.remote.Limit(n.name, remote)
+	}
+}
+
+// Usage returns what a tenant's pages take in this process.
+func (t *Tier) Usage(n *Tenant) storage.Usage {
+	if t.pages == nil {
+		return storage.Usage{}
+	}
+	return t.pages.Usage(n.name)
+}
+
+// RemoteUsage returns what a tenant's pages take where others share the storage, and whether that is
+// known: it is counted, and the storage answers.
+func (t *Tier) RemoteUsage(n *Tenant) (u storage.Usage, known bool) {
+	if t.remote == nil || n.guard.open() {
+		return u, false
+	}
+	u, known, err := t.remote.Usage(n.name)
+	if err != nil {
+		t.failed(n, "usage", err)
+		return u, false
+	}
+	return u, known
+}
+
 // Shared reports whether other processes use the storage, too.
 func (t *Tier) Shared() bool {
 	return t.remote != nil

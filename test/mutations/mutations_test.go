@@ -92,6 +92,16 @@ var mutations = []mutation{
 	{"a glance outlives what is known of the session", "cache", "now >= atomic.LoadInt64(g.until) || ", "", "test/behaviour", "TestSessionHitAsksNothing/compiled"},
 	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "test/bench/cost", "TestCost"},
 	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "test/bench/cost", "TestCost"},
+	{"the first tenant gives way, not the one with the most", "cache/storage/memory", "	for child := 2*at + 1; child < len(s.heap); child = 2*at + 1 {", "	for child := len(s.heap); child < len(s.heap); child = 2*at + 1 {", "cache/storage/memory", "TestTheLargestGivesWay"},
+	{"a tenant's quota of memory is not looked at", "cache/storage/memory", "	for s.lanes[own].entries > 0 && s.over(own, bytes, entries) {", "	for false {", "test/behaviour", "TestATenantsMemory/compiled"},
+	{"a page that is used goes for one that nobody asked for", "cache/storage/memory", " && !used(&s.slots[s.next(&s.lanes[top])])", "", "cache/storage/memory", "TestRoomOfAnother"},
+	{"what the server has evicted is counted for good", "cache/storage/redis", "    if redis.call('EXISTS', base .. some[i]) == 0 then", "    if false then", "cache/storage/redis", "TestALedgerHeals"},
+	{"a page that is replaced counts twice", "cache/storage/redis", "used = used - own\n", "", "cache/storage/redis", "TestALedgerHeals"},
+	{"a quota of Redis is not looked at", "cache/storage/redis", "	if l := ledgerOf(s, tenant); l != nil {", "	if l := ledgerOf(s, tenant); false {", "cache/storage/redis", "TestAQuotaBounds"},
+	{"a purge by request has no rate", "cache", "		no = h.overRate()", "		no = nil", "test/behaviour", "TestARateOfPurges/compiled"},
+	{"a purge of an answer over the rate is dropped", "cache", "	b.add(p, h.s.Limits.Purge.Tags)\n", "", "test/behaviour", "TestPurgesOfAnswersAreNeverLost/compiled"},
+	{"an answer does not wait for its purge", "cache", "		<-b.done\n", "		return nil\n", "test/behaviour", "TestPurgesOfAnswersAreNeverLost/compiled"},
+	{"one tenant may have all refreshes", "cache/flight", " || !s.Alone && has >= left", "", "test/behaviour", "TestOneTenantsRefreshesLeaveOthersTheirs/compiled"},
 	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "test/behaviour", "TestReasons/too_many_parameters"},
 }
 

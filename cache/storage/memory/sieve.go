@@ -14,8 +14,9 @@ import (
 // whose flag is not set, clearing flags on its way. A hit moves nothing, which
 // under an interpreter is the point.
 //
-// Each tenant has a list of its own, and it is the tenant with the most bytes whose
-// entries have to go: one that is crawled does not push the others out.
+// Each tenant has a list of its own. One that has what it may have makes room among its own. When
+// all is full it is the tenant with the most bytes whose entries have to go, which is the one that
+// is furthest above an equal share: one that is crawled does not push the others out.
 //
 // A list is made of indices into a slice. A structure that points to its own
 // kind is not safe in Yaegi: a nil pointer read from it can panic.
@@ -28,6 +29,7 @@ type Sieve struct {
 	slots   []slot
 	free    []int // slots not in use
 	lanes   []lane
+	heap    []int          // the lanes, each with no less bytes than the two behind it: see reorder
 	laneOf  map[string]int // by tenant
 	evicted int64
 	table   *sync.Map // see Table
@@ -35,10 +37,14 @@ type Sieve struct {
 
 // lane is the list of a tenant's entries.
 type lane struct {
-	bytes  int64
-	newest int // none, or a slot
-	oldest int
-	hand   int
+	bytes   int64
+	entries int
+	most    storage.Quota // what there may be
+	at      int           // in the heap
+	evicted int64
+	newest  int // none, or a slot
+	oldest  int
+	hand    int
 }
 
 type slot struct {
@@ -82,13 +88,15 @@ func (s *Sieve) Get(id string, now int64) *storage.Entry {
 }
 
 // Put keeps an entry until expires. It reports false if the entry is larger
-// than an eighth of the cache: one page must not empty it.
+// than an eighth of the cache, since one page must not empty it, or than all that its tenant may
+// have.
 func (s *Sieve) Put(id string, e *storage.Entry, expires int64) bool {
 	size := e.Size() + int64(len(id))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, found := s.index[id]
-	if size > s.max/8 {
+	own := s.laneFor(e.Tenant)
+	if most := s.lanes[own].most.Bytes; size > s.max/8 || most > 0 && size > most {
 		if found {
 			s.drop(i)
 		}
@@ -101,11 +109,12 @@ func (s *Sieve) Put(id string, e *storage.Entry, expires int64) bool {
 		n.entry, n.expires = e, expires
 		n.extra = 0
 		n.ready = nil
-		s.shrink(s.max)
+		s.settle(n.lane)
 		return true
 	}
-	s.shrink(s.max - size) // before it comes: the hand must not find the new one
-	s.insert(slot{id: id, entry: e, size: size, expires: expires, lane: s.laneFor(e.Tenant)})
+	s.shrinkOwn(own, size, 1) // before it comes: the hand must not find the new one
+	s.shrink(s.max - size)
+	s.insert(slot{id: id, entry: e, size: size, expires: expires, lane: own})
 	return true
 }
 
@@ -120,13 +129,45 @@ func (s *Sieve) Replace(id string, e *storage.Entry, expires int64) {
 	}
 }
 
-// Room reports whether an entry can come without another having to go.
+// Room reports whether an entry can come without another having to go that is used, or that is of
+// its own tenant.
 func (s *Sieve) Room(id string, e *storage.Entry) bool {
 	size := e.Size() + int64(len(id))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, found := s.index[id]
-	return found || s.bytes+size <= s.max
+	if _, found := s.index[id]; found {
+		return true
+	}
+	own := s.laneFor(e.Tenant)
+	if s.over(own, size, 1) {
+		return false
+	}
+	top := s.heap[0]
+	return s.bytes+size <= s.max || top != own && s.lanes[top].entries > 0 && !used(&s.slots[s.next(&s.lanes[top])])
+}
+
+// Limit bounds what there may be of a tenant, from now on. The zero Quota ends that.
+func (s *Sieve) Limit(tenant string, most storage.Quota) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, found := s.laneOf[tenant]; !found && most.Bytes == 0 && most.Entries == 0 {
+		return
+	}
+	i := s.laneFor(tenant)
+	s.lanes[i].most = most
+	s.shrinkOwn(i, 0, 0)
+}
+
+// Usage returns what there is of a tenant.
+func (s *Sieve) Usage(tenant string) storage.Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := s.laneOf[tenant]
+	if !found {
+		return storage.Usage{}
+	}
+	l := &s.lanes[i]
+	return storage.Usage{Bytes: l.bytes, Entries: l.entries, Evicted: l.evicted}
 }
 
 // laneFor returns the list of a tenant.
@@ -134,7 +175,8 @@ func (s *Sieve) laneFor(tenant string) int {
 	i, found := s.laneOf[tenant]
 	if !found {
 		i = len(s.lanes)
-		s.lanes = append(s.lanes, lane{newest: none, oldest: none, hand: none})
+		s.lanes = append(s.lanes, lane{at: i, newest: none, oldest: none, hand: none})
+		s.heap = append(s.heap, i) // nothing has less than it
 		s.laneOf[tenant] = i
 	}
 	return i
@@ -145,6 +187,38 @@ func (s *Sieve) resize(n *slot, size int64) {
 	s.bytes += size - n.size
 	s.lanes[n.lane].bytes += size - n.size
 	n.size = size
+	reorder(s, n.lane)
+}
+
+// reorder moves a list whose bytes have changed to its place among those of all tenants: the one
+// with the most bytes is first. So it takes few steps to find it, with any number of tenants.
+func reorder(s *Sieve, i int) {
+	if len(s.heap) == 1 {
+		return
+	}
+	at := s.lanes[i].at
+	bytes := s.lanes[i].bytes
+	for at > 0 && s.lanes[s.heap[(at-1)/2]].bytes < bytes {
+		at = place(s, at, s.heap[(at-1)/2], (at-1)/2)
+	}
+	for child := 2*at + 1; child < len(s.heap); child = 2*at + 1 {
+		if child+1 < len(s.heap) && s.lanes[s.heap[child+1]].bytes > s.lanes[s.heap[child]].bytes {
+			child++
+		}
+		if s.lanes[s.heap[child]].bytes <= bytes {
+			break
+		}
+		at = place(s, at, s.heap[child], child)
+	}
+	s.heap[at] = i
+	s.lanes[i].at = at
+}
+
+// place puts a list at a place of the heap, and returns where it was.
+func place(s *Sieve, at, lane, was int) int {
+	s.heap[at] = lane
+	s.lanes[lane].at = at
+	return was
 }
 
 // Remove drops an entry.
@@ -196,7 +270,9 @@ func (s *Sieve) insert(n slot) {
 	l.newest = i
 	s.index[n.id] = i
 	l.bytes += n.size
+	l.entries++
 	s.bytes += n.size
+	reorder(s, n.lane)
 }
 
 // cool takes what was made of an entry out of the table.
@@ -228,25 +304,35 @@ func (s *Sieve) drop(i int) {
 	s.free = append(s.free, i)
 	delete(s.index, n.id)
 	l.bytes -= n.size
+	l.entries--
 	s.bytes -= n.size
+	reorder(s, n.lane)
+}
+
+// settle evicts until a tenant has no more than it may have, and all have room.
+func (s *Sieve) settle(own int) {
+	s.shrinkOwn(own, 0, 0)
+	s.shrink(s.max)
 }
 
 // shrink evicts until the entries hold limit bytes at most.
 func (s *Sieve) shrink(limit int64) {
 	for s.bytes > limit && len(s.index) > 0 {
-		s.evict(s.largest())
+		s.evict(&s.lanes[s.heap[0]])
 	}
 }
 
-// largest returns the tenant's list that holds the most bytes.
-func (s *Sieve) largest() *lane {
-	at := 0
-	for i := 1; i < len(s.lanes); i++ {
-		if s.lanes[i].bytes > s.lanes[at].bytes {
-			at = i
-		}
+// shrinkOwn evicts of a tenant's entries until more of them are within its bounds.
+func (s *Sieve) shrinkOwn(own int, bytes int64, entries int) {
+	for s.lanes[own].entries > 0 && s.over(own, bytes, entries) {
+		s.evict(&s.lanes[own])
 	}
-	return &s.lanes[at]
+}
+
+// over reports whether a tenant would have more than it may have.
+func (s *Sieve) over(own int, bytes int64, entries int) bool {
+	l := &s.lanes[own]
+	return l.most.Bytes > 0 && l.bytes+bytes > l.most.Bytes || l.most.Entries > 0 && l.entries+entries > l.most.Entries
 }
 
 // takeUsed reports whether a slot has been used since the hand came by, once. Hits of what is ready
@@ -262,11 +348,21 @@ func takeUsed(n *slot) bool {
 	return visited
 }
 
-func (s *Sieve) evict(l *lane) {
-	i := l.hand
-	if i == none {
-		i = l.oldest
+// used is takeUsed that leaves it as it is.
+func used(n *slot) bool {
+	return n.visited || n.ready != nil && atomic.LoadInt64(n.ready.Hits) != n.hits
+}
+
+// next returns the slot that the hand of a list with entries looks at next.
+func (s *Sieve) next(l *lane) int {
+	if l.hand == none {
+		return l.oldest
 	}
+	return l.hand
+}
+
+func (s *Sieve) evict(l *lane) {
+	i := s.next(l)
 	for steps := 2 * len(s.index); steps > 0 && takeUsed(&s.slots[i]); steps-- { // hits go on meanwhile
 		i = s.slots[i].newer
 		if i == none {
@@ -275,6 +371,7 @@ func (s *Sieve) evict(l *lane) {
 	}
 	l.hand = i
 	s.drop(i) // moves the hand on
+	l.evicted++
 	s.evicted++
 }
 
@@ -312,7 +409,7 @@ func (s *Sieve) Announce(id string, r *storage.Ready, key string) bool {
 	}
 	n.inTable = append(n.inTable, key)
 	s.resize(n, n.size+int64(len(key)+tableCost))
-	s.shrink(s.max) // the entry itself may go: Announced tells
+	s.settle(n.lane) // the entry itself may go: Announced tells
 	return true
 }
 
@@ -370,13 +467,14 @@ func (s *Sieve) Prepare(id string, r *storage.Ready, extra int64) bool {
 	if r.Plain != nil && r.Entry.Plain > 0 {
 		extra += int64(len(r.Plain.Body))
 	}
-	if n.size-n.extra+extra > s.max/8 {
+	size := n.size - n.extra + extra
+	if most := s.lanes[n.lane].most.Bytes; size > s.max/8 || most > 0 && size > most {
 		return false
 	}
 	n.ready = r
-	s.resize(n, n.size-n.extra+extra)
+	s.resize(n, size)
 	n.extra = extra
-	s.shrink(s.max)
+	s.settle(n.lane)
 	return true
 }
 

@@ -444,3 +444,134 @@ func TestAnnounced(t *testing.T) {
 	require.Same(t, plain.Plain, other.Plain)
 	require.False(t, s.Announced("gone", r, "0"))
 }
+
+// TestQuotasOfTenants: a tenant with a quota evicts its own, and no more than that.
+func TestQuotasOfTenants(t *testing.T) {
+	for name, most := range map[string]storage.Quota{"bytes": {Bytes: 4 * unit}, "entries": {Entries: 4}} {
+		t.Run(name, func(t *testing.T) {
+			s := NewSieve(64 * unit)
+			put := func(tenant, id string, size int64) bool {
+				e := sized(size)
+				e.Tenant = tenant
+				return s.Put(id, e, 1000)
+			}
+			s.Limit("a", most)
+			for i := 0; i < 4; i++ {
+				require.True(t, put("b", string(rune('A'+i)), unit))
+			}
+			for i := 0; i < 20; i++ {
+				require.True(t, put("a", string(rune('a'+i)), unit))
+				require.LessOrEqual(t, s.Usage("a").Entries, 4)
+				require.LessOrEqual(t, s.Usage("a").Bytes, int64(4*unit))
+			}
+			assert.Equal(t, storage.Usage{Bytes: 4 * unit, Entries: 4, Evicted: 16}, s.Usage("a"))
+			assert.Equal(t, storage.Usage{Bytes: 4 * unit, Entries: 4}, s.Usage("b"), "the others have theirs")
+			assert.Equal(t, storage.Usage{}, s.Usage("nobody"))
+			e := sized(unit)
+			e.Tenant = "a"
+			assert.False(t, s.Room("z", e), "its own would have to go")
+			e.Tenant = "b"
+			assert.True(t, s.Room("z", e))
+			if most.Bytes > 0 {
+				assert.False(t, put("a", "t", 5*unit), "larger than all that it may have")
+				assert.Equal(t, 3, s.Usage("a").Entries)
+				require.True(t, put("a", "u", unit))
+				require.True(t, put("a", "u", 3*unit), "what is there grows")
+				assert.LessOrEqual(t, s.Usage("a").Bytes, int64(4*unit))
+			}
+			s.Limit("a", storage.Quota{Entries: 1})
+			s.Remove("u")
+			assert.LessOrEqual(t, s.Usage("a").Entries, 1)
+			s.Limit("a", storage.Quota{Bytes: unit - 1})
+			assert.Equal(t, 0, s.Usage("a").Entries)
+			s.Limit("a", storage.Quota{})
+			for i := 0; i < 20; i++ {
+				require.True(t, put("a", string(rune('a'+i)), unit))
+			}
+			assert.Equal(t, 20, s.Usage("a").Entries, "there is no quota any more")
+			checkLinks(t, s)
+		})
+	}
+}
+
+// TestWhatIsReadyIsInTheQuota: what is made of an entry counts, too.
+func TestWhatIsReadyIsInTheQuota(t *testing.T) {
+	s := NewSieve(1 << 20)
+	s.Limit("t", storage.Quota{Bytes: 20_000})
+	for i := 0; i < 20; i++ {
+		id := fmt.Sprint(i)
+		e := &storage.Entry{Tenant: "t", Key: id, Body: make([]byte, 1000)}
+		require.True(t, s.Put(id, e, 1000))
+		r := &storage.Ready{Entry: e, Hits: new(int64)}
+		require.True(t, s.Prepare(id, r, 1000))
+		for j := 0; j < 3; j++ {
+			s.Announce(id, r, fmt.Sprint(id, j))
+		}
+		require.LessOrEqual(t, s.Usage("t").Bytes, int64(20_000))
+	}
+	e := &storage.Entry{Tenant: "t", Key: "x", Body: make([]byte, 1000)}
+	require.True(t, s.Put("x", e, 1000))
+	assert.False(t, s.Prepare("x", &storage.Ready{Entry: e, Hits: new(int64)}, 20_000), "larger than all that it may have")
+	checkLinks(t, s)
+}
+
+// TestTheLargestGivesWay: whatever happens, the one that gives way has most.
+func TestTheLargestGivesWay(t *testing.T) {
+	s := NewSieve(200 * unit)
+	r := rand.New(rand.NewSource(1))
+	for i := 0; i < 20_000; i++ {
+		e := sized(int64(storage.Overhead + 10 + r.Intn(3*unit)))
+		e.Tenant = fmt.Sprint(r.Intn(1 + r.Intn(50)))
+		id := fmt.Sprint(e.Tenant, " ", r.Intn(40))
+		switch r.Intn(8) {
+		case 0:
+			s.Remove(id)
+		case 1:
+			s.Get(id, 0)
+		default:
+			s.Put(id, e, 1000)
+		}
+		for at, lane := range s.heap {
+			require.Equal(t, at, s.lanes[lane].at)
+			require.LessOrEqual(t, s.lanes[lane].bytes, s.lanes[s.heap[above(at)]].bytes)
+			require.LessOrEqual(t, s.lanes[lane].bytes, s.lanes[s.heap[0]].bytes)
+		}
+	}
+	require.Len(t, s.heap, len(s.lanes))
+	require.Positive(t, s.Evicted())
+	checkLinks(t, s)
+}
+
+// TestRoomOfAnother: a page that nobody has asked for before takes the place of one that nobody has
+// used, if that is of the tenant with the most; never of one that is used.
+func TestRoomOfAnother(t *testing.T) {
+	s := NewSieve(16 * unit)
+	put := func(tenant, id string) {
+		e := sized(unit)
+		e.Tenant = tenant
+		require.True(t, s.Put(id, e, 1000))
+	}
+	for i := 0; i < 16; i++ {
+		put("robots", string(rune('a'+i)))
+	}
+	room := func(tenant string) bool {
+		e := sized(unit)
+		e.Tenant = tenant
+		return s.Room("z", e)
+	}
+	assert.True(t, room("shop"))
+	assert.False(t, room("robots"), "its own")
+	hit(t, s, "a")
+	assert.False(t, room("shop"), "it is used")
+	put("shop", "A") // b goes, the hand is on c
+	assert.NotNil(t, s.Get("a", 0))
+	assert.True(t, room("shop"))
+}
+
+// above is the place before another one in a heap.
+func above(at int) int {
+	if at == 0 {
+		return 0
+	}
+	return (at - 1) / 2
+}

@@ -168,6 +168,9 @@ func (s *Redis) StoreAndUnlock(tenant, id string, e *storage.Entry, ttl int64, l
 	if err != nil {
 		return err
 	}
+	if c := ledgerOf(s, tenant); c != nil {
+		return storeCounted(s, c, tenant, id, set, ttl, e.IsList(), l)
+	}
 	if len(set.Body) < flatBody {
 		lock := keys.Lock(tenant, l.ID)
 		release := fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$1\r\n0\r\n", unlockCommand, len(lock), lock, len(l.Token), l.Token)

@@ -2,7 +2,7 @@
 //
 // redis.go stores, purges and removes; find.go looks entries up, varied.go those that depend on
 // request fields. session.go notes sessions, lock.go claims entries, once.go remembers what may
-// be used once, scan.go goes through all entries. remote.go has the short questions of hits, as bytes that are ready to be sent.
+// be used once, ledger.go counts what a tenant's entries take, scan.go goes through all entries. remote.go has the short questions of hits, as bytes that are ready to be sent.
 package redis
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/resp"
@@ -26,6 +27,7 @@ import (
 //	oc:{tenant}:run      the run of the server that has written the two
 //	oc:{tenant}:sessions a sorted set: what is known of sessions, hashed
 //	oc:{tenant}:changes  a sorted set: which of them have changed of late
+//	oc:{tenant}:ledger   a sorted set: what entries take, where the tenant has a quota
 //
 // The members of the sorted set are the marks, with the number of the purge as
 // score, and three of its own: !e the epoch, !s the sequence, !f the floor. One
@@ -35,16 +37,17 @@ type Redis struct {
 	client  *resp.Client  // of one server, or of a master that sentinels know
 	cluster *resp.Cluster // in its place
 	limit   string        // most marks of a tenant
+	ledgers *sync.Map     // of *ledger, by tenant: of those that have a quota
 }
 
 // New returns a storage on a client. It sends nothing yet.
 func New(client *resp.Client, marks int) *Redis {
-	return &Redis{client: client, limit: strconv.Itoa(marks)}
+	return &Redis{client: client, limit: strconv.Itoa(marks), ledgers: &sync.Map{}}
 }
 
 // NewCluster returns a storage on a cluster. It sends nothing yet.
 func NewCluster(cluster *resp.Cluster, marks int) *Redis {
-	return &Redis{cluster: cluster, limit: strconv.Itoa(marks)}
+	return &Redis{cluster: cluster, limit: strconv.Itoa(marks), ledgers: &sync.Map{}}
 }
 
 // Era implements Remote.
@@ -266,16 +269,6 @@ func entryError(r resp.Reply, head storage.Head) (*storage.Entry, storage.Head, 
 		return nil, head, fmt.Errorf("%w: another type of value", storage.ErrCorrupt)
 	}
 	return nil, storage.Head{}, fmt.Errorf("%w: GET: %v", storage.ErrUnavailable, resp.Err(r))
-}
-
-// Store implements Storage.
-func (s *Redis) Store(tenant, id string, e *storage.Entry, ttl int64) error {
-	set, err := s.set(tenant, id, e, ttl)
-	if err != nil {
-		return err
-	}
-	_, err = s.do(set)
-	return err
 }
 
 // set is the command that stores an entry.

@@ -187,7 +187,7 @@ class OdoocachePurge(models.Model):
         if status == 200 and post.of_edge(text):
             return None, ''
         what = post.refusal(url, config.host, status, headers, text)
-        if status == 503:
+        if status in (429, 503):
             _logger.info("odoocache: %s asks to send the purge again: %s", url, what)
             return _seconds(headers.get('Retry-After')), what
         _logger.error("odoocache: %s refuses a purge: %s", url, what)
