@@ -92,7 +92,9 @@ func prepareCommon(s *config.Settings) *common {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := bare(s, next, shared)
 	h.tenant = shared.tier.Tenant(s.Tenant)
-	limit(h)
+	if s.Quota.Bounded || h.tenant.Limited.Load() {
+		limit(h)
+	}
 	h.identities = newIdentities(s.Limits.Addresses)
 	h.doubts = &doubts{max: s.Limits.Addresses}
 	h.trails = &trails{max: s.Limits.Addresses}

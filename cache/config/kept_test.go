@@ -76,7 +76,7 @@ func TestTenantsShare(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, same(t, a, e), "a quota makes nothing anew")
 	assert.Equal(t, a.Storage, e.Storage)
-	assert.Equal(t, config.QuotaSettings{RedisBytes: 1 << 30, Purges: 60}, e.Quota)
+	assert.Equal(t, config.QuotaSettings{RedisBytes: 1 << 30, Purges: 60, Bounded: true}, e.Quota)
 	assert.Equal(t, config.QuotaSettings{Purges: 6000}, a.Quota, "what one tenant has is not another's")
 
 	none := shop("c")

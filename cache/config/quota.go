@@ -11,6 +11,8 @@ type QuotaSettings struct {
 	RedisEntries  int
 	Purges        int // a minute, in each Traefik
 	Refreshes     int // in the background, at once
+
+	Bounded bool // what its pages take is
 }
 
 // leastQuota is the least that a tenant may be given, in bytes: with less it could keep no page.
@@ -43,6 +45,7 @@ func (p *problems) quota(c *option.Config) QuotaSettings {
 		Purges:        p.number("quota.purges", q.Purges, 0, 1000000),
 		Refreshes:     p.number("quota.refreshes", q.Refreshes, 0, 10000),
 	}
+	s.Bounded = s.MemoryBytes+s.RedisBytes > 0 || s.MemoryEntries+s.RedisEntries > 0
 	if c.Redis.Address != "" || c.Redis.Sentinel.Master != "" || len(c.Redis.Cluster.Addresses) > 0 {
 		return s
 	}

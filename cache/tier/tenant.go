@@ -14,6 +14,8 @@ type Tenant struct {
 	Served   *int64 // hits that were counted by nobody else, atomic
 	Bypassed *int64 // requests that a rule bypassed, likewise
 
+	Limited atomic.Bool // what its pages take is bounded, see Tier.Limit
+
 	name   string
 	purges *purges.View
 	guard  *breaker // of the server that has the tenant's keys

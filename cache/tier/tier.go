@@ -146,6 +146,8 @@ func (t *Tier) Tenants() int {
 // Limit bounds what a tenant's pages take from now on: in this process, and where others share the
 // storage.
 func (t *Tier) Limit(n *Tenant, here, remote storage.Quota) {
+	none := storage.Quota{}
+	n.Limited.Store(here != none || remote != none)
 	if t.pages != nil {
 		t.pages.Limit(n.name, here)
 	}
