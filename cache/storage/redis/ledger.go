@@ -50,11 +50,13 @@ const storeScript = `
 local k, id, base = KEYS[1], ARGV[3], ARGV[10]
 local need, most, count = tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local function units(score) return tonumber(score) % 262144 end
-if redis.call('TYPE', k).ok ~= 'zset' or not redis.call('ZSCORE', k, '!') then
+local sum = redis.pcall('ZSCORE', k, '!')
+if type(sum) ~= 'string' then
   redis.call('DEL', k)
   redis.call('ZADD', k, -1, '!')
+  sum = -1
 end
-local used = -redis.call('ZSCORE', k, '!') - 1
+local used = -sum - 1
 local ended = redis.call('ZRANGEBYSCORE', k, 0, '(' .. ARGV[6], 'WITHSCORES', 'LIMIT', 0, 16)
 for i = 2, #ended, 2 do used = used - units(ended[i]) end
 if #ended > 0 then redis.call('ZREMRANGEBYRANK', k, 1, #ended / 2) end
@@ -62,7 +64,10 @@ local n = redis.call('ZCARD', k) - 1
 if n > 0 then
   local at = 1 + tonumber(ARGV[9]) % n
   local some = redis.call('ZRANGE', k, at, at + 3, 'WITHSCORES')
-  for i = #some - 1, 1, -2 do
+  local there = {}
+  for i = 1, #some, 2 do there[#there + 1] = base .. some[i] end
+  local whole = redis.call('EXISTS', unpack(there)) == #there
+  for i = whole and 0 or #some - 1, 1, -2 do
     if redis.call('EXISTS', base .. some[i]) == 0 then
       local rank = at + (i - 1) / 2
       redis.call('ZREMRANGEBYRANK', k, rank, rank)

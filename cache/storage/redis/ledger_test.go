@@ -270,3 +270,25 @@ func TestAPageGoesBeforeItsList(t *testing.T) {
 	assert.False(t, c.has("page"))
 	assert.True(t, c.has("list"))
 }
+
+// BenchmarkStoreCounted measures what a quota costs where a page is stored, with a full ledger.
+func BenchmarkStoreCounted(b *testing.B) {
+	for name, q := range map[string]storage.Quota{"without a quota": {}, "with one": {Entries: 5000}} {
+		b.Run(name, func(b *testing.B) {
+			s := storagetest.OpenRedis(b, storagetest.StartRedis(b))
+			s.Limit("shop", q)
+			e := storagetest.Entry("shop", "page", storage.Head{Epoch: 1, Seq: 1})
+			e.Body = make([]byte, 20_000)
+			put := func(i int) {
+				require.NoError(b, s.Store("shop", keys.ID(strconv.Itoa(i)), e, 3600_000))
+			}
+			for i := 0; i < 6000; i++ {
+				put(i)
+			}
+			b.ResetTimer()
+			for i := 0; i < b.N; i++ {
+				put(6000 + i)
+			}
+		})
+	}
+}
