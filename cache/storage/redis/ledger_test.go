@@ -124,15 +124,16 @@ func TestAQuotaOfEntries(t *testing.T) {
 func TestALedgerHeals(t *testing.T) {
 	ledger := keys.Ledger("shop")
 	for _, x := range []struct {
-		name string
-		do   func(c *counted)
-		left int // entries, before others are stored
+		name   string
+		do     func(c *counted)
+		left   int  // entries, before others are stored
+		others bool // none of those that were there is stored again
 	}{
 		{"replaced", func(c *counted) {
 			for i := 0; i < 300; i++ {
 				require.NoError(c.t, c.put(fmt.Sprint(i%100), 10*i, 60_000))
 			}
-		}, 100},
+		}, 100, false},
 		{"ended", func(c *counted) {
 			for i := 0; i < 50; i++ {
 				require.NoError(c.t, c.put(fmt.Sprint(i), 1000, 500))
@@ -141,24 +142,24 @@ func TestALedgerHeals(t *testing.T) {
 				u, _, err := c.Usage(c.tenant)
 				return err == nil && u.Entries == 50
 			}, 10*time.Second, 50*time.Millisecond, "without a store")
-		}, 50},
+		}, 50, true},
 		{"removed", func(c *counted) {
 			for i := 0; i < 50; i++ {
 				require.NoError(c.t, c.Remove(c.tenant, []string{keys.ID(fmt.Sprint(i))}))
 			}
-		}, 50},
+		}, 50, true},
 		{"evicted by the server, most of them", func(c *counted) {
 			for i := 0; i < 95; i++ {
 				storagetest.CLI(c.t, c.port, nil, "DEL", keys.Entry(c.tenant, keys.ID(fmt.Sprint(i))))
 			}
-		}, 5},
-		{"the ledger is lost", func(c *counted) { storagetest.CLI(c.t, c.port, nil, "DEL", ledger) }, 100},
-		{"something else is in its place", func(c *counted) { storagetest.CLI(c.t, c.port, nil, "SET", ledger, "x") }, 100},
+		}, 5, true},
+		{"the ledger is lost", func(c *counted) { storagetest.CLI(c.t, c.port, nil, "DEL", ledger) }, 100, false},
+		{"something else is in its place", func(c *counted) { storagetest.CLI(c.t, c.port, nil, "SET", ledger, "x") }, 100, false},
 		{"something else of the same kind is in its place", func(c *counted) {
 			storagetest.CLI(c.t, c.port, nil, "DEL", ledger)
 			storagetest.CLI(c.t, c.port, nil, "ZADD", ledger, "7", "x")
-		}, 100},
-		{"all is lost", func(c *counted) { storagetest.CLI(c.t, c.port, nil, "FLUSHALL") }, 0},
+		}, 100, false},
+		{"all is lost", func(c *counted) { storagetest.CLI(c.t, c.port, nil, "FLUSHALL") }, 0, true},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			c := newCounted(t, storage.Quota{Bytes: 1 << 30, Entries: 1000})
@@ -169,10 +170,16 @@ func TestALedgerHeals(t *testing.T) {
 			x.do(c)
 			entries, _ := c.there()
 			require.Equal(t, x.left, entries)
-			for i := 0; i < 400; i++ { // those that nobody counted are among them
-				require.NoError(t, c.put(fmt.Sprint(i), 2000, 3600_000))
+			want := 400
+			name := func(i int) string { return fmt.Sprint(i) } // those that nobody counted are among them
+			if x.others {
+				want += x.left
+				name = func(i int) string { return fmt.Sprint("another", i) }
 			}
-			assert.Equal(t, 400, c.check().Entries)
+			for i := 0; i < 400; i++ {
+				require.NoError(t, c.put(name(i), 2000, 3600_000))
+			}
+			assert.Equal(t, want, c.check().Entries)
 		})
 	}
 }
