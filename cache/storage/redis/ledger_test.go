@@ -176,8 +176,12 @@ func TestALedgerHeals(t *testing.T) {
 				want += x.left
 				name = func(i int) string { return fmt.Sprint("another", i) }
 			}
-			for i := 0; i < 400; i++ {
-				require.NoError(t, c.put(name(i), 2000, 3600_000))
+			for i := 0; i < 10_000; i++ {
+				require.NoError(t, c.put(name(i%400), 2000, 3600_000))
+				if u, _, _ := c.Usage(c.tenant); i >= 400 && u.Entries == want {
+					t.Logf("after %d", i)
+					break
+				}
 			}
 			assert.Equal(t, want, c.check().Entries)
 		})
