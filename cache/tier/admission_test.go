@@ -182,3 +182,58 @@ func TestVariantsOfADroppedList(t *testing.T) {
 }
 
 func idOf(key string) string { return keys.ID(key) }
+
+// TestAMillionAddresses: one of 20 tenants has a million addresses asked for, one in ten of them
+// twice. The others lose no page that they use, whatever they had before, and one that comes later
+// has its pages in memory, too.
+func TestAMillionAddresses(t *testing.T) {
+	addresses := 1_000_000
+	if testing.Short() {
+		addresses = 50_000
+	}
+	m := memory.New(4<<20, 100)
+	tr := NewLocal(m, Options{Admission: AdmissionOptions{Bytes: 64 << 20, Window: forever, Keys: 65536}, Log: func(string) {}})
+	store := func(v *Tenant, tenant, key string) string {
+		e := page(key, tr.Lookup(v, key).Head)
+		e.Tenant, e.Body = tenant, make([]byte, 4000)
+		return tr.Store(v, e)
+	}
+	const pages = 5
+	hits, asked := 0, 0
+	ask := func(i, n int) {
+		tenant := fmt.Sprint("t", i)
+		v, key := tr.Tenant(tenant), fmt.Sprint("p", n%pages)
+		asked++
+		if tr.Lookup(v, key).Entry != nil {
+			hits++
+			return
+		}
+		store(v, tenant, key)
+	}
+	noisy := tr.Tenant("noisy")
+	for n := 0; n < addresses; n++ {
+		key := fmt.Sprint("address", n)
+		if tr.Lookup(noisy, key).Entry == nil {
+			store(noisy, "noisy", key)
+		}
+		if n%10 == 0 {
+			store(noisy, "noisy", key)
+		}
+		if n%50 == 0 {
+			i := n / 50
+			if n > addresses/2 { // some come late, when memory is full
+				ask(i%19, i/19)
+			} else {
+				ask(i%10, i/10)
+			}
+		}
+	}
+	require.GreaterOrEqual(t, hits, asked-2*19*pages, "each page is missed twice at most")
+	for i := 0; i < 19; i++ {
+		require.Equal(t, pages, tr.Usage(tr.Tenant(fmt.Sprint("t", i))).Entries)
+	}
+	u := tr.Usage(noisy)
+	require.Greater(t, u.Bytes, int64(3<<20))
+	require.LessOrEqual(t, m.Entries().Bytes(), int64(4<<20))
+	require.Greater(t, u.Evicted, int64(addresses/20))
+}

@@ -93,6 +93,7 @@ var mutations = []mutation{
 	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "test/bench/cost", "TestCost"},
 	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "test/bench/cost", "TestCost"},
 	{"the first tenant gives way, not the one with the most", "cache/storage/memory", "	for child := 2*at + 1; child < len(s.heap); child = 2*at + 1 {", "	for child := len(s.heap); child < len(s.heap); child = 2*at + 1 {", "cache/storage/memory", "TestTheLargestGivesWay"},
+	{"all tenants have one list", "cache/storage/memory", "	own := s.laneFor(e.Tenant)\n	if most := ", "	own := s.laneFor(\"\")\n	if most := ", "cache/tier", "TestAMillionAddresses"},
 	{"a tenant's quota of memory is not looked at", "cache/storage/memory", "	for s.lanes[own].entries > 0 && s.over(own, bytes, entries) {", "	for false {", "test/behaviour", "TestATenantsMemory/compiled"},
 	{"a page that is used goes for one that nobody asked for", "cache/storage/memory", " && !used(&s.slots[s.next(&s.lanes[top])])", "", "cache/storage/memory", "TestRoomOfAnother"},
 	{"what the server has evicted is counted for good", "cache/storage/redis", "    if redis.call('EXISTS', base .. some[i]) == 0 then", "    if false then", "cache/storage/redis", "TestALedgerHeals"},

@@ -26,11 +26,11 @@ import (
 // many a second, for so long, and never more than noisyAtOnce at a time.
 const (
 	neighbours  = 19  // the others
-	each        = 3   // requests a second of each of them
+	each        = 1   // requests a second of each of them
 	loud        = 50  // times as many of the noisy one
 	noisyAtOnce = 64  // requests
 	ownPages    = 10  // of each of the others; the first half of them is stale after staleAfter
-	staleAfter  = 5   // s
+	staleAfter  = 15  // s
 	addresses   = 1e6 // of the noisy one
 	noisySecret = "the-secret-of-noise"
 )
@@ -102,19 +102,24 @@ func noisyOrigin(slow *atomic.Bool) *httptest.Server {
 
 // heard are answers to some tenants.
 type heard struct {
-	mu     sync.Mutex
-	hits   int
-	stale  int
-	took   []time.Duration
-	failed int
-	status map[int]int
-	unsent int // there were noisyAtOnce
+	mu          sync.Mutex
+	hits        int
+	unrefreshed int // stale when they were asked for before, and still
+	took        []time.Duration
+	failed      int
+	status      map[int]int
+	unsent      int     // there were noisyAtOnce
+	cpu         float64 // ms of Traefik's processor time more than without them
 }
 
-func (h *heard) add(r site.Reply, err error, took time.Duration) {
+// add takes an answer, and whether it is stale for the second time in a row.
+func (h *heard) add(r site.Reply, err error, took time.Duration, unrefreshed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.took = append(h.took, took)
+	if unrefreshed {
+		h.unrefreshed++
+	}
 	if err != nil {
 		h.failed++
 		return
@@ -125,15 +130,19 @@ func (h *heard) add(r site.Reply, err error, took time.Duration) {
 	h.status[r.Status]++
 	if status := r.CacheStatus(); strings.Contains(status, "; hit") {
 		h.hits++
-		if strings.Contains(status, "stale-while-revalidate") {
-			h.stale++
-		}
 	}
 }
 
 func (h *heard) hit() float64 { return 100 * float64(h.hits) / float64(len(h.took)) }
 
-func (h *heard) staleOnes() float64 { return 100 * float64(h.stale) / float64(len(h.took)) }
+func (h *heard) stale() float64 { return 100 * float64(h.unrefreshed) / float64(len(h.took)) }
+
+// join adds others.
+func (h *heard) join(o *heard) {
+	h.took = append(h.took, o.took...)
+	h.hits += o.hits
+	h.unrefreshed += o.unrefreshed
+}
 
 // quantile returns a part of what it took, in ms.
 func (h *heard) quantile(q float64) float64 {
@@ -145,17 +154,14 @@ func (h *heard) quantile(q float64) float64 {
 	return float64(list[int(q*float64(len(list)-1))]) / 1e6
 }
 
-// pace sends so many requests a second, each when it is due, whatever became of those before. What
+// pace sends so many requests a second for some seconds, each when it is due, whatever became of those before. What
 // it took counts from then on. Never more than so many are under way: others are left out.
-func pace(second float64, atOnce int, until time.Time, h *heard, send func(n int) (site.Reply, error)) {
+func pace(second, seconds, atOnce int, h *heard, send func(n int) (site.Reply, bool, error)) {
 	places := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
 	begin := time.Now()
-	for n := 0; ; n++ {
-		due := begin.Add(time.Duration(float64(n) / second * 1e9))
-		if due.After(until) {
-			break
-		}
+	for n := 0; n < second*seconds; n++ {
+		due := begin.Add(time.Duration(n) * time.Second / time.Duration(second))
 		time.Sleep(time.Until(due))
 		select {
 		case places <- struct{}{}:
@@ -169,8 +175,8 @@ func pace(second float64, atOnce int, until time.Time, h *heard, send func(n int
 		go func(n int) {
 			defer wg.Done()
 			defer func() { <-places }()
-			r, err := send(n)
-			h.add(r, err, time.Since(due))
+			r, unrefreshed, err := send(n)
+			h.add(r, err, time.Since(due), unrefreshed)
 		}(n)
 	}
 	wg.Wait()
@@ -183,6 +189,7 @@ type town struct {
 
 	n     atomic.Int64 // requests of the noisy one
 	asked atomic.Int64 // of the others
+	stale sync.Map     // whether the last answer of each of their pages was
 }
 
 func noisyHost(i int) string { return fmt.Sprintf("t%d.example", i) }
@@ -195,11 +202,17 @@ func (w *town) ask(host, method, path string, lines ...string) (site.Reply, erro
 	return site.Send(method, w.p.URL+path, body, site.Fields(append(lines, "Host: "+host)...))
 }
 
-// neighbour is the nth request of the others.
-func (w *town) neighbour(n int) (site.Reply, error) {
+// neighbour is the nth request of the others. A page that was stale when it was asked for has been
+// refreshed by the next time, which is sooner than it is stale again.
+func (w *town) neighbour(n int) (r site.Reply, unrefreshed bool, err error) {
 	i := n % neighbours
 	page := (n / neighbours) % ownPages
-	return w.ask(noisyHost(1+i), "GET", pageOf(page))
+	if r, err = w.ask(noisyHost(1+i), "GET", pageOf(page)); err != nil {
+		return r, false, err
+	}
+	stale := strings.Contains(r.CacheStatus(), "stale-while-revalidate")
+	before, _ := w.stale.Swap(n%(neighbours*ownPages), stale)
+	return r, stale && before == true, nil
 }
 
 func pageOf(page int) string {
@@ -210,22 +223,22 @@ func pageOf(page int) string {
 }
 
 // listen adds what the others get for a while, with the noise of one of them, or none.
-func (w *town) listen(d time.Duration, of *noise, others, noisy *heard) {
-	until := time.Now().Add(d)
+func (w *town) listen(seconds int, of *noise, others, noisy *heard) {
 	var wg sync.WaitGroup
 	if of != nil {
-		first := int(w.n.Add(int64(d.Seconds()*loud*each) + 1))
+		first := int(w.n.Add(int64(seconds * loud * each)))
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			pace(loud*each, noisyAtOnce, until, noisy, func(n int) (site.Reply, error) {
+			pace(loud*each, seconds, noisyAtOnce, noisy, func(n int) (site.Reply, bool, error) {
 				method, path, lines := of.request(first + n)
-				return w.ask(noisyHost(0), method, path, lines...)
+				r, err := w.ask(noisyHost(0), method, path, lines...)
+				return r, false, err
 			})
 		}()
 	}
-	first := int(w.asked.Add(int64(d.Seconds()*neighbours*each) + 1))
-	pace(neighbours*each, 1000, until, others, func(n int) (site.Reply, error) { return w.neighbour(first + n) })
+	first := int(w.asked.Add(int64(seconds * neighbours * each)))
+	pace(neighbours*each, seconds, 1000, others, func(n int) (site.Reply, bool, error) { return w.neighbour(first + n) })
 	wg.Wait()
 }
 
@@ -234,8 +247,11 @@ func (w *town) listen(d time.Duration, of *noise, others, noisy *heard) {
 func (w *town) compare(seconds int, of *noise) (calm, others, noisy *heard) {
 	calm, others, noisy = &heard{}, &heard{}, &heard{}
 	for i := 0; i < seconds; i++ {
-		w.listen(time.Second, nil, calm, nil)
-		w.listen(time.Second, of, others, noisy)
+		before := w.p.CPU()
+		w.listen(1, nil, calm, nil)
+		between := w.p.CPU()
+		w.listen(1, of, others, noisy)
+		noisy.cpu += w.p.CPU() - between - (between - before)
 	}
 	return calm, others, noisy
 }
@@ -276,13 +292,13 @@ func startTown(t *testing.T) *town {
 		hosts[noisyHost(i)] = site.Options{
 			"tenant": fmt.Sprintf("t%d", i), "preset": "odoo", "languages": []string{"en_US"}, "purge": site.Options{"secret": secret},
 			"redis": site.Options{"address": redis.Address, "timeout": "2s", "dialTimeout": "2s"}, "memory": site.Options{"bytes": "6MiB"},
-			"quota": site.Options{"redisBytes": "8MiB", "purges": "300"},
+			"quota": site.Options{"redisBytes": "4MiB", "purges": "60"},
 		}
 	}
 	w := &town{t: t, p: stack.StartTraefik(t, stack.Routed(origin.URL, hosts))}
 	for round := 0; round < 3; round++ {
 		for n := 0; n < neighbours*ownPages; n++ {
-			_, err := w.neighbour(n)
+			_, _, err := w.neighbour(n)
 			require.NoError(t, err)
 		}
 	}
@@ -291,14 +307,14 @@ func startTown(t *testing.T) *town {
 		require.NoError(t, err)
 	}
 	slow.Store(true)
-	w.listen(2*time.Second, nil, &heard{}, nil)
+	w.listen(2, nil, &heard{}, nil)
 	return w
 }
 
 // What a noise may cost the others.
 const (
 	lostHits  = 2.0 // points
-	lostFresh = 5.0 // points of answers that are fresh
+	lostFresh = 2.0 // points of answers: stale, since nobody has refreshed them when they were stale before
 	slower    = 2.0 // times, at the 99th percentile
 
 	calmEnough = 15 // ms, at the 99th percentile without noise: more comes of what else the machine does
@@ -316,33 +332,42 @@ func TestNoisyTenant(t *testing.T) {
 		seconds = n
 	}
 	w := startTown(t)
-	fmt.Printf("%d tenants with %d requests a second each, and one with %d a second, %d s each, in turn with as many s without it\n%-21s %9s %9s %9s %9s %9s %9s | %8s %6s %8s  %s\n",
-		neighbours, each, loud*each, seconds, "the others", "hit %", "stale %", "p50, ms", "calm", "p99, ms", "calm", "requests", "hit %", "p99, ms", "of the noisy one")
+	all, calmAll := w.makeNoise(seconds)
+	if all.quantile(.99) >= slower*calmAll.quantile(.99) && calmAll.quantile(.99) < calmEnough { // it may be what else the machine does
+		all, calmAll = w.makeNoise(seconds)
+	}
+	if calmAll.quantile(.99) >= calmEnough {
+		fmt.Println("the machine has so much else to do that nothing can be said of times")
+		return
+	}
+	assert.Less(t, all.quantile(.99), slower*calmAll.quantile(.99), "ms, at the 99th percentile")
+}
+
+// makeNoise makes each noise in turn, prints what comes of it, and returns what the others got.
+func (w *town) makeNoise(seconds int) (all, calmAll *heard) {
+	all, calmAll = &heard{}, &heard{}
+	fmt.Printf("%d tenants with %d requests a second each, and one with %d a second; each second of noise comes after one without, %d times\n%-20s %8s %8s %8s %8s %8s %8s | %8s %6s %8s %8s  %s\n",
+		neighbours, each, loud*each, seconds, "the others", "hit %", "stale %", "p50, ms", "calm", "p99, ms", "calm", "requests", "hit %", "p99, ms", "CPU, ms", "of the noisy one")
 	for i := range noises {
 		of := &noises[i]
 		calm, others, noisy := w.compare(seconds, of)
-		row(of.name, calm, others, noisy)
-		slow := func() bool { return others.quantile(.99) >= slower*calm.quantile(.99) }
-		if slow() && calm.quantile(.99) < calmEnough { // it may be what else the machine does
-			calm, others, noisy = w.compare(seconds, of)
-			row(of.name+", again", calm, others, noisy)
-		}
+		row(of.name, calm, others)
+		fmt.Printf(" | %8d %6.2f %8.2f %8.2f  %v\n", len(noisy.took), noisy.hit(), noisy.quantile(.99), noisy.cpu/float64(len(noisy.took)), noisy.status)
 		fmt.Println(w.noisyStatus())
-		assert.Zero(t, others.failed, of.name)
-		assert.Equal(t, map[int]int{200: len(others.took)}, others.status, of.name)
-		assert.Greater(t, others.hit(), calm.hit()-lostHits, of.name)
-		if calm.quantile(.99) >= calmEnough {
-			fmt.Println("the machine has so much else to do that nothing can be said of times")
-			continue
-		}
-		assert.Less(t, others.staleOnes(), calm.staleOnes()+lostFresh, of.name)
-		assert.False(t, slow(), of.name)
-		assert.Greater(t, len(noisy.took), seconds*loud*each/2, "%s: it was loud enough", of.name)
+		assert.Zero(w.t, others.failed, of.name)
+		assert.Equal(w.t, map[int]int{200: len(others.took)}, others.status, of.name)
+		assert.Greater(w.t, others.hit(), calm.hit()-lostHits, of.name)
+		assert.Less(w.t, others.stale(), lostFresh, of.name)
+		assert.Greater(w.t, len(noisy.took), seconds*loud*each/2, "%s: it was loud enough", of.name)
+		all.join(others)
+		calmAll.join(calm)
 	}
+	row("all of them", calmAll, all)
+	fmt.Println()
+	return all, calmAll
 }
 
-// row prints what the others got with a noise and without it, and the noisy one.
-func row(name string, calm, others, noisy *heard) {
-	fmt.Printf("%-21s %9.2f %9.2f %9.2f %9.2f %9.2f %9.2f | %8d %6.2f %8.2f  %v\n", name, others.hit(), others.staleOnes(),
-		others.quantile(.5), calm.quantile(.5), others.quantile(.99), calm.quantile(.99), len(noisy.took), noisy.hit(), noisy.quantile(.99), noisy.status)
+// row prints what the others got with a noise, and without it.
+func row(name string, calm, others *heard) {
+	fmt.Printf("%-20s %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f", name, others.hit(), others.stale(), others.quantile(.5), calm.quantile(.5), others.quantile(.99), calm.quantile(.99))
 }
