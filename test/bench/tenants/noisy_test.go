@@ -292,7 +292,7 @@ func startTown(t *testing.T) *town {
 		hosts[noisyHost(i)] = site.Options{
 			"tenant": fmt.Sprintf("t%d", i), "preset": "odoo", "languages": []string{"en_US"}, "purge": site.Options{"secret": secret},
 			"redis": site.Options{"address": redis.Address, "timeout": "2s", "dialTimeout": "2s"}, "memory": site.Options{"bytes": "6MiB"},
-			"quota": site.Options{"redisBytes": "4MiB", "purges": "60"},
+			"quota": site.Options{"redisBytes": "6MiB", "purges": "60"},
 		}
 	}
 	w := &town{t: t, p: stack.StartTraefik(t, stack.Routed(origin.URL, hosts))}
