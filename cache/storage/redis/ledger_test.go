@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/redis"
 	"github.com/odoocache/odoocache/cache/storage/testdata/storagetest"
@@ -299,6 +300,49 @@ func BenchmarkStoreCounted(b *testing.B) {
 			b.ResetTimer()
 			for i := 0; i < b.N; i++ {
 				put(6000 + i)
+			}
+		})
+	}
+}
+
+// TestALedgerNeedsNoOtherUser: the user that docs/redis.md grants may do what a quota takes, on one
+// server and in a cluster.
+func TestALedgerNeedsNoOtherUser(t *testing.T) {
+	options := func(address string) resp.Options {
+		return resp.Options{Address: address, Username: "odoocache", Password: "change-me", Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
+	}
+	for name, open := range map[string]func(t *testing.T) *redis.Redis{
+		"one server": func(t *testing.T) *redis.Redis {
+			port := storagetest.StartRedis(t)
+			restrict(t, port, "")
+			client := resp.New(options("127.0.0.1:" + port))
+			t.Cleanup(client.Close)
+			return redis.New(client, storagetest.MaxMarks)
+		},
+		"a cluster": func(t *testing.T) *redis.Redis {
+			var addresses []string
+			for _, port := range storagetest.StartCluster(t) {
+				restrict(t, port, "A cluster needs `([^`]+)`")
+				addresses = append(addresses, "127.0.0.1:"+port)
+			}
+			cluster := resp.NewCluster(options(""), addresses[:1])
+			t.Cleanup(cluster.Close)
+			return redis.NewCluster(cluster, storagetest.MaxMarks)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			for i := 0; i < 10; i++ { // on all nodes
+				c := &counted{t: t, tenant: fmt.Sprint("tenant", i), Redis: s}
+				c.Limit(c.tenant, storage.Quota{Entries: 5})
+				for j := 0; j < 20; j++ {
+					require.NoError(t, c.put(fmt.Sprint(j), 100, 60_000))
+				}
+				u, known, err := c.Usage(c.tenant)
+				require.NoError(t, err)
+				assert.True(t, known)
+				assert.Equal(t, 5, u.Entries)
+				assert.EqualValues(t, 15, u.Evicted)
 			}
 		})
 	}
