@@ -338,7 +338,7 @@ func TestPurgeCheckerFinds(t *testing.T) {
 			"Epoch: v.head.Epoch, Seq: v.head.Seq, Tags: f.tags,", "Epoch: h.tenant.Head().Epoch, Seq: h.tenant.Head().Seq, Tags: f.tags,", 0},
 		{"the memory tier never asks", "cache/tier", "\tif !current {", "\tif false {", 0},
 		{"soft marks do not count", "cache/purges", "if v.soft[e.Tags[i]] > e.Seq {", "if false {", 1},
-		{"nobody refreshes what is stale", "cache", "if h.claimRefresh(&b) {", "if false {", 1},
+		{"nobody refreshes what is stale", "cache", "if h.claimRefresh(b) {", "if false {", 1},
 		{"lost marks count as none", "cache/purges", "e.Epoch != v.head.Epoch || e.Seq < v.floor || e.Seq > v.head.Seq", "e.Seq < v.floor", 7},
 	} {
 		t.Run(m.name, func(t *testing.T) {

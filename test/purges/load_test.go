@@ -192,6 +192,7 @@ func (c *purgeLoad) middlewares(user string) map[string]site.Options {
 				"tenant": tenant,
 				"purge":  site.Options{"secret": site.Secret, "maxMarks": "1000"},
 				"limits": site.Options{"coalesceWait": collapseWait.String()},
+				"quota":  site.Options{"purges": "0"},
 				"redis": site.Options{
 					"address": c.redis.Address, "username": user, "password": site.Secret[:7], "timeout": "2s", "dialTimeout": "2s",
 				},
