@@ -53,6 +53,9 @@ func (h *Handler) eraseByRequest(rw http.ResponseWriter, r *http.Request, who au
 	if no == nil {
 		members, no = h.marksOf(&o)
 	}
+	if no == nil && cursor == "" {
+		no = h.overRate()
+	}
 	if no != nil {
 		auditRefusal(h, r, who, &o, no)
 		deny(rw, no)
