@@ -1,6 +1,10 @@
 package config
 
-import "github.com/odoocache/odoocache/cache/option"
+import (
+	"fmt"
+
+	"github.com/odoocache/odoocache/cache/option"
+)
 
 // QuotaSettings bound what a tenant takes of what it shares with others. 0: it has no bound of its
 // own.
@@ -20,15 +24,13 @@ const leastQuota = 64 << 10
 
 // usualQuota is what is by default, as text and read.
 var (
-	usualQuota    = option.Default().Quota
+	usualQuota    = fmt.Sprint(option.Default().Quota)
 	usualSettings = QuotaSettings{Purges: 6000}
 )
 
 // quotaOf reads a tenant's quota. Most tenants have the usual one.
 func quotaOf(p *problems, c *option.Config) QuotaSettings {
-	q, u := &c.Quota, &usualQuota
-	if q.Unknown == nil && q.MemoryBytes == u.MemoryBytes && q.MemoryEntries == u.MemoryEntries && q.RedisBytes == u.RedisBytes &&
-		q.RedisEntries == u.RedisEntries && q.Purges == u.Purges && q.Refreshes == u.Refreshes {
+	if fmt.Sprint(c.Quota) == usualQuota {
 		return usualSettings
 	}
 	return p.quota(c)
