@@ -43,6 +43,9 @@ type noise struct {
 }
 
 var noises = []noise{
+	{"refreshes", func(n int) (string, string, []string) {
+		return "GET", fmt.Sprintf("/slow/%d", n%100), nil
+	}},
 	{"a million addresses", func(n int) (string, string, []string) {
 		return "GET", address(n), nil
 	}},
@@ -61,9 +64,6 @@ var noises = []noise{
 			return "POST", fmt.Sprintf("/write/%d", n%100), nil
 		}
 		return "GET", fmt.Sprintf("/hot/%d", n%100), nil
-	}},
-	{"refreshes", func(n int) (string, string, []string) {
-		return "GET", fmt.Sprintf("/slow/%d", n%100), nil
 	}},
 }
 
