@@ -99,7 +99,7 @@ var mutations = []mutation{
 	{"what the server has evicted is counted for good", "cache/storage/redis", "    if redis.call('EXISTS', base .. some[i]) == 0 then", "    if false then", "cache/storage/redis", "TestALedgerHeals"},
 	{"a page that is replaced counts twice", "cache/storage/redis", "used = used - own\n", "", "cache/storage/redis", "TestALedgerHeals"},
 	{"a quota of Redis is not looked at", "cache/storage/redis", "	if l := ledgerOf(s, tenant); l != nil {", "	if l := ledgerOf(s, tenant); false {", "cache/storage/redis", "TestAQuotaBounds"},
-	{"a purge by request has no rate", "cache", "		no = h.overRate()", "		no = nil", "test/behaviour", "TestARateOfPurges/compiled"},
+	{"a purge by request has no rate", "cache", "r.asked.wait(h.s.Quota.Purges, storage.Ticks())", "r.asked.wait(0, storage.Ticks())", "test/behaviour", "TestARateOfPurges/compiled"},
 	{"a purge of an answer over the rate is dropped", "cache", "	b.add(p, h.s.Limits.Purge.Tags)\n", "", "test/behaviour", "TestPurgesOfAnswersAreNeverLost/compiled"},
 	{"an answer does not wait for its purge", "cache", "		<-b.done\n", "		return nil\n", "test/behaviour", "TestPurgesOfAnswersAreNeverLost/compiled"},
 	{"one tenant may have all refreshes", "cache/flight", " || !s.Alone && has >= left", "", "test/behaviour", "TestOneTenantsRefreshesLeaveOthersTheirs/compiled"},
