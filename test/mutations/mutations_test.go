@@ -34,8 +34,8 @@ var mutations = []mutation{
 	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "test/behaviour", "TestCountries"},
 	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "test/behaviour", "TestSessionsOfUnknownBirth"},
 	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "test/behaviour", "TestPublicLiftsNothing"},
-	{"a line of the log has the query", "cache", "h.shownPath(r.URL.EscapedPath())", "r.URL.RequestURI()", "test/traefik", "TestTraefikTellsNothingPersonal$"},
-	{"a session's id is in Redis", "keys", "return ID(\"session \" + id)", "return \"session \" + id", "test/traefik", "TestTraefikTellsNothingPersonal$"},
+	{"a line of the log has the query", "cache", "h.shownPath(r.URL.EscapedPath())", "r.URL.RequestURI()", inTraefik, "TestTraefikTellsNothingPersonal$"},
+	{"a session's id is in Redis", "keys", "return ID(\"session \" + id)", "return \"session \" + id", inTraefik, "TestTraefikTellsNothingPersonal$"},
 	{"what is erased is left in Redis", "cache/tier", "	if len(ids) > 0 {\n		if err := t.store.Remove", "	if len(ids) > len(found.IDs) {\n		if err := t.store.Remove", "test/behaviour", "TestErase/compiled$"},
 	{"a receipt says more than was done", "cache", "	done.Complete = cursor == \"\"", "	done.Complete = true", "test/behaviour", "TestEraseInParts/compiled$"},
 	{"retention is not heeded", "cache", "a.Store && most > 0", "a.Store && most < 0", "test/behaviour", "TestRetention/compiled$"},
@@ -102,6 +102,9 @@ func ofFill(name, code, test string) mutation {
 	return mutation{name, "cache", "\treturn " + made, "\tout := " + made + "\n\t" + code + "\n\treturn out", "test/behaviour", test}
 }
 
+// inTraefik is the suite whose tests need a Traefik.
+const inTraefik = "test/traefik"
+
 // TestMutations puts each fault into a copy of this repository, and runs the test that
 // has to find it there. The same test passes without the fault.
 func TestMutations(t *testing.T) {
@@ -109,6 +112,9 @@ func TestMutations(t *testing.T) {
 	passes := map[string]bool{}
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
+			if m.suite == inTraefik {
+				stack.NeedTraefik(t)
+			}
 			known, found := passes[m.test]
 			if !found {
 				out, failed := runCopy(t, nil, m.suite, m.test)
@@ -148,7 +154,11 @@ func runCopy(t *testing.T, m *mutation, suite, test string) (out string, failed 
 	for i, part := range parts {
 		parts[i] = "^" + strings.TrimSuffix(strings.ReplaceAll(part, ".", `\.`), "$") + "$"
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-short", "-count=1", "-run", strings.Join(parts, "/"), "./"+suite)
+	args := []string{"test", "-v", "-count=1", "-run", strings.Join(parts, "/"), "./" + suite}
+	if suite != inTraefik {
+		args = append(args, "-short")
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b
