@@ -90,6 +90,9 @@ func prepareCommon(s *config.Settings) *common {
 // taken for replaced: requests are still answered, nothing else is done.
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := &Handler{s: s, next: next, shared: shared, tenant: shared.tier.Tenant(s.Tenant)}
+	if s.Key != nil {
+		ownKey(shared, h.tenant, s)
+	}
 	h.identities = newIdentities(s.Limits.Addresses)
 	h.doubts = &doubts{max: s.Limits.Addresses}
 	h.trails = &trails{max: s.Limits.Addresses}

@@ -9,6 +9,8 @@ import (
 type Key struct {
 	ID     string // of the key in a file; behind a dot, of the tenant's own
 	Cipher cipher.AEAD
+	texts  cipher.AEAD // for SealText
+	mac    []byte
 }
 
 // Keys are those of a tenant: the first one writes, all read.
@@ -82,11 +84,16 @@ func makeKeys(r *Ring, tenant string) *Keys {
 		if r.apart {
 			id += "." + ID([]byte(own))
 		}
-		c, err := NewCipher(Derive(r.files[i], []byte(own), "odoocache tenant "+tenant, KeyBytes))
+		secret := Derive(r.files[i], []byte(own), "odoocache tenant "+tenant, 3*KeyBytes)
+		c, err := NewCipher(secret[:KeyBytes])
 		if err != nil {
 			return nil
 		}
-		k.Read = append(k.Read, &Key{ID: id, Cipher: c})
+		texts, err := NewCipher(secret[KeyBytes : 2*KeyBytes])
+		if err != nil {
+			return nil
+		}
+		k.Read = append(k.Read, &Key{ID: id, Cipher: c, texts: texts, mac: secret[2*KeyBytes:]})
 	}
 	k.Write = k.Read[0]
 	r.keys[tenant] = k

@@ -1,7 +1,8 @@
 // Package seal encrypts what is kept on a server: AES-256-GCM with a key for each tenant, which
 // HKDF derives from the keys in files.
 //
-// seal.go has the algorithms, file.go reads keys, ring.go has the keys of tenants.
+// seal.go has the algorithms, file.go reads keys, ring.go has the keys of tenants, text.go encrypts short
+// texts that have to be compared.
 //
 // A tenant's key comes of a key in a file, of the tenant's name, and of the tenant's own key
 // where there is one. Without any of these three nothing that was encrypted can be read.

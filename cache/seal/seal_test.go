@@ -184,6 +184,28 @@ func TestRing(t *testing.T) {
 	assert.Nil(t, seal.KeysOf(apart, "b"))
 }
 
+// TestTexts: equal texts are equal, others tell nothing, and each key that reads opens them.
+func TestTexts(t *testing.T) {
+	one, two := bytes.Repeat([]byte("1"), 32), bytes.Repeat([]byte("2"), 32)
+	before, both := seal.KeysOf(seal.NewRing([][]byte{one}, false), "a"), seal.KeysOf(seal.NewRing([][]byte{two, one}, false), "a")
+	for _, text := range []string{"", "/", "shop.example/blog/", strings.Repeat("x", 5000)} {
+		sealed := seal.SealText(before.Write, text)
+		assert.Equal(t, sealed, seal.SealText(before.Write, text))
+		assert.NotEqual(t, sealed, seal.SealText(both.Write, text))
+		assert.NotEqual(t, sealed[9:25], seal.SealText(before.Write, text+"x")[9:25], "a nonce of its own")
+		assert.Regexp(t, "^"+seal.ID(one)+":[A-Za-z0-9_-]+$", sealed)
+		got, opened := seal.OpenText(both, sealed)
+		assert.True(t, opened)
+		assert.Equal(t, text, got)
+		_, opened = seal.OpenText(seal.KeysOf(seal.NewRing([][]byte{one}, false), "b"), sealed)
+		assert.False(t, opened, "another tenant")
+		for _, wrong := range []string{"", ":", seal.ID(one), seal.ID(one) + ":", sealed[1:], sealed[:len(sealed)-2], sealed + "A", sealed[:9] + "AAAA" + sealed[13:], "0badc0de" + sealed[8:]} {
+			_, opened = seal.OpenText(both, wrong)
+			assert.False(t, opened, wrong)
+		}
+	}
+}
+
 func FuzzReadKey(f *testing.F) {
 	f.Add("")
 	f.Add(strings.Repeat("0f", 32) + "\r\n")

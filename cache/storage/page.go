@@ -42,10 +42,11 @@ type Form struct {
 type Page struct {
 	Get  string // the command that asks for it
 	Lead string // what the reply begins with: the length
-	Head string // first line, meta and header
+	Head string // first line, meta and header; of an entry that is encrypted the first line
 	Part uint32 // checksum of head, as far as it counts
 	Sum  uint32 // of all
 	Body int    // bytes
+	Rest int    // bytes that come behind the head: the body, or what it is in if the entry is encrypted
 }
 
 // Holds reports whether what a server has is the entry as it was. The value is as long as that.
@@ -77,5 +78,6 @@ type Exchange struct {
 	Body     int    // bytes
 	Replies  int    // their number, with that to the nonce
 	Sum      *resp.Checksum
-	Kept     []byte // what is returned in place of the stored body; nil: that is
+	Kept     []byte  // what is returned in place of the stored body; nil: that is
+	Sealed   *Sealed // of an entry whose body has to be decrypted; nil: it has not
 }

@@ -69,6 +69,9 @@ func (t *Tier) Quick(n *Tenant, key string, now int64) (r *storage.Ready, body [
 	if q == nil || q.Head.Seq != r.Seq || q.Head.Epoch != r.Entry.Epoch || !r.Page.Holds(value) {
 		return nil, nil, late
 	}
+	if s := r.Entry.Sealed; s != nil {
+		return r, storage.Opened(s, value[len(r.Page.Head):]), false
+	}
 	return r, value[len(r.Page.Head):], false
 }
 
