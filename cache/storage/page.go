@@ -78,6 +78,5 @@ type Exchange struct {
 	Body     int    // bytes
 	Replies  int    // their number, with that to the nonce
 	Sum      *resp.Checksum
-	Kept     []byte  // what is returned in place of the stored body; nil: that is
-	Sealed   *Sealed // of an entry whose body has to be decrypted; nil: it has not
+	Kept     []byte // what is returned in place of the stored body; nil: that is
 }

@@ -251,8 +251,7 @@ func found(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Found {
 	e := a.Entry
 	switch {
 	case err != nil:
-		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
-		f.Reason = unreadable(err)
+		notRead(t, f, err)
 	case e == nil:
 	case e.Tenant != n.name || e.Key != q.key:
 		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
@@ -261,6 +260,12 @@ func found(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Found {
 		(*Tier).accept(t, n, q.key, e, q.now, f)
 	}
 	return f
+}
+
+// notRead says why what is stored cannot be read.
+func notRead(t *Tier, f *Found, err error) {
+	t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
+	f.Reason = unreadable(err)
 }
 
 // unreadable is the reason for what is stored, and cannot be read.

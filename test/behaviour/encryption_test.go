@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -171,6 +172,45 @@ func TestRedisHoldsNothingInClear(t *testing.T) {
 	})
 }
 
+// sameSum changes a text so that its checksum stays what it was, as somebody can who knows no key: a bit, and
+// of the last bits those that make up for it.
+func sameSum(text string) string {
+	sum := func(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+	b := []byte(text)
+	b[8] ^= 1
+	from := len(b) - 4
+	type effect struct{ sum, bits uint32 }
+	var basis [32]effect // by the highest bit of the sum
+	reduce := func(e effect, add bool) effect {
+		for at := 31; at >= 0; at-- {
+			if e.sum>>at&1 == 0 {
+				continue
+			}
+			if basis[at].sum == 0 {
+				if add {
+					basis[at] = e
+				}
+				return e
+			}
+			e.sum, e.bits = e.sum^basis[at].sum, e.bits^basis[at].bits
+		}
+		return e
+	}
+	for i := 0; i < 32; i++ {
+		c := append([]byte{}, b...)
+		c[from+i/8] ^= 1 << (i % 8)
+		reduce(effect{sum(c) ^ sum(b), 1 << i}, true)
+	}
+	left := reduce(effect{sum: sum(b) ^ sum([]byte(text))}, false)
+	for i := 0; i < 32; i++ {
+		b[from+i/8] ^= byte(left.bits>>i&1) << (i % 8)
+	}
+	if sum(b) != sum([]byte(text)) {
+		panic("another checksum")
+	}
+	return string(b)
+}
+
 // TestEncryptedEntriesThatAreWrong: a bit that has changed, an entry in another one's place, an unknown key and
 // what is not encrypted are misses with a reason, by each way of a hit. The entry is replaced.
 func TestEncryptedEntriesThatAreWrong(t *testing.T) {
@@ -214,11 +254,14 @@ func TestEncryptedEntriesThatAreWrong(t *testing.T) {
 			return string(b)
 		}
 		body := len(strings.SplitN(first, "\n", 2)[0]) + 1
+		forged := first[:body] + sameSum(first[body:])
+		require.NotEqual(t, first, forged)
 		for _, c := range []struct{ name, value, reason string }{
 			{"a bit of the body", flipped(-20), "store-corrupt"},
 			{"a bit of the tag", flipped(-1), "store-corrupt"},
 			{"a bit of what is before the body", flipped(body), "store-corrupt"},
 			{"a bit of the nonce", flipped(len("oc2 01234567 ") + 2), "store-corrupt"},
+			{"a bit, and the checksum put right", forged, "store-corrupt"},
 			{"cut off", first[:len(first)-1], "store-corrupt"},
 			{"without a tag", first[:body], "store-corrupt"},
 			{"another page", other, "store-foreign"},
@@ -385,5 +428,35 @@ func TestEncryptedVariants(t *testing.T) {
 		assert.Equal(t, 1, lists)
 		assert.Contains(t, s.Get("/page", "X-Kind: one").CacheStatus(), "store-corrupt", "a list that has changed")
 		fill()
+	})
+}
+
+// TestEncryptedElsewhere: in a cluster, and behind a memory tier, where pages are in clear in this process alone.
+func TestEncryptedElsewhere(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		v := newVault(t, load)
+		encryption := site.Options{"keys": []string{v.key("1", "1")}}
+		nodes := clusterOf(t)
+		for name, options := range map[string]site.Options{
+			"cluster": {"redis": patientRedis(site.Options{"cluster": site.Options{"addresses": []string{nodes[0].Address}}}), "memory": site.Options{"bytes": "0"}},
+			"memory":  {"redis": patientRedis(site.Options{"address": v.socket})},
+		} {
+			options["encryption"] = encryption
+			s := site.New(t, load, options, secretAnswer)
+			v.hits(s, "/page", secretPage)
+			count := s.Count.Load()
+			v.hits(s, "/page", secretPage)
+			assert.Equal(t, count, s.Count.Load(), name)
+			tenant := fmt.Sprint(s.Options["tenant"])
+			if name == "cluster" {
+				for _, key := range nodes[0].Entries(tenant) {
+					assert.Regexp(t, "^oc2 ", nodes[0].Must("GET "+key))
+				}
+				assert.NotEmpty(t, nodes[0].Entries(tenant))
+				continue
+			}
+			_, value := v.entry(tenant)
+			assert.Regexp(t, "^oc2 ", value)
+		}
 	})
 }

@@ -88,7 +88,7 @@ var mutations = []mutation{
 	{"a tenant's own key is no part of its key", "cache/seal", "Derive(r.files[i], []byte(own), ", "Derive(r.files[i], nil, ", "cache/seal", "TestRing"},
 	{"what is ready outlives the tenant's key", "cache", "		n.Distrust()\n", "		_ = n\n", "test/behaviour", "TestATenantIsErased/compiled"},
 	{"a key that changes in its file is not read", "cache/config", "	files = append(files, trimmed(keys)...)", "	_ = keys", "cache/config", "TestKeysAreReadAgain"},
-	{"an encrypted body is checked by nothing", "cache/storage/redis", "		return storage.Opened(x.Sealed, body), outcome", "		return body, outcome", "cache/storage/redis", "TestEncryptedInTheShortWay"},
+	{"an encrypted body is given as it is", "cache", "		return storage.Opened(s, stored)\n", "		return stored\n", "test/behaviour", "TestRedisHoldsNothingInClear/compiled"},
 	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "test/bench/cost", "TestCost"},
 	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "test/bench/cost", "TestCost"},
 	{"nobody looks at the number of parameters", "cache", `|| strings.Count(u.RawQuery, "&") >= h.s.Limits.QueryParams`, "", "test/behaviour", "TestReasons/too_many_parameters"},

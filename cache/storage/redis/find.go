@@ -21,7 +21,16 @@ func (s *Redis) Find(tenant string, q *storage.Query) (*storage.Answer, error) {
 	if value == nil {
 		return &storage.Answer{Head: head}, nil
 	}
-	e, err := decode(s, tenant, q.ID, value)
+	if s.ring != nil {
+		return findSealed(s, tenant, q.ID, value, head)
+	}
+	e, err := storage.Decode(value)
+	return &storage.Answer{Entry: e, Head: head}, err
+}
+
+// findSealed reads an entry that is encrypted.
+func findSealed(s *Redis, tenant, id string, value []byte, head storage.Head) (*storage.Answer, error) {
+	e, err := decode(s, tenant, id, value)
 	return &storage.Answer{Entry: e, Head: head}, err
 }
 

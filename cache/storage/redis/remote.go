@@ -123,20 +123,16 @@ func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *st
 	if s.cluster != nil {
 		return nil
 	}
-	x := &storage.Exchange{
+	return &storage.Exchange{
 		Client: s.client, Question: q, Get: r.Page.Get, Request: r.Request, Reply: r.Reply,
 		Body: r.Page.Rest, Replies: 4, Sum: &resp.Checksum{Part: r.Page.Part, Sum: r.Page.Sum, Unseen: kept != nil}, Kept: kept,
 	}
-	if r.Entry.Sealed != nil && kept == nil { // it is decrypted, which tells more than a checksum
-		x.Sealed = r.Entry.Sealed
-		x.Sum = nil
-	}
-	return x
 }
 
 // Body gets the stored body of a page that is ready, or says that it is as it was by
 // returning what is kept in its place. It is nil if anything is not as it was: then the
-// outcome is to be told, see tier.NotFetched. An encrypted one that does not open is not as it was.
+// outcome is to be told, see tier.NotFetched. Of an entry that is encrypted it is what storage.Opened
+// decrypts.
 //
 // The license says whether what is known of purges is as it was: it ends with the question.
 // Nothing is confirmed.
@@ -153,9 +149,6 @@ func Body(x *storage.Exchange, now time.Time) (body []byte, outcome resp.Outcome
 	}
 	if x.Kept != nil {
 		return x.Kept, outcome
-	}
-	if x.Sealed != nil {
-		return storage.Opened(x.Sealed, body), outcome
 	}
 	return body, outcome
 }
