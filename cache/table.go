@@ -308,7 +308,7 @@ func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *r
 		if stored == nil {
 			return missOutcome(late)
 		}
-		if len(conditions) == 0 {
+		if p.decoded || len(conditions) == 0 { // else it is known to be as it was
 			if body = bodyOf(p.ready, p.form, stored); body == nil {
 				return outcomeGoOn
 			}

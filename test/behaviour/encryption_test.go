@@ -224,6 +224,8 @@ func TestEncryptedEntriesThatAreWrong(t *testing.T) {
 		s := v.site(tenant, keys, bodies)
 		storesAndHits(t, s, "/page")
 		name, first := v.entry(tenant)
+		tag := s.Get("/page").Header.Get("Etag")
+		require.Equal(t, http.StatusNotModified, s.Get("/page", "If-None-Match: "+tag).Status)
 		storesAndHits(t, s, "/other")
 		other := ""
 		for key, value := range v.entries(tenant) {
@@ -281,6 +283,11 @@ func TestEncryptedEntriesThatAreWrong(t *testing.T) {
 					require.Contains(t, s.Get("/page").CacheStatus(), "; hit", c.name)
 				}
 				v.set(name, c.value)
+				if ready {
+					matched := s.Get("/page", "If-None-Match: "+tag)
+					assert.NotContains(t, matched.CacheStatus(), "; hit", "%s: nor is it for who has it", c.name)
+					v.set(name, c.value)
+				}
 				count := s.Count.Load()
 				got := s.Get("/page")
 				assert.Equal(t, "body of /page", got.Body, c.name)
@@ -458,5 +465,22 @@ func TestEncryptedElsewhere(t *testing.T) {
 			_, value := v.entry(tenant)
 			assert.Regexp(t, "^oc2 ", value)
 		}
+	})
+}
+
+// TestKeysThatOthersRead: a file with a key that everybody on the machine may read is named in the log, once for each
+// storage. No line has anything of a key.
+func TestKeysThatOthersRead(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		v := newVault(t, load)
+		mark := site.Log.Mark()
+		closed, open := v.key("closed", "7"), v.key("open", "8")
+		require.NoError(t, os.Chmod(open, 0o644))
+		for i := 0; i < 2; i++ {
+			storesAndHits(t, v.site(v.tenant(), site.Options{"keys": []string{closed, open}}, secretAnswer), "/page")
+		}
+		assert.Len(t, site.Log.With("everybody on this machine may read "+open, mark), 1)
+		assert.Empty(t, site.Log.With("everybody on this machine may read "+closed, mark))
+		assert.Empty(t, site.Log.With("a7a7a7", mark))
 	})
 }

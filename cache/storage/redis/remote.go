@@ -123,10 +123,14 @@ func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *st
 	if s.cluster != nil {
 		return nil
 	}
-	return &storage.Exchange{
+	x := &storage.Exchange{
 		Client: s.client, Question: q, Get: r.Page.Get, Request: r.Request, Reply: r.Reply,
 		Body: r.Page.Rest, Replies: 4, Sum: &resp.Checksum{Part: r.Page.Part, Sum: r.Page.Sum, Unseen: kept != nil}, Kept: kept,
 	}
+	if r.Entry.Sealed != nil && kept == nil { // it will be decrypted, which tells more
+		x.Sum = nil
+	}
+	return x
 }
 
 // Body gets the stored body of a page that is ready, or says that it is as it was by
