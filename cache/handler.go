@@ -91,6 +91,9 @@ func prepareCommon(s *config.Settings) *common {
 func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Shared) *Handler {
 	h := bare(s, next, shared)
 	h.tenant = shared.tier.Tenant(s.Tenant)
+	if s.Key != nil {
+		ownKey(shared, h.tenant, s)
+	}
 	h.identities = newIdentities(s.Limits.Addresses)
 	h.doubts = &doubts{max: s.Limits.Addresses}
 	h.trails = &trails{max: s.Limits.Addresses}
