@@ -134,7 +134,10 @@ func TestStrangersAreCleaned(t *testing.T) {
 			assert.Empty(t, s.Request().Header[name], name)
 		}
 		assert.NotEmpty(t, site.Log.With("an answer purges, but its tenant is not known", mark))
-		assert.Equal(t, 404, s.Do("PURGE", "/", "", "Host: elsewhere.example").Status)
+		assert.Equal(t, 404, s.Do("PURGE", "/", "", "Host: elsewhere.example", "X-Odoocache-Secret: a-wrong-secret").Status)
+		lines := site.Log.With("odoocache: no tenant: purge refused reason=tenant status=404 at=address key=none by=secret method=PURGE from=127.0.0.1", mark)
+		assert.Len(t, lines, 1)
+		assert.Empty(t, site.Log.With("a-wrong-secret", mark))
 		head := s.Do("HEAD", "/", "", "Host: elsewhere.example")
 		assert.Equal(t, "odoocache; fwd=bypass; detail=tenant", head.CacheStatus())
 	})
