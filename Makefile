@@ -110,7 +110,7 @@ test-purge: ## purges under load and faults, in two replicas (DURATION=10m: the 
 test-mutations: ## puts each fault of a list into a copy of the source, and runs the test that has to find it
 	@.ci/need go
 	@.ci/need redis-server
-	@LONG=1 $(GO) test -v -count=1 -timeout 60m ./test/mutations
+	@TRAEFIK="$$(test/stack/traefik/build)" && export TRAEFIK && LONG=1 $(GO) test -v -count=1 -timeout 90m ./test/mutations
 
 test-conformance: ## the public suite for HTTP caches (CACHE_TESTS=folder: a checkout of http-tests/cache-tests)
 	@.ci/need go

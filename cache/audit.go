@@ -35,6 +35,19 @@ func auditRefusal(h *Handler, r *http.Request, who authority, o *purgeOrder, no 
 	writeError(line)
 }
 
+// auditStranger writes that a control request of no tenant was refused.
+func auditStranger(h *Handler, r *http.Request, reason string) {
+	more, speak := h.shared.refusals.take("", int64(time.Since(storage.Started)/time.Millisecond))
+	if !speak {
+		return
+	}
+	line := "odoocache: no tenant: purge refused reason=" + reason + " status=404 at=" + h.endpoint(r) + askedBy(r, authority{key: keyNone, by: shown(r)})
+	if more > 0 {
+		line += " more=" + strconv.FormatInt(more, 10)
+	}
+	writeError(line)
+}
+
 // endpoint names what a control request is sent to, in words of the code's.
 func (h *Handler) endpoint(r *http.Request) string {
 	switch r.URL.Path {

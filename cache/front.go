@@ -185,8 +185,12 @@ func handlerOf(f *Front, now *roll, m *config.Member) (*Handler, string) {
 		f.shared.log("odoocache: more than " + strconv.Itoa(f.s.Tenants.Max) + " tenants (tenants.max): what others ask for is not cached")
 		return nil, policy.ReasonTenantLimit
 	}
+	s, err := f.s.For(m)
+	if err != nil {
+		f.shared.log("odoocache: tenant " + m.Name + ": " + err.Error() + "; what is asked for is not cached")
+		return nil, policy.ReasonStoreKey
+	}
 	ctx, end := context.WithCancel(f.ctx)
-	s := f.s.For(m)
 	Declare(f.ctx, s, f.name)
 	h := New(ctx, s, f.next, f.shared)
 	now.seats[name] = &seat{h: h, end: end, print: m.Print}

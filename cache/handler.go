@@ -95,6 +95,9 @@ func New(ctx context.Context, s *config.Settings, next http.Handler, shared *Sha
 	if s.Quota.Bounded || h.tenant.Limited.Load() {
 		limit(h)
 	}
+	if s.Key != nil {
+		ownKey(shared, h.tenant, s)
+	}
 	h.identities = newIdentities(s.Limits.Addresses)
 	h.doubts = &doubts{max: s.Limits.Addresses}
 	h.trails = &trails{max: s.Limits.Addresses}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/flight"
 	"github.com/odoocache/odoocache/cache/resp"
+	"github.com/odoocache/odoocache/cache/seal"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/memory"
 	"github.com/odoocache/odoocache/cache/storage/redis"
@@ -23,6 +25,7 @@ import (
 // It outlives reloads of Traefik's configuration.
 type Shared struct {
 	tier  *tier.Tier
+	ring  *seal.Ring // of the keys by which entries are encrypted, nil: they are not
 	sieve *memory.Sieve
 	token string // of this process's locks: there is one flight for a key at a time
 
@@ -188,7 +191,8 @@ func newShared(s config.StorageSettings) *Shared {
 		return sh
 	}
 	o.MemoryBytes, o.PreparedBytes = s.MemoryBytes, s.PreparedBytes
-	sh.tier = tier.New(openRedis(s), o)
+	sh.ring = ringOf(&s.Encryption)
+	sh.tier = tier.New(openRedis(s, sh.ring), o)
 	tier.Join(sh.tier)
 	sh.sieve = sh.tier.Memory()
 	return sh
@@ -241,11 +245,37 @@ func count(h *Handler, word string) {
 }
 
 // openRedis returns the storage on the servers that the settings name. It sends nothing yet.
-func openRedis(s config.StorageSettings) storage.Storage {
+func openRedis(s config.StorageSettings, ring *seal.Ring) storage.Storage {
 	o := *s.Redis
 	o.Runs = true
 	if len(s.Cluster) > 0 {
-		return redis.NewCluster(resp.NewCluster(o, s.Cluster), s.MaxMarks)
+		return redis.NewCluster(resp.NewCluster(o, s.Cluster), s.MaxMarks).Encrypt(ring)
 	}
-	return redis.New(resp.New(o), s.MaxMarks)
+	return redis.New(resp.New(o), s.MaxMarks).Encrypt(ring)
+}
+
+// ringOf returns the keys by which entries are encrypted, nil if they are not.
+func ringOf(s *config.EncryptionSettings) *seal.Ring {
+	if len(s.Keys) == 0 {
+		return nil
+	}
+	for i := 0; i < len(s.Files); i++ {
+		does := "reads what was encrypted with"
+		if i == 0 {
+			does = "encrypts with"
+		}
+		writeDebug("odoocache: encryption.keys: " + does + " the key of " + s.Files[i] + ", which has the ID " + seal.ID(s.Keys[i]))
+		if info, err := os.Stat(s.Files[i]); err == nil && info.Mode().Perm()&0o004 != 0 {
+			writeError("odoocache: encryption.keys: everybody on this machine may read " + s.Files[i] + "; expected mode 0400")
+		}
+	}
+	return seal.NewRing(s.Keys, s.Apart)
+}
+
+// ownKey gives a tenant the key of its own. If it had another one, what is ready of its pages ends:
+// the next request finds out what can still be read.
+func ownKey(sh *Shared, n *tier.Tenant, s *config.Settings) {
+	if sh.ring != nil && seal.SetOwn(sh.ring, s.Tenant, s.Key) {
+		n.Distrust()
+	}
 }

@@ -20,6 +20,7 @@ func passStranger(f *Front, rw http.ResponseWriter, r *http.Request, reason stri
 		header.Set("Content-Type", "application/json")
 		header.Set("Cache-Control", "no-store")
 		header.Add("Cache-Status", f.s.Name+"; detail=control")
+		auditStranger(h, r, reason)
 		answer(rw, http.StatusNotFound, errorAnswer{Error: "no tenant is known by the request (" + reason + "); expected one of tenants", Field: f.fieldOf()})
 		return
 	}

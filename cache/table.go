@@ -51,7 +51,7 @@ type readyPage struct {
 	tellsScheme bool              // it is for requests that say by which scheme they came
 	quick       int64             // until, if it is told, else 0
 	remote      bool              // it is in Redis alone
-	decoded     bool              // it has to be decoded each time
+	decoded     bool              // it has to be decoded or decrypted each time
 	exchange    *storage.Exchange // if remote: by which it is asked for; nil: Tier.Quick does it
 
 	varies    bool // by cookies, language or header: this only says so, there is one for each combination
@@ -308,7 +308,7 @@ func answerConditional(h *Handler, rw http.ResponseWriter, r *http.Request, p *r
 		if stored == nil {
 			return missOutcome(late)
 		}
-		if len(conditions) == 0 {
+		if p.decoded || len(conditions) == 0 { // else it is known to be as it was
 			if body = bodyOf(p.ready, p.form, stored); body == nil {
 				return outcomeGoOn
 			}

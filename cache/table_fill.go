@@ -86,7 +86,7 @@ func enterTable(h *Handler, v *visit, at, key string, r *storage.Ready, plain bo
 	p.values = p.form.Values
 	p.body = p.form.Body
 	p.tellsScheme = v.r.Header["X-Forwarded-Proto"] != nil
-	p.decoded = p.form != r.Stored && p.body == nil
+	p.decoded = (p.form != r.Stored || r.Entry.Sealed != nil) && p.body == nil
 	if p.remote {
 		p.exchange = h.shared.tier.Exchange(h.tenant, r, license, p.body)
 	}
@@ -212,14 +212,27 @@ var (
 	zipClient   = &http.Request{Header: http.Header{"Accept-Encoding": []string{"gzip"}}}
 )
 
-// bodyOf returns the body of a form of a page whose body has just come from Redis,
-// nil if it cannot be decoded.
+// bodyOf returns the body of a form of a page whose body has just come from Redis, nil if it cannot
+// be decrypted or decoded.
 func bodyOf(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
-	if form == ready.Stored {
-		return stored
+	if form != ready.Stored {
+		return decodedBody(ready, form, stored)
 	}
+	if s := ready.Entry.Sealed; s != nil {
+		return storage.Opened(s, stored)
+	}
+	return stored
+}
+
+// decodedBody does so for clients that do not get the stored form.
+func decodedBody(ready *storage.Ready, form *storage.Form, stored []byte) []byte {
 	if form.Body != nil { // of the same stored body
 		return form.Body
+	}
+	if s := ready.Entry.Sealed; s != nil {
+		if stored = storage.Opened(s, stored); stored == nil {
+			return nil
+		}
 	}
 	e := &storage.Entry{Body: stored, Plain: ready.Entry.Plain}
 	body, _ := e.Decoded() // nil with an error

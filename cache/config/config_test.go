@@ -429,6 +429,17 @@ func TestOptions(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
+	file := func(content string, path ...string) string {
+		name := filepath.Join(append([]string{t.TempDir()}, path...)...)
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+		return name
+	}
+	keyFile, otherKey, sameKey := file(strings.Repeat("0f", 31)+"01\n", "key"), file(strings.Repeat("\xf0", 31)+"x", "key"), file(strings.Repeat("\x0f", 31)+"\x01", "key")
+	zeroKey, large := file(strings.Repeat("\x00", 32), "key"), file(strings.Repeat("x", 2000), "key")
+	folder := filepath.Dir(file(strings.Repeat("0e", 31)+"01\n", "keys", "acme"))
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bad"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "bad", "acme"), nil, 0o600))
 	for _, c := range []struct {
 		name string
 		set  func(c *option.Config, v string)
@@ -546,6 +557,33 @@ func TestOptions(t *testing.T) {
 		{
 			"redis.passwordFile", func(c *option.Config, v string) { c.Redis.PasswordFile = given(v) }, nil,
 			map[string]string{missing: `redis.passwordFile: open ` + missing + `: no such file or directory; expected a readable file`, empty: `redis.passwordFile: "` + empty + `" is empty; expected a secret`},
+		},
+		{
+			"encryption.keys", func(c *option.Config, v string) {
+				c.Redis.Address = "redis:6379"
+				c.Encryption.Keys = []string{keyFile, v}
+			}, []string{otherKey, " " + otherKey + " "},
+			map[string]string{
+				"":      `encryption.keys[1]: is empty; expected a value, or no list at all`,
+				keyFile: `encryption.keys[1]: "` + keyFile + `" is listed twice`,
+				sameKey: `encryption.keys[1]: "` + sameKey + `" has the key of encryption.keys[0], too; expected each key once`,
+				missing: `encryption.keys[1]: open ` + missing + `: no such file or directory; expected a readable file with a key`,
+				empty:   `encryption.keys[1]: "` + empty + `" has 1 bytes; expected 32 random bytes as they are, in 64 hex digits, or in base64`,
+				zeroKey: `encryption.keys[1]: "` + zeroKey + `" has 32 equal bytes; expected 32 random bytes as they are, in 64 hex digits, or in base64`,
+				large:   `encryption.keys[1]: "` + large + `" has more than 1024 bytes; expected a file with a key`,
+			},
+		},
+		{
+			"encryption.tenantKeys", func(c *option.Config, v string) {
+				c.Tenant, c.Redis.Address, c.Encryption = "acme", "redis:6379", option.Encryption{Keys: []string{keyFile}, TenantKeys: v}
+			}, []string{"", folder},
+			map[string]string{
+				missing:                      `encryption.tenantKeys: "` + missing + `" is no folder that can be read; expected one with a file for each tenant`,
+				keyFile:                      `encryption.tenantKeys: "` + keyFile + `" is no folder that can be read; expected one with a file for each tenant`,
+				" ":                          `encryption.tenantKeys: " " begins or ends with white space; expected the path of a folder`,
+				filepath.Dir(folder):         `encryption.tenantKeys: tenant acme: open ` + filepath.Join(filepath.Dir(folder), "acme") + `: no such file or directory; expected a readable file with a key`,
+				filepath.Join(folder, "bad"): `encryption.tenantKeys: tenant acme: "` + filepath.Join(folder, "bad", "acme") + `" is empty; expected 32 random bytes as they are, in 64 hex digits, or in base64`,
+			},
 		},
 		{
 			"redis.passwordEnv", func(c *option.Config, v string) { c.Redis.PasswordEnv = given(v) }, nil,

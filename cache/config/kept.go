@@ -119,8 +119,8 @@ func fingerprintOf(c *option.Config) string {
 	if len(o.Rules) > 0 { // patterns are values of any kind, which JSON does not tell apart
 		text = append(text, fmt.Sprintf("%q", o.Rules)...)
 	}
-	if bytes.Contains(text, fileOption) || bytes.Contains(text, envOption) {
-		content, told := contents(&o.Redis)
+	if len(o.Encryption.Keys) > 0 || bytes.Contains(text, fileOption) || bytes.Contains(text, envOption) {
+		content, told := contents(&o.Redis, o.Encryption.Keys)
 		if !told {
 			return ""
 		}
@@ -138,8 +138,9 @@ var notText = []byte(`\ufffd`)
 
 // contents are those of the files and variables that options name, as they are now, each in
 // quotes. It reports whether that can be told.
-func contents(r *option.Redis) (text string, told bool) {
+func contents(r *option.Redis, keys []string) (text string, told bool) {
 	files := []string{r.TLS.CAFile, r.TLS.CertFile, r.TLS.KeyFile, r.Sentinel.TLS.CAFile, r.Sentinel.TLS.CertFile, r.Sentinel.TLS.KeyFile}
+	files = append(files, trimmed(keys)...)
 	for _, file := range []*string{r.PasswordFile, r.Sentinel.PasswordFile} {
 		if file != nil {
 			files = append(files, *file)

@@ -312,6 +312,82 @@ func TestFilesAreReadAgain(t *testing.T) {
 	})
 }
 
+// TestKeysAreReadAgain: a key that has changed in its file makes another storage. A tenant's own one makes
+// nothing anew, and is nobody else's.
+func TestKeysAreReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, digit string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(strings.Repeat(digit, 63)+"7\n"), 0o600))
+		return path
+	}
+	of := func(tenant string, encryption option.Encryption) *config.Settings {
+		c := shop(tenant)
+		c.Encryption = encryption
+		s, err := config.Build(c)
+		require.NoError(t, err)
+		return s
+	}
+	one, two := write("one", "1"), write("two", "2")
+	plain := of("a", option.Encryption{})
+	assert.Empty(t, plain.Storage.Encryption.Keys)
+	first := of("a", option.Encryption{Keys: []string{one}})
+	assert.True(t, same(t, first, of("b", option.Encryption{Keys: []string{one}})), "tenants share a storage")
+	prints := map[string]bool{plain.Storage.Fingerprint: true, first.Storage.Fingerprint: true}
+	for _, keys := range [][]string{{two}, {two, one}, {one, two}} {
+		s := of("a", option.Encryption{Keys: keys})
+		assert.False(t, same(t, first, s))
+		assert.Len(t, s.Storage.Encryption.Keys, len(keys))
+		prints[s.Storage.Fingerprint] = true
+	}
+	assert.Len(t, prints, 5)
+	before := first.Storage.Encryption.Keys[0]
+	write("one", "3")
+	again := of("a", option.Encryption{Keys: []string{one}})
+	assert.False(t, same(t, first, again))
+	assert.NotEqual(t, first.Storage.Fingerprint, again.Storage.Fingerprint)
+	assert.Equal(t, before, first.Storage.Encryption.Keys[0], "what is kept does not change")
+
+	write("own/a", "a")
+	write("own/b", "b")
+	apart := option.Encryption{Keys: []string{two}, TenantKeys: filepath.Join(dir, "own")}
+	a, b := of("a", apart), of("b", apart)
+	assert.True(t, same(t, a, b))
+	assert.Equal(t, a.Storage, b.Storage)
+	assert.NotEqual(t, a.Storage.Fingerprint, of("a", option.Encryption{Keys: []string{two}}).Storage.Fingerprint)
+	assert.NotEqual(t, a.Key, b.Key)
+	assert.Len(t, a.Key, 32)
+	assert.Nil(t, first.Key)
+	write("own/a", "c")
+	turned := of("a", apart)
+	assert.True(t, same(t, a, turned))
+	assert.NotEqual(t, a.Key, turned.Key)
+	require.NoError(t, os.Remove(filepath.Join(dir, "own/a")))
+	c := shop("a")
+	c.Encryption = apart
+	_, err := config.Build(c)
+	require.ErrorContains(t, err, "1 mistake(s): encryption.tenantKeys: tenant a: ")
+	of("b", apart)
+}
+
+// TestEncryptionNeedsRedis: memory is not encrypted, and no key is worse than none that is said.
+func TestEncryptionNeedsRedis(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("1", 63)+"7\n"), 0o600))
+	assert.Equal(t, one+"encryption.keys: is set, but there is no Redis, and memory is not encrypted; expected redis.address, or no keys",
+		problem(t, func(c *option.Config) { c.Encryption.Keys = []string{key} }))
+	own := filepath.Join(filepath.Dir(key), "own")
+	require.NoError(t, os.Mkdir(own, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(own, "default"), []byte(strings.Repeat("2", 63)+"7\n"), 0o600))
+	assert.Equal(t, one+"encryption.keys: is empty, but encryption.tenantKeys is set; expected at least one file with a key",
+		problem(t, func(c *option.Config) { c.Redis.Address, c.Encryption.TenantKeys = "redis:6379", own }))
+	assert.Equal(t, one+"encryption.keys: has 17 members; expected at most 16",
+		problem(t, func(c *option.Config) { c.Redis.Address, c.Encryption.Keys = "redis:6379", make([]string, 17) }))
+	assert.Equal(t, one+"encryption.x: unknown option",
+		problem(t, func(c *option.Config) { c.Encryption.Unknown = map[string]interface{}{"x": 1} }))
+}
+
 // TestKeptIsBounded: no more is kept than may be, and what is not in use goes.
 func TestKeptIsBounded(t *testing.T) {
 	defer config.Forget()

@@ -22,9 +22,11 @@ import (
 // Settings are valid options, parsed. Those of middlewares that differ in what is a tenant's own
 // alone have the same rules, expressions and lists. So nothing of them is ever changed.
 type Settings struct {
-	Tenant string        // its own, with Purge.Secret and Purge.Previous
-	Edge   []string      // the value of EdgeHeader, which follows from the secrets
-	Quota  QuotaSettings // its own, too
+	Tenant    string        // its own, with Key, Purge.Secret and Purge.Previous
+	Key       []byte        // from encryption.tenantKeys, nil: there are none
+	keyFolder string        // of encryption.tenantKeys, where Tenants finds the tenant
+	Edge      []string      // the value of EdgeHeader, which follows from the secrets
+	Quota     QuotaSettings // its own, too
 
 	Retention int64 // ms: nothing of an answer is kept for longer, 0: as long as it is of use
 
@@ -128,9 +130,17 @@ type StorageSettings struct {
 	AdmissionBytes  int64 // 0: no bound
 	AdmissionWindow int64 // ms
 	AdmissionKeys   int
+	Encryption      EncryptionSettings
 	Place           string // where the server is
 	Called          string // the same for messages
 	Fingerprint     string // equal for equal settings, without secrets
+}
+
+// EncryptionSettings say by which keys is encrypted what Redis holds of pages.
+type EncryptionSettings struct {
+	Keys  [][]byte // the first one writes, all read; none: nothing is encrypted
+	Apart bool     // each tenant has one of its own besides
+	Files []string // with the keys
 }
 
 // ErrConfig is wrapped by the error of Build.
@@ -160,6 +170,9 @@ func Build(c *option.Config) (*Settings, error) {
 		badTenant(p, c.Tenant)
 	}
 	own.Quota = quotaOf(p, c)
+	if c.Encryption.TenantKeys != "" {
+		p.ownKey(&own, &c.Encryption)
+	}
 	own.Purge.Secret = purgeSecret(p, &c.Purge)
 	own.Edge = []string{edgeToken(own.Purge.Secret)}
 	if c.Purge.PreviousSecret != nil || c.Purge.PreviousSecretFile != nil || c.Purge.PreviousSecretEnv != nil {
@@ -344,6 +357,7 @@ func (p *problems) storage(c *option.Config) StorageSettings {
 		Sessions:     p.number("session.max", c.Session.Max, 100, 10000000),
 		Redis:        p.redis(c.Redis),
 	}
+	s.Encryption = p.encryption(c.Encryption, s.Redis != nil)
 	p.unknown("admission.", c.Admission.Unknown)
 	s.AdmissionBytes = p.size("admission.bytes", c.Admission.Bytes, 0, 1<<40)
 	s.AdmissionWindow = p.between("admission.window", c.Admission.Window, 7*policy.Day)
@@ -385,6 +399,10 @@ func fingerprint(c *option.Config, s StorageSettings) string {
 	}
 	if s.Redis != nil && s.Redis.Sentinels != nil {
 		parts = append(parts, secretOf(s.Redis.Sentinels.Password, r.Sentinel.PasswordFile))
+	}
+	parts = append(parts, c.Encryption.TenantKeys)
+	for i := 0; i < len(s.Encryption.Keys); i++ {
+		parts = append(parts, string(s.Encryption.Keys[i]))
 	}
 	for _, t := range []option.TLS{r.TLS, r.Sentinel.TLS} {
 		parts = append(parts, t.Enabled, t.ServerName, t.InsecureSkipVerify)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -371,9 +372,17 @@ func printOf(list []string) string {
 }
 
 // For returns the settings of one tenant: those that all share, with its name and its secrets.
-// One without a secret of its own has one that follows from the middleware's, see TenantSecret.
-func (s *Settings) For(m *Member) *Settings {
+// One without a secret of its own has one that follows from the middleware's, see TenantSecret. It
+// returns an error where the key of a tenant's own cannot be read.
+func (s *Settings) For(m *Member) (*Settings, error) {
 	own := *s
+	if s.keyFolder != "" {
+		key, problem := readKey(filepath.Join(s.keyFolder, m.Name))
+		if problem != "" {
+			return nil, fmt.Errorf("encryption.tenantKeys: tenant %s: %s", m.Name, problem)
+		}
+		own.Key = key
+	}
 	own.Tenant = m.Name
 	own.Tenants = nil
 	own.List = nil
@@ -390,7 +399,7 @@ func (s *Settings) For(m *Member) *Settings {
 	if own.Purge.Previous != "" {
 		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
 	}
-	return &own
+	return &own, nil
 }
 
 // TenantSecret is the secret of a tenant that follows from one that stands for all: HMAC-SHA256

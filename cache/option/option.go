@@ -14,34 +14,35 @@ package option
 
 // Config are the plugin's options.
 type Config struct {
-	Name              string    `json:"name,omitempty"`
-	Tenant            string    `json:"tenant,omitempty"`
-	Tenants           Tenants   `json:"tenants,omitempty"`
-	Preset            string    `json:"preset,omitempty"`
-	Languages         []string  `json:"languages,omitempty"`
-	Odoo              Odoo      `json:"odoo,omitempty"`
-	Rules             []Rule    `json:"rules,omitempty"`
-	RequestDirectives string    `json:"requestDirectives,omitempty"`
-	Authorization     string    `json:"authorization,omitempty"`
-	Keep              string    `json:"keep,omitempty"`
-	Retention         string    `json:"retention,omitempty"`
-	LogLevel          string    `json:"logLevel,omitempty"`
-	Compression       string    `json:"compression,omitempty"`
-	EarlyRefresh      string    `json:"earlyRefresh,omitempty"`
-	Rewarm            string    `json:"rewarm,omitempty"`
-	CampaignCookies   string    `json:"campaignCookies,omitempty"`
-	Redis             Redis     `json:"redis,omitempty"`
-	Memory            Memory    `json:"memory,omitempty"`
-	Admission         Admission `json:"admission,omitempty"`
-	Quota             Quota     `json:"quota,omitempty"`
-	Purge             Purge     `json:"purge,omitempty"`
-	Admin             Admin     `json:"admin,omitempty"`
-	Session           Session   `json:"session,omitempty"`
-	CSRF              CSRF      `json:"csrf,omitempty"`
-	Fill              Fill      `json:"fill,omitempty"`
-	Country           Country   `json:"country,omitempty"`
-	Headers           Headers   `json:"headers,omitempty"`
-	Limits            Limits    `json:"limits,omitempty"`
+	Name              string     `json:"name,omitempty"`
+	Tenant            string     `json:"tenant,omitempty"`
+	Tenants           Tenants    `json:"tenants,omitempty"`
+	Preset            string     `json:"preset,omitempty"`
+	Languages         []string   `json:"languages,omitempty"`
+	Odoo              Odoo       `json:"odoo,omitempty"`
+	Rules             []Rule     `json:"rules,omitempty"`
+	RequestDirectives string     `json:"requestDirectives,omitempty"`
+	Authorization     string     `json:"authorization,omitempty"`
+	Keep              string     `json:"keep,omitempty"`
+	Retention         string     `json:"retention,omitempty"`
+	LogLevel          string     `json:"logLevel,omitempty"`
+	Compression       string     `json:"compression,omitempty"`
+	EarlyRefresh      string     `json:"earlyRefresh,omitempty"`
+	Rewarm            string     `json:"rewarm,omitempty"`
+	CampaignCookies   string     `json:"campaignCookies,omitempty"`
+	Redis             Redis      `json:"redis,omitempty"`
+	Encryption        Encryption `json:"encryption,omitempty"`
+	Memory            Memory     `json:"memory,omitempty"`
+	Admission         Admission  `json:"admission,omitempty"`
+	Quota             Quota      `json:"quota,omitempty"`
+	Purge             Purge      `json:"purge,omitempty"`
+	Admin             Admin      `json:"admin,omitempty"`
+	Session           Session    `json:"session,omitempty"`
+	CSRF              CSRF       `json:"csrf,omitempty"`
+	Fill              Fill       `json:"fill,omitempty"`
+	Country           Country    `json:"country,omitempty"`
+	Headers           Headers    `json:"headers,omitempty"`
+	Limits            Limits     `json:"limits,omitempty"`
 
 	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }
@@ -203,6 +204,14 @@ type TLS struct {
 	KeyFile            string `json:"keyFile,omitempty"`
 	ServerName         string `json:"serverName,omitempty"`
 	InsecureSkipVerify string `json:"insecureSkipVerify,omitempty"`
+
+	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
+}
+
+// Encryption says by which keys is encrypted what Redis holds of pages. Without keys it is not.
+type Encryption struct {
+	Keys       []string `json:"keys,omitempty"`
+	TenantKeys string   `json:"tenantKeys,omitempty"`
 
 	Unknown map[string]interface{} `json:"?,omitempty" mapstructure:",remain"`
 }

@@ -79,6 +79,8 @@ const (
 	ReasonBreakerOpen  = "breaker-open"  // the breaker is open: the storage is not asked
 	ReasonStoreCorrupt = "store-corrupt" // bytes that are no entry
 	ReasonForeign      = "store-foreign" // an entry of another tenant or key
+	ReasonStoreKey     = "store-key"     // an encrypted entry for which there is no key
+	ReasonStorePlain   = "store-plain"   // an entry that is not encrypted, though all have to be
 	ReasonPurgePending = "purge-pending" // a purge waits to be written
 	ReasonQuota        = "quota"         // what the tenant may take of Redis is taken, and its older pages did not make room
 )

@@ -94,6 +94,9 @@ func Decode(b []byte) (*Entry, error) {
 		return nil, fmt.Errorf("%w: no first line", ErrCorrupt)
 	}
 	words := strings.Split(string(b[:i]), " ")
+	if words[0] == sealedMagic {
+		return nil, fmt.Errorf("%w: %w: it is encrypted, and there are no encryption.keys", ErrCorrupt, ErrKey)
+	}
 	if len(words) != 5 || words[0] != magic {
 		return nil, fmt.Errorf("%w: first line %q", ErrCorrupt, b[:i])
 	}

@@ -98,6 +98,8 @@ func TestCodecEveryField(t *testing.T) {
 			*x = []byte("x")
 		case *http.Header:
 			*x = http.Header{"A": {"b"}}
+		case **storage.Sealed: // is known of an entry that was read, and not part of it
+			return
 		default:
 			for i := 0; i < v.NumField(); i++ {
 				set(v.Field(i), name+"."+v.Type().Field(i).Name, each)

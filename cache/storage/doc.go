@@ -4,7 +4,7 @@
 // tier puts a memory tier, a breaker and a journal in front of one. storagetest, below
 // testdata, is the suite that every storage has to pass.
 //
-// storage.go is the contract, entry.go what is stored and codec.go its form, page.go what is kept
+// storage.go is the contract, entry.go what is stored, codec.go its form and sealed.go its encrypted one, page.go what is kept
 // of an entry that is ready to be written, session.go what is known of a session, clock.go the
 // times.
 //

@@ -34,6 +34,8 @@ type Entry struct {
 	// the newest first.
 	Vary     []string
 	Variants []string
+
+	Sealed *Sealed // of one that was read from where it is encrypted, else nil
 }
 
 // IsList reports whether the entry is a variant list.
@@ -88,9 +90,15 @@ const maxPlain = 1 << 30
 // the map slot, the list node.
 const Overhead = 1024
 
+// sealedOverhead is the same of a Sealed.
+const sealedOverhead = 256
+
 // Size returns about how many bytes of memory the entry holds.
 func (e *Entry) Size() int64 {
 	n := Overhead + len(e.Key) + len(e.Body) + len(e.Path) + 32*len(e.Tags) + 48*len(e.Variants)
+	if s := e.Sealed; s != nil {
+		n += sealedOverhead + 2*len(s.First) + len(s.List)
+	}
 	for name, lines := range e.Header {
 		n += len(name) + 48
 		for i := 0; i < len(lines); i++ {

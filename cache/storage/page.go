@@ -42,10 +42,11 @@ type Form struct {
 type Page struct {
 	Get  string // the command that asks for it
 	Lead string // what the reply begins with: the length
-	Head string // first line, meta and header
+	Head string // first line, meta and header; of an entry that is encrypted the first line
 	Part uint32 // checksum of head, as far as it counts
 	Sum  uint32 // of all
 	Body int    // bytes
+	Rest int    // bytes that come behind the head: the body, or what it is in if the entry is encrypted
 }
 
 // Holds reports whether what a server has is the entry as it was. The value is as long as that.

@@ -251,8 +251,7 @@ func found(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Found {
 	e := a.Entry
 	switch {
 	case err != nil:
-		t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
-		f.Reason = policy.ReasonStoreCorrupt
+		notRead(t, f, err)
 	case e == nil:
 	case e.Tenant != n.name || e.Key != q.key:
 		t.o.Log("odoocache: the storage returned an entry of another tenant or key; it was not used")
@@ -261,6 +260,25 @@ func found(t *Tier, n *Tenant, q asking, a *storage.Answer, err error) *Found {
 		(*Tier).accept(t, n, q.key, e, q.now, f)
 	}
 	return f
+}
+
+// notRead says why what is stored cannot be read.
+func notRead(t *Tier, f *Found, err error) {
+	t.o.Log(fmt.Sprintf("odoocache: %v; the entry will be replaced", err))
+	f.Reason = unreadable(err)
+}
+
+// unreadable is the reason for what is stored, and cannot be read.
+func unreadable(err error) string {
+	switch {
+	case errors.Is(err, storage.ErrKey):
+		return policy.ReasonStoreKey
+	case errors.Is(err, storage.ErrPlain):
+		return policy.ReasonStorePlain
+	case errors.Is(err, storage.ErrForeign):
+		return policy.ReasonForeign
+	}
+	return policy.ReasonStoreCorrupt
 }
 
 // inStep takes over what an answer says of the position. It returns why the answer cannot be
@@ -308,6 +326,9 @@ func (t *Tier) FindVariant(n *Tenant, list *storage.Entry, key string) *Found {
 func (t *Tier) Remember(list *storage.Entry) *storage.List {
 	if t.remote == nil || t.memory != nil {
 		return nil
+	}
+	if list.Sealed != nil {
+		return &storage.List{Entry: list, Raw: list.Sealed.List}
 	}
 	raw, err := storage.Encode(list)
 	if err != nil {

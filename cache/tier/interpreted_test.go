@@ -19,7 +19,7 @@ import (
 type program struct {
 	storage, purges, journal func(address, tenant string) string
 	load                     func(address, tenant string, rounds int) string
-	sieve, codec             func() string
+	sieve, codec, sealed     func() string
 }
 
 var interpreted struct {
@@ -33,7 +33,7 @@ func load(t *testing.T) program {
 	interpreted.once.Do(func() {
 		path := t.TempDir()
 		root := filepath.Join(path, "src", "github.com", "odoocache", "odoocache")
-		for _, dir := range []string{"keys", "cache/cookie", "cache/policy", "cache/resp", "cache/storage", "cache/storage/memory", "cache/storage/redis", "cache/purges", "cache/tier", "cache/storage/testdata/flows"} {
+		for _, dir := range []string{"keys", "cache/cookie", "cache/policy", "cache/resp", "cache/seal", "cache/storage", "cache/storage/memory", "cache/storage/redis", "cache/purges", "cache/tier", "cache/storage/testdata/flows"} {
 			copySource(t, filepath.Join("..", "..", dir), filepath.Join(root, dir))
 		}
 		i := interp.New(interp.Options{GoPath: path, Env: os.Environ()})
@@ -52,6 +52,7 @@ func load(t *testing.T) program {
 			load:    symbol("Load").(func(string, string, int) string),
 			sieve:   symbol("Sieve").(func() string),
 			codec:   symbol("Codec").(func() string),
+			sealed:  symbol("Sealed").(func() string),
 		}
 	})
 	require.NotNil(t, interpreted.storage, "it was not loaded")
@@ -77,7 +78,7 @@ func TestFlows(t *testing.T) {
 	both := func(name string, run func(t *testing.T, p program) string) {
 		t.Run(name, func(t *testing.T) {
 			t.Run("compiled", func(t *testing.T) {
-				require.Empty(t, run(t, program{flows.Storage, flows.Purges, flows.Journal, flows.Load, flows.Sieve, flows.Codec}))
+				require.Empty(t, run(t, program{flows.Storage, flows.Purges, flows.Journal, flows.Load, flows.Sieve, flows.Codec, flows.Sealed}))
 			})
 			t.Run("interpreted", func(t *testing.T) {
 				if raceEnabled {
@@ -89,6 +90,7 @@ func TestFlows(t *testing.T) {
 	}
 	both("sieve", func(_ *testing.T, p program) string { return p.sieve() })
 	both("codec", func(_ *testing.T, p program) string { return p.codec() })
+	both("sealed", func(_ *testing.T, p program) string { return p.sealed() })
 	for _, where := range []string{"memory", "redis"} {
 		where := where
 		address := func(t *testing.T) string {

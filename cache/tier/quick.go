@@ -56,7 +56,7 @@ func NotFetched(t *Tier, n *Tenant, outcome resp.Outcome) (late bool) {
 }
 
 // Quick asks for an entry that is on a server alone: it returns what was prepared, without
-// bodies, and the stored body. For late see Confirm.
+// bodies, and the stored body, as redis.Body does. For late see Confirm.
 func (t *Tier) Quick(n *Tenant, key string, now int64) (r *storage.Ready, body []byte, late bool) {
 	if !t.bare {
 		return nil, nil, false

@@ -55,6 +55,9 @@ func (t *Tier) Prepared(at string, e *storage.Entry, seq int64, plain bool) *sto
 	if p := r.Page; p == nil && r.Entry != e || p != nil && (r.Entry.Life.Born != e.Life.Born || r.Entry.Seq != e.Seq || p.Body != len(e.Body)) {
 		return nil
 	}
+	if s := e.Sealed; s != nil && r.Page != nil && r.Page.Head != s.First { // the same page, encrypted anew
+		return nil
+	}
 	if r.Seq == seq {
 		return r
 	}

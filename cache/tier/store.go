@@ -51,7 +51,7 @@ func (t *Tier) StoreAndUnlock(n *Tenant, e *storage.Entry, l *storage.Lock) stri
 	}
 	if errors.Is(err, storage.ErrCorrupt) { // cannot be encoded: the storage was not asked
 		t.o.Log(fmt.Sprintf("odoocache: %v; %s was not stored", err, e.Path))
-		return policy.ReasonStoreCorrupt
+		return unreadable(err)
 	}
 	if err != nil {
 		return t.unwritten(n, "store", err)

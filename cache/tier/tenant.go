@@ -62,6 +62,11 @@ func (n *Tenant) Pending() int {
 	return n.purges.Pending()
 }
 
+// Distrust ends what is ready, and has the storage asked before anything else is used.
+func (n *Tenant) Distrust() {
+	n.purges.Distrust(storage.Ticks())
+}
+
 // Usable reports whether an entry that another request has just stored may be used.
 func (n *Tenant) Usable(e *storage.Entry) bool {
 	return n.purges.Usable(e)

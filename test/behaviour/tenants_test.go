@@ -134,7 +134,10 @@ func TestStrangersAreCleaned(t *testing.T) {
 			assert.Empty(t, s.Request().Header[name], name)
 		}
 		assert.NotEmpty(t, site.Log.With("an answer purges, but its tenant is not known", mark))
-		assert.Equal(t, 404, s.Do("PURGE", "/", "", "Host: elsewhere.example").Status)
+		assert.Equal(t, 404, s.Do("PURGE", "/", "", "Host: elsewhere.example", "X-Odoocache-Secret: a-wrong-secret").Status)
+		lines := site.Log.With("odoocache: no tenant: purge refused reason=tenant status=404 at=address key=none by=secret method=PURGE from=127.0.0.1", mark)
+		assert.Len(t, lines, 1)
+		assert.Empty(t, site.Log.With("a-wrong-secret", mark))
 		head := s.Do("HEAD", "/", "", "Host: elsewhere.example")
 		assert.Equal(t, "odoocache; fwd=bypass; detail=tenant", head.CacheStatus())
 	})
@@ -356,5 +359,33 @@ func TestRetention(t *testing.T) {
 		time.Sleep(1100 * time.Millisecond)
 		assert.Contains(t, at(a), "fwd=uri-miss", "nothing is left of it: neither stale nor to be confirmed")
 		assert.Contains(t, at(b), "hit")
+	})
+}
+
+// TestTenantsHaveKeysOfTheirOwn: of many tenants each is encrypted by its own key, and one without
+// a key is not cached.
+func TestTenantsHaveKeysOfTheirOwn(t *testing.T) {
+	server := stack.StartServer(t)
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b := aLabel(), aLabel()
+		dir := t.TempDir()
+		all := filepath.Join(dir, "all")
+		require.NoError(t, os.WriteFile(all, []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee"), 0o600))
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "own"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "own", a), []byte("fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"), 0o600))
+		file := members(t, "", map[string]interface{}{a: site.Options{"hosts": []string{a + ".example"}}, b: site.Options{"hosts": []string{b + ".example"}}})
+		s := manyTenants(t, load, site.Options{"file": file}, site.Options{
+			"redis": site.Options{"address": server.Address, "timeout": "5s"}, "encryption": site.Options{"keys": []string{all}, "tenantKeys": filepath.Join(dir, "own")},
+		})
+		at := func(name string) string { return s.Get("/p", "Host: "+name+".example").CacheStatus() }
+		mark := site.Log.Mark()
+		assert.Contains(t, at(a), "stored")
+		assert.Contains(t, at(a), "hit")
+		for i := 0; i < 2; i++ {
+			assert.Equal(t, "odoocache; fwd=bypass; detail=store-key", at(b))
+		}
+		assert.NotEmpty(t, site.Log.With("tenant "+b+": encryption.tenantKeys", mark))
+		assert.Len(t, server.Entries(a), 1)
+		assert.Empty(t, server.Entries(b))
 	})
 }

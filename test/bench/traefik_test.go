@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"net/http"
 	"os"
@@ -95,7 +96,7 @@ var (
 )
 
 func startBenchSite(t *testing.T) *benchSite {
-	pages := map[string]string{"/product": measure.Captured(t, "product-desk"), "/shop": measure.Captured(t, "shop"), "/trivial": "ok"}
+	pages := map[string]string{"/product": measure.Captured(t, "product-desk"), "/shop": measure.Captured(t, "shop"), "/trivial": "ok", "/image": noise(60000)}
 	s := &benchSite{t: t, redis: stack.StartServer(t, "--appendonly", "no"), pages: pages}
 	s.answers = s.prepared()
 	s.origin = stack.NewBackend(t, s.answer)
@@ -120,6 +121,10 @@ func startBenchSite(t *testing.T) *benchSite {
 	for _, n := range entryCounts {
 		entries[fmt.Sprintf("entries%d.example", n)] = with(fmt.Sprintf("entries%d", n), large, site.Options{"admission": site.Options{"keys": "1000000"}}) // else more pages are asked for than are remembered
 	}
+	key := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("1", 63)+"7\n"), 0o400))
+	hosts["sealed.example"] = with("sealed", "0", site.Options{"encryption": site.Options{"keys": []string{key}}})
+	hosts["image.example"] = with("image", "0", nil)
 	for i := 0; i < tenantCounts[len(tenantCounts)-1]; i++ {
 		hosts[fmt.Sprintf("tenant%d.example", i)] = with(fmt.Sprintf("tenant%d", i), large, nil)
 	}
@@ -156,6 +161,7 @@ func (s *benchSite) prepared() map[string]*measure.Answer {
 	for path, body := range s.pages {
 		answers[path] = measure.NewAnswer(body)
 	}
+	answers["/image"] = measure.NewAnswer(s.pages["/image"], "Content-Type: image/webp")
 	for _, n := range tagCounts {
 		tags := "Surrogate-Key:"
 		for i := 0; i < n; i++ {
@@ -165,6 +171,13 @@ func (s *benchSite) prepared() map[string]*measure.Answer {
 		answers[path] = measure.NewAnswer(s.body(path), tags)
 	}
 	return answers
+}
+
+// noise is a body that gzip does not make smaller, always the same.
+func noise(size int) string {
+	b := make([]byte, size)
+	_, _ = rand.New(rand.NewSource(1)).Read(b)
+	return string(b)
 }
 
 // answer is the origin.
@@ -428,6 +441,14 @@ const (
 	benchVisitorRedis = "from Redis, with a session and a browser's header"
 )
 
+// The hits from Redis that are encrypted.
+const (
+	benchSealed       = "hit from Redis, encrypted"
+	benchSealedZipped = "hit from Redis, gzip, encrypted"
+	benchImage        = "hit from Redis, image of 60 kB"
+	benchSealedImage  = "hit from Redis, image of 60 kB, encrypted"
+)
+
 func (s *benchSite) cases() []benchCase {
 	const bare, trivial, gz = "Traefik alone, 49 kB", "Traefik alone, trivial", "Accept-Encoding: gzip"
 	hit := func(name, base, host, path string, lines ...string) benchCase {
@@ -476,9 +497,13 @@ func (s *benchSite) cases() []benchCase {
 		hit("hit from memory, gzip", bare, "memory.example", "/product", gz),
 		least("a plugin that only writes it, gzip", "/kept", gz),
 		hit("hit from Redis", bare, "redis.example", "/product"),
+		hit(benchSealed, bare, "sealed.example", "/product"),
 		least("a plugin that only gets it from Redis", "/product"),
 		hit("hit from Redis, gzip", bare, "redis.example", "/product", gz),
+		hit(benchSealedZipped, bare, "sealed.example", "/product", gz),
 		least("a plugin that only gets it from Redis, gzip", "/product", gz),
+		hit(benchImage, bare, "image.example", "/image"),
+		hit(benchSealedImage, bare, "sealed.example", "/image"),
 		matched,
 		passed("Traefik's compress, 215 kB", "Traefik's compress, 215 kB", "compress.example", "/shop", "", gz),
 		hit("hit from memory, 215 kB, gzip", "Traefik's compress, 215 kB", "memory.example", "/shop", gz),
@@ -829,7 +854,7 @@ func TestBenchmark(t *testing.T) {
 	names, err := regexp.Compile(os.Getenv("BENCH_CASES"))
 	require.NoError(t, err)
 	s := startBenchSite(t)
-	for _, host := range []string{"memory.example", "redis.example", "rules1.example", "rules10.example", "rules100.example", "rules200.example"} {
+	for _, host := range []string{"memory.example", "redis.example", "sealed.example", "rules1.example", "rules10.example", "rules100.example", "rules200.example"} {
 		for _, path := range []string{"/product", "/shop", "/tags-1", "/tags-10", "/tags-50"} {
 			for i := 0; i < 3; i++ {
 				for _, accept := range []string{"gzip", ""} {
@@ -840,6 +865,10 @@ func TestBenchmark(t *testing.T) {
 		}
 	}
 	for i := 0; i < 3; i++ {
+		for _, host := range []string{"image.example", "sealed.example"} {
+			_, err := site.Send(http.MethodGet, s.p.URL+"/image", "", site.Fields("Host: "+host))
+			require.NoError(t, err)
+		}
 		_, err := site.Send(http.MethodGet, s.lone.URL+"/product", "", site.Fields("Host: memory.example"))
 		require.NoError(t, err)
 	}

@@ -42,7 +42,10 @@ type Answer struct {
 
 // NewAnswer makes an answer of a body and header lines.
 func NewAnswer(body string, lines ...string) *Answer {
-	a := &Answer{header: site.Fields(append(lines, benchFields...)...), body: []byte(body)}
+	a := &Answer{header: site.Fields(benchFields...), body: []byte(body)}
+	for name, values := range site.Fields(lines...) {
+		a.header[name] = values
+	}
 	a.header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	return a
 }

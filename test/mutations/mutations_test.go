@@ -34,8 +34,8 @@ var mutations = []mutation{
 	{"nobody looks for the country in a page", "cache", "	if !rendersByCountry(f, own) {", "	if true {", "test/behaviour", "TestCountries"},
 	{"special sessions get what is stored", "cache", `if v.session && v.context == "" && !v.rule.Terms.AnySession && (v.rule.Nobody || !e.Life.Public) {`, "if false {", "test/behaviour", "TestSessionsOfUnknownBirth"},
 	{"public lifts the session", "cache", "(v.rule.Nobody || !e.Life.Public)", "!e.Life.Public", "test/behaviour", "TestPublicLiftsNothing"},
-	{"a line of the log has the query", "cache", "h.shownPath(r.URL.EscapedPath())", "r.URL.RequestURI()", "test/traefik", "TestTraefikTellsNothingPersonal$"},
-	{"a session's id is in Redis", "keys", "return ID(\"session \" + id)", "return \"session \" + id", "test/traefik", "TestTraefikTellsNothingPersonal$"},
+	{"a line of the log has the query", "cache", "h.shownPath(r.URL.EscapedPath())", "r.URL.RequestURI()", inTraefik, "TestTraefikTellsNothingPersonal$"},
+	{"a session's id is in Redis", "keys", "return ID(\"session \" + id)", "return \"session \" + id", inTraefik, "TestTraefikTellsNothingPersonal$"},
 	{"what is erased is left in Redis", "cache/tier", "	if len(ids) > 0 {\n		if err := t.store.Remove", "	if len(ids) > len(found.IDs) {\n		if err := t.store.Remove", "test/behaviour", "TestErase/compiled$"},
 	{"a receipt says more than was done", "cache", "	done.Complete = cursor == \"\"", "	done.Complete = true", "test/behaviour", "TestEraseInParts/compiled$"},
 	{"retention is not heeded", "cache", "a.Store && most > 0", "a.Store && most < 0", "test/behaviour", "TestRetention/compiled$"},
@@ -90,6 +90,16 @@ var mutations = []mutation{
 	{"marks are told to nobody", "cache/storage/redis", "    ends(ARGV[i], score)\n", "", "cache/storage/redis", "TestRedis/changes_of_sessions"},
 	{"lost changes go unnoticed", "cache/storage/redis", "	if epoch != c.At.Epoch {", "	if false {", "cache/storage/redis", "TestChangesLost"},
 	{"a glance outlives what is known of the session", "cache", "now >= atomic.LoadInt64(g.until) || ", "", "test/behaviour", "TestSessionHitAsksNothing/compiled"},
+	{"an encrypted entry opens in any place", "cache/storage", "	if words[3] != id {", "	if false {", "cache/storage", "TestSealedElsewhere"},
+	{"an entry in clear is taken where all are encrypted", "cache/storage", "		return nil, fmt.Errorf(\"%w: %w\", ErrCorrupt, ErrPlain)", "		return Decode(b)", "test/behaviour", "TestNoWayBackToClearText/compiled"},
+	{"entries are stored in clear", "cache/storage/redis", "	return storage.Seal(seal.KeysOf(s.ring, tenant), tenant, id, e)", "	return storage.Encode(e)", "test/behaviour", "TestRedisHoldsNothingInClear/compiled"},
+	{"prefixes of purges are in clear", "cache/storage/redis", "		if !isPrefix(out[i]) {", "		if true {", "test/behaviour", "TestRedisHoldsNothingInClear/compiled"},
+	{"a purge without a key purges nothing", "cache/storage/redis", "			} else if seq > d.Floor {", "			} else if false {", "cache/storage/redis", "TestEncryptedMarks"},
+	{"tenants share a key", "cache/seal", "\"odoocache tenant \"+tenant", "\"odoocache tenant \"", "cache/seal", "TestRing"},
+	{"a tenant's own key is no part of its key", "cache/seal", "Derive(r.files[i], []byte(own), ", "Derive(r.files[i], nil, ", "cache/seal", "TestRing"},
+	{"what is ready outlives the tenant's key", "cache", "		n.Distrust()\n", "		_ = n\n", "test/behaviour", "TestATenantIsErased/compiled"},
+	{"a key that changes in its file is not read", "cache/config", "	files = append(files, trimmed(keys)...)", "	_ = keys", "cache/config", "TestKeysAreReadAgain"},
+	{"an encrypted body is given as it is", "cache", "		return storage.Opened(s, stored)\n", "		return stored\n", "test/behaviour", "TestRedisHoldsNothingInClear/compiled"},
 	{"nobody looks at the length of fields", "cache", "if len(lines) == 1 && len(lines[0]) <= short {", "if true {", "test/bench/cost", "TestCost"},
 	{"nobody counts the members of fields", "cache", "return n >= fields", "return false", "test/bench/cost", "TestCost"},
 	{"the first tenant gives way, not the one with the most", "cache/storage/memory", "	for child := 2*at + 1; child < len(s.heap); child = 2*at + 1 {", "	for child := len(s.heap); child < len(s.heap); child = 2*at + 1 {", "cache/storage/memory", "TestTheLargestGivesWay"},
@@ -113,6 +123,9 @@ func ofFill(name, code, test string) mutation {
 	return mutation{name, "cache", "\treturn " + made, "\tout := " + made + "\n\t" + code + "\n\treturn out", "test/behaviour", test}
 }
 
+// inTraefik is the suite whose tests need a Traefik.
+const inTraefik = "test/traefik"
+
 // TestMutations puts each fault into a copy of this repository, and runs the test that
 // has to find it there. The same test passes without the fault.
 func TestMutations(t *testing.T) {
@@ -120,6 +133,9 @@ func TestMutations(t *testing.T) {
 	passes := map[string]bool{}
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
+			if m.suite == inTraefik {
+				stack.NeedTraefik(t)
+			}
 			known, found := passes[m.test]
 			if !found {
 				out, failed := runCopy(t, nil, m.suite, m.test)
@@ -159,7 +175,11 @@ func runCopy(t *testing.T, m *mutation, suite, test string) (out string, failed 
 	for i, part := range parts {
 		parts[i] = "^" + strings.TrimSuffix(strings.ReplaceAll(part, ".", `\.`), "$") + "$"
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-v", "-short", "-count=1", "-run", strings.Join(parts, "/"), "./"+suite)
+	args := []string{"test", "-v", "-count=1", "-run", strings.Join(parts, "/"), "./" + suite}
+	if suite != inTraefik {
+		args = append(args, "-short")
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	var b bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &b, &b

@@ -20,7 +20,7 @@ import (
 
 // rooms are the packages of several files.
 var rooms = []string{
-	"cache", "cache/tier", "cache/purges", "cache/storage/redis", "cache/storage/memory", "cache/config", "cache/resp", "cache/policy", "cache/odoo", "cache/rule", "cache/storage", "cache/cookie", "keys",
+	"cache", "cache/tier", "cache/purges", "cache/storage/redis", "cache/storage/memory", "cache/config", "cache/resp", "cache/policy", "cache/odoo", "cache/rule", "cache/storage", "cache/seal", "cache/cookie", "keys",
 }
 
 // apart are those whose files call nothing of each other.

@@ -52,6 +52,9 @@ func TestTraefikTellsNothingPersonal(t *testing.T) {
 				lines = append(lines, name+": "+value)
 			}
 		}
+		if r.URL.Path == "/begins" {
+			lines = append(lines, "Set-Cookie: session_id="+r.Header.Get("X-Begins"))
+		}
 		if strings.HasPrefix(r.URL.Path, "/my") || r.Method == http.MethodPost {
 			lines = append(lines, "X-Odoo-Purge: res_partner_7")
 		}
@@ -83,6 +86,14 @@ func TestTraefikTellsNothingPersonal(t *testing.T) {
 			require.NotRegexp(t, poison.Marker, got.Body+fmt.Sprint(got.Header), "%s is shown to others", name)
 		}
 		n++
+	}
+	sessions := []string{}
+	for i := 0; i < 5; i++ { // they are known from their beginning
+		id := site.SessionID(7000 + i)
+		sessions = append(sessions, id)
+		p.Get("/begins", "Host: shop.example", "X-Begins: "+id, "Cookie: lang=en")
+		p.Get("/shop", "Host: shop.example", "Cookie: session_id="+id)
+		p.Get("/shop/cart", "Host: shop.example", "Cookie: session_id="+id)
 	}
 	for _, way := range poison.Oddities() {
 		q := poison.BrowserAt("/shop")
@@ -136,7 +147,11 @@ func TestTraefikTellsNothingPersonal(t *testing.T) {
 	}
 	require.Contains(t, places["Traefik's log"], "GET shop.example/shop: odoocache; hit")
 	require.Contains(t, places["metrics"], "traefik_router_requests_total")
+	require.NotEmpty(t, server.Must("ZRANGE oc:{personal}:sessions 0 -1"), "sessions are known")
 	for place, text := range places {
+		for _, id := range sessions {
+			assert.NotContains(t, text, id, "%s has a session", place)
+		}
 		for _, found := range poison.Marker.FindAllString(text, -1) {
 			if open[found] && (strings.HasPrefix(place, "Redis, oc:") || place == "Traefik's log") { // it is part of an address or a key's name
 				continue

@@ -16,12 +16,21 @@ func (s *Redis) Find(tenant string, q *storage.Query) (*storage.Answer, error) {
 	key := keys.Entry(tenant, q.ID)
 	head, _, value, state := askExpected(s, tenant, "", "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
 	if state != resp.Matches {
-		return findParsed(s, tenant, key, state)
+		return findParsed(s, tenant, q.ID, state)
 	}
 	if value == nil {
 		return &storage.Answer{Head: head}, nil
 	}
+	if s.ring != nil {
+		return findSealed(s, tenant, q.ID, value, head)
+	}
 	e, err := storage.Decode(value)
+	return &storage.Answer{Entry: e, Head: head}, err
+}
+
+// findSealed reads an entry that is encrypted.
+func findSealed(s *Redis, tenant, id string, value []byte, head storage.Head) (*storage.Answer, error) {
+	e, err := decode(s, tenant, id, value)
 	return &storage.Answer{Entry: e, Head: head}, err
 }
 
@@ -41,7 +50,7 @@ func findWith(s *Redis, tenant string, q *storage.Query) (*storage.Answer, error
 }
 
 // findParsed asks for an entry where the answer is not as it mostly is.
-func findParsed(s *Redis, tenant, key string, state resp.Outcome) (*storage.Answer, error) {
-	e, head, err := lookupParsed(s, tenant, key, state)
+func findParsed(s *Redis, tenant, id string, state resp.Outcome) (*storage.Answer, error) {
+	e, head, err := lookupParsed(s, tenant, id, state)
 	return &storage.Answer{Entry: e, Head: head}, err
 }

@@ -45,18 +45,18 @@ func claim(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entr
 	entry := keys.Entry(tenant, l.ID)
 	lock := keys.Lock(tenant, l.ID)
 	if s.cluster != nil {
-		return claimParsed(s, tenant, entry, lock, l.Token, ms)
+		return claimParsed(s, tenant, l, ms)
 	}
 	head, _, value, state := askExpected(s, tenant, "", fmt.Sprintf("%s$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n",
 		claimCommand, len(entry), entry, len(lock), lock, len(l.Token), l.Token, len(ms), ms))
 	if state != resp.Matches { // if it was claimed, the lock has the token
-		e, head, err = lookupParsed(s, tenant, entry, state)
+		e, head, err = lookupParsed(s, tenant, l.ID, state)
 		return e, head, false, err
 	}
 	if len(value) == 0 {
 		return nil, head, value == nil, nil
 	}
-	e, err = storage.Decode(value)
+	e, err = decode(s, tenant, l.ID, value)
 	if err != nil {
 		return nil, head, false, err
 	}
@@ -64,15 +64,15 @@ func claim(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entr
 }
 
 // claimParsed asks for an entry and claims its lock by commands whose replies are parsed.
-func claimParsed(s *Redis, tenant, entry, lock, token, ms string) (e *storage.Entry, head storage.Head, locked bool, err error) {
+func claimParsed(s *Redis, tenant string, l *storage.Lock, ms string) (e *storage.Entry, head storage.Head, locked bool, err error) {
 	marks := keys.Marks(tenant)
 	replies, err := ask(s,
 		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		resp.Command{Args: []string{"EVAL", claimScript, "2", entry, lock, token, ms}},
+		resp.Command{Args: []string{"EVAL", claimScript, "2", keys.Entry(tenant, l.ID), keys.Lock(tenant, l.ID), l.Token, ms}},
 	)
 	if err == nil && replies[2].Kind == resp.Error { // it may be looked up all the same
-		e, head, err = lookupParsed(s, tenant, entry, resp.Differs)
+		e, head, err = lookupParsed(s, tenant, l.ID, resp.Differs)
 		return e, head, false, err
 	}
 	if err == nil {
@@ -85,7 +85,7 @@ func claimParsed(s *Redis, tenant, entry, lock, token, ms string) (e *storage.En
 	if replies[2].Null || len(replies[2].Body) == 0 {
 		return nil, head, replies[2].Null, nil
 	}
-	e, head, err = entryOf(replies[2], head)
+	e, head, err = entryOf(s, tenant, l.ID, replies[2], head)
 	return e, head, false, err
 }
 

@@ -10,17 +10,19 @@ import (
 	"fmt"
 	"math/rand"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/odoocache/odoocache/cache/resp"
+	"github.com/odoocache/odoocache/cache/seal"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
 )
 
 // Redis keeps entries and purge states in Redis 6 or later, or Valkey.
 //
-//	oc:{tenant}:e:<id>   an entry, as Encode writes it, with PX
+//	oc:{tenant}:e:<id>   an entry, as storage.Encode or storage.Seal writes it, with PX
 //	oc:{tenant}:l:<id>   a lock: who asks the origin for the entry
 //	oc:{tenant}:n:<hash> what a signature was used with, with PX
 //	oc:{tenant}:marks    a sorted set: the tenant's purge state
@@ -38,6 +40,7 @@ type Redis struct {
 	cluster *resp.Cluster // in its place
 	limit   string        // most marks of a tenant
 	ledgers *sync.Map     // of *ledger, by tenant: of those that have a quota
+	ring    *seal.Ring    // of the keys by which entries are encrypted; nil: they are not
 }
 
 // New returns a storage on a client. It sends nothing yet.
@@ -48,6 +51,12 @@ func New(client *resp.Client, marks int) *Redis {
 // NewCluster returns a storage on a cluster. It sends nothing yet.
 func NewCluster(cluster *resp.Cluster, marks int) *Redis {
 	return &Redis{cluster: cluster, limit: strconv.Itoa(marks), ledgers: &sync.Map{}}
+}
+
+// Encrypt has entries encrypted from now on, before the storage is used.
+func (s *Redis) Encrypt(ring *seal.Ring) *Redis {
+	s.ring = ring
+	return s
 }
 
 // Era implements Remote.
@@ -213,7 +222,7 @@ func askExpected(s *Redis, tenant, score, large string) (head storage.Head, foun
 
 // lookupParsed asks for an entry by commands whose replies are parsed. It is for answers that
 // are not as they mostly are.
-func lookupParsed(s *Redis, tenant, key string, state resp.Outcome) (*storage.Entry, storage.Head, error) {
+func lookupParsed(s *Redis, tenant, id string, state resp.Outcome) (*storage.Entry, storage.Head, error) {
 	if state == resp.TimedOut {
 		return unanswered(s, tenant, resp.ErrTimeout)
 	}
@@ -221,7 +230,7 @@ func lookupParsed(s *Redis, tenant, key string, state resp.Outcome) (*storage.En
 	replies, err := ask(s,
 		resp.Command{Args: []string{"ZSCORE", marks, "!s"}},
 		resp.Command{Args: []string{"ZSCORE", marks, "!e"}},
-		resp.Command{Args: []string{"GET", key}},
+		resp.Command{Args: []string{"GET", keys.Entry(tenant, id)}},
 	)
 	if err != nil {
 		return unanswered(s, tenant, err)
@@ -230,7 +239,7 @@ func lookupParsed(s *Redis, tenant, key string, state resp.Outcome) (*storage.En
 	if err != nil {
 		return nil, head, err
 	}
-	return entryOf(replies[2], head)
+	return entryOf(s, tenant, id, replies[2], head)
 }
 
 // unanswered is the outcome of a lookup that came to nothing.
@@ -250,18 +259,34 @@ func (s *Redis) tooLarge(tenant string) (*storage.Entry, storage.Head, error) {
 	return nil, head, fmt.Errorf("%w: larger than redis.maxReplyBytes", storage.ErrCorrupt)
 }
 
-func entryOf(r resp.Reply, head storage.Head) (*storage.Entry, storage.Head, error) {
+func entryOf(s *Redis, tenant, id string, r resp.Reply, head storage.Head) (*storage.Entry, storage.Head, error) {
 	if r.Kind == resp.Error {
 		return entryError(r, head)
 	}
 	if r.Null {
 		return nil, head, nil
 	}
-	e, err := storage.Decode(r.Body)
+	e, err := decode(s, tenant, id, r.Body)
 	if err != nil {
 		return nil, head, err
 	}
 	return e, head, nil
+}
+
+// decode reads what is stored under an identity.
+func decode(s *Redis, tenant, id string, value []byte) (*storage.Entry, error) {
+	if s.ring == nil {
+		return storage.Decode(value)
+	}
+	return storage.Unseal(seal.KeysOf(s.ring, tenant), tenant, id, value)
+}
+
+// encode returns what is stored under an identity.
+func encode(s *Redis, tenant, id string, e *storage.Entry) ([]byte, error) {
+	if s.ring == nil {
+		return storage.Encode(e)
+	}
+	return storage.Seal(seal.KeysOf(s.ring, tenant), tenant, id, e)
 }
 
 func entryError(r resp.Reply, head storage.Head) (*storage.Entry, storage.Head, error) {
@@ -273,7 +298,7 @@ func entryError(r resp.Reply, head storage.Head) (*storage.Entry, storage.Head, 
 
 // set is the command that stores an entry.
 func (s *Redis) set(tenant, id string, e *storage.Entry, ttl int64) (resp.Command, error) {
-	value, err := storage.Encode(e)
+	value, err := encode(s, tenant, id, e)
 	if err != nil {
 		return resp.Command{}, err
 	}
@@ -298,15 +323,17 @@ func (s *Redis) Remove(tenant string, ids []string) error {
 }
 
 // dropScript drops entries, and the variants of those that are lists: the 17th line of
-// what Encode calls meta is the status, which is 0 there, the 19th has their identities.
+// what Encode calls meta is the status, which is 0 there, the 19th has their identities. Of one
+// that is encrypted the first line has them.
 //
 // KEYS the entries; ARGV[1] what the key of an entry begins with.
 const dropScript = `
 local list = '^oc1 [^\n]*\n' .. string.rep('[^\n]*\n', 16) .. '0\n[^\n]*\n([^\n]*)\n'
+local sealed = '^oc2 %S+ %S+ %S+ list([^\n]*)\n'
 for i = 1, #KEYS do
   local entry = redis.pcall('GET', KEYS[i])
   if type(entry) == 'string' then
-    for id in string.gmatch(string.match(entry, list) or '', '%S+') do redis.call('DEL', ARGV[1] .. id) end
+    for id in string.gmatch(string.match(entry, list) or string.match(entry, sealed) or '', '%S+') do redis.call('DEL', ARGV[1] .. id) end
   end
   redis.call('DEL', KEYS[i])
 end
@@ -395,7 +422,12 @@ func (s *Redis) members(tenant, least string) (storage.Delta, error) {
 		case member == "!f":
 			d.Floor = seq
 		case len(member) > 3 && member[2] == ':':
-			d.Marks = append(d.Marks, storage.Mark{Member: member, Seq: seq})
+			mark, known := openedMark(s, tenant, member)
+			if known {
+				d.Marks = append(d.Marks, storage.Mark{Member: mark, Seq: seq})
+			} else if seq > d.Floor { // whatever it purges
+				d.Floor = seq
+			}
 		}
 	}
 	if d.Head.Epoch == 0 {
@@ -410,7 +442,56 @@ func (s *Redis) Purge(tenant string, p storage.Purge) (storage.Head, error) {
 	if p.All && !p.Soft {
 		how = "flush"
 	}
-	return s.eval(tenant, how, p.Members)
+	members, err := sealedMarks(s, tenant, p.Members)
+	if err != nil {
+		return storage.Head{}, err
+	}
+	return s.eval(tenant, how, members)
+}
+
+// A mark of a prefix says what paths and hosts there are. Where entries are encrypted, so is the prefix.
+
+// sealedSign stands before a prefix that is encrypted. No prefix begins with it.
+const sealedSign = "="
+
+// isPrefix reports whether a mark is one of a prefix.
+func isPrefix(member string) bool {
+	return strings.HasPrefix(member, storage.HardPrefix) || strings.HasPrefix(member, storage.SoftPrefix)
+}
+
+// sealedMarks returns marks as they are stored.
+func sealedMarks(s *Redis, tenant string, members []string) ([]string, error) {
+	if s.ring == nil {
+		return members, nil
+	}
+	out := append([]string{}, members...)
+	for i := 0; i < len(out); i++ {
+		if !isPrefix(out[i]) {
+			continue
+		}
+		k := seal.KeysOf(s.ring, tenant)
+		if k == nil {
+			return nil, fmt.Errorf("%w: no key of tenant %s to encrypt a purge with", storage.ErrUnavailable, tenant)
+		}
+		out[i] = out[i][:3] + sealedSign + seal.SealText(k.Write, out[i][3:])
+	}
+	return out, nil
+}
+
+// openedMark returns a mark as it was given. It is not known if there is no key for it.
+func openedMark(s *Redis, tenant, member string) (mark string, known bool) {
+	if !isPrefix(member) || !strings.HasPrefix(member[3:], sealedSign) {
+		return member, true
+	}
+	if s.ring == nil {
+		return "", false
+	}
+	k := seal.KeysOf(s.ring, tenant)
+	if k == nil {
+		return "", false
+	}
+	prefix, known := seal.OpenText(k, member[4:])
+	return member[:3] + prefix, known
 }
 
 // Reset implements Storage.

@@ -65,7 +65,7 @@ func (s *Redis) Compare(q *storage.Question, page *storage.Page, now time.Time) 
 		e.Request = []byte(q.Ask + page.Get + echo + nonce)
 		e.Replies = 4
 		e.Lead += page.Lead
-		e.Size = len(page.Head) + page.Body
+		e.Size = len(page.Head) + page.Rest
 		e.End = "\r\n" + e.End
 	}
 	if s.cluster != nil {
@@ -77,16 +77,11 @@ func (s *Redis) Compare(q *storage.Question, page *storage.Page, now time.Time) 
 // Prepare implements Remote. The entry that r has from then on lacks its body.
 func (s *Redis) Prepare(r *storage.Ready, id string) error {
 	if r.Page == nil {
-		value, err := storage.Encode(r.Entry)
+		page, err := pageOf(s, r.Entry, id)
 		if err != nil {
 			return err
 		}
-		head := value[:len(value)-len(r.Entry.Body)]
-		from := bytes.IndexByte(head, '\n') + 1
-		r.Page = &storage.Page{
-			Get: encoded("GET", keys.Entry(r.Entry.Tenant, id)), Lead: "$" + strconv.Itoa(len(value)) + "\r\n",
-			Head: string(head), Part: crc32.Checksum(head[from:], storage.Castagnoli), Sum: crc32.Checksum(value[from:], storage.Castagnoli), Body: len(r.Entry.Body),
-		}
+		r.Page = page
 		bare := *r.Entry
 		bare.Body = nil
 		r.Entry = &bare
@@ -97,20 +92,51 @@ func (s *Redis) Prepare(r *storage.Ready, id string) error {
 	return nil
 }
 
+// pageOf is an entry as it is stored. Where it is encrypted, that is known of one that was read.
+func pageOf(s *Redis, e *storage.Entry, id string) (*storage.Page, error) {
+	get := encoded("GET", keys.Entry(e.Tenant, id))
+	if x := e.Sealed; x != nil {
+		return &storage.Page{Get: get, Lead: lead(len(x.First) + x.Bytes), Head: x.First, Sum: x.Sum, Body: len(e.Body), Rest: x.Bytes}, nil
+	}
+	if s.ring != nil {
+		return nil, storage.ErrPlain
+	}
+	value, err := storage.Encode(e)
+	if err != nil {
+		return nil, err
+	}
+	head := value[:len(value)-len(e.Body)]
+	from := bytes.IndexByte(head, '\n') + 1
+	return &storage.Page{
+		Get: get, Lead: lead(len(value)), Head: string(head), Body: len(e.Body), Rest: len(e.Body),
+		Part: crc32.Checksum(head[from:], storage.Castagnoli), Sum: crc32.Checksum(value[from:], storage.Castagnoli),
+	}, nil
+}
+
+// lead is what the reply with so many bytes begins with.
+func lead(size int) string {
+	return "$" + strconv.Itoa(size) + "\r\n"
+}
+
 // Exchange implements Remote. There is none in a cluster, which moves keys between nodes.
 func (s *Redis) Exchange(q *storage.Question, r *storage.Ready, kept []byte) *storage.Exchange {
 	if s.cluster != nil {
 		return nil
 	}
-	return &storage.Exchange{
+	x := &storage.Exchange{
 		Client: s.client, Question: q, Get: r.Page.Get, Request: r.Request, Reply: r.Reply,
-		Body: r.Page.Body, Replies: 4, Sum: &resp.Checksum{Part: r.Page.Part, Sum: r.Page.Sum, Unseen: kept != nil}, Kept: kept,
+		Body: r.Page.Rest, Replies: 4, Sum: &resp.Checksum{Part: r.Page.Part, Sum: r.Page.Sum, Unseen: kept != nil}, Kept: kept,
 	}
+	if r.Entry.Sealed != nil && kept == nil { // it will be decrypted, which tells more
+		x.Sum = nil
+	}
+	return x
 }
 
 // Body gets the stored body of a page that is ready, or says that it is as it was by
 // returning what is kept in its place. It is nil if anything is not as it was: then the
-// outcome is to be told, see tier.NotFetched.
+// outcome is to be told, see tier.NotFetched. Of an entry that is encrypted it is what storage.Opened
+// decrypts.
 //
 // The license says whether what is known of purges is as it was: it ends with the question.
 // Nothing is confirmed.

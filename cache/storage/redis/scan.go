@@ -63,7 +63,7 @@ func readScanned(s *Redis, tenant string, found *storage.Scanned) error {
 			if replies[i].Null {
 				continue
 			}
-			e, err := storage.Decode(replies[i].Body)
+			e, err := decode(s, tenant, ids[i], replies[i].Body)
 			if err != nil {
 				e = nil
 			}

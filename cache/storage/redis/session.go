@@ -48,12 +48,12 @@ func visit(s *Redis, tenant, id, session string) (*storage.Entry, storage.Head, 
 	head, found, value, state := askExpected(s, tenant, score, "*2\r\n$3\r\nGET\r\n$"+strconv.Itoa(len(key))+"\r\n"+key+"\r\n")
 	n := known(found)
 	if state != resp.Matches || n < 0 {
-		return visitParsed(s, tenant, key, session, state)
+		return visitParsed(s, tenant, id, session, state)
 	}
 	if value == nil {
 		return nil, head, n, nil
 	}
-	e, err := storage.Decode(value)
+	e, err := decode(s, tenant, id, value)
 	if err != nil {
 		return nil, head, n, err
 	}
@@ -73,7 +73,7 @@ func known(score string) int64 {
 }
 
 // visitParsed asks for an entry and a session by commands whose replies are parsed.
-func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*storage.Entry, storage.Head, int64, error) {
+func visitParsed(s *Redis, tenant, id, session string, state resp.Outcome) (*storage.Entry, storage.Head, int64, error) {
 	if state == resp.TimedOut {
 		e, head, err := unanswered(s, tenant, resp.ErrTimeout)
 		return e, head, 0, err
@@ -84,8 +84,8 @@ func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*st
 		{Args: []string{"ZSCORE", marks, "!e"}},
 		{Args: []string{"ZSCORE", keys.Sessions(tenant), session}},
 	}
-	if key != "" {
-		commands = append(commands, resp.Command{Args: []string{"GET", key}})
+	if id != "" {
+		commands = append(commands, resp.Command{Args: []string{"GET", keys.Entry(tenant, id)}})
 	}
 	replies, err := ask(s, commands...)
 	if err != nil {
@@ -100,10 +100,10 @@ func visitParsed(s *Redis, tenant, key, session string, state resp.Outcome) (*st
 	if err != nil {
 		return nil, storage.Head{}, 0, err
 	}
-	if key == "" {
+	if id == "" {
 		return nil, head, score, nil
 	}
-	e, head, err := entryOf(replies[3], head)
+	e, head, err := entryOf(s, tenant, id, replies[3], head)
 	return e, head, score, err
 }
 

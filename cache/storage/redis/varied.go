@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"errors"
+
 	"github.com/odoocache/odoocache/cache/resp"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -50,7 +52,10 @@ func (s *Redis) varied(tenant string, q *storage.Query) (*storage.Answer, error)
 		a.Listed = true
 		return a, nil
 	}
-	a.Entry, err = storage.Decode(last.Body)
+	a.Entry, err = decode(s, tenant, q.ID, last.Body)
+	if errors.Is(err, storage.ErrForeign) { // it is in place of the list, perhaps
+		a.Entry, err = decode(s, tenant, keys.ID(q.List.Entry.Key), last.Body)
+	}
 	a.Listed = err != nil || !a.Entry.IsList() && a.Entry.Key != q.List.Entry.Key
 	return a, err
 }

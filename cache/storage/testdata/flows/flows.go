@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/odoocache/odoocache/cache/policy"
 	"github.com/odoocache/odoocache/cache/resp"
+	"github.com/odoocache/odoocache/cache/seal"
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/storage/memory"
 	"github.com/odoocache/odoocache/cache/tier"
@@ -337,4 +339,38 @@ func Codec() string {
 func lookup(s storage.Storage, tenant, id string) (*storage.Entry, storage.Head, error) {
 	a, err := s.Find(tenant, &storage.Query{ID: id})
 	return a.Entry, a.Head, err
+}
+
+// Sealed decrypts what it must refuse, and derives keys.
+func Sealed() string {
+	r := &report{}
+	okm := fmt.Sprintf("%x", seal.Derive([]byte(strings.Repeat("\x0b", 22)), nil, "", 42)) // RFC 5869, A.3
+	r.check(okm == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8", "HKDF: %s", okm)
+	ring := seal.NewRing([][]byte{[]byte(strings.Repeat("k", 32))}, false)
+	keys := seal.KeysOf(ring, "t")
+	e := page("t", "k", storage.Head{Epoch: 1 << 50, Seq: 3}, []string{"x", "y"})
+	b, err := storage.Seal(keys, "t", "id", e)
+	r.check(err == nil && !strings.Contains(string(b), "shop") && !strings.Contains(string(b), "body of k"), "seal: %v", err)
+	got, err := storage.Unseal(keys, "t", "id", []byte(string(b)))
+	r.check(err == nil && got.Key == "k" && string(got.Body) == "body of k" && got.Header.Get("Content-Type") == "text/html", "unseal: %v", err)
+	if got != nil {
+		rest := []byte(string(b))[len(got.Sealed.First):]
+		r.check(string(storage.Opened(got.Sealed, rest)) == "body of k", "opened")
+	}
+	for i := 0; i < len(b); i++ {
+		c := []byte(string(b))
+		c[i] ^= 1
+		got, err = storage.Unseal(keys, "t", "id", c)
+		r.check(got == nil && err != nil && errors.Is(err, storage.ErrCorrupt), "byte %d", i)
+		got, err = storage.Unseal(keys, "t", "id", []byte(string(b))[:i])
+		r.check(got == nil && err != nil && errors.Is(err, storage.ErrCorrupt), "%d bytes", i)
+	}
+	_, err = storage.Unseal(keys, "t", "other", []byte(string(b)))
+	r.check(errors.Is(err, storage.ErrForeign), "another place: %v", err)
+	_, err = storage.Unseal(seal.KeysOf(ring, "u"), "u", "id", []byte(string(b)))
+	r.check(errors.Is(err, storage.ErrCorrupt), "another tenant: %v", err)
+	other := seal.NewRing([][]byte{[]byte(strings.Repeat("o", 32))}, false)
+	_, err = storage.Unseal(seal.KeysOf(other, "t"), "t", "id", []byte(string(b)))
+	r.check(errors.Is(err, storage.ErrKey), "another key: %v", err)
+	return r.wrong
 }
