@@ -25,6 +25,7 @@ type Settings struct {
 	Tenant    string        // its own, with Key, Purge.Secret and Purge.Previous
 	Key       []byte        // from encryption.tenantKeys, nil: there are none
 	keyFolder string        // of encryption.tenantKeys, where Tenants finds the tenant
+	quota     option.Quota  // as it was given, from which a tenant of a list departs
 	Edge      []string      // the value of EdgeHeader, which follows from the secrets
 	Quota     QuotaSettings // its own, too
 
@@ -180,7 +181,7 @@ func Build(c *option.Config) (*Settings, error) {
 		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
 	}
 	if own.Tenants != nil {
-		p.listed(&own)
+		p.listed(&own, c)
 	}
 	if len(p.list) > 0 {
 		return nil, mistakes(p)

@@ -53,11 +53,12 @@ func (s *TenantsSettings) Listed() bool {
 // Member is a tenant of a list.
 type Member struct {
 	Name     string
-	Hosts    []string // as tenant.Host returns them
-	Secret   string   // of its purges; empty: none of its own
-	Previous string   // accepted, too; empty: none
-	Kept     int64    // ms: the retention of its own, 0: that of all
-	Print    string   // another one if anything of it is
+	Hosts    []string       // as tenant.Host returns them
+	Secret   string         // of its purges; empty: none of its own
+	Previous string         // accepted, too; empty: none
+	Kept     int64          // ms: the retention of its own, 0: that of all
+	Quota    *QuotaSettings // nil: that of all
+	Print    string         // another one if anything of it is
 
 	written int // hosts in the list
 }
@@ -74,6 +75,8 @@ type member struct {
 	Hosts     []string      `json:"hosts"`
 	Purge     memberSecrets `json:"purge"`
 	Retention string        `json:"retention"`
+
+	Quota json.RawMessage `json:"quota"`
 }
 
 // memberSecrets are what options have below purge, too.
@@ -129,9 +132,6 @@ func (p *problems) tenants(c *option.Config, s *Settings) *TenantsSettings {
 	if !isLine(o.Redis) || strings.ContainsAny(o.Redis, "{} ") {
 		p.add("tenants.redis", "%q; expected the key of a hash, such as oc:tenants", o.Redis)
 	}
-	if c.Tenant != option.Default().Tenant {
-		p.add("tenant", "%q, but tenants says how the tenant of a request is found; expected one of them", c.Tenant)
-	}
 	return t
 }
 
@@ -150,7 +150,11 @@ func (p *problems) tenantHeader(name string, s *Settings) string {
 
 // listed reads the list that a middleware begins with. One in Redis is read later: New opens
 // no connection.
-func (p *problems) listed(s *Settings) {
+func (p *problems) listed(s *Settings, c *option.Config) {
+	if c.Tenant != option.Default().Tenant {
+		p.add("tenant", "%q, but tenants says how the tenant of a request is found; expected one of them", c.Tenant)
+	}
+	s.quota = c.Quota
 	if s.Tenants.File == "" {
 		return
 	}
@@ -256,7 +260,7 @@ func ListTenants(pairs []string, s *Settings) (*TenantList, []string) {
 	secrets := map[string]string{} // whose they are
 	prints := make([]string, 0, len(pairs)/2)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		m := p.member(pairs[i], pairs[i+1])
+		m := p.member(pairs[i], pairs[i+1], s)
 		if m == nil {
 			continue
 		}
@@ -304,7 +308,7 @@ func (p *problems) enter(l *TenantList, m *Member, s *Settings) {
 }
 
 // member reads one tenant of a list, nil if it is none.
-func (p *problems) member(name, text string) *Member {
+func (p *problems) member(name, text string, s *Settings) *Member {
 	if !tenant.IsName(name) {
 		p.add("tenants", "%q; expected a name of 1 to 64 letters, digits, dots, dashes or underscores", name)
 		return nil
@@ -320,7 +324,7 @@ func (p *problems) member(name, text string) *Member {
 		err = errMember
 	}
 	if err != nil {
-		p.add(name, "%v; expected an object with hosts, retention and purge, which has secret, secretFile or secretEnv", err)
+		p.add(name, "%v; expected an object with hosts, retention, quota and purge, which has secret, secretFile or secretEnv", err)
 		return nil
 	}
 	m := &Member{Name: name, written: len(own.Hosts)}
@@ -348,6 +352,9 @@ func (p *problems) member(name, text string) *Member {
 			q.add("retention", "%q; expected a duration above 0, or no such option", own.Retention)
 		}
 	}
+	if len(own.Quota) > 0 {
+		m.Quota = q.ownQuota(string(own.Quota), s)
+	}
 	m.Secret = purgeSecret(q, &secrets)
 	if secrets.PreviousSecret != nil || secrets.PreviousSecretFile != nil || secrets.PreviousSecretEnv != nil {
 		m.Previous = q.previousSecret(&secrets, m.Secret)
@@ -355,8 +362,24 @@ func (p *problems) member(name, text string) *Member {
 	for i := 0; i < len(q.list); i++ {
 		p.list = append(p.list, name+"."+q.list[i])
 	}
-	m.Print = printOf(append([]string{m.Name, m.Secret, m.Previous, strconv.FormatInt(m.Kept, 10)}, m.Hosts...))
+	m.Print = printOf(append([]string{m.Name, m.Secret, m.Previous, strconv.FormatInt(m.Kept, 10), string(own.Quota)}, m.Hosts...))
 	return m
+}
+
+// ownQuota reads what of the middleware's quota is another one for a tenant.
+func (p *problems) ownQuota(text string, s *Settings) *QuotaSettings {
+	c := &option.Config{Quota: s.quota}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c.Quota); err != nil {
+		p.add("quota", "%v; expected an object with options of quota, each a text, such as {\"memoryBytes\": \"16MiB\"}", err)
+		return nil
+	}
+	if s.Storage.Redis != nil {
+		c.Redis.Address = s.Storage.Called // there is one
+	}
+	q := p.quota(c)
+	return &q
 }
 
 var errMember = errors.New("is no JSON object")
@@ -388,6 +411,9 @@ func (s *Settings) For(m *Member) (*Settings, error) {
 	own.List = nil
 	if m.Kept > 0 && (own.Retention == 0 || m.Kept < own.Retention) {
 		own.Retention = m.Kept
+	}
+	if m.Quota != nil {
+		own.Quota = *m.Quota
 	}
 	own.Purge.Secret = m.Secret
 	own.Purge.Previous = m.Previous
