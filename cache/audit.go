@@ -35,13 +35,20 @@ func auditRefusal(h *Handler, r *http.Request, who authority, o *purgeOrder, no 
 	writeError(line)
 }
 
+// tellLost writes that an answer has asked for a purge that is nobody's.
+func tellLost(h *Handler, host string) {
+	if _, speak := h.shared.refusals.take(" lost", int64(time.Since(storage.Started)/time.Millisecond)); speak {
+		writeError("odoocache: an answer purges, but its tenant is not known by the request (host " + h.shownItem(host) + "), so nothing is purged; see tenants")
+	}
+}
+
 // auditStranger writes that a control request of no tenant was refused.
-func auditStranger(h *Handler, r *http.Request, reason string) {
+func auditStranger(h *Handler, r *http.Request, reason string, status int) {
 	more, speak := h.shared.refusals.take("", int64(time.Since(storage.Started)/time.Millisecond))
 	if !speak {
 		return
 	}
-	line := "odoocache: no tenant: purge refused reason=" + reason + " status=404 at=" + h.endpoint(r) + askedBy(r, authority{key: keyNone, by: shown(r)})
+	line := "odoocache: no tenant: purge refused reason=" + reason + " status=" + strconv.Itoa(status) + " at=" + h.endpoint(r) + askedBy(r, authority{key: keyNone, by: shown(r)})
 	if more > 0 {
 		line += " more=" + strconv.FormatInt(more, 10)
 	}

@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"crypto/hmac"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -31,8 +33,34 @@ type eraseAnswer struct {
 	Receipt   string   `json:"receipt"`   // HMAC-SHA256 of the statement under the secret, in hexadecimal digits
 }
 
-// cursorForm is what a cursor is like: a number of Redis.
-var cursorForm = regexp.MustCompile(`^[0-9]{1,20}$`)
+// cursorForm is what a cursor is like: one of Redis, the number of the purge, and a sum of both and
+// of what was asked for: whoever goes on has begun.
+var cursorForm = regexp.MustCompile(`^([0-9]{1,20})-([0-9]{1,19})-([0-9a-f]{32})$`)
+
+// cursorSum is by what a cursor is known again. Without a secret it is of this process.
+func (h *Handler) cursorSum(o *purgeOrder, at, sequence string) string {
+	key := h.s.Purge.Secret
+	if key == "" {
+		key = h.shared.token
+	}
+	return hex.EncodeToString(sumOf(key, []byte(strings.Join([]string{"odoocache erasure cursor", h.s.Tenant, at, sequence, itemsOf(o)}, "\n"))))[:32]
+}
+
+// itemsOf writes what is asked for, always in the same way.
+func itemsOf(o *purgeOrder) string {
+	items, _ := json.Marshal(map[string]interface{}{"all": o.all, "tags": listed(o.tags), "paths": listed(o.paths), "prefixes": listed(o.prefixes)}) // texts alone
+	return string(items)
+}
+
+// goesOn reads a cursor: where Redis goes on, and the number of the purge.
+func (h *Handler) goesOn(o *purgeOrder, cursor string) (at string, sequence int64, no *refusal) {
+	parts := cursorForm.FindStringSubmatch(cursor)
+	if parts == nil || !hmac.Equal([]byte(h.cursorSum(o, parts[1], parts[2])), []byte(parts[3])) {
+		return "", 0, badItems("cursor", "expected the one of the answer to the same items, or none")
+	}
+	sequence, _ = strconv.ParseInt(parts[2], 10, 64)
+	return parts[1], sequence, nil
+}
 
 // eraseByRequest purges what a request names, and removes what is purged, for limits.eraseTime at most.
 // With a cursor it goes on where another request has stopped.
@@ -45,15 +73,16 @@ func (h *Handler) eraseByRequest(rw http.ResponseWriter, r *http.Request, who au
 	if no == nil && o.soft {
 		no = badItems("soft", "what is erased cannot be shown once more; expected a hard purge")
 	}
-	cursor := r.URL.Query().Get("cursor")
-	if no == nil && cursor != "" && !cursorForm.MatchString(cursor) {
-		no = badItems("cursor", "expected the one of an answer before, or none")
-	}
 	var members []string
 	if no == nil {
 		members, no = h.marksOf(&o)
 	}
-	if no == nil && cursor == "" {
+	at, sequence, goesOn := "", int64(0), false
+	if cursor := r.URL.Query().Get("cursor"); no == nil && cursor != "" {
+		at, sequence, no = h.goesOn(&o, cursor)
+		goesOn = true
+	}
+	if no == nil && !goesOn {
 		no = h.overRate()
 	}
 	if no != nil {
@@ -63,14 +92,23 @@ func (h *Handler) eraseByRequest(rw http.ResponseWriter, r *http.Request, who au
 	}
 	count(h, "erase")
 	done := eraseAnswer{Tenant: h.s.Tenant, All: o.all, Tags: listed(o.tags), Paths: listed(o.paths), Prefixes: listed(o.prefixes)}
-	err := h.erase(&done, storage.Purge{All: o.all, Members: members}, cursor)
+	var err error
+	if goesOn {
+		err = h.mayGoOn(sequence)
+	} else {
+		sequence, err = h.begun(&o, members)
+	}
+	if err == nil {
+		done.Sequence = sequence
+		err = h.sweep(&o, &done, at)
+	}
 	if err != nil {
-		auditPurge(h, r, who, &o, "queued, not erased reason=storage")
+		auditPurge(h, r, who, &o, "queued or done, not erased reason=storage")
 		rw.Header().Set("Retry-After", "1")
 		answer(rw, http.StatusServiceUnavailable, errorAnswer{Error: err.Error()})
 		return
 	}
-	h.sign(&done)
+	h.sign(&o, &done)
 	auditPurge(h, r, who, &o, "erased sequence="+strconv.FormatInt(done.Sequence, 10)+" entries="+strconv.Itoa(done.Erased)+
 		" bytes="+strconv.FormatInt(done.Bytes, 10)+" complete="+strconv.FormatBool(done.Complete))
 	status := http.StatusOK
@@ -80,40 +118,53 @@ func (h *Handler) eraseByRequest(rw http.ResponseWriter, r *http.Request, who au
 	answer(rw, status, done)
 }
 
-// erase carries a purge out, unless that was done by a request before, and removes what is purged.
-func (h *Handler) erase(done *eraseAnswer, p storage.Purge, cursor string) error {
-	head := h.tenant.Head()
-	if cursor == "" {
-		var err error
-		if head, err = h.purge(p); err != nil {
-			return err
+// begun carries the purge out that an erasure begins with, and returns its number.
+func (h *Handler) begun(o *purgeOrder, members []string) (int64, error) {
+	head, err := h.purge(storage.Purge{All: o.all, Members: members})
+	return head.Seq, err
+}
+
+// errBehind says that this process does not know the purge that an erasure has begun with.
+var errBehind = fmt.Errorf("%w: the purge that this has begun with is not known here yet", storage.ErrUnavailable)
+
+// mayGoOn reports whether what a purge has made wrong is known here: another process may have begun.
+func (h *Handler) mayGoOn(sequence int64) error {
+	if h.tenant.Head().Seq < sequence {
+		if known, _ := h.shared.tier.Confirm(h.tenant); !known || h.tenant.Head().Seq < sequence {
+			return errBehind
 		}
 	}
-	done.Sequence = head.Seq
+	return nil
+}
+
+// sweep removes what is purged, for limits.eraseTime at most.
+func (h *Handler) sweep(o *purgeOrder, done *eraseAnswer, at string) error {
 	end := time.Now().Add(time.Duration(h.s.Limits.EraseTime) * time.Millisecond)
 	for {
-		swept, err := h.shared.tier.Sweep(h.tenant, cursor)
+		swept, err := h.shared.tier.Sweep(h.tenant, at)
 		if err != nil {
 			return err
 		}
 		done.Scanned += swept.Scanned
 		done.Erased += swept.Entries
 		done.Bytes += swept.Bytes
-		cursor = swept.Cursor
-		if cursor == "" || time.Now().After(end) {
+		at = swept.Cursor
+		if at == "" || time.Now().After(end) {
 			break
 		}
 	}
-	done.Cursor = cursor
-	done.Complete = cursor == ""
+	if at != "" {
+		number := strconv.FormatInt(done.Sequence, 10)
+		done.Cursor = at + "-" + number + "-" + h.cursorSum(o, at, number)
+	}
+	done.Complete = at == ""
 	return nil
 }
 
 // sign writes what was done as a text of lines, and signs it. Without a secret there is no receipt.
-func (h *Handler) sign(done *eraseAnswer) {
-	items, _ := json.Marshal(map[string]interface{}{"all": done.All, "tags": done.Tags, "paths": done.Paths, "prefixes": done.Prefixes}) // texts alone
+func (h *Handler) sign(o *purgeOrder, done *eraseAnswer) {
 	done.Statement = strings.Join([]string{
-		"odoocache erasure", "tenant " + done.Tenant, "at " + time.Now().UTC().Format(time.RFC3339), "items " + string(items),
+		"odoocache erasure", "tenant " + done.Tenant, "at " + time.Now().UTC().Format(time.RFC3339), "items " + itemsOf(o),
 		"sequence " + strconv.FormatInt(done.Sequence, 10), "scanned " + strconv.Itoa(done.Scanned), "erased " + strconv.Itoa(done.Erased),
 		"bytes " + strconv.FormatInt(done.Bytes, 10), "complete " + strconv.FormatBool(done.Complete),
 	}, "\n")

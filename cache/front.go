@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/odoocache/odoocache/cache/config"
 	"github.com/odoocache/odoocache/cache/policy"
+	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/cache/tenant"
 )
 
@@ -27,7 +29,6 @@ type Front struct {
 	roll    atomic.Value // *roll
 	due     *int64       // ms: when the list is to be looked at again, atomic
 	reading sync.Mutex   // one looks at a time
-	trouble string       // what was wrong with the list when it was looked at last; reading guards it
 }
 
 // roll are the tenants that are known, and what was found out by them. Another list makes another
@@ -68,7 +69,7 @@ func newRoll(list *config.TenantList) *roll {
 
 // ServeHTTP implements http.Handler.
 func (f *Front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if f.s.Tenants.Listed() && nowMS() >= atomic.LoadInt64(f.due) {
+	if f.s.Tenants.Listed() && (nowMS() >= atomic.LoadInt64(f.due) || isControlPath(f.s.AdminPath, r)) {
 		checkList(f, r)
 	}
 	said := saidOf(f, r)
@@ -126,6 +127,9 @@ func memberOf(s *config.TenantsSettings, list *config.TenantList, r *http.Reques
 			return nil, policy.ReasonTenant
 		}
 		return called(list, lines[0])
+	}
+	if strings.IndexByte(r.Host, ',') >= 0 { // no list: a server that takes it for one may take the first
+		return nil, policy.ReasonTenant
 	}
 	m := atHost(s, list, r.Host)
 	if forwarded := r.Header["X-Forwarded-Host"]; len(forwarded) > 1 || len(forwarded) == 1 && forwarded[0] != r.Host {
@@ -202,7 +206,8 @@ func handlerOf(f *Front, now *roll, m *config.Member) (*Handler, string) {
 // the first request of all.
 func checkList(f *Front, r *http.Request) {
 	now, _ := f.roll.Load().(*roll)
-	if (now.list != nil || atomic.LoadInt64(f.due) != 0) && !isControlPath(f.s.AdminPath, r) {
+	control := isControlPath(f.s.AdminPath, r)
+	if (now.list != nil || atomic.LoadInt64(f.due) != 0) && !control {
 		if f.reading.TryLock() {
 			if due(f) {
 				go func() {
@@ -211,7 +216,7 @@ func checkList(f *Front, r *http.Request) {
 							f.shared.log(fmt.Sprintf("odoocache: reading the list of tenants: %v", p))
 						}
 					}()
-					readAgain(f)
+					readAgain(f, f.s.Tenants.Refresh/2)
 				}()
 			} else {
 				f.reading.Unlock()
@@ -220,69 +225,60 @@ func checkList(f *Front, r *http.Request) {
 		return
 	}
 	f.reading.Lock()
-	if due(f) {
-		readAgain(f)
+	if due(f) || control {
+		readAgain(f, fresh(f))
 	} else {
 		f.reading.Unlock()
 	}
+}
+
+// controlRefresh is the same, where tenants.refresh is longer.
+const controlRefresh = 1000
+
+// fresh is how old, in ms, what was read of a list may be for a control request.
+func fresh(f *Front) int64 {
+	if f.s.Tenants.Refresh < controlRefresh {
+		return f.s.Tenants.Refresh
+	}
+	return controlRefresh
 }
 
 func due(f *Front) bool {
 	return nowMS() >= atomic.LoadInt64(f.due)
 }
 
-// readAgain reads the list, and keeps the one before if that cannot be. It unlocks reading.
-func readAgain(f *Front) {
+// readAgain reads the list, unless another middleware has just done so. It unlocks reading.
+func readAgain(f *Front, fresh int64) {
 	defer f.reading.Unlock()
-	list, trouble := readList(f)
+	load := config.ReadTenants
+	if f.s.Tenants.Redis != "" {
+		load = func(s *config.Settings) ([]string, error) { return f.shared.tier.Remote().Hash(s.Tenants.Redis) }
+	}
+	list, news := config.ReadList(f.s, time.Duration(fresh)*time.Millisecond, load, func(names []string) { beginAnew(f, names) })
 	now, _ := f.roll.Load().(*roll)
 	wait := f.s.Tenants.Refresh
-	if now.list == nil && wait > firstRefresh {
+	if list == nil && wait > firstRefresh {
 		wait = firstRefresh
 	}
 	atomic.StoreInt64(f.due, nowMS()+wait)
-	if trouble != f.trouble {
-		f.trouble = trouble
-		if trouble != "" {
-			writeError("odoocache: the list of tenants is not read again, and the one before counts: " + trouble)
-		} else {
-			writeError("odoocache: the list of tenants can be read again")
-		}
+	if news.Line != "" {
+		writeError("odoocache: " + news.Line)
 	}
-	if trouble != "" || now.list != nil && now.list.Print == list.Print {
-		return
+	if list != nil && (now.list == nil || now.list.Print != list.Print) {
+		f.roll.Store(succeed(now, list))
 	}
-	f.roll.Store(succeed(now, list))
 }
 
 // firstRefresh is how soon a list is looked for again that could not be read yet, in ms.
 const firstRefresh = 1000
 
-// readList returns the list as it is now, or what is wrong with it.
-func readList(f *Front) (*config.TenantList, string) {
-	var list *config.TenantList
-	var problems []string
-	if f.s.Tenants.File != "" {
-		text, err := config.ReadTenants(f.s.Tenants.File)
-		if err != nil {
-			return nil, "tenants.file: " + err.Error()
-		}
-		list, problems = config.ParseTenants(text, f.s)
-	} else {
-		pairs, err := f.shared.tier.Remote().Hash(f.s.Tenants.Redis)
-		if err != nil {
-			return nil, "tenants.redis: " + err.Error()
-		}
-		list, problems = config.ListTenants(pairs, f.s)
+// beginAnew purges everything of tenants that come back, or get other hosts. What Redis does not take
+// is kept, and applied before the tenant is used.
+func beginAnew(f *Front, names []string) {
+	for i := 0; i < len(names); i++ {
+		_, _ = f.shared.tier.Purge(f.shared.tier.Tenant(names[i]), storage.Purge{All: true})
 	}
-	if len(problems) > mostTroubles {
-		problems = append(problems[:mostTroubles:mostTroubles], "and "+strconv.Itoa(len(problems)-mostTroubles)+" more mistakes")
-	}
-	return list, strings.Join(problems, "; ")
 }
-
-// mostTroubles bounds the mistakes of a list that are in one line of the log.
-const mostTroubles = 5
 
 // succeed returns what takes the place of a roll with another list. Tenants of which nothing has
 // changed keep their handlers, and what these have learned.

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -22,6 +23,9 @@ func (h *Handler) shownPath(path string) string {
 	return h.shownItem(path)
 }
 
+// phone is a number of a telephone, as it is written for abroad.
+var phone = regexp.MustCompile(`(?:\+|tel:)[ ./()-]*(?:[0-9][ ./()-]*){7,}`)
+
 // hidden stands for what is not shown.
 const hidden = "(hidden)"
 
@@ -29,7 +33,7 @@ const hidden = "(hidden)"
 // secret, no mail address, no blank and nothing else that would look like more of the line.
 func (h *Handler) shownItem(item string) string {
 	plain := decodedTwice(item)
-	if strings.ContainsAny(plain, "@＠") || holds(plain, h.s.Purge.Secret) || holds(plain, h.s.Purge.Previous) {
+	if strings.ContainsAny(plain, "@＠") || phone.MatchString(plain) || holds(plain, h.s.Purge.Secret) || holds(plain, h.s.Purge.Previous) {
 		return hidden
 	}
 	whole := len(item)

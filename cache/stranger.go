@@ -20,8 +20,13 @@ func passStranger(f *Front, rw http.ResponseWriter, r *http.Request, reason stri
 		header.Set("Content-Type", "application/json")
 		header.Set("Cache-Control", "no-store")
 		header.Add("Cache-Status", f.s.Name+"; detail=control")
-		auditStranger(h, r, reason)
-		answer(rw, http.StatusNotFound, errorAnswer{Error: "no tenant is known by the request (" + reason + "); expected one of tenants", Field: f.fieldOf()})
+		status := http.StatusNotFound
+		if reason == policy.ReasonTenantsUnread { // nobody can tell yet: to be sent again
+			status = http.StatusServiceUnavailable
+			header.Set("Retry-After", "1")
+		}
+		auditStranger(h, r, reason, status)
+		answer(rw, status, errorAnswer{Error: "no tenant is known by the request (" + reason + "); expected one of tenants", Field: f.fieldOf()})
 		return
 	}
 	if len(r.Header) > mostFields {
@@ -37,7 +42,7 @@ func passStranger(f *Front, rw http.ResponseWriter, r *http.Request, reason stri
 	if f.s.DropsAuthorization {
 		delete(r.Header, "Authorization")
 	}
-	t := &strangerWriter{ResponseWriter: rw, h: h, status: statusForwarded(h, "bypass", 0, reason)}
+	t := &strangerWriter{ResponseWriter: rw, h: h, host: r.Host, status: statusForwarded(h, "bypass", 0, reason)}
 	f.next.ServeHTTP(t, r)
 	if !t.decided { // a response without a body
 		(*strangerWriter).WriteHeader(t, http.StatusOK)
@@ -57,6 +62,7 @@ type strangerWriter struct {
 	http.ResponseWriter
 
 	h       *Handler
+	host    string // that was asked for
 	status  string
 	decided bool
 	flush   bool
@@ -77,7 +83,7 @@ func (t *strangerWriter) WriteHeader(status int) {
 		t.decided = true
 		header := t.ResponseWriter.Header()
 		if header[t.h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
-			t.h.shared.log("odoocache: an answer purges, but its tenant is not known by the request, so nothing is purged; see tenants")
+			tellLost(t.h, t.host)
 		}
 		setCacheStatus(t.h, header, t.status)
 		t.flush = header["Content-Length"] == nil && bodyAllowed(status)

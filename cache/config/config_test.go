@@ -495,11 +495,11 @@ func TestOptions(t *testing.T) {
 			map[string]string{"a b": `tenants.redis: "a b"; expected the key of a hash, such as oc:tenants`},
 		},
 		{
-			"tenants.refresh", func(c *option.Config, v string) { c.Tenants.Refresh = v }, []string{"1ms", "10s", "24h"},
+			"tenants.refresh", func(c *option.Config, v string) { c.Tenants.Header, c.Tenants.Refresh = "X-Tenant", v }, []string{"1ms", "10s", "24h"},
 			map[string]string{"0": `tenants.refresh: "0"; expected a duration from 1ms to 24h0m0s`},
 		},
 		{
-			"tenants.max", func(c *option.Config, v string) { c.Tenants.Max = v }, []string{"1", "100000"},
+			"tenants.max", func(c *option.Config, v string) { c.Tenants.Header, c.Tenants.Max = "X-Tenant", v }, []string{"1", "100000"},
 			map[string]string{"0": `tenants.max: "0"; expected a number from 1 to 100000`},
 		},
 		{

@@ -10,11 +10,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/odoocache/odoocache/cache/option"
 	"github.com/odoocache/odoocache/cache/policy"
@@ -29,21 +28,7 @@ type TenantsSettings struct {
 	Redis    string            // the key of a hash that is a list, empty: none
 	Refresh  int64             // ms: after which a list is looked at again
 	Max      int               // tenants
-
-	memo *listMemo
 }
-
-// listMemo is the list that was read last. With a change of its configuration Traefik makes a
-// middleware for each router, all in a moment.
-type listMemo struct {
-	mu      sync.Mutex
-	read    time.Time
-	secrets string // of the middleware: none of the list's may be one of them
-	list    *TenantList
-}
-
-// memoTime is how long such a list is taken for that of the file.
-const memoTime = time.Second
 
 // Listed reports whether there is a list: then whoever is not in it is no tenant.
 func (s *TenantsSettings) Listed() bool {
@@ -60,7 +45,8 @@ type Member struct {
 	Quota    *QuotaSettings // nil: that of all
 	Print    string         // another one if anything of it is
 
-	written int // hosts in the list
+	written int  // hosts in the list
+	files   bool // its secrets are in files or variables
 }
 
 // TenantList are the tenants that are known. It is never changed.
@@ -104,7 +90,6 @@ func (p *problems) tenants(c *option.Config, s *Settings) *TenantsSettings {
 		File: o.File, Redis: o.Redis,
 		Refresh: p.between("tenants.refresh", o.Refresh, policy.Day),
 		Max:     p.number("tenants.max", o.Max, 1, 100000),
-		memo:    &listMemo{},
 	}
 	for i := 0; i < len(o.Hosts); i++ {
 		pattern, err := tenant.NewPattern(o.Hosts[i])
@@ -118,6 +103,9 @@ func (p *problems) tenants(c *option.Config, s *Settings) *TenantsSettings {
 		t.Header = p.tenantHeader(o.Header, s)
 	}
 	if len(o.Hosts) == 0 && o.Header == "" && !t.Listed() {
+		if usual := option.Default().Tenants; o.Refresh != usual.Refresh || o.Max != usual.Max {
+			p.add("tenants", "refresh or max is set, and nothing that tells the tenant; expected hosts, header, file or redis, too")
+		}
 		return nil
 	}
 	if len(o.Hosts) > 0 && o.Header != "" {
@@ -148,73 +136,23 @@ func (p *problems) tenantHeader(name string, s *Settings) string {
 	return header
 }
 
-// listed reads the list that a middleware begins with. One in Redis is read later: New opens
-// no connection.
-func (p *problems) listed(s *Settings, c *option.Config) {
-	if c.Tenant != option.Default().Tenant {
-		p.add("tenant", "%q, but tenants says how the tenant of a request is found; expected one of them", c.Tenant)
-	}
-	s.quota = c.Quota
-	if s.Tenants.File == "" {
-		return
-	}
-	list, problems := s.Tenants.memo.get(s)
-	for i := 0; i < len(problems) && i < mostProblems; i++ {
-		p.add("tenants.file", "%s", problems[i])
-	}
-	if more := len(problems) - mostProblems; more > 0 {
-		p.add("tenants.file", "and %d more mistakes", more)
-	}
-	s.List = list
-}
-
-func (m *listMemo) get(s *Settings) (*TenantList, []string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	secrets := s.Purge.Secret + "\n" + s.Purge.Previous
-	if m.list != nil && m.secrets == secrets && time.Since(m.read) < memoTime {
-		return m.list, nil
-	}
-	list, problems := readTenants(s)
-	m.list = list // nil, if there are mistakes
-	m.secrets = secrets
-	m.read = time.Now()
-	return list, problems
-}
-
-func readTenants(s *Settings) (*TenantList, []string) {
-	text, err := ReadTenants(s.Tenants.File)
-	if err != nil {
-		return nil, []string{err.Error()}
-	}
-	return ParseTenants(text, s)
-}
-
-// mostProblems bounds the mistakes of a list that are named.
-const mostProblems = 20
-
-// ReadTenants returns the text of a file.
-func ReadTenants(file string) (string, error) {
+// ReadTenants returns what is in the file of a list: names and what they stand for.
+func ReadTenants(s *Settings) ([]string, error) {
+	file := s.Tenants.File
 	text, whole, err := readAtMost(file, maxList)
 	if err != nil {
-		return "", fmt.Errorf("%w; expected a readable file", err)
+		return nil, fmt.Errorf("%w; expected a readable file", err)
 	}
 	if !whole {
-		return "", fmt.Errorf("%q has more than %d bytes; expected a list of tenants", file, maxList)
+		return nil, fmt.Errorf("%q has more than %d bytes; expected a list of tenants", file, maxList)
 	}
-	return text, nil
+	if strings.HasPrefix(text, "\ufeff") {
+		return nil, fmt.Errorf("%q begins with a byte order mark; expected what comes after it", file)
+	}
+	return pairsOf(text)
 }
 
 var errListForm = errors.New(`expected a JSON object of tenants, such as {"acme": {"hosts": ["acme.example"], "purge": {"secretFile": "/run/secrets/acme"}}}`)
-
-// ParseTenants reads a list: a JSON object of tenants by name. It returns all mistakes in it.
-func ParseTenants(text string, s *Settings) (*TenantList, []string) {
-	pairs, err := pairsOf(text)
-	if err != nil {
-		return nil, []string{err.Error()}
-	}
-	return ListTenants(pairs, s)
-}
 
 // pairsOf takes a JSON object apart: names and what they stand for, in order. What is there
 // twice stays so.
@@ -245,8 +183,8 @@ func pairsOf(text string) ([]string, error) {
 	return pairs, nil
 }
 
-// ListTenants makes a list of names and what they stand for, in JSON. It returns all mistakes.
-func ListTenants(pairs []string, s *Settings) (*TenantList, []string) {
+// listTenants makes a list of names and what they stand for, in JSON. It returns all mistakes.
+func listTenants(pairs []string, s *Settings) (*TenantList, []string) {
 	l := &TenantList{Names: map[string]*Member{}, Hosts: map[string]*Member{}}
 	p := &problems{}
 	if len(pairs) == 0 {
@@ -314,16 +252,7 @@ func (p *problems) member(name, text string, s *Settings) *Member {
 		return nil
 	}
 	var own member
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	err := d.Decode(&own)
-	if err == nil && !strings.HasPrefix(strings.TrimSpace(text), "{") {
-		err = errMember
-	}
-	if err == nil && d.More() {
-		err = errMember
-	}
-	if err != nil {
+	if err := decodeMember(text, &own); err != nil {
 		p.add(name, "%v; expected an object with hosts, retention, quota and purge, which has secret, secretFile or secretEnv", err)
 		return nil
 	}
@@ -335,7 +264,7 @@ func (p *problems) member(name, text string, s *Settings) *Member {
 	}
 	for i := 0; i < len(own.Hosts); i++ {
 		host := tenant.Host(strings.TrimSpace(own.Hosts[i]))
-		if host == "" {
+		if host == "" || strings.ContainsAny(own.Hosts[i], ",/@") {
 			q.add(at("hosts", i), "%q; expected the name of a host, such as shop.example", own.Hosts[i])
 			continue
 		}
@@ -355,6 +284,7 @@ func (p *problems) member(name, text string, s *Settings) *Member {
 	if len(own.Quota) > 0 {
 		m.Quota = q.ownQuota(string(own.Quota), s)
 	}
+	m.files = secrets.SecretFile != nil || secrets.SecretEnv != nil || secrets.PreviousSecretFile != nil || secrets.PreviousSecretEnv != nil
 	m.Secret = purgeSecret(q, &secrets)
 	if secrets.PreviousSecret != nil || secrets.PreviousSecretFile != nil || secrets.PreviousSecretEnv != nil {
 		m.Previous = q.previousSecret(&secrets, m.Secret)
@@ -383,6 +313,38 @@ func (p *problems) ownQuota(text string, s *Settings) *QuotaSettings {
 }
 
 var errMember = errors.New("is no JSON object")
+
+// decodeMember reads an object that has each of its fields once, and nothing behind it.
+func decodeMember(text string, own *member) error {
+	pairs, err := pairsOf(text)
+	if err != nil {
+		return errMember
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		for j := 0; j < i; j += 2 {
+			if pairs[i] == pairs[j] {
+				return fmt.Errorf("%s is there twice", pairs[i])
+			}
+		}
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err = d.Decode(own); err != nil {
+		return plainly(err)
+	}
+	return nil
+}
+
+// typeMismatch is what JSON says of a value of another type.
+var typeMismatch = regexp.MustCompile(`cannot unmarshal (\w+)(?: \S+)? into Go (?:struct field \w*\.([a-zA-Z.]+) of type|value)`)
+
+// plainly returns an error without the names of types of ours.
+func plainly(err error) error {
+	if m := typeMismatch.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s is a JSON %s", m[2], m[1])
+	}
+	return err
+}
 
 // printOf is another one for another list of texts.
 func printOf(list []string) string {

@@ -19,7 +19,7 @@ var errPattern = errors.New("expected a host with " + Capture + " for one of its
 // behind that: a pattern that takes every host is none.
 func NewPattern(text string) (*Pattern, error) {
 	before, after, found := strings.Cut(strings.TrimSpace(text), Capture)
-	if !found || strings.Contains(after, Capture) || strings.ContainsAny(text, ":/*?") {
+	if !found || strings.Contains(after, Capture) || strings.ContainsAny(text, ":/*?,@") {
 		return nil, errPattern
 	}
 	const name = "0tenant0" // a name that no host changes

@@ -130,7 +130,7 @@ func TestEraseInParts(t *testing.T) {
 		e := eraseAt(t, s, "", `{"tags":["a"]}`, 202)
 		assert.False(t, e.Complete)
 		assert.Contains(t, e.Statement, "complete false")
-		erased := e.Erased
+		erased, given := e.Erased, e.Cursor
 		for i := 0; !e.Complete && i < 100; i++ {
 			got := s.Do("POST", "/.odoocache/erase?cursor="+e.Cursor, `{"tags":["a"]}`, "Authorization: Bearer "+currentSecret)
 			require.Contains(t, []int{200, 202}, got.Status)
@@ -147,7 +147,9 @@ func TestEraseInParts(t *testing.T) {
 		for body, status := range map[string]int{``: 400, `{}`: 400, `{"tags":["a"],"soft":true}`: 400, `{"tag":["a"]}`: 400} {
 			eraseAt(t, s, "", body, status)
 		}
-		eraseAt(t, s, "?cursor=x", `{"tags":["a"]}`, 400)
+		for _, cursor := range []string{"x", "0", "12345", "99999999999999999999", "5-1-00000000000000000000000000000000", given} {
+			eraseAt(t, s, "?cursor="+cursor, `{"tags":["b"]}`, 400)
+		}
 		assert.Equal(t, 405, s.Do("PURGE", "/.odoocache/erase", `{"tags":["a"]}`, "Authorization: Bearer "+currentSecret).Status)
 		assert.Equal(t, 403, s.Do("POST", "/.odoocache/erase", `{"tags":["a"]}`).Status)
 		assert.Contains(t, s.Get("/kept").CacheStatus(), "; hit", "nothing of that has purged")

@@ -389,3 +389,76 @@ func TestTenantsHaveKeysOfTheirOwn(t *testing.T) {
 		assert.Empty(t, server.Entries(b))
 	})
 }
+
+// TestAReloadGoesOnWithTheList: what Traefik makes anew while a list cannot be read goes by the last
+// one of this process.
+func TestAReloadGoesOnWithTheList(t *testing.T) {
+	server := stack.StartServer(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Address})
+	defer client.Close()
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a := aLabel()
+		list := map[string]interface{}{a: site.Options{"hosts": []string{a + ".example"}, "purge": site.Options{"secret": "secret-of-" + a}}}
+		file := members(t, "", list)
+		key := "oc:reload-" + a
+		require.NoError(t, client.HSet(context.Background(), key, a, `{"hosts":["`+a+`.example"]}`).Err())
+		for name, tenants := range map[string]site.Options{"file": {"file": file}, "hash": {"redis": key}} {
+			o := site.Options{"redis": site.Options{"address": server.Address, "timeout": "5s"}}
+			first := manyTenants(t, load, tenants, o)
+			first.Get("/p", "Host: "+a+".example")
+			require.NoError(t, os.WriteFile(file, []byte(`{"`+a+`": {`), 0o600))
+			require.NoError(t, client.Del(context.Background(), key).Err())
+			second := manyTenants(t, load, tenants, o) // else: an error, and the routers answer 404
+			assert.Contains(t, second.Get("/p", "Host: "+a+".example").CacheStatus(), "hit", name)
+			members(t, file, list)
+			require.NoError(t, client.HSet(context.Background(), key, a, `{"hosts":["`+a+`.example"]}`).Err())
+		}
+	})
+}
+
+// TestTenantsThatComeBack: what was purged while a tenant was away, or a host another's, is not
+// known, so it begins with everything purged. One of which nothing changes keeps its pages.
+func TestTenantsThatComeBack(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		a, b, c := aLabel(), aLabel(), aLabel()
+		list := func(pairs ...string) map[string]interface{} {
+			all := map[string]interface{}{c: site.Options{"hosts": []string{c + ".example"}}}
+			for i := 0; i < len(pairs); i += 2 {
+				all[pairs[i]] = site.Options{"hosts": []string{pairs[i+1] + ".example"}}
+			}
+			return all
+		}
+		file := members(t, "", list(a, a, b, b))
+		s := manyTenants(t, load, site.Options{"file": file, "refresh": "20ms"}, nil)
+		at := func(name string) string { return s.Get("/p", "Host: "+name+".example").CacheStatus() }
+		takes := func(text, name string) { // until the list is read
+			t.Helper()
+			assert.Eventually(t, func() bool { return strings.Contains(at(name), text) }, site.WaitFor, site.Tick)
+		}
+		for _, name := range []string{a, b, c} {
+			assert.Contains(t, at(name), "stored")
+		}
+		members(t, file, list(b, b))
+		takes("detail=tenant", a)
+		mark := site.Log.Mark()
+		s.Answers(site.Page("x", "X-Odoo-Purge: *", "Cache-Control: max-age=60"))
+		s.Get("/changes", "Host: "+a+".example")
+		assert.NotEmpty(t, site.Log.With("an answer purges, but its tenant is not known by the request (host "+a+".example)", mark))
+		s.Answers(whoIs)
+		before := s.Renders()
+		members(t, file, list(a, a, b, b))
+		takes("hit", a)
+		assert.Contains(t, at(b), "hit", "nothing of it has changed")
+		own := s.Renders() - before
+		assert.GreaterOrEqual(t, own, 1, "it was asked for anew")
+
+		for _, swapped := range [][]string{{a, b, b, a}, {a, a, b, b}} {
+			before = s.Renders()
+			members(t, file, list(swapped...))
+			assert.Eventually(t, func() bool { at(a); at(b); return s.Renders() >= before+2 }, site.WaitFor, site.Tick, "both are asked for anew: %v", swapped)
+			takes("hit", a)
+			takes("hit", b)
+		}
+		assert.Contains(t, at(c), "hit")
+	})
+}
