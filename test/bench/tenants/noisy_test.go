@@ -324,7 +324,7 @@ const (
 // that they take, stay what they were.
 func TestNoisyTenant(t *testing.T) {
 	stack.NeedTraefik(t)
-	seconds := 6
+	seconds := 4
 	if os.Getenv("LONG") != "" {
 		seconds = 60
 	}
