@@ -215,7 +215,7 @@ func claim(h *Handler, rw http.ResponseWriter, v *visit, f *flight.Flight, until
 			}
 			return false, true
 		case storage.LockRefused:
-			noteUnshareable(h.identities, v, policy.ReasonElsewhere)
+			noteUnshareable(h.identities, v, policy.ReasonElsewhere, refusalTime)
 			flight.Land(h.shared.flights, f, flight.Landing{Refused: true, Reason: policy.ReasonElsewhere})
 			if v.rule.Nobody {
 				v.own = policy.ReasonElsewhere

@@ -153,10 +153,51 @@ func locate(h *Handler, f *fetching, out *http.Request) {
 		return
 	}
 	f.filling.located = true
-	out.RemoteAddr = v.r.RemoteAddr
-	if lines := v.r.Header["X-Forwarded-For"]; len(lines) > 0 {
-		out.Header["X-Forwarded-For"] = lines
+	remote, forwarded := networksOf(v.r)
+	out.RemoteAddr = net.JoinHostPort(remote, "0")
+	if forwarded != "" {
+		out.Header["X-Forwarded-For"] = []string{forwarded}
 	}
+}
+
+// networksOf returns the networks of a request's addresses in place of them: databases of countries
+// know networks, and no page can show an address that nobody has sent. What is no address is left out.
+func networksOf(r *http.Request) (remote, forwarded string) {
+	remote = networkOf(r.RemoteAddr)
+	if remote == "" {
+		remote = "192.0.2.1"
+	}
+	list := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	var networks []string
+	for i := 0; i < len(list); i++ {
+		if n := networkOf(strings.TrimSpace(list[i])); n != "" {
+			networks = append(networks, n)
+		}
+	}
+	return remote, strings.Join(networks, ", ")
+}
+
+// Networks are of so many bits: what is given to one site or customer, or to some of them.
+const (
+	networkBits4 = 24
+	networkBits6 = 48
+)
+
+// networkOf returns the first address of an address's network, "" for what is none.
+func networkOf(address string) string {
+	a, err := addressIn(address)
+	if err != nil {
+		return ""
+	}
+	bits := networkBits6
+	if a.Is4() {
+		bits = networkBits4
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.Addr().String()
 }
 
 // knownByCountry reports whether it is known that pages depend on the visitor's country.
@@ -202,12 +243,13 @@ func foreignCountry(f *fetching, c *capture, body []byte) (reason string, tag bo
 	return "", true
 }
 
-// showsAddress reports whether a page shows the visitor's address, with which it was asked for.
+// showsAddress reports whether a page shows what it was asked for with in place of the visitor's
+// address: a page that does shows addresses.
 func showsAddress(v *visit, body []byte) bool {
-	host, _, _ := net.SplitHostPort(v.r.RemoteAddr)
-	addresses := append(strings.Split(strings.Join(v.r.Header["X-Forwarded-For"], ","), ","), host)
-	for i := 0; i < len(addresses); i++ {
-		if a := strings.TrimSpace(addresses[i]); len(a) > 3 && bytes.Contains(body, []byte(a)) {
+	remote, forwarded := networksOf(v.r)
+	list := append(strings.Split(forwarded, ", "), remote)
+	for i := 0; i < len(list); i++ {
+		if len(list[i]) > 3 && bytes.Contains(body, []byte(list[i])) {
 			return true
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/storage"
@@ -29,8 +28,10 @@ import (
 // evidence is what a visitor's own answer shows of their session.
 type evidence struct {
 	begins bool   // nothing was known of the session
+	since  int64  // ms: when it took its room
+	lost   bool   // it had its room for too long, and another one has it
 	limit  int64  // bytes that are kept
-	body   []byte // of the answer, as it came
+	body   []byte // of the answer, as it came; the lock of doubts guards it, and lost
 }
 
 // lookForEvidence prepares to compare the answer to a visitor's own request. It returns nil if
@@ -47,42 +48,82 @@ func lookForEvidence(h *Handler, v *visit) *evidence {
 	if kind == storage.SessionSpecial || v.score == 0 || isPaused(h.doubts, pauseKey(v), v.now) {
 		return nil
 	}
-	if !takeRoom(h.doubts, h.s.Limits.Evidence) {
+	e := &evidence{limit: v.rule.MaxBody, begins: kind == storage.SessionBegins, since: nowMS()}
+	if !takeRoom(h.doubts, e, h.s.Limits.Evidence) {
 		return nil
 	}
-	return &evidence{limit: v.rule.MaxBody, begins: kind == storage.SessionBegins}
+	return e
 }
 
+// roomTime is how long, in ms, an answer is sure of its room: pages come in less. One that is read as slowly
+// as its client likes, or is not read at all, gives way to the next one then.
+const roomTime = 10 * 1000
+
 // takeRoom reports whether one more answer may be kept. giveRoom has to follow.
-func takeRoom(d *doubts, most int) bool {
-	if atomic.AddInt64(&d.kept, 1) > int64(most) {
-		giveRoom(d)
+func takeRoom(d *doubts, e *evidence, most int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.rooms) >= most && !evict(d, e.since) {
 		return false
 	}
+	if d.rooms == nil {
+		d.rooms = map[*evidence]bool{}
+	}
+	d.rooms[e] = true
 	return true
 }
 
-func giveRoom(d *doubts) {
-	atomic.AddInt64(&d.kept, -1)
+// evict takes the room of one that has had it for too long. The caller holds the lock.
+func evict(d *doubts, now int64) bool {
+	for other := range d.rooms {
+		if now-other.since > roomTime {
+			other.lost = true
+			other.body = nil
+			delete(d.rooms, other)
+			return true
+		}
+	}
+	return false
+}
+
+func giveRoom(d *doubts, e *evidence) {
+	d.mu.Lock()
+	delete(d.rooms, e)
+	d.mu.Unlock()
 }
 
 // dropEvidence gives the room of an answer's evidence back.
 func dropEvidence(t *watchedWriter) {
-	if t.evidence != nil {
+	if e := t.evidence; e != nil {
 		t.evidence = nil
-		giveRoom(t.h.doubts)
+		giveRoom(t.h.doubts, e)
 	}
 }
 
 // keepEvidence keeps a part of an answer. Of one that is too large it keeps nothing: who reads that
 // slowly is not to keep its room.
 func keepEvidence(t *watchedWriter, p []byte) {
-	e := t.evidence
-	if int64(len(e.body)+len(p)) > e.limit {
+	if e := t.evidence; !appendEvidence(t.h.doubts, e, p) {
 		dropEvidence(t)
-		return
+	}
+}
+
+func appendEvidence(d *doubts, e *evidence, p []byte) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e.lost || int64(len(e.body)+len(p)) > e.limit {
+		e.body = nil
+		return false
 	}
 	e.body = append(e.body, p...)
+	return true
+}
+
+// wholeEvidence returns what was kept of an answer that has ended, nil if its room was needed.
+func wholeEvidence(d *doubts, e *evidence) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return e.body
 }
 
 // mayShow reports whether an answer with this header may show that a session is a default one.
@@ -116,11 +157,10 @@ func judgeEvidence(h *Handler, v *visit, e *evidence, stored *storage.Entry, own
 
 // doubts are the pauses between comparisons of sessions whose pages have differed.
 type doubts struct {
-	kept int64 // answers, atomic
-
-	mu   sync.Mutex
-	max  int // of sessions and groups of rules
-	list map[string]doubt
+	mu    sync.Mutex
+	rooms map[*evidence]bool // answers that are kept
+	max   int                // of sessions and groups of rules
+	list  map[string]doubt
 }
 
 type doubt struct {

@@ -51,7 +51,7 @@ func finishOther(f *fetching, rw http.ResponseWriter, c *capture) bool {
 		if v.own = f.admission.Reason; v.own == "" {
 			v.own = policy.ReasonPanic
 		}
-		unshared(h, v, v.own)
+		unsharedOnce(h, v, v.own)
 		return false
 	case f.validated:
 		return f.deliverValidated(rw, c)
@@ -100,7 +100,7 @@ func finishUnstored(f *fetching, rw http.ResponseWriter, reason string) bool {
 		return false
 	case reason == policy.ReasonPanic || reason == policy.ReasonTruncated || f.end == endBroken: // of this answer
 		v.own = reason
-		unshared(h, v, reason)
+		unsharedOnce(h, v, reason)
 		return false
 	case reason == policy.ReasonPersonal:
 		h.logf("%s: a page that was asked for as nobody has a sign of a visitor; it was not stored, and this should not be possible", h.shownPath(v.id.path))

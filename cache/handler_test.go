@@ -84,3 +84,14 @@ func TestHandlersShareInPeace(t *testing.T) {
 	wg.Wait()
 	assert.Equal(t, before, shown(first))
 }
+
+// TestNetworks: whatever form an address has, what is sent in its place is that of its network.
+func TestNetworks(t *testing.T) {
+	for address, want := range map[string]string{
+		"81.2.69.160": "81.2.69.0", "81.2.69.160:51234": "81.2.69.0", "::ffff:81.2.69.160": "81.2.69.0", "[::ffff:81.2.69.160]:80": "81.2.69.0",
+		"2001:DB8:1:2::1": "2001:db8:1::", "2001:0db8:0001:0002:0000:0000:0000:0001": "2001:db8:1::", "[2001:db8:1:2::1]:443": "2001:db8:1::", "fe80::1%eth0": "fe80::",
+		"": "", "unknown": "", "_hidden": "", "81.2.69": "", "81.2.69.160, 1.2.3.4": "", "&#56;1.2.69.160": "",
+	} {
+		assert.Equal(t, want, networkOf(address), address)
+	}
+}

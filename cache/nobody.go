@@ -32,7 +32,7 @@ type fillState struct {
 	ended   bool   // its body was in a coding that tells its end
 	trip    trip   // to the origin
 	late    int32  // atomic: it took longer than limits.fetchTimeout
-	located bool   // it was sent with the visitor's address
+	located bool   // it was sent with the visitor's network
 }
 
 // fillPage asks for a visit's page as nobody, stores it, and answers. It reports false if

@@ -52,10 +52,11 @@ func ownReason(v *visit) string {
 // it is asked for in the background.
 func weigh(t *watchedWriter) {
 	h, v, e := t.h, t.v, t.evidence
-	if len(e.body) == 0 {
+	kept := wholeEvidence(h.doubts, e)
+	if len(kept) == 0 {
 		return
 	}
-	own, ok := decoded(t.ResponseWriter.Header()["Content-Encoding"], e.body, inflation*e.limit)
+	own, ok := decoded(t.ResponseWriter.Header()["Content-Encoding"], kept, inflation*e.limit)
 	if !ok {
 		return
 	}

@@ -53,16 +53,13 @@ func refusedFor(m *identities, v *visit, asks bool) string {
 	return s.reason
 }
 
-// endedTime is how long, in ms, that is for a page that ended while it was made: the next one
-// is right.
-const endedTime = 1000
+// passingTime is the same where the next answer may be right: of a page that ended while it was
+// made, or an answer that says nothing of the page.
+const passingTime = 1000
 
-// noteUnshareable notes that the origin's answer to one was not for others.
-func noteUnshareable(m *identities, v *visit, reason string) {
-	until := nowMS() + refusalTime
-	if reason == policy.ReasonEnded {
-		until = nowMS() + endedTime
-	}
+// noteUnshareable notes for some ms that the origin's answer to one was not for others.
+func noteUnshareable(m *identities, v *visit, reason string, spare int64) {
+	until := nowMS() + spare
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.alone == nil || len(m.alone) >= m.max {

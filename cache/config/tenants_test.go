@@ -57,7 +57,12 @@ func TestMistakesInTenants(t *testing.T) {
 		`{"a": {"hosts": ["a.example"]}`:    {"expected a JSON object"},
 		`{"a": {"hosts": ["a.example"]}} x`: {"expected a JSON object"},
 		`{}`:                                {"the list is empty"},
-		"\ufeff{}":                          {"begins with a byte order mark"},
+		`{"a": {"hosts": ["a.example"], "quota": {"memoryBytes": "1"}}}`:   {`a.quota.memoryBytes: "1"; expected 0 for none, or at least 64KiB`},
+		`{"a": {"hosts": ["a.example"], "quota": {"memory": "1"}}}`:        {`a.quota: json: unknown field "memory"`},
+		`{"a": {"hosts": ["a.example"], "quota": {"purges": 600}}}`:        {`a.quota: `, "each a text"},
+		`{"a": {"hosts": ["a.example"], "quota": {"redisBytes": "1MiB"}}}`: {`a.quota.redisBytes: "1MiB", and there is no Redis`},
+		`{"a": {"hosts": ["a.example"], "retention": "0"}}`:                {`a.retention: "0"; expected a duration above 0`},
+		"\ufeff{}": {"begins with a byte order mark"},
 		`{"a": {"hosts": ["a.example"], "hosts": ["b.example"]}}`:                       {"a: hosts is there twice"},
 		`{"a": {"hosts": "a.example"}}`:                                                 {"a: hosts is a JSON string"},
 		`{"a": {"hosts": ["a.example"], "purge": "the secret of a"}}`:                   {"a: purge is a JSON string"},
@@ -103,7 +108,8 @@ func TestTenantsHaveTheirOwn(t *testing.T) {
 	o := option.Default()
 	all, former := "the secret of all", "the former of all"
 	o.Purge.Secret, o.Purge.PreviousSecret = &all, &former
-	o.Tenants.File = listFile(t, `{"Acme": {"hosts": ["acme.example", "www.acme.example"], "purge": {"secret": "own secret of acme"}}, "other": {"hosts": ["other.example"]}}`)
+	o.Quota.MemoryEntries = "7"
+	o.Tenants.File = listFile(t, `{"Acme": {"hosts": ["acme.example", "www.acme.example"], "purge": {"secret": "own secret of acme"}, "quota": {"purges": "100"}, "retention": "1h"}, "other": {"hosts": ["other.example"]}}`)
 	s, err := config.Build(o)
 	require.NoError(t, err)
 	acme, err := s.For(s.List.Names["acme"])
@@ -119,4 +125,9 @@ func TestTenantsHaveTheirOwn(t *testing.T) {
 	assert.NotEqual(t, config.TenantSecret(all, "other"), config.TenantSecret(all, "another"))
 	assert.Equal(t, "", config.TenantSecret("", "other"), "no secret makes none")
 	assert.Same(t, acme.Plan, other.Plan)
+	assert.Equal(t, 100, acme.Quota.Purges)
+	assert.Equal(t, 7, acme.Quota.MemoryEntries, "what it does not say is that of all")
+	assert.Equal(t, 6000, other.Quota.Purges)
+	assert.Equal(t, int64(3600*1000), acme.Retention)
+	assert.Equal(t, int64(0), other.Retention)
 }

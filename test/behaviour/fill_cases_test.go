@@ -196,11 +196,11 @@ func TestStrangersContextsEndNoRule(t *testing.T) {
 	})
 }
 
-// TestAnAddressIsForItsVisitor: an error that shows the address that it was asked from is not
-// given to others who wait.
+// TestAnAddressIsForItsVisitor: nobody's address is in what is asked for a country, and an error that shows
+// the network that it was asked from is not given to others who wait.
 func TestAnAddressIsForItsVisitor(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
-		const first, other = "203.0.113.7", "203.0.113.8"
+		const first, other = "203.0.113.7", "198.51.100.8"
 		g := site.NewGate(t)
 		o := asNobody(site.Options{"vary": site.Options{"headers": []string{"CF-IPCountry"}}})
 		o["country"] = site.Options{"header": "CF-IPCountry", "geoip": "true"}
@@ -218,10 +218,10 @@ func TestAnAddressIsForItsVisitor(t *testing.T) {
 		d.Ask(3, s.URL+"/", "CF-IPCountry: FR", "X-Forwarded-For: "+other)
 		s.Waiting(3)
 		g.Open()
-		assert.Contains(t, c.All()[0].Body, first)
+		assert.Equal(t, "no service for 203.0.113.0", c.All()[0].Body)
 		for _, r := range d.All() {
 			assert.Equal(t, 503, r.Status)
-			assert.Contains(t, r.Body, other)
+			assert.Equal(t, "no service for 198.51.100.0", r.Body)
 		}
 	})
 }
@@ -326,4 +326,36 @@ func TestWhatCannotBeKeptIsNoQueue(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAPassingAnswerIsForgotten: one that is limited, late or broken off says nothing of the page: the next
+// visitors but those of a moment are served from one render again.
+func TestAPassingAnswerIsForgotten(t *testing.T) {
+	site.Both(t, func(t *testing.T, load site.Loader) {
+		for name, first := range map[string]http.HandlerFunc{
+			"429": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusTooManyRequests) },
+			"408": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusRequestTimeout) },
+			"broken off": func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Content-Length", "1000")
+				_, _ = rw.Write([]byte("<html>"))
+				panic(http.ErrAbortHandler)
+			},
+		} {
+			var asked atomic.Int64
+			s := site.New(t, load, site.Options{"preset": "odoo"}, func(rw http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) == 1 {
+					first(rw, r)
+					return
+				}
+				site.Page(site.HTMLPage("the page"), "Content-Type: text/html; charset=utf-8", "X-Odoo-Cache: public, ttl=600")(rw, r)
+			})
+			_, _ = site.Send(http.MethodGet, s.URL+"/shop", "", http.Header{})
+			time.Sleep(1100 * time.Millisecond)
+			for i := 0; i < 10; i++ {
+				assert.Contains(t, s.Get("/shop").Body, "the page", name)
+			}
+			assert.LessOrEqual(t, s.Renders(), 4, "%s: and not each time", name)
+			assert.Contains(t, s.Get("/shop").CacheStatus(), "; hit", name)
+		}
+	})
 }
