@@ -16,7 +16,7 @@ func admit(f *fetching, status int, header http.Header, received int64) policy.A
 	if v.head.Epoch == 0 && v.reason != "" { // nothing can be stored: the rest is not worth the time
 		return policy.Admission{Reason: v.reason}
 	}
-	r := policy.Request{Method: http.MethodGet, Requested: f.requested, Received: received}
+	r := policy.Request{Method: http.MethodGet, Requested: f.requested, Received: received, Most: f.h.s.Retention}
 	if f.filling == nil {
 		r.Method = v.r.Method
 		r.Authorization = len(v.r.Header["Authorization"]) > 0
@@ -26,11 +26,6 @@ func admit(f *fetching, status int, header http.Header, received int64) policy.A
 	a := policy.Admit(r, status, header, v.rule.Terms)
 	if f.filling != nil {
 		a.Vary = notOurs(a.Vary, v.rule)
-	}
-	if most := f.h.s.Retention; a.Store && most > 0 {
-		if a.Life = policy.Capped(a.Life, most); a.Life.Retention(received) <= 0 {
-			a.Store, a.Reason = false, policy.ReasonExpired
-		}
 	}
 	if a.Store {
 		a.Reason = condition(f, header)

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/odoocache/odoocache/cache/storage"
 )
@@ -21,14 +20,30 @@ func auditPurge(h *Handler, r *http.Request, who authority, o *purgeOrder, resul
 
 // auditRefusal writes why a control request was refused. o is nil if nobody has looked at it.
 func auditRefusal(h *Handler, r *http.Request, who authority, o *purgeOrder, no *refusal) {
-	more, speak := h.shared.refusals.take(h.s.Tenant+" "+who.key, int64(time.Since(storage.Started)/time.Millisecond))
+	more, speak := h.shared.refusals.take(h.s.Tenant+" "+who.key, storage.Ticks())
 	if !speak {
 		return
 	}
-	line := "odoocache: tenant " + h.s.Tenant + ": purge refused reason=" + no.reason + " status=" + strconv.Itoa(no.status) + " at=" + h.endpoint(r) + askedBy(r, who)
+	line := refusalLine(h, r, "tenant "+h.s.Tenant, who, no)
 	if o != nil {
 		line += h.ordered(o)
 	}
+	writeRefusal(line, more)
+}
+
+// auditStranger writes that a control request of no tenant was refused.
+func auditStranger(h *Handler, r *http.Request, no *refusal) {
+	if more, speak := h.shared.refusals.take("", storage.Ticks()); speak {
+		writeRefusal(refusalLine(h, r, "no tenant", authority{key: keyNone, by: shown(r)}, no), more)
+	}
+}
+
+func refusalLine(h *Handler, r *http.Request, whose string, who authority, no *refusal) string {
+	return "odoocache: " + whose + ": purge refused reason=" + no.reason + " status=" + strconv.Itoa(no.status) + " at=" + h.endpoint(r) + askedBy(r, who)
+}
+
+// writeRefusal writes a line, with the number of those that were not written before it.
+func writeRefusal(line string, more int64) {
 	if more > 0 {
 		line += " more=" + strconv.FormatInt(more, 10)
 	}
@@ -37,22 +52,9 @@ func auditRefusal(h *Handler, r *http.Request, who authority, o *purgeOrder, no 
 
 // tellLost writes that an answer has asked for a purge that is nobody's.
 func tellLost(h *Handler, host string) {
-	if _, speak := h.shared.refusals.take(" lost", int64(time.Since(storage.Started)/time.Millisecond)); speak {
+	if _, speak := h.shared.refusals.take(" lost", storage.Ticks()); speak {
 		writeError("odoocache: an answer purges, but its tenant is not known by the request (host " + h.shownItem(host) + "), so nothing is purged; see tenants")
 	}
-}
-
-// auditStranger writes that a control request of no tenant was refused.
-func auditStranger(h *Handler, r *http.Request, reason string, status int) {
-	more, speak := h.shared.refusals.take("", int64(time.Since(storage.Started)/time.Millisecond))
-	if !speak {
-		return
-	}
-	line := "odoocache: no tenant: purge refused reason=" + reason + " status=" + strconv.Itoa(status) + " at=" + h.endpoint(r) + askedBy(r, authority{key: keyNone, by: shown(r)})
-	if more > 0 {
-		line += " more=" + strconv.FormatInt(more, 10)
-	}
-	writeError(line)
 }
 
 // endpoint names what a control request is sent to, in words of the code's.

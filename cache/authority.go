@@ -28,9 +28,9 @@ func (h *Handler) isControl(path string) bool {
 	return path == h.s.AdminPath || strings.HasPrefix(path, h.s.AdminPath+"/")
 }
 
-// isControlPath reports whether a request is for the control endpoint, whosever it is.
-func isControlPath(admin string, r *http.Request) bool {
-	return r.Method == "PURGE" || r.URL.Path == admin || strings.HasPrefix(r.URL.Path, admin+"/")
+// asksControl reports whether a request is for the cache, and not for the origin.
+func (h *Handler) asksControl(r *http.Request) bool {
+	return r.Method == "PURGE" || h.isControl(r.URL.Path)
 }
 
 // authorise returns by what a control request is allowed, or why it is refused. All that is

@@ -3,6 +3,7 @@ package cache
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -38,8 +39,16 @@ func rememberBypass(h *Handler, r *http.Request) {
 	if key == "" || len(key) > maxAddress {
 		return
 	}
-	if _, known := h.bypassed.LoadOrStore(key, true); !known && atomic.AddInt64(h.bypasses, 1) > int64(h.identities.max) {
-		atomic.StoreInt64(h.bypasses, 0)
-		h.bypassed.Range(func(key, _ any) bool { h.bypassed.Delete(key); return true })
+	if _, known := h.bypassed.LoadOrStore(key, true); !known {
+		bound(h.bypassed, h.bypasses, h.identities.max)
+	}
+}
+
+// bound counts one more of what is remembered, and forgets all of it beyond a number: what is
+// forgotten is found out again, and whoever makes keys up makes room for others.
+func bound(m *sync.Map, count *int64, most int) {
+	if atomic.AddInt64(count, 1) > int64(most) {
+		atomic.StoreInt64(count, 0)
+		m.Range(func(key, _ any) bool { m.Delete(key); return true })
 	}
 }

@@ -62,6 +62,11 @@ const mostFields = 2000
 // refuseFields answers a request that has more.
 func refuseFields(h *Handler, rw http.ResponseWriter) {
 	count(h, policy.ReasonRequestLimit)
+	tellFields(h, rw)
+}
+
+// tellFields answers that a request has too many fields.
+func tellFields(h *Handler, rw http.ResponseWriter) {
 	setCacheStatus(h, rw.Header(), h.statusOf(policy.ReasonRequestLimit))
 	rw.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
 }

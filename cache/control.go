@@ -30,10 +30,7 @@ type purgeAnswer struct {
 // serveControl answers PURGE requests and those to the control endpoint. None
 // of them reaches the origin.
 func (h *Handler) serveControl(rw http.ResponseWriter, r *http.Request) {
-	header := rw.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", "no-store")
-	header.Add("Cache-Status", h.s.Name+"; detail=control")
+	beginControl(h, rw)
 	who, no := h.authorise(r)
 	if no != nil {
 		count(h, "purge-denied")

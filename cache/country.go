@@ -154,7 +154,9 @@ func locate(h *Handler, f *fetching, out *http.Request) {
 	}
 	f.filling.located = true
 	remote, forwarded := networksOf(v.r)
-	out.RemoteAddr = net.JoinHostPort(remote, "0")
+	if remote != "" { // else it stays fill.address
+		out.RemoteAddr = net.JoinHostPort(remote, "0")
+	}
 	if forwarded != "" {
 		out.Header["X-Forwarded-For"] = []string{forwarded}
 	}
@@ -164,9 +166,6 @@ func locate(h *Handler, f *fetching, out *http.Request) {
 // know networks, and no page can show an address that nobody has sent. What is no address is left out.
 func networksOf(r *http.Request) (remote, forwarded string) {
 	remote = networkOf(r.RemoteAddr)
-	if remote == "" {
-		remote = "192.0.2.1"
-	}
 	list := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 	var networks []string
 	for i := 0; i < len(list); i++ {

@@ -69,8 +69,10 @@ func newRoll(list *config.TenantList) *roll {
 
 // ServeHTTP implements http.Handler.
 func (f *Front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if f.s.Tenants.Listed() && (nowMS() >= atomic.LoadInt64(f.due) || isControlPath(f.s.AdminPath, r)) {
-		checkList(f, r)
+	if f.s.Tenants.Listed() {
+		if control := f.nobody.asksControl(r); control || due(f) {
+			checkList(f, control)
+		}
 	}
 	said := saidOf(f, r)
 	now, _ := f.roll.Load().(*roll)
@@ -85,18 +87,11 @@ func (f *Front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(said) <= maxStranger {
-		rememberFound(f, now, said, h)
+		if _, known := now.found.LoadOrStore(strings.Clone(said), h); !known {
+			bound(now.found, now.count, f.s.Limits.Addresses)
+		}
 	}
 	h.ServeHTTP(rw, r)
-}
-
-// rememberFound remembers whose a request like this one is. Who makes spellings up makes room for
-// others, too: what is forgotten is found out again.
-func rememberFound(f *Front, now *roll, said string, h *Handler) {
-	if _, known := now.found.LoadOrStore(strings.Clone(said), h); !known && atomic.AddInt64(now.count, 1) > int64(f.s.Limits.Addresses) {
-		atomic.StoreInt64(now.count, 0)
-		now.found.Range(func(key, _ any) bool { now.found.Delete(key); return true })
-	}
 }
 
 // saidOf returns what a request says of its tenant.
@@ -204,36 +199,30 @@ func handlerOf(f *Front, now *roll, m *config.Member) (*Handler, string) {
 // checkList reads the list again, if it is time to. One request at a time does so; the others
 // go by what is known. A control request waits: a secret that was taken away counts no more. So does
 // the first request of all.
-func checkList(f *Front, r *http.Request) {
+func checkList(f *Front, control bool) {
 	now, _ := f.roll.Load().(*roll)
-	control := isControlPath(f.s.AdminPath, r)
-	if (now.list != nil || atomic.LoadInt64(f.due) != 0) && !control {
-		if f.reading.TryLock() {
-			if due(f) {
-				go func() {
-					defer func() {
-						if p := recover(); p != nil {
-							f.shared.log(fmt.Sprintf("odoocache: reading the list of tenants: %v", p))
-						}
-					}()
-					readAgain(f, f.s.Tenants.Refresh/2)
-				}()
-			} else {
-				f.reading.Unlock()
-			}
+	if control || now.list == nil && atomic.LoadInt64(f.due) == 0 {
+		f.reading.Lock()
+		defer f.reading.Unlock()
+		if control || due(f) {
+			readAgain(f, fresh(f))
 		}
 		return
 	}
-	f.reading.Lock()
-	if due(f) || control {
-		readAgain(f, fresh(f))
-	} else {
-		f.reading.Unlock()
+	if f.reading.TryLock() {
+		go func() {
+			defer f.reading.Unlock()
+			defer func() {
+				if p := recover(); p != nil {
+					f.shared.log(fmt.Sprintf("odoocache: reading the list of tenants: %v", p))
+				}
+			}()
+			if due(f) {
+				readAgain(f, f.s.Tenants.Refresh/2)
+			}
+		}()
 	}
 }
-
-// controlRefresh is the same, where tenants.refresh is longer.
-const controlRefresh = 1000
 
 // fresh is how old, in ms, what was read of a list may be for a control request.
 func fresh(f *Front) int64 {
@@ -243,13 +232,15 @@ func fresh(f *Front) int64 {
 	return controlRefresh
 }
 
+// controlRefresh is the same, where tenants.refresh is longer.
+const controlRefresh = 1000
+
 func due(f *Front) bool {
 	return nowMS() >= atomic.LoadInt64(f.due)
 }
 
-// readAgain reads the list, unless another middleware has just done so. It unlocks reading.
+// readAgain reads the list, unless another middleware has just done so. The caller holds reading.
 func readAgain(f *Front, fresh int64) {
-	defer f.reading.Unlock()
 	load := config.ReadTenants
 	if f.s.Tenants.Redis != "" {
 		load = func(s *config.Settings) ([]string, error) { return f.shared.tier.Remote().Hash(s.Tenants.Redis) }

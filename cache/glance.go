@@ -4,7 +4,6 @@ import (
 	"math"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/odoocache/odoocache/cache/purges"
 	"github.com/odoocache/odoocache/cache/rule"
@@ -39,8 +38,7 @@ func rememberGlance(h *Handler, r *http.Request, ru *rule.Rule, values string, w
 	}
 	_, before := h.glances.Load(key)
 	h.glances.Store(key, &glance{values: values, agrees: who.agrees, until: &known.Until, licensed: &known.License.Until})
-	if !before && atomic.AddInt64(h.glanced, 1) > int64(h.identities.max) {
-		atomic.StoreInt64(h.glanced, 0)
-		h.glances.Range(func(key, _ any) bool { h.glances.Delete(key); return true })
+	if !before {
+		bound(h.glances, h.glanced, h.identities.max)
 	}
 }

@@ -29,12 +29,19 @@ type errorAnswer struct {
 	Field string `json:"field,omitempty"`
 }
 
+// beginControl sets the fields of every answer to a control request.
+func beginControl(h *Handler, rw http.ResponseWriter) {
+	header := rw.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Add("Cache-Status", h.s.Name+"; detail=control")
+}
+
 // deny answers a request that is not carried out.
 func deny(rw http.ResponseWriter, no *refusal) {
 	if no.retry != "" {
 		rw.Header().Set("Retry-After", no.retry)
-	}
-	if no.status == http.StatusServiceUnavailable {
+	} else if no.status == http.StatusServiceUnavailable {
 		rw.Header().Set("Retry-After", "60")
 	}
 	if no.status == http.StatusMethodNotAllowed {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/odoocache/odoocache/cache/storage"
 	"github.com/odoocache/odoocache/keys"
@@ -120,7 +119,7 @@ func sumOf(secret string, message []byte) []byte {
 func (h *Handler) useNonce(nonce string, left int64) *refusal {
 	id := keys.HashTag("n", nonce)
 	ttl := left*1000 + nonceMargin
-	switch nonces.take(h.s.Tenant, id, h.s.Limits.Signatures, int64(time.Since(storage.Started)/time.Millisecond)) {
+	switch nonces.take(h.s.Tenant, id, h.s.Limits.Signatures, storage.Ticks()) {
 	case nonceUsed:
 		return forbidden("signature-used", usedBefore)
 	case nonceFull:

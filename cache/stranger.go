@@ -1,11 +1,8 @@
 package cache
 
 import (
-	"bufio"
-	"net"
 	"net/http"
 
-	"github.com/odoocache/odoocache/cache/odoo"
 	"github.com/odoocache/odoocache/cache/policy"
 )
 
@@ -15,38 +12,36 @@ import (
 // passStranger hands such a request on, or answers it where it is meant for the cache.
 func passStranger(f *Front, rw http.ResponseWriter, r *http.Request, reason string) {
 	h := f.nobody
-	if isControlPath(f.s.AdminPath, r) {
-		header := rw.Header()
-		header.Set("Content-Type", "application/json")
-		header.Set("Cache-Control", "no-store")
-		header.Add("Cache-Status", f.s.Name+"; detail=control")
-		status := http.StatusNotFound
-		if reason == policy.ReasonTenantsUnread { // nobody can tell yet: to be sent again
-			status = http.StatusServiceUnavailable
-			header.Set("Retry-After", "1")
-		}
-		auditStranger(h, r, reason, status)
-		answer(rw, status, errorAnswer{Error: "no tenant is known by the request (" + reason + "); expected one of tenants", Field: f.fieldOf()})
+	if h.asksControl(r) {
+		refuseStranger(f, rw, r, reason)
 		return
 	}
 	if len(r.Header) > mostFields {
-		setCacheStatus(h, rw.Header(), h.statusOf(policy.ReasonRequestLimit))
-		rw.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+		tellFields(h, rw)
 		return
 	}
 	clean(h, r)
-	if f.s.EdgeHeader != "" { // no edge that Odoo knows
-		delete(r.Header, f.s.EdgeHeader)
-		delete(r.Header, odoo.ContextHeader)
+	announce(h, r)
+	delete(r.Header, h.s.EdgeHeader) // no edge that Odoo knows
+	host, status := r.Host, statusForwarded(h, "bypass", 0, reason)
+	handOnConnection(h, rw, r, func(header http.Header) {
+		if header[h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
+			tellLost(h, host)
+		}
+		setCacheStatus(h, header, status)
+	})
+}
+
+// refuseStranger answers a control request of no tenant.
+func refuseStranger(f *Front, rw http.ResponseWriter, r *http.Request, reason string) {
+	beginControl(f.nobody, rw)
+	no := &refusal{status: http.StatusNotFound, reason: reason, problem: "no tenant is known by the request (" + reason + "); expected one of tenants", field: f.fieldOf()}
+	if reason == policy.ReasonTenantsUnread { // nobody can tell yet: to be sent again
+		no.status = http.StatusServiceUnavailable
+		no.retry = "1"
 	}
-	if f.s.DropsAuthorization {
-		delete(r.Header, "Authorization")
-	}
-	t := &strangerWriter{ResponseWriter: rw, h: h, host: r.Host, status: statusForwarded(h, "bypass", 0, reason)}
-	f.next.ServeHTTP(t, r)
-	if !t.decided { // a response without a body
-		(*strangerWriter).WriteHeader(t, http.StatusOK)
-	}
+	auditStranger(f.nobody, r, no)
+	deny(rw, no)
 }
 
 // fieldOf names the field of a request that tells its tenant.
@@ -55,53 +50,4 @@ func (f *Front) fieldOf() string {
 		return f.s.Tenants.Header
 	}
 	return "Host"
-}
-
-// strangerWriter is the ResponseWriter of a request of no tenant.
-type strangerWriter struct {
-	http.ResponseWriter
-
-	h       *Handler
-	host    string // that was asked for
-	status  string
-	decided bool
-	flush   bool
-}
-
-// Hijack implements http.Hijacker. What is written to the connection is not seen.
-func (t *strangerWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
-	if err == nil {
-		t.decided = true
-	}
-	return conn, rw, err
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (t *strangerWriter) WriteHeader(status int) {
-	if !t.decided && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		t.decided = true
-		header := t.ResponseWriter.Header()
-		if header[t.h.s.PurgeHeader] != nil || header["Cache-Group-Invalidation"] != nil {
-			tellLost(t.h, t.host)
-		}
-		setCacheStatus(t.h, header, t.status)
-		t.flush = header["Content-Length"] == nil && bodyAllowed(status)
-	}
-	t.ResponseWriter.WriteHeader(status)
-	if t.flush {
-		flush(t.ResponseWriter)
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (t *strangerWriter) Write(p []byte) (int, error) {
-	if !t.decided {
-		(*strangerWriter).WriteHeader(t, http.StatusOK)
-	}
-	n, err := t.ResponseWriter.Write(p)
-	if t.flush && err == nil {
-		flush(t.ResponseWriter)
-	}
-	return n, err
 }

@@ -12,11 +12,11 @@ import (
 // An answer to a request for another protocol is most often that protocol: it takes the
 // connection over. Any other answer is one like all others, and may carry a purge.
 
-// hijackable is the ResponseWriter of such an answer.
+// hijackable is the ResponseWriter of such an answer, and of one that is nobody's.
 type hijackable struct {
 	http.ResponseWriter
 
-	h       *Handler
+	look    func(header http.Header) // once, when the header is known and before it leaves
 	decided bool
 	flush   bool
 }
@@ -32,11 +32,10 @@ func (t *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // WriteHeader implements http.ResponseWriter.
 func (t *hijackable) WriteHeader(status int) {
-	if status >= 200 && !t.decided {
+	if !t.decided && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		t.decided = true
 		header := t.ResponseWriter.Header()
-		applyPurgeHeaders(t.h, header)
-		removeEdgeHeaders(t.h, header)
+		t.look(header)
 		t.flush = header["Content-Length"] == nil && bodyAllowed(status)
 	}
 	t.ResponseWriter.WriteHeader(status)
@@ -57,6 +56,15 @@ func (t *hijackable) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// handOnConnection hands a request on with a writer that gives the connection away.
+func handOnConnection(h *Handler, rw http.ResponseWriter, r *http.Request, look func(header http.Header)) {
+	t := &hijackable{ResponseWriter: rw, look: look}
+	h.next.ServeHTTP(t, r)
+	if !t.decided { // a response without a body
+		(*hijackable).WriteHeader(t, http.StatusOK)
+	}
+}
+
 // upgrade hands a request for another protocol on, so that its answer can take the
 // connection over. The origin is not told of the cache: in the answer that does so a purge
 // would not be seen in time, so it has to be sent as a request.
@@ -75,11 +83,10 @@ func (h *Handler) upgrade(rw http.ResponseWriter, r *http.Request, over bool) bo
 	}
 	rw.Header().Add("Cache-Status", statusForwarded(h, "bypass", 0, reason))
 	count(h, reason)
-	t := &hijackable{h: h, ResponseWriter: rw}
-	h.next.ServeHTTP(t, r)
-	if !t.decided { // a response without a body
-		(*hijackable).WriteHeader(t, http.StatusOK)
-	}
+	handOnConnection(h, rw, r, func(header http.Header) {
+		applyPurgeHeaders(h, header)
+		removeEdgeHeaders(h, header)
+	})
 	applyPurgeHeaders(h, rw.Header()) // of an answer that took the connection over
 	return true
 }

@@ -82,40 +82,36 @@ func ReadList(s *Settings, fresh time.Duration, load func(s *Settings) ([]string
 	}
 	k.read = time.Now()
 	pairs, err := load(s)
-	print := printOf(pairs)
-	if err == nil && print == k.print && !k.files {
-		return k.list, news(k)
-	}
-	k.print = print
 	if err != nil {
-		k.print = ""
-		k.problems = []string{err.Error()}
-		return k.list, news(k)
+		k.print, k.problems = "", []string{err.Error()}
+	} else if print := printOf(pairs); print != k.print || k.files {
+		k.print = print
+		take(k, pairs, s, begin)
 	}
+	return k.list, news(k)
+}
+
+// take makes a list of what was read, and keeps the one before if that cannot be.
+func take(k *knownList, pairs []string, s *Settings, begin func(names []string)) {
 	list, problems := listTenants(pairs, s)
 	k.problems = problems
 	if list == nil {
-		return k.list, news(k)
+		return
 	}
 	k.files = namesFiles(list)
 	if k.list != nil && k.list.Print == list.Print {
-		return k.list, news(k)
+		return
 	}
 	if names := returning(k.list, list); len(names) > 0 && begin != nil {
 		begin(names)
 	}
 	k.list = list
-	return list, news(k)
 }
 
 // news returns what is to be said of a list, once.
 func news(k *knownList) News {
 	n := News{Problems: k.problems}
-	problems := k.problems
-	if len(problems) > mostTold {
-		problems = append(problems[:mostTold:mostTold], fmt.Sprintf("and %d more mistakes", len(problems)-mostTold))
-	}
-	text := strings.Join(problems, "; ")
+	text := strings.Join(someOf(k.problems, mostTold), "; ")
 	if text == k.told {
 		return n
 	}
@@ -129,6 +125,14 @@ func news(k *knownList) News {
 		n.Line = "the list of tenants is not read again, and the one before counts: " + text
 	}
 	return n
+}
+
+// someOf returns so many mistakes at most, and how many there are besides.
+func someOf(problems []string, most int) []string {
+	if len(problems) <= most {
+		return problems
+	}
+	return append(problems[:most:most], fmt.Sprintf("and %d more mistakes", len(problems)-most))
 }
 
 // mostTold bounds the mistakes of a list that are in one line of the log.
@@ -173,11 +177,9 @@ func (p *problems) listed(s *Settings, c *option.Config) {
 	}
 	list, news := ReadList(s, together, ReadTenants, nil)
 	if list == nil {
-		for i := 0; i < len(news.Problems) && i < mostProblems; i++ {
-			p.add("tenants.file", "%s", news.Problems[i])
-		}
-		if more := len(news.Problems) - mostProblems; more > 0 {
-			p.add("tenants.file", "and %d more mistakes", more)
+		first := someOf(news.Problems, mostProblems)
+		for i := 0; i < len(first); i++ {
+			p.add("tenants.file", "%s", first[i])
 		}
 	}
 	s.List = list

@@ -69,3 +69,18 @@ func (p *problems) ofPurges(secret, given string) string {
 	}
 	return secret
 }
+
+// givesPrevious reports whether there is a secret that was purge.secret before.
+func givesPrevious(c *option.Purge) bool {
+	return c.PreviousSecret != nil || c.PreviousSecretFile != nil || c.PreviousSecretEnv != nil
+}
+
+// announced returns the value of the field by which the application knows this cache: of each secret
+// that counts.
+func announced(s *PurgeSettings) []string {
+	token := edgeToken(s.Secret)
+	if s.Previous != "" {
+		token += ", " + edgeToken(s.Previous)
+	}
+	return []string{token}
+}

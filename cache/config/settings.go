@@ -175,11 +175,10 @@ func Build(c *option.Config) (*Settings, error) {
 		p.ownKey(&own, &c.Encryption)
 	}
 	own.Purge.Secret = purgeSecret(p, &c.Purge)
-	own.Edge = []string{edgeToken(own.Purge.Secret)}
-	if c.Purge.PreviousSecret != nil || c.Purge.PreviousSecretFile != nil || c.Purge.PreviousSecretEnv != nil {
+	if givesPrevious(&c.Purge) {
 		own.Purge.Previous = p.previousSecret(&c.Purge, own.Purge.Secret)
-		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
 	}
+	own.Edge = announced(&own.Purge)
 	if own.Tenants != nil {
 		p.listed(&own, c)
 	}

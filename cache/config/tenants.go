@@ -286,7 +286,7 @@ func (p *problems) member(name, text string, s *Settings) *Member {
 	}
 	m.files = secrets.SecretFile != nil || secrets.SecretEnv != nil || secrets.PreviousSecretFile != nil || secrets.PreviousSecretEnv != nil
 	m.Secret = purgeSecret(q, &secrets)
-	if secrets.PreviousSecret != nil || secrets.PreviousSecretFile != nil || secrets.PreviousSecretEnv != nil {
+	if givesPrevious(&secrets) {
 		m.Previous = q.previousSecret(&secrets, m.Secret)
 	}
 	for i := 0; i < len(q.list); i++ {
@@ -299,9 +299,7 @@ func (p *problems) member(name, text string, s *Settings) *Member {
 // ownQuota reads what of the middleware's quota is another one for a tenant.
 func (p *problems) ownQuota(text string, s *Settings) *QuotaSettings {
 	c := &option.Config{Quota: s.quota}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c.Quota); err != nil {
+	if err := decodeStrictly(text, &c.Quota); err != nil {
 		p.add("quota", "%v; expected an object with options of quota, each a text, such as {\"memoryBytes\": \"16MiB\"}", err)
 		return nil
 	}
@@ -327,9 +325,15 @@ func decodeMember(text string, own *member) error {
 			}
 		}
 	}
+	return decodeStrictly(text, own)
+}
+
+// decodeStrictly reads an object that has no other fields than a type of ours. What it says of a
+// mistake has no name of that.
+func decodeStrictly(text string, into interface{}) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
-	if err = d.Decode(own); err != nil {
+	if err := d.Decode(into); err != nil {
 		return plainly(err)
 	}
 	return nil
@@ -383,10 +387,7 @@ func (s *Settings) For(m *Member) (*Settings, error) {
 		own.Purge.Secret = TenantSecret(s.Purge.Secret, m.Name)
 		own.Purge.Previous = TenantSecret(s.Purge.Previous, m.Name)
 	}
-	own.Edge = []string{edgeToken(own.Purge.Secret)}
-	if own.Purge.Previous != "" {
-		own.Edge = []string{own.Edge[0] + ", " + edgeToken(own.Purge.Previous)}
-	}
+	own.Edge = announced(&own.Purge)
 	return &own, nil
 }
 

@@ -16,6 +16,7 @@ type Request struct {
 	NoStore       bool // Cache-Control: no-store
 	Requested     int64
 	Received      int64
+	Most          int64 // ms for which anything of the response may be kept, 0: there is no bound
 }
 
 // Terms are what the configuration says about a response: the rule that took
@@ -225,6 +226,9 @@ func lifeOf(r Request, status int, h http.Header, t Terms, s said) (Life, string
 	}
 	if validator {
 		l.Keep = t.Keep
+	}
+	if r.Most > 0 {
+		l = Capped(l, r.Most)
 	}
 	switch {
 	case l.NoCache && !validator:

@@ -39,11 +39,16 @@ func newVault(t *testing.T, load site.Loader) *vault {
 
 // key writes a file with a key that is made of a digit, and returns its path.
 func (v *vault) key(name, digit string) string {
-	path := filepath.Join(v.dir, name)
-	require.NoError(v.t, os.MkdirAll(filepath.Dir(path), 0o700))
+	return keyFile(v.t, filepath.Join(v.dir, name), digit)
+}
+
+// keyFile writes such a file, and returns its path.
+func keyFile(t *testing.T, path, digit string) string {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	key := bytes.Repeat([]byte{0xa0 + digit[0]}, 32)
 	key[0] = 1 // else it is refused
-	require.NoError(v.t, os.WriteFile(path, []byte(hex.EncodeToString(key)+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(hex.EncodeToString(key)+"\n"), 0o600))
 	return path
 }
 

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,8 +52,7 @@ func TestErase(t *testing.T) {
 		}
 		return all
 	}
-	key := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(key, []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee"), 0o600))
+	key := keyFile(t, filepath.Join(t.TempDir(), "key"), "1")
 	site.Both(t, func(t *testing.T, load site.Loader) {
 		for name, o := range map[string]site.Options{
 			"Redis": {"redis": site.Options{"address": server.Address, "timeout": "5s"}}, "Redis, without memory": {"redis": site.Options{"address": server.Address, "timeout": "5s"}, "memory": site.Options{"bytes": "0"}}, "memory": {},

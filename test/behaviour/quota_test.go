@@ -44,7 +44,7 @@ func ownOf(s *site.Site) (o own, counters map[string]int64) {
 // be sent again; it is in the log, and has purged nothing. Then it is carried out.
 func TestARateOfPurges(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
-		s := shop(t, load, site.Options{"quota": site.Options{"purges": "20"}})
+		s := shop(t, load, site.Merge(ownStorage(), site.Options{"quota": site.Options{"purges": "20"}}))
 		other := shop(t, load, site.Options{"quota": site.Options{"purges": "20"}})
 		purge := func(s *site.Site, tag string) site.Reply {
 			return s.Do("POST", "/.odoocache/purge", `{"tags":["`+tag+`"]}`, "Authorization: Bearer "+site.Secret)

@@ -47,6 +47,11 @@ func manyTenants(t *testing.T, load site.Loader, tenants site.Options, more site
 	return site.New(t, load, o, whoIs)
 }
 
+// ownStorage has a site share nothing with others, nor how many lines of refusals there may be.
+func ownStorage() site.Options {
+	return site.Options{"memory": site.Options{"bytes": fmt.Sprint(1<<26 + site.Tenants.Add(1))}}
+}
+
 // aLabel is another name for each call.
 func aLabel() string { return fmt.Sprintf("m%d", site.Tenants.Add(1)) }
 
@@ -122,7 +127,7 @@ func TestTenantsByHost(t *testing.T) {
 func TestStrangersAreCleaned(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
 		a := aLabel()
-		s := manyTenants(t, load, site.Options{"file": members(t, "", map[string]interface{}{a: site.Options{"hosts": []string{a + ".example"}}})}, nil)
+		s := manyTenants(t, load, site.Options{"file": members(t, "", map[string]interface{}{a: site.Options{"hosts": []string{a + ".example"}}})}, ownStorage())
 		s.Answers(site.Page("x", "X-Odoo-Purge: product", "X-Odoo-Cache: max-age=60", "Xkey: product"))
 		mark := site.Log.Mark()
 		got := s.Get("/", "Host: elsewhere.example", "X-Odoo-Cache-Edge: made up", "X_Openerp_Session_Id: abc", "X-Odoo-Cache-Context: 0")
@@ -369,10 +374,8 @@ func TestTenantsHaveKeysOfTheirOwn(t *testing.T) {
 	site.Both(t, func(t *testing.T, load site.Loader) {
 		a, b := aLabel(), aLabel()
 		dir := t.TempDir()
-		all := filepath.Join(dir, "all")
-		require.NoError(t, os.WriteFile(all, []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee"), 0o600))
-		require.NoError(t, os.Mkdir(filepath.Join(dir, "own"), 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "own", a), []byte("fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"), 0o600))
+		all := keyFile(t, filepath.Join(dir, "all"), "1")
+		keyFile(t, filepath.Join(dir, "own", a), "2")
 		file := members(t, "", map[string]interface{}{a: site.Options{"hosts": []string{a + ".example"}}, b: site.Options{"hosts": []string{b + ".example"}}})
 		s := manyTenants(t, load, site.Options{"file": file}, site.Options{
 			"redis": site.Options{"address": server.Address, "timeout": "5s"}, "encryption": site.Options{"keys": []string{all}, "tenantKeys": filepath.Join(dir, "own")},
@@ -429,7 +432,7 @@ func TestTenantsThatComeBack(t *testing.T) {
 			return all
 		}
 		file := members(t, "", list(a, a, b, b))
-		s := manyTenants(t, load, site.Options{"file": file, "refresh": "20ms"}, nil)
+		s := manyTenants(t, load, site.Options{"file": file, "refresh": "20ms"}, ownStorage())
 		at := func(name string) string { return s.Get("/p", "Host: "+name+".example").CacheStatus() }
 		takes := func(text, name string) { // until the list is read
 			t.Helper()

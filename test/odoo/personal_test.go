@@ -95,16 +95,9 @@ func TestOdooTellsNothingPersonal(t *testing.T) {
 		require.NoError(t, err)
 		return got.Body + fmt.Sprint(got.Header)
 	}
-	metrics, err := site.Send(http.MethodGet, e.API+"/metrics", "", http.Header{})
-	require.NoError(t, err)
-	var lines []string
-	for _, line := range strings.Split(e.Log(), "\n") {
-		if strings.Contains(line, "odoocache:") {
-			lines = append(lines, line)
-		}
-	}
+	lines := e.LogWith("odoocache:")
 	places := map[string]string{
-		"the log": strings.Join(lines, "\n"), "metrics": metrics.Body,
+		"the log": strings.Join(lines, "\n"), "metrics": e.Metrics(),
 		"status": manage(http.MethodGet, "/.odoocache/status", ""), "purge": manage(http.MethodPost, "/.odoocache/purge", `{"tags":["res_partner_7"]}`),
 	}
 	for key, text := range poison.RedisValues(t, &goredis.Options{Addr: server.Address}) {

@@ -211,12 +211,28 @@ func (p *Traefik) Get(path string, lines ...string) site.Reply {
 	return p.Do(http.MethodGet, path, "", lines...)
 }
 
-// metric returns a figure of the process, as it tells it to Prometheus.
-func (p *Traefik) metric(name string) int {
+// Metrics is what the process tells Prometheus.
+func (p *Traefik) Metrics() string {
 	p.T.Helper()
 	r, err := site.Send(http.MethodGet, p.API+"/metrics", "", site.Fields())
 	require.NoError(p.T, err)
-	for _, line := range strings.Split(r.Body, "\n") {
+	return r.Body
+}
+
+// LogWith returns the lines of the log that hold a text.
+func (p *Traefik) LogWith(text string) (lines []string) {
+	for _, line := range strings.Split(p.Log(), "\n") {
+		if strings.Contains(line, text) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// metric returns a figure of the process, as it tells it to Prometheus.
+func (p *Traefik) metric(name string) int {
+	p.T.Helper()
+	for _, line := range strings.Split(p.Metrics(), "\n") {
 		if value, found := strings.CutPrefix(line, name+" "); found {
 			n, err := strconv.ParseFloat(value, 64)
 			require.NoError(p.T, err)
@@ -231,9 +247,7 @@ func (p *Traefik) metric(name string) int {
 // there, have answered with a status.
 func (p *Traefik) Answered(status int) (n int) {
 	p.T.Helper()
-	r, err := site.Send(http.MethodGet, p.API+"/metrics", "", site.Fields())
-	require.NoError(p.T, err)
-	for _, line := range strings.Split(r.Body, "\n") {
+	for _, line := range strings.Split(p.Metrics(), "\n") {
 		if strings.HasPrefix(line, fmt.Sprintf("traefik_service_requests_total{code=\"%d\"", status)) {
 			value, err := strconv.ParseFloat(line[strings.LastIndex(line, " ")+1:], 64)
 			require.NoError(p.T, err)

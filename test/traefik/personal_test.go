@@ -137,8 +137,8 @@ func TestTraefikTellsNothingPersonal(t *testing.T) {
 		"purge":          manage(http.MethodPost, "/.odoocache/purge", `{"tags":["res_partner_7"]}`, site.WithKey),
 		"refused":        manage(http.MethodPost, "/.odoocache/purge", `{"tags":["res_partner_7"]}`, "Authorization: Bearer "+poison.MarkerOf(999999, "a"), "X-Odoocache-Secret: "+poison.MarkerOf(999999, "b")),
 		"refused items":  manage(http.MethodPost, "/.odoocache/purge", `{"tags":["`+poison.MarkerOf(999998, "a")+`@mail.example"]}`, "Authorization: Bearer x"),
-		"metrics":        metricsOf(t, p),
-		"Traefik's log":  linesWith(p.Log(), "odoocache:"),
+		"metrics":        p.Metrics(),
+		"Traefik's log":  strings.Join(p.LogWith("odoocache:"), "\n"),
 		"Redis, by keys": "",
 	}
 	for key, text := range poison.RedisValues(t, &goredis.Options{Addr: server.Address}) {
@@ -160,23 +160,4 @@ func TestTraefikTellsNothingPersonal(t *testing.T) {
 			assert.Fail(t, "something personal", "%s has %s (%s): %.160q", place, found, names[found], text[max(0, at-100):min(len(text), at+60)])
 		}
 	}
-}
-
-// metricsOf is what Traefik tells Prometheus.
-func metricsOf(t *testing.T, p *stack.Traefik) string {
-	t.Helper()
-	got, err := site.Send(http.MethodGet, p.API+"/metrics", "", http.Header{})
-	require.NoError(t, err)
-	return got.Body
-}
-
-// linesWith are the lines of a text that hold another.
-func linesWith(text, with string) string {
-	var list []string
-	for _, line := range strings.Split(text, "\n") {
-		if strings.Contains(line, with) {
-			list = append(list, line)
-		}
-	}
-	return strings.Join(list, "\n")
 }
